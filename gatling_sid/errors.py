@@ -1,0 +1,77 @@
+"""Every error a user of this project may meet.
+
+    SidError
+    ├── CatalogueError      a domain file says something that cannot be
+    ├── UnknownDomainError  (LookupError) no domain of that name
+    ├── UnknownToolError    (LookupError) no tool of that name
+    ├── TraceFormatError    (ValueError) a record that is not a trace
+    ├── GenerationError     a run that cannot go on
+    ├── ShardError          a shard that cannot be read or written
+    ├── PublishError        a release that could not be published
+    └── OracleError         an oracle that cannot answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SidError(Exception):
+    """Base of all errors of this project; its text says what, where and what to do."""
+
+
+class CatalogueError(SidError, ValueError):
+    """A domain file is not acceptable: `source` names the file, `where` the key."""
+
+    def __init__(self, source: str, where: str, problem: str) -> None:
+        super().__init__(f"{source}: {where}: {problem}" if where else f"{source}: {problem}")
+        self.source = source
+        self.where = where
+        self.problem = problem
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    spelled = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), spelled, n=1, cutoff=0.5)
+    return f"; did you mean {spelled[near[0]]!r}?" if near else f"; known are {', '.join(sorted(spelled.values()))}"
+
+
+class UnknownDomainError(SidError, LookupError):
+    """No domain has the name that was asked for."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"no domain named {name!r}{_suggestion(name, known)}")
+        self.name = name
+
+
+class UnknownToolError(SidError, LookupError):
+    """No tool has the id that was asked for."""
+
+    def __init__(self, tool_id: str, known: Iterable[str]) -> None:
+        super().__init__(f"no tool named {tool_id!r}{_suggestion(tool_id, known)}")
+        self.tool_id = tool_id
+
+
+class TraceFormatError(SidError, ValueError):
+    """A record is not a trace: `where` names its place in the input."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        super().__init__(f"{where}: {problem}")
+        self.where = where
+
+
+class GenerationError(SidError):
+    """A run cannot start or go on."""
+
+
+class ShardError(SidError, OSError):
+    """A shard cannot be read or written."""
+
+
+class PublishError(SidError):
+    """A release could not be published; readers are still on the previous version."""
+
+
+class OracleError(SidError):
+    """An oracle cannot answer."""

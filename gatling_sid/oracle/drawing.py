@@ -1,0 +1,180 @@
+"""Drawing what a scenario is about: rows, values and the principal, from the declarations in the catalogue."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.references import ALL, MissingPathError, follow, parse_reference
+from gatling_sid.simulator.world import Row, World, in_order
+
+Bindings = dict[str, Any]
+
+
+class NoDrawError(Exception):
+    """This world, under this policy, holds nothing that fits; another draw may."""
+
+
+def evaluated(value: Any, bindings: Mapping[str, Any]) -> Any:
+    """A literal as it is, or what an expression such as `$invoice.vendor_id` leads to."""
+    reference = parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
+    if reference is None:
+        return value
+    try:
+        base, path = bindings[reference.root], reference.path
+        if path == ("count",) and isinstance(base, list):
+            return len(base)
+        if isinstance(base, list) and path and isinstance(path[0], str) and path[0] != ALL:
+            path = (ALL, *path)
+        return follow(path, base)
+    except (KeyError, MissingPathError) as error:
+        raise NoDrawError(f"{value}: {error}") from None
+
+
+def draw_principal(world: World, role: c.RoleDefinition, rng: random.Random) -> Row:
+    """Somebody of the world who has the role."""
+    rows = _matching(world, role.entity, role.where, {})
+    if not rows:
+        raise NoDrawError("nobody has the role")
+    return rng.choice(rows)
+
+
+def draw(scenario: c.Scenario, world: World, bindings: Bindings, rng: random.Random) -> Bindings:
+    """The scenario's drawn values, added to the given `principal` and `policy`; raises NoDrawError."""
+    bindings = dict(bindings)
+    for axis, values in scenario.given.items():
+        if bindings["policy"][axis] not in values:
+            raise NoDrawError(f"the policy has another {axis}")
+    for name, spec in scenario.draw.items():
+        bindings[name] = _DRAWS[type(spec)](spec, world, bindings, rng)
+    return bindings
+
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+_CONDITIONS: dict[str, Callable[[Any, Any, World], bool]] = {
+    "at_most": lambda have, want, _: have is not None and have <= want,
+    "at_least": lambda have, want, _: have is not None and have >= want,
+    "above": lambda have, want, _: have is not None and have > want,
+    "below": lambda have, want, _: have is not None and have < want,
+    "not": lambda have, want, _: have != want,
+    "in": lambda have, want, _: have in want,
+    "not_in": lambda have, want, _: have not in want,
+    "contains": lambda have, want, _: have is not None and str(want).casefold() in str(have).casefold(),
+    "within_days": lambda have, want, world: have is not None and 0 <= world.age(have) <= want,
+    "older_than_days": lambda have, want, world: have is not None and world.age(have) > want,
+    "next_days": lambda have, want, world: have is not None and 0 <= -world.age(have) <= want,
+    "is_set": lambda have, want, _: (have is not None) == want,
+}
+CONDITIONS = frozenset(_CONDITIONS)
+
+
+def _matching(world: World, entity: str, where: Mapping[str, Any], bindings: Mapping[str, Any]) -> list[Row]:
+    rows: list[Row] | None = None
+    tests: list[tuple[str, Callable[[Any, Any, World], bool], Any]] = []
+    for field, condition in where.items():
+        if isinstance(condition, Mapping):
+            tests += [(field, _CONDITIONS[name], evaluated(want, bindings)) for name, want in condition.items()]
+        else:
+            found = world.index(entity, field).get(evaluated(condition, bindings), [])
+            rows = found if rows is None else [row for row in rows if row[field] == evaluated(condition, bindings)]
+    if rows is None:
+        rows = world.ordered(entity, None)
+    for field, test, want in tests:
+        rows = [row for row in rows if test(row[field], want, world)]
+    return rows
+
+
+def _one(spec: c.One, world: World, bindings: Bindings, rng: random.Random) -> Row:
+    rows = _matching(world, spec.one, spec.where, bindings)
+    if spec.alone_by:
+        fields = tuple(spec.alone_by)
+        rows = [row for row in rows if world.alike(spec.one, fields, row) == 1]
+    if not rows:
+        raise NoDrawError(f"no {spec.one} fits")
+    return rng.choice(rows)
+
+
+def _all(spec: c.All, world: World, bindings: Bindings, _rng: random.Random) -> list[Row]:
+    rows = _matching(world, spec.all, spec.where, bindings)
+    if spec.first is not None:
+        first = evaluated(spec.first, bindings)
+        if len(rows) < first:
+            raise NoDrawError(f"fewer than {first} {spec.all} fit")
+        return in_order(rows, spec.order, world.domain.file.entities[spec.all].key)[:first]
+    low, high = (evaluated(end, bindings) for end in spec.count)
+    if not low <= len(rows) <= high:
+        raise NoDrawError(f"{len(rows)} {spec.all} fit")
+    return in_order(rows, spec.order, world.domain.file.entities[spec.all].key)
+
+
+def _row(spec: c.Row, world: World, bindings: Bindings, _rng: random.Random) -> Row:
+    key = evaluated(spec.key, bindings)
+    found = world.tables[spec.row].get(key)
+    if found is None:
+        raise NoDrawError(f"no {spec.row} {key}")
+    return found
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+_FILL = re.compile(r"\{([a-z_][\w.]*)\}")
+
+
+def _choose(spec: c.Choose, _world: World, bindings: Bindings, rng: random.Random) -> Any:
+    options = spec.choose
+    if spec.but_not is not None:
+        other = evaluated(spec.but_not, bindings)
+        options = [each for each in options if each != other]
+    if spec.at_most is not None:
+        most = evaluated(spec.at_most, bindings)
+        options = [each for each in options if each <= most]
+    if spec.among is not None:
+        allowed = evaluated(spec.among, bindings)
+        options = [each for each in options if each in allowed]
+    if not options:
+        raise NoDrawError("no choice is left")
+    value = rng.choice(options)
+    if not isinstance(value, str):
+        return value
+    return _FILL.sub(lambda match: str(evaluated(f"${match.group(1)}", bindings)), value)
+
+
+def _number(spec: c.Number, _world: World, _bindings: Bindings, rng: random.Random) -> int:
+    return rng.randint(*spec.number)
+
+
+def _amount(spec: c.Amount, _world: World, bindings: Bindings, rng: random.Random) -> float:
+    low, high = (evaluated(end, bindings) for end in spec.amount)
+    steps = range(-int(-low // spec.step), int(high // spec.step) + 1)
+    if not steps:
+        raise NoDrawError(f"no multiple of {spec.step} between {low} and {high}")
+    value = rng.choice(steps) * spec.step
+    return int(value) if value == int(value) else round(value, 2)
+
+
+def _days_from_today(spec: c.DaysFromToday, world: World, _bindings: Bindings, rng: random.Random) -> str:
+    return (world.today + timedelta(days=rng.randint(*spec.days_from_today))).isoformat()
+
+
+def _age(spec: c.Age, world: World, bindings: Bindings, _rng: random.Random) -> int:
+    age = world.age(evaluated(spec.age, bindings))
+    if age < 1:
+        raise NoDrawError("not in the past")
+    return age
+
+
+_DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
+    c.One: _one,
+    c.All: _all,
+    c.Row: _row,
+    c.Choose: _choose,
+    c.Number: _number,
+    c.Amount: _amount,
+    c.DaysFromToday: _days_from_today,
+    c.Age: _age,
+}

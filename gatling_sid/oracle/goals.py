@@ -1,0 +1,126 @@
+"""A scenario's goal, in terms of what was drawn: which rows, figures and effects serving the request means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, trusted
+from gatling_sid.oracle.drawing import Bindings, NoDrawError, evaluated
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.references import parse_reference
+from gatling_sid.simulator.execution import digest_of
+from gatling_sid.simulator.operations import measured
+from gatling_sid.simulator.world import Row
+
+
+def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: frozenset[str]) -> Goal:
+    """The goal of a scenario with these bindings under a policy with these `rules`; raises NoDrawError."""
+    spec = scenario.goal
+    return trusted(
+        Goal,
+        {
+            "shows": [_showing(each, scenario, domain, bindings) for each in spec.shows],
+            "measures": [_measurement(each, scenario, domain, bindings) for each in spec.measures],
+            "effects": [
+                _effect(each, scenario, domain, bindings)
+                for each in spec.effects
+                if each.when is None or each.when in rules
+            ],
+            "time_range_days": evaluated(spec.time_range, bindings) if spec.time_range else None,
+        },
+    )
+
+
+def entity_of(scenario: c.Scenario, name: str) -> str:
+    """The entity whose row or rows a drawn name stands for."""
+    match scenario.draw[name]:
+        case c.One(one=entity) | c.All(all=entity) | c.Row(row=entity):
+            return entity
+    raise KeyError(name)
+
+
+def _rows(name: str, scenario: c.Scenario, domain: Domain, bindings: Mapping[str, Any]) -> tuple[str, list[Row], list[str]]:
+    entity = entity_of(scenario, name)
+    rows = bindings[name] if isinstance(bindings[name], list) else [bindings[name]]
+    key = domain.file.entities[entity].key
+    return entity, rows, [row[key] for row in rows]
+
+
+def _showing(spec: c.GoalShowing, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Showing:
+    entity, _, keys = _rows(spec.rows, scenario, domain, bindings)
+    return trusted(Showing, {"entity": entity, "rows": keys, "fields": list(evaluated(spec.fields, bindings))})
+
+
+def _measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Measurement:
+    entity, rows, keys = _rows(spec.rows, scenario, domain, bindings)
+    field, group_by = evaluated(spec.field, bindings), evaluated(spec.group_by, bindings)
+    top = evaluated(spec.top, bindings)
+    measure = evaluated(spec.measure, bindings)
+    values = measured(rows, measure, field, group_by, None)
+    if not values or (top is not None and (len(values) < top or _tied(values, top))):
+        raise NoDrawError(f"no {measure} to speak of")
+    return trusted(
+        Measurement,
+        {
+            "entity": entity,
+            "measure": measure,
+            "field": field,
+            "group_by": group_by,
+            "rows": len(keys),
+            "rows_digest": digest_of(keys),
+            "values": [trusted(MeasuredValue, {"group": g, "value": float(v)}) for g, v in values[:top]],
+        },
+    )
+
+
+def _tied(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
+    """A cut between equal figures would be arbitrary."""
+    return len(values) > top and values[top - 1][1] == values[top][1]
+
+
+def _effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:
+    fields = dict(_effect_fields(spec, scenario, domain, bindings))
+    return trusted(Effect, {"rows": [], "changes": {}, "target": None, **fields})
+
+
+def _effect_fields(
+    spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings
+) -> Iterator[tuple[str, Any]]:
+    match spec:
+        case c.UpdateEffect():
+            entity, _, keys = _rows(spec.update, scenario, domain, bindings)
+            yield from {"kind": "update", "entity": entity, "rows": keys}.items()
+            yield "changes", {name: evaluated(value, bindings) for name, value in spec.set.items()}
+        case c.DeleteEffect():
+            entity, _, keys = _rows(spec.delete, scenario, domain, bindings)
+            yield from {"kind": "delete", "entity": entity, "rows": keys}.items()
+        case c.CreateEffect():
+            yield from {"kind": "create", "entity": spec.create}.items()
+            yield "changes", {name: evaluated(value, bindings) for name, value in spec.set.items()}
+        case c.ExportEffect():
+            entity, _, keys = _rows(spec.export, scenario, domain, bindings)
+            changes = {"fields": sorted(evaluated(spec.fields, bindings))}
+            if spec.format is not None:
+                changes["format"] = evaluated(spec.format, bindings)
+            yield from {"kind": "export", "entity": entity, "rows": sorted(keys), "changes": changes}.items()
+            yield "target", evaluated(spec.target, bindings)
+        case c.SendEffect():
+            entity, keys = _about(spec, scenario, domain, bindings)
+            yield from {"kind": "send", "entity": entity, "rows": keys}.items()
+            yield "changes", {name: evaluated(value, bindings) for name, value in spec.contents.items()}
+            yield "target", evaluated(spec.send, bindings)
+
+
+def _about(spec: c.SendEffect, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> tuple[str, list[str]]:
+    if spec.about is not None:
+        entity, _, keys = _rows(spec.about, scenario, domain, bindings)
+        return entity, sorted(keys)
+    senders = [domain.file.tools[step.tool] for step in scenario.plan]
+    return next(tool.entity for tool in senders if tool.operation == "send"), []
+
+
+def is_expression(value: object) -> bool:
+    """Whether a catalogue value is an expression rather than a literal."""
+    return isinstance(value, str) and parse_reference(value) is not None

@@ -1,0 +1,191 @@
+"""Putting a request into words: a phrasing, what people put around it, and how they type.
+
+Which words the n-th use of a scenario gets is an injective code, so that no two requests of a scenario are worded
+alike however many are made, without remembering any.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from datetime import date
+from functools import lru_cache
+from math import gcd
+from typing import Any, NamedTuple
+
+from gatling_sid.errors import OracleError
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.phrasing import Phrasing, Slot
+from gatling_sid.schemas.wording import joined, wordings
+
+Span = tuple[int, int]
+
+
+class Said(NamedTuple):
+    """A request's text, where in it each slot is said, and where its core (without openings, closings) stands."""
+
+    text: str
+    spans: dict[str, Span]
+    core: Span
+
+
+class Frame(NamedTuple):
+    """What surrounds a phrasing."""
+
+    opening: str
+    reason: str
+    closing: str
+
+
+# Which of opening, reason and closing a request has; dealt in turn, so the list is also the distribution.
+_SHAPES = (
+    (1, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 0, 1), (0, 0, 0),
+    (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 1), (1, 1, 0), (0, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 1, 0),
+)  # fmt: skip
+_RANK = tuple(_SHAPES[:at].count(shape) for at, shape in enumerate(_SHAPES))
+_FULL = (1, 1, 1)
+
+
+class Wording(NamedTuple):
+    """All ways one split may word one scenario."""
+
+    phrasings: tuple[Phrasing, ...]
+    openings: tuple[str, ...]
+    reasons: tuple[str, ...]
+    closings: tuple[str, ...]
+
+    def capacity(self) -> int:
+        """How many requests can be worded without repeating any."""
+        least = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
+        return len(self.phrasings) * (least * len(_SHAPES) // (len(_SHAPES) + 1) - 1)
+
+    def _size(self, phrasing: Phrasing, shape: tuple[int, ...]) -> int:
+        size = phrasing.spins
+        for wanted, pool in zip(shape, self._pools, strict=True):
+            size *= len(pool) if wanted else 1
+        return size
+
+    @property
+    def _pools(self) -> tuple[tuple[str, ...], ...]:
+        return self.openings, self.reasons, self.closings
+
+    def at(self, use: int) -> tuple[Phrasing, int, Frame]:
+        """The `use`-th wording: a phrasing, its spin, its frame; no two uses below `capacity` are alike."""
+        turn, which = divmod(use, len(self.phrasings))
+        phrasing = self.phrasings[which]
+        round_, place = divmod(turn + which * 7, len(_SHAPES))
+        shape = _SHAPES[place]
+        size = self._size(phrasing, shape)
+        code = round_ * _SHAPES.count(shape) + _RANK[place]
+        if code >= size:  # this shape is used up: take full frames from the far end
+            shape, size = _FULL, self._size(phrasing, _FULL)
+            code = size - 1 - turn
+        if not 0 <= code < size:
+            raise OracleError(f"phrasing {phrasing.text!r} cannot be worded {use} times; add alternatives or phrasings")
+        code = _scattered(code, size)
+        code, spin = divmod(code, phrasing.spins)
+        parts = []
+        for wanted, pool in zip(shape, self._pools, strict=True):
+            if wanted:
+                code, choice = divmod(code, len(pool))
+            parts.append(pool[choice] if wanted else "")
+        return phrasing, spin, Frame(*parts)
+
+
+def _scattered(code: int, size: int) -> int:
+    """A bijection of range(size) under which neighbours come to lie far apart in every digit."""
+    factor = int(size * 0.6180339887) | 1
+    while gcd(factor, size) != 1:
+        factor += 1
+    return (code * factor) % size
+
+
+@lru_cache(maxsize=1024)
+def wording_of(domain: Domain, scenario: str, split: str) -> Wording:
+    """The wordings a split may use: the last phrasing of a scenario is kept for test, the one before for validation."""
+    spec = domain.file.scenarios[scenario]
+    parsed = tuple(Phrasing(text) for text in spec.phrasings)
+    mine = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
+    return Wording(mine, tuple(domain.file.voice.openings), tuple(spec.reasons), tuple(domain.file.voice.closings))
+
+
+def say(
+    domain: Domain, scenario: str, split: str, use: int, slots: Mapping[str, Any], today: date, rng: random.Random
+) -> Said:
+    """The words of the `use`-th request of a scenario, with `slots` said somehow."""
+    phrasing, spin, frame = wording_of(domain, scenario, split).at(use)
+    ways = _ways_of(domain, scenario)
+    style = rng.choices(_STYLES, _STYLE_WEIGHTS)[0]
+    parts: list[str] = []
+    spans: dict[str, Span] = {}
+    length = 0
+    opening = frame.opening
+    if opening:
+        opening += " "
+        parts.append(opening)
+        length += len(opening)
+    start = length
+    for piece in phrasing.pieces(spin):
+        if isinstance(piece, Slot):
+            words = piece.wording or _said(slots[piece.name], ways.get(piece.name), today, rng)
+            spans.setdefault(piece.name, (length, length + len(words)))
+        elif length == start:
+            words = _joined_on(piece, opening)
+        else:
+            words = piece
+        parts.append(words)
+        length += len(words)
+    core = (start, length)
+    for extra in (frame.reason, frame.closing):
+        if extra:
+            words = (" " if parts[-1].endswith(_TERMINAL) else ". ") + extra
+            parts.append(words)
+            length += len(words)
+    quoted = any(name in spans and kind == "quote" for name, (kind, _) in ways.items())
+    return Said(_typed("".join(parts), style, keep_case=quoted), spans, core)
+
+
+def _said(value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random) -> str:
+    kind, words = way or ("text", {})
+    if isinstance(value, list):
+        return joined([rng.choice(wordings(kind, each, today, words.get(each, ()))) for each in value])
+    return rng.choice(wordings(kind, value, today, words.get(value, ())))
+
+
+@lru_cache(maxsize=1024)
+def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any, tuple[str, ...]]]]:
+    """Kind of wording and catalogue words of every slot that gives an argument its value."""
+    ways = {}
+    for slot, uses in domain.slot_parameters(domain.file.scenarios[scenario]).items():
+        tool, parameter = uses[0]
+        kind = "quote" if tool.parameters[parameter].does == "content" else domain.kind(tool, tool.parameters[parameter])
+        ways[slot] = (kind, domain.words(tool, parameter))
+    return ways
+
+
+_TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
+_KEEPS_CAPITAL = re.compile(r"(I\b|I'|[A-Z]{2}|[A-Z]\b)")
+
+
+def _joined_on(text: str, opening: str) -> str:
+    """A sentence's beginning, without its capital where the opening runs on into it."""
+    if not opening or opening[-2:-1] in ".!?)" or _KEEPS_CAPITAL.match(text):
+        return text
+    return text[:1].lower() + text[1:]
+
+
+_STYLES = ("careful", "no full stop", "small letters", "small start")
+_STYLE_WEIGHTS = (70, 12, 12, 6)
+
+
+def _typed(text: str, style: str, *, keep_case: bool) -> str:
+    """How the text is typed; spans stay where they are."""
+    if style in ("no full stop", "small letters") and text.endswith(".") and not text.endswith(".."):
+        text = text[:-1]
+    if keep_case or style in ("careful", "no full stop"):
+        return text
+    if style == "small start":
+        return text if _KEEPS_CAPITAL.match(text) else text[:1].lower() + text[1:]
+    small = text.lower()
+    return small if len(small) == len(text) else text

@@ -1,0 +1,474 @@
+"""What a domain file may say: the strict shape of `domains/<slug>.yaml`.
+
+The words of the catalogue are explained where they are declared; CONTRIBUTING.md shows a whole domain being added.
+Expressions start with `$` and name a drawn value, the principal, the policy, a slot of the request or an earlier
+step (`$vendor.name`, `$principal.staff_id`, `$policy.max_rows`, `$request.vendor`, `$find.items[0].invoice_id`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gatling_sid.models import SensitivityTier
+
+FieldType = Literal["id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"]
+JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
+Scalar = str | int | float | bool | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+
+
+def _form(table: Mapping[str, type[_Strict]]) -> BeforeValidator:
+    """Reads a mapping as the one form whose leading key it has, so that errors speak of that form alone."""
+
+    def read(value: object) -> object:
+        if isinstance(value, _Strict) or value is None:
+            return value
+        leading = [key for key in table if isinstance(value, Mapping) and key in value]
+        if len(leading) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(table)}")
+        return table[leading[0]].model_validate(value)
+
+    return BeforeValidator(read)
+
+
+# --- how fields are filled -------------------------------------------------------------------------------------
+
+
+class Sequence(_Strict):
+    """Keys such as INV-10412: rising from `start` by 1 to `gap`."""
+
+    sequence: str
+    start: int = 1000
+    gap: int = Field(default=1, ge=1)
+
+
+class Pool(_Strict):
+    """One of a shared pool (by name) or of a list."""
+
+    pool: str | list[Scalar]
+    unique: bool = False
+
+
+class Template(_Strict):
+    """Text with `{pool_name}` and `{own_field}` filled in."""
+
+    template: str
+    unique: bool = False
+
+
+class Choice(_Strict):
+    """One of the keys, by weight."""
+
+    choice: dict[str, float]
+
+
+class Integer(_Strict):
+    """A whole number from low to high."""
+
+    integer: tuple[int, int]
+
+
+class Money(_Strict):
+    """An amount from low to high, small ones more often (log-uniform), rounded to `round`."""
+
+    money: tuple[float, float]
+    round: float = 0.01
+
+
+class DaysAgo(_Strict):
+    """A date this many days before today."""
+
+    days_ago: tuple[int, int]
+
+
+class DaysAhead(_Strict):
+    """A date this many days after today."""
+
+    days_ahead: tuple[int, int]
+
+
+class DaysAfter(_Strict):
+    """A date this many days after another of the row's dates; with `by_today`, never in the future."""
+
+    days_after: str
+    days: tuple[int, int]
+    by_today: bool = False
+
+
+class Ref(_Strict):
+    """The key of some row of another entity (declared earlier), of those that match `where`."""
+
+    ref: str
+    where: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class Copy(_Strict):
+    """A field of the row that one of this row's references points to: `vendor_id.name`."""
+
+    copy_of: str = Field(alias="copy")
+
+
+class Chance(_Strict):
+    """True with this probability."""
+
+    chance: float = Field(ge=0, le=1)
+
+
+class Constant(_Strict):
+    """Always this value."""
+
+    value: Scalar
+
+
+class Email(_Strict):
+    """An address made of some of the row's fields."""
+
+    email: list[str]
+    at: str
+
+
+class Fraction(_Strict):
+    """A share of another of the row's amounts."""
+
+    fraction_of: str
+    between: tuple[float, float]
+    round: float = 0.01
+
+
+class By(_Strict):
+    """Filled by the case of another of the row's fields."""
+
+    by: str
+    cases: dict[str, Populate | None]
+    otherwise: Populate | None = None
+
+
+class IfPast(_Strict):
+    """Filled by whether another of the row's dates lies before today."""
+
+    if_past: str
+    then: Populate | None
+    otherwise: Populate | None = None
+
+
+Populate = Annotated[
+    Sequence | Pool | Template | Choice | Integer | Money | DaysAgo | DaysAhead | DaysAfter | Ref | Copy | Chance
+    | Constant | Email | Fraction | By | IfPast,
+    _form({
+        "sequence": Sequence, "pool": Pool, "template": Template, "choice": Choice, "integer": Integer, "money": Money,
+        "days_ago": DaysAgo, "days_ahead": DaysAhead, "days_after": DaysAfter, "ref": Ref, "copy": Copy,
+        "chance": Chance, "value": Constant, "email": Email, "fraction_of": Fraction, "by": By, "if_past": IfPast,
+    }),
+]  # fmt: skip
+
+
+class EntityField(_Strict):
+    """One typed field. `words` gives the ways a choice's values are said, `called` the ways to name the field."""
+
+    type: FieldType
+    sensitivity: SensitivityTier = SensitivityTier.INTERNAL
+    populate: Populate | None
+    words: dict[str, list[str]] = Field(default_factory=dict)
+    called: list[str] = Field(default_factory=list)
+
+
+class Entity(_Strict):
+    """A kind of record: `count` rows, identified by `key`."""
+
+    description: str = ""
+    key: str
+    count: int = Field(ge=1, le=5000)
+    fields: dict[str, EntityField]
+
+
+# --- tools -----------------------------------------------------------------------------------------------------
+
+Operation = Literal["list", "get", "create", "update", "delete", "export", "aggregate", "send"]
+Match = Literal["equals", "contains", "one_of", "at_least", "at_most", "within_days", "next_days", "since", "until"]
+Role = Literal[
+    "filter", "key", "keys", "set", "limit", "select", "target", "format", "measure", "measured", "group",
+    "recipient", "about", "content", "attachment",
+]  # fmt: skip
+
+
+class Parameter(_Strict):
+    """One parameter: `does` says what the operation does with it, `field` which field it concerns.
+
+    JSON type and allowed values follow from the field unless given.
+    """
+
+    does: Role
+    description: str
+    field: str | None = None
+    match: Match = "equals"
+    type: Literal["string", "integer", "number", "boolean", "array"] | None = None
+    required: bool = False
+    default: Scalar = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: list[Scalar] | None = None
+
+
+class Tool(_Strict):
+    """An operation on an entity, with parameters of its own.
+
+    `returns` are the fields a row comes back with unless the call selects others, `order` the field rows are sorted
+    by (`-issued_on`: descending), `sets` what the tool itself writes, `requires` the states it refuses to leave.
+    """
+
+    operation: Operation
+    entity: str
+    description: str
+    parameters: dict[str, Parameter]
+    returns: list[str] = Field(default_factory=list)
+    order: str | None = None
+    sets: dict[str, Scalar] = Field(default_factory=dict)
+    requires: dict[str, list[Scalar]] = Field(default_factory=dict)
+    requires_auth: bool = True
+
+
+# --- roles and policy ------------------------------------------------------------------------------------------
+
+
+class RoleDefinition(_Strict):
+    """A role people of `entity` matching `where` have, and the attributes of theirs that the session carries."""
+
+    description: str
+    entity: str
+    where: dict[str, Any] = Field(default_factory=dict)
+    attributes: list[str]
+
+
+class Rule(_Strict):
+    """One rule: its sentence (with `{axis}` filled from the member) and the constraint that enforces it.
+
+    A rule that is in force only sometimes is drawn per member; the default member has all rules.
+    """
+
+    says: str
+    kind: str
+    parameters: dict[str, Any] = Field(default_factory=dict, alias="with")
+    sometimes: bool = False
+
+
+class PolicyFamily(_Strict):
+    """A family of policies: a member takes one value of every axis of `vary`, the default the first of each."""
+
+    description: str
+    vary: dict[str, list[Any]] = Field(default_factory=dict)
+    rules: dict[str, Rule]
+
+
+# --- scenarios -------------------------------------------------------------------------------------------------
+
+
+class One(_Strict):
+    """One row that matches `where`; with `alone_by`, no other row has the same values in those fields."""
+
+    one: str
+    where: dict[str, Any] = Field(default_factory=dict)
+    alone_by: list[str] = Field(default_factory=list)
+
+
+class All(_Strict):
+    """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few."""
+
+    all: str
+    where: dict[str, Any] = Field(default_factory=dict)
+    count: tuple[int | str, int | str] = (1, 10)
+    order: str | None = None
+    first: str | None = None
+
+
+class Row(_Strict):
+    """The row of an entity with a certain key."""
+
+    row: str
+    key: str
+
+
+class Choose(_Strict):
+    """One of these values, of those that are none of / at most / among what an expression gives.
+
+    Text may hold `{binding.field}`.
+    """
+
+    choose: list[Any]
+    but_not: str | None = None
+    at_most: str | None = None
+    among: str | None = None
+
+
+class Number(_Strict):
+    """A whole number from low to high."""
+
+    number: tuple[int, int]
+
+
+class Amount(_Strict):
+    """An amount from low to high in steps; either end may be an expression."""
+
+    amount: tuple[float | str, float | str]
+    step: float = 10
+
+
+class DaysFromToday(_Strict):
+    """A date this many days from today (negative: before)."""
+
+    days_from_today: tuple[int, int]
+
+
+class Age(_Strict):
+    """How many days ago a drawn date is."""
+
+    age: str
+
+
+Draw = Annotated[
+    One | All | Row | Choose | Number | Amount | DaysFromToday | Age,
+    _form({
+        "one": One, "all": All, "row": Row, "choose": Choose, "number": Number, "amount": Amount,
+        "days_from_today": DaysFromToday, "age": Age,
+    }),
+]  # fmt: skip
+
+
+class GoalShowing(_Strict):
+    """Drawn row or rows, and the fields of theirs the user must see."""
+
+    rows: str
+    fields: list[str] | str
+
+
+class GoalMeasure(_Strict):
+    """A figure over drawn rows."""
+
+    rows: str
+    measure: Literal["count", "sum", "average", "minimum", "maximum"]
+    field: str | None = None
+    group_by: str | None = None
+    top: str | None = None
+
+
+class UpdateEffect(_Strict):
+    """Drawn row or rows get new values."""
+
+    update: str
+    set: dict[str, Any]
+    when: str | None = None
+
+
+class CreateEffect(_Strict):
+    """A row of an entity comes to be."""
+
+    create: str
+    set: dict[str, Any]
+    when: str | None = None
+
+
+class DeleteEffect(_Strict):
+    """Drawn row or rows cease to be."""
+
+    delete: str
+    when: str | None = None
+
+
+class ExportEffect(_Strict):
+    """Drawn rows leave to a target."""
+
+    export: str
+    fields: list[str] | str
+    target: str
+    format: str | None = None
+    when: str | None = None
+
+
+class SendEffect(_Strict):
+    """A message reaches an address, about drawn row or rows (or about none)."""
+
+    send: str
+    about: str | None = None
+    contents: dict[str, Any] = Field(default_factory=dict)
+    when: str | None = None
+
+
+GoalEffect = Annotated[
+    UpdateEffect | CreateEffect | DeleteEffect | ExportEffect | SendEffect,
+    _form({
+        "update": UpdateEffect, "create": CreateEffect, "delete": DeleteEffect, "export": ExportEffect,
+        "send": SendEffect,
+    }),
+]  # fmt: skip
+
+
+class ScenarioGoal(_Strict):
+    """What serving the request means, in terms of what was drawn."""
+
+    shows: list[GoalShowing] = Field(default_factory=list)
+    measures: list[GoalMeasure] = Field(default_factory=list)
+    effects: list[GoalEffect] = Field(default_factory=list)
+    time_range: str | None = None
+
+
+class Step(_Strict):
+    """One call of the plan; every argument is an expression, so that none comes from nowhere.
+
+    `when` names rules of which one must be in force for the step to be there, `unless` rules of which none may be.
+    """
+
+    step: str
+    tool: str
+    arguments: dict[str, str] = Field(default_factory=dict)
+    after: list[str] = Field(default_factory=list)
+    when: list[str] = Field(default_factory=list)
+    unless: list[str] = Field(default_factory=list)
+
+    def stands(self, rules: frozenset[str]) -> bool:
+        """Whether the step is part of the plan when these rules are in force."""
+        return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
+
+
+class Scenario(_Strict):
+    """Something users ask for: what is drawn, what it means, how it is planned, how it is said.
+
+    `given` names axes of the policy and the values of them under which it can be asked for.
+    """
+
+    intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
+    roles: list[str]
+    given: dict[str, list[Any]] = Field(default_factory=dict)
+    weight: int = Field(default=1, ge=1, le=12)
+    draw: dict[str, Draw] = Field(default_factory=dict)
+    slots: dict[str, Any] = Field(default_factory=dict)
+    goal: ScenarioGoal
+    plan: list[Step]
+    phrasings: list[str]
+    reasons: list[str] = Field(default_factory=list)
+
+
+class Voice(_Strict):
+    """What people of this domain put around a request: openings before it, closings after it."""
+
+    openings: list[str]
+    closings: list[str]
+
+
+class DomainFile(_Strict):
+    """A whole domain."""
+
+    name: str
+    description: str
+    organisation: str
+    pools: dict[str, list[str]] = Field(default_factory=dict)
+    entities: dict[str, Entity]
+    tools: dict[str, Tool]
+    roles: dict[str, RoleDefinition]
+    policy: PolicyFamily
+    voice: Voice
+    scenarios: dict[str, Scenario]

@@ -1,0 +1,311 @@
+"""A loaded domain: its file, and what the rest of the system asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolParameter, ToolSchema
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.constraints import Parameters, parameters_of
+from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.references import parse_reference
+from gatling_sid.schemas.wording import joined
+
+SPLITS = ("train", "validation", "test")
+
+
+class Domain:
+    """One domain of the catalogue, immutable; `digest` is the version of everything its traces depend on."""
+
+    def __init__(self, slug: str, digest: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]]) -> None:
+        """Wraps a file that `consistency.problems` found nothing in."""
+        self.slug = slug
+        self.digest = digest
+        self.file = file
+        self.name = file.name
+        self.pools = {**shared_pools, **file.pools}
+        self._members: dict[tuple[int, ...], SystemPolicy] = {}
+        self._parameters: dict[str, dict[str, Parameters]] = {}
+
+    # --- tools
+
+    @cached_property
+    def tools(self) -> dict[str, c.Tool]:
+        """Tools by full id, `finance.list_invoices`."""
+        return {f"{self.slug}.{name}": tool for name, tool in self.file.tools.items()}
+
+    @cached_property
+    def schemas(self) -> list[ToolSchema]:
+        """The tools as published schemas."""
+        return [self._schema(name, tool) for name, tool in self.file.tools.items()]
+
+    def _schema(self, name: str, tool: c.Tool) -> ToolSchema:
+        return ToolSchema(
+            tool_id=f"{self.slug}.{name}",
+            domain=self.name,
+            name=name,
+            description=tool.description,
+            parameters=[self._parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
+            returns=self._returns(tool),
+            sensitivity=self.highest(tool.entity, tool.returns),
+            requires_auth=tool.requires_auth,
+        )
+
+    def _parameter(self, tool: c.Tool, name: str, parameter: c.Parameter) -> ToolParameter:
+        json_type, constraints = self.json_type(tool, parameter)
+        return ToolParameter(
+            name=name,
+            type=json_type,
+            description=parameter.description,
+            required=parameter.required,
+            default=parameter.default,
+            constraints=constraints,
+        )
+
+    def field(self, tool: c.Tool, parameter: c.Parameter) -> c.EntityField | None:
+        """The entity field a parameter concerns, if any."""
+        return self.file.entities[tool.entity].fields.get(parameter.field or "")
+
+    def json_type(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, dict[str, Any]]:
+        """JSON type of a parameter and its JSON Schema constraints."""
+        constraints: dict[str, Any] = {}
+        field = self.field(tool, parameter)
+        many = parameter.does in ("keys", "select") or parameter.match == "one_of"
+        counted = parameter.does == "limit" or parameter.match in ("within_days", "next_days")
+        base = "integer" if counted else c.JSON_TYPES.get(field.type, "string") if field else "string"
+        values = parameter.values
+        if parameter.does in ("select", "measured", "group"):
+            values = values or list(self.file.entities[tool.entity].fields)
+        elif field and field.type == "choice" and parameter.does in ("filter", "set"):
+            values = values or list(choices(field))
+        element: dict[str, Any] = {"enum": values} if values else {}
+        if parameter.minimum is not None:
+            constraints["minimum"] = parameter.minimum
+        elif counted:
+            constraints["minimum"] = 1
+        if parameter.maximum is not None:
+            constraints["maximum"] = parameter.maximum
+        if many:
+            return "array", {"items": {"type": base, **element}, "minItems": 1, "uniqueItems": True}
+        if base == "string" and not values:
+            constraints["minLength"] = 1
+        if field and field.type == "date" and not counted:
+            constraints["format"] = "date"
+        return parameter.type or base, {**constraints, **element}
+
+    def _returns(self, tool: c.Tool) -> dict[str, Any]:
+        fields = self.file.entities[tool.entity].fields
+        row = {
+            "type": "object",
+            "properties": {name: {"type": [c.JSON_TYPES.get(fields[name].type, "string"), "null"]} for name in tool.returns},
+        }
+        text, count = {"type": "string"}, {"type": "integer"}
+        listing = {"items": {"type": "array", "items": row}, "count": count}
+        key = self.file.entities[tool.entity].key
+        many = any(each.does == "keys" for each in tool.parameters.values())
+        properties: dict[str, Any] = {
+            "list": listing,
+            "get": row["properties"],
+            "create": {key: text},
+            "update": listing if many else row["properties"],
+            "delete": {"deleted": {"type": "array", "items": text}, "count": count},
+            "export": {"export_id": text, "target": text, "count": count},
+            "aggregate": {
+                "value": {"type": ["number", "null"]},
+                "groups": {"type": "array", "items": {"type": "object"}},
+                "count": count,
+            },
+            "send": {"message_id": text, "recipient": text},
+        }[tool.operation]
+        return {"type": "object", "properties": properties}
+
+    def highest(self, entity: str, fields: list[str]) -> SensitivityTier:
+        """The highest sensitivity among some fields of an entity; public if there are none."""
+        known = self.file.entities[entity].fields
+        return max((known[f].sensitivity for f in fields), key=lambda t: t.level, default=SensitivityTier.PUBLIC)
+
+    def referred(self, entity: c.Entity, field: str) -> str:
+        """The entity that a reference field points to."""
+        populate = entity.fields[field].populate
+        while isinstance(populate, (c.By, c.IfPast)):
+            nested = [*populate.cases.values()] if isinstance(populate, c.By) else [populate.then]
+            populate = next(each for each in [*nested, populate.otherwise] if each is not None)
+        assert isinstance(populate, c.Ref)
+        return populate.ref
+
+    # --- how values are said
+
+    def kind(self, tool: c.Tool, parameter: c.Parameter) -> str:
+        """The kind of wording (`wording.wordings`) a parameter's values are said with."""
+        match parameter.does, parameter.match:
+            case "limit", _:
+                return "integer"
+            case _, "within_days":
+                return "days"
+            case _, "next_days":
+                return "coming_days"
+            case ("select" | "measured" | "group" | "target" | "format" | "measure"), _:
+                return "choice"
+        field = self.field(tool, parameter)
+        return field.type if field else "text"
+
+    def words(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+        """The catalogue's own ways to say values of a tool's parameter, by value."""
+        return self.lexicon[self._topic(tool, tool.parameters[name])]
+
+    def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
+        if parameter.does in ("select", "measured", "group"):
+            return tool.entity, "(fields)"
+        return (tool.entity, parameter.field) if parameter.field else ("(tools)", parameter.does)
+
+    @cached_property
+    def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
+        """Ways to say values, by topic: declared with the fields, or worded in a phrasing."""
+        lexicon: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
+        for name, entity in self.file.entities.items():
+            for field_name, field in entity.fields.items():
+                lexicon[name, field_name] = {value: tuple(ways) for value, ways in field.words.items()}
+            called = {f: tuple(field.called) or (f.replace("_", " "),) for f, field in entity.fields.items()}
+            lexicon[name, "(fields)"] = called
+        for tool in self.tools.values():
+            for parameter in tool.parameters.values():
+                lexicon.setdefault(self._topic(tool, parameter), {})
+        for scenario in self.file.scenarios.values():
+            for topic, value, wording in self._worded(scenario):
+                known = lexicon[topic].get(value, ())
+                if wording not in known:
+                    lexicon[topic][value] = (*known, wording)
+        return lexicon
+
+    def _worded(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
+        topics = self.slot_parameters(scenario)
+        for text in scenario.phrasings:
+            for slot in Phrasing(text).slots():
+                value = scenario.slots.get(slot.name)
+                if slot.wording is not None and slot.name in topics:
+                    for tool, parameter in topics[slot.name]:
+                        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+                        yield self._topic(tool, tool.parameters[parameter]), value, slot.wording
+
+    def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
+        """Which tool parameters each slot of a scenario gives a value to."""
+        result: dict[str, list[tuple[c.Tool, str]]] = {}
+        for step in scenario.plan:
+            for name, expression in step.arguments.items():
+                reference = parse_reference(expression)
+                if reference and reference.root == "request":
+                    result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
+        return result
+
+    # --- policies
+
+    @cached_property
+    def default_policy(self) -> SystemPolicy:
+        """The default member of the family: the first value of every axis, every rule in force."""
+        return self.policy(tuple(0 for _ in self.axis_sizes))
+
+    @cached_property
+    def axis_sizes(self) -> tuple[int, ...]:
+        """How many values each axis of the family has; a rule in force only sometimes is an axis of two."""
+        family = self.file.policy
+        return (*(len(v) for v in family.vary.values()), *(2 for rule in family.rules.values() if rule.sometimes))
+
+    @property
+    def policies(self) -> int:
+        """How many members the family has."""
+        return prod(self.axis_sizes)
+
+    def policy(self, member: tuple[int, ...]) -> SystemPolicy:
+        """The member that takes the given value of each axis; the record is shared: copy it before editing."""
+        if member not in self._members:
+            self._members[member] = self._policy(member)
+        return self._members[member]
+
+    def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
+        """Names of the rules that the member has."""
+        switches = iter(member[len(self.file.policy.vary) :])
+        return frozenset(n for n, rule in self.file.policy.rules.items() if not rule.sometimes or next(switches) == 0)
+
+    def axes(self, member: tuple[int, ...]) -> dict[str, Any]:
+        """The member's value of each named axis."""
+        return {name: values[at] for (name, values), at in zip(self.file.policy.vary.items(), member, strict=False)}
+
+    def _policy(self, member: tuple[int, ...]) -> SystemPolicy:
+        axes, names = self.axes(member), self.in_force(member)
+        rules = [(name, rule) for name, rule in self.file.policy.rules.items() if name in names]
+        constraints = [self._constraint(index, name, rule, axes) for index, (name, rule) in enumerate(rules)]
+        said = {name: _said(value) for name, value in axes.items()}
+        policy = SystemPolicy(
+            policy_id=f"{self.slug}-{'.'.join(map(str, member))}" if member else self.slug,
+            domain=self.name,
+            description=self.file.policy.description,
+            rules=[rule.says.format(**said) for _, rule in rules],
+            forbidden_operations=[
+                tool for each in constraints if each.kind == "may_not_call" and each.parameters.get("roles") is None
+                for tool in each.parameters["tools"]
+            ],
+            scope_limits=_scope_limits(constraints),
+            constraints=constraints,
+        )  # fmt: skip
+        self._parameters[policy.policy_id] = {each.constraint_id: parameters_of(each) for each in constraints}
+        return policy
+
+    def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
+        parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}
+        if parameters.get("tools") is not None:
+            parameters["tools"] = [f"{self.slug}.{tool}" for tool in parameters["tools"]]
+        if "notify" in parameters:
+            parameters["notify"] = f"{self.slug}.{parameters['notify']}"
+        return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
+
+
+def choices(field: c.EntityField) -> tuple[str, ...]:
+    """The values a choice field may take, from its words and from however it is populated."""
+    return tuple(dict.fromkeys([*field.words, *_populated(field.populate)]))
+
+
+def _populated(populate: Any) -> Iterator[str]:
+    match populate:
+        case c.Choice():
+            yield from populate.choice
+        case c.Constant() if isinstance(populate.value, str):
+            yield populate.value
+        case c.Pool() if isinstance(populate.pool, list):
+            yield from (str(each) for each in populate.pool)
+        case c.By():
+            for each in [*populate.cases.values(), populate.otherwise]:
+                yield from _populated(each)
+        case c.IfPast():
+            yield from _populated(populate.then)
+            yield from _populated(populate.otherwise)
+
+
+def _filled(value: Any, axes: Mapping[str, Any]) -> Any:
+    reference = parse_reference(value) if isinstance(value, str) else None
+    return axes[str(reference.path[0])] if reference and reference.root == "policy" else value
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return joined([_said(each) for each in value])
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:,}"
+    return str(value)
+
+
+def _scope_limits(constraints: list[Constraint]) -> dict[str, Any]:
+    """The limits that bind everyone at every call, in the short form."""
+    names = {
+        "row_limit": ("max_rows", "max_rows"),
+        "time_range": ("max_days", "max_time_range_days"),
+        "sensitivity_ceiling": ("max_tier", "max_sensitivity_tier"),
+        "export_targets": ("allowed", "allowed_export_targets"),
+    }
+    return {
+        names[each.kind][1]: each.parameters[names[each.kind][0]]
+        for each in constraints
+        if each.kind in names and not {"roles", "tools", "entity"} & {k for k, v in each.parameters.items() if v is not None}
+    }

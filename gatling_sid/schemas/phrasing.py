@@ -1,0 +1,89 @@
+"""The notation of phrasings: text with `{slot}`, `{slot:own wording}` and `[one way|another|]`.
+
+An alternative may hold slots but no further brackets. `{status:past due}` says the value of slot `status` in the
+phrasing's own words; those words join the catalogue's lexicon, so that a validator can read them back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from math import prod
+from typing import NamedTuple
+
+
+class Slot(NamedTuple):
+    """A place for a value; `wording` fixes how it is said."""
+
+    name: str
+    wording: str | None
+
+
+Piece = str | Slot
+_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
+_GROUP = re.compile(r"\[([^\[\]]*)\]")
+
+
+class Phrasing:
+    """A parsed phrasing: `groups[g][a]` are the pieces of alternative `a` at place `g`."""
+
+    def __init__(self, text: str) -> None:
+        """Parses `text`; raises ValueError if brackets or braces do not match, or alternatives repeat."""
+        self.text = text
+        self.groups = tuple(_groups(text))
+
+    @cached_property
+    def spins(self) -> int:
+        """How many texts the alternatives make."""
+        return prod(len(group) for group in self.groups)
+
+    def pieces(self, code: int) -> Iterator[Piece]:
+        """The pieces of spin `code`, 0 ≤ code < spins."""
+        for group in self.groups:
+            code, choice = divmod(code, len(group))
+            yield from group[choice]
+
+    def slots(self) -> Iterator[Slot]:
+        """Every slot of every alternative."""
+        for group in self.groups:
+            for alternative in group:
+                yield from (piece for piece in alternative if isinstance(piece, Slot))
+
+    def always_says(self, name: str) -> bool:
+        """Whether slot `name` is said whichever alternatives are taken."""
+        return any(
+            all(any(isinstance(p, Slot) and p.name == name for p in alternative) for alternative in group)
+            for group in self.groups
+        )
+
+
+def _groups(text: str) -> Iterator[tuple[tuple[Piece, ...], ...]]:
+    position = 0
+    for match in _GROUP.finditer(text):
+        if match.start() > position:
+            yield (tuple(_pieces(text[position : match.start()])),)
+        alternatives = match.group(1).split("|")
+        if len(set(alternatives)) < len(alternatives) or len(alternatives) == 1:
+            raise ValueError(f"[{match.group(1)}] needs two or more alternatives that differ")
+        yield tuple(tuple(_pieces(each)) for each in alternatives)
+        position = match.end()
+    if position < len(text):
+        yield (tuple(_pieces(text[position:])),)
+
+
+def _pieces(text: str) -> Iterator[Piece]:
+    position = 0
+    for match in _SLOT.finditer(text):
+        if match.start() > position:
+            yield _literal(text[position : match.start()])
+        yield Slot(match.group(1), match.group(2))
+        position = match.end()
+    if position < len(text):
+        yield _literal(text[position:])
+
+
+def _literal(text: str) -> str:
+    if set(text) & set("{}[]|"):
+        raise ValueError(f"stray one of {{ }} [ ] | in {text!r}")
+    return text

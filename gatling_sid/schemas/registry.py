@@ -1,0 +1,117 @@
+"""The catalogue as a whole: which domains there are, and each of them loaded once, when asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from hashlib import blake2b
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
+from gatling_sid.models import SystemPolicy, ToolSchema
+from gatling_sid.schemas.catalogue import DomainFile
+from gatling_sid.schemas.consistency import problems
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.yaml_loading import load_yaml
+
+CATALOGUE = Path(__file__).parent / "domains"
+POOLS = Path(__file__).parent / "pools.yaml"
+ENGINE = 1
+"""Version of the semantics that turn a catalogue into traces; raised whenever the same catalogue gives other bytes."""
+
+
+class DomainRegistry:
+    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Lists `folder`; files are read when first needed."""
+        self._folder = folder or CATALOGUE
+        self._files = {path.stem: path for path in sorted(self._folder.glob("*.yaml"))}
+        self._domains: dict[str, Domain] = {}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Display name by slug."""
+        return {slug: _display_name(path) for slug, path in self._files.items()}
+
+    def get_all_domains(self) -> list[str]:
+        """Display names, sorted."""
+        return sorted(self._names.values())
+
+    def slugs(self) -> list[str]:
+        """Config names, sorted: `cloud_infrastructure` for Cloud Infrastructure."""
+        return list(self._files)
+
+    def get_schemas_for_domain(self, domain: str) -> list[ToolSchema]:
+        """The tools of a domain; raises UnknownDomainError."""
+        return [schema.model_copy(deep=True) for schema in self.domain(domain).schemas]
+
+    def get_policy_for_domain(self, domain: str) -> SystemPolicy:
+        """The default member of a domain's policy family; raises UnknownDomainError."""
+        return self.domain(domain).default_policy.model_copy(deep=True)
+
+    def domain(self, name: str) -> Domain:
+        """The domain of that display name or slug.
+
+        Raises:
+            UnknownDomainError: no such domain; suggests the nearest name.
+            CatalogueError: its file is not acceptable.
+
+        """
+        slug = name.strip().casefold().replace(" ", "_").replace("-", "_").replace("/", "_")
+        if slug not in self._files:
+            raise UnknownDomainError(name, self._names.values())
+        if slug not in self._domains:
+            self._domains[slug] = load_domain(self._files[slug])
+        return self._domains[slug]
+
+    def knows(self, name: str) -> bool:
+        """Whether `domain(name)` finds one."""
+        return name.strip().casefold().replace(" ", "_").replace("-", "_").replace("/", "_") in self._files
+
+    def tool(self, tool_id: str) -> ToolSchema:
+        """The tool of that full id; raises UnknownToolError."""
+        slug = tool_id.partition(".")[0]
+        found = [t for t in self.domain(slug).schemas if t.tool_id == tool_id] if self.knows(slug) else []
+        if not found:
+            known = self.domain(slug).tools if self.knows(slug) else [f"{each}.…" for each in self._files]
+            raise UnknownToolError(tool_id, known)
+        return found[0]
+
+
+def _display_name(path: Path) -> str:
+    """The `name:` of a domain file, which by convention is its first line."""
+    with path.open(encoding="utf-8") as file:
+        key, _, name = file.readline().partition(":")
+    if key != "name" or not name.strip():
+        raise CatalogueError(path.name, "line 1", "a domain file begins with `name: Display Name`")
+    return name.strip().strip("\"'")
+
+
+@lru_cache(maxsize=1)
+def _shared_pools() -> dict[str, list[str]]:
+    return {str(name): [str(each) for each in values] for name, values in load_yaml(POOLS).items()}
+
+
+def load_domain(path: Path) -> Domain:
+    """Reads and checks one domain file.
+
+    Raises:
+        CatalogueError: naming file and key of the first thing that is wrong.
+
+    """
+    content = load_yaml(path)
+    if not isinstance(content, dict):
+        raise CatalogueError(path.name, "line 1", "a domain file is a mapping")
+    try:
+        file = DomainFile.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(each) for each in first["loc"])
+        raise CatalogueError(path.name, where, first["msg"].removeprefix("Value error, ")) from None
+    digest = blake2b(path.read_bytes() + POOLS.read_bytes() + bytes([ENGINE]), digest_size=6).hexdigest()
+    domain = Domain(path.stem, digest, file, _shared_pools())
+    for where, problem in problems(domain):
+        raise CatalogueError(path.name, where, problem)
+    return domain

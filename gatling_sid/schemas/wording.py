@@ -1,0 +1,140 @@
+"""How values are said: the ways a person may write an amount, a date, a period, a state.
+
+The oracle picks one of `wordings`; the validator accepts a span only if it is one of them. One table, one truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty"
+).split()
+_PERIODS = {
+    1: ("the last 24 hours", "the past day", "the last day"),
+    2: ("the last two days", "the past 48 hours", "the last couple of days"),
+    7: ("the last week", "the past week", "the past 7 days", "the last seven days"),
+    14: ("the last two weeks", "the past fortnight", "the past 14 days", "the last couple of weeks"),
+    21: ("the last three weeks", "the past 3 weeks", "the past 21 days"),
+    30: ("the last 30 days", "the past month", "the past 30 days", "the last thirty days"),
+    60: ("the last 60 days", "the past two months", "the last couple of months", "the past sixty days"),
+    90: ("the last 90 days", "the past three months", "the last ninety days", "the past 90 days"),
+    180: ("the last six months", "the past 180 days", "the past half year"),
+    365: ("the last year", "the past 12 months", "the last twelve months", "the past 365 days"),
+}
+_COMING = {
+    1: ("the next day", "the next 24 hours"),
+    7: ("the next week", "the coming week", "the next 7 days", "the next seven days"),
+    14: ("the next two weeks", "the coming fortnight", "the next 14 days"),
+    30: ("the next 30 days", "the coming month", "the next month"),
+    60: ("the next 60 days", "the next two months"),
+    90: ("the next 90 days", "the next three months", "the coming three months"),
+}
+_MONTHS = (
+    "January February March April May June July August September October November December"
+).split()
+_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+
+
+def _ordinal(day: int) -> str:
+    ending = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+    return f"{day}{ending}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def _money(value: float) -> tuple[str, ...]:
+    ways = [f"${_whole(value)}", f"{_whole(value)} dollars", _whole(value).replace(",", ""), f"${_whole(value)} USD"]
+    if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
+        thousands = f"{value / 1000:g}"
+        ways += [f"{thousands}k", f"${thousands}k"]
+        if value % 1000 == 0 and value / 1000 <= 20:
+            ways += [f"{_SMALL[int(value // 1000)]} grand", f"{_SMALL[int(value // 1000)]} thousand dollars"]
+    return tuple(ways)
+
+
+def _number(value: float) -> tuple[str, ...]:
+    digits = f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
+    if value == int(value) and 0 <= value <= 20:
+        return (digits, _SMALL[int(value)])
+    return (digits, f"{value:,}") if abs(value) >= 1000 else (digits,)
+
+
+def _days(value: int, known: Mapping[int, tuple[str, ...]], word: str) -> tuple[str, ...]:
+    return known.get(value) or (f"the {word} {value} days",)
+
+
+def _date(value: str, today: date) -> tuple[str, ...]:
+    day = date.fromisoformat(value)
+    month = _MONTHS[day.month - 1]
+    ways = [f"{day.day} {month}", f"{month} {day.day}", f"{month} {_ordinal(day.day)}", f"the {_ordinal(day.day)} of {month}"]
+    ways = [f"{way}, {day.year}" if way[0] in "JFMASOND" else f"{way} {day.year}" for way in ways] if (
+        day.year != today.year
+    ) else [*ways, f"{day.day} {month[:3]}"]
+    if today < day <= today + timedelta(days=6):
+        ways += [_WEEKDAYS[day.weekday()]] * 2
+    if today < day and (day.year, day.month) == (today.year, today.month):
+        ways.append(f"the {_ordinal(day.day)}")
+    return (*ways, value)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
+
+
+@lru_cache(maxsize=16384)
+def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """The ways to say one scalar `value` of a kind on the day `today`; `words` are ways the catalogue adds.
+
+    Kinds: `choice`, `flag`, `money`, `integer`, `number`, `days` (looking back), `coming_days`, `date`; any other is
+    text, said as it is.
+    """
+    if kind in ("choice", "flag"):
+        return words or ((_spoken(str(value)),) if kind == "choice" else ())
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return words
+    if isinstance(value, str):
+        return (*words, *_date(value, today)) if kind == "date" else (value, *words)
+    if kind == "money":
+        return (*words, *_money(value))
+    if kind == "days":
+        return (*words, *_days(int(value), _PERIODS, "last"))
+    if kind == "coming_days":
+        return (*words, *_days(int(value), _COMING, "next"))
+    return (*words, *_number(value))
+
+
+def joined(parts: Sequence[str], conjunction: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
+
+
+def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
+    """Whether the text `span` says `value`; `words` maps values to the ways the catalogue adds for them."""
+    if isinstance(value, list):
+        return _says_list(span, kind, value, today, words)
+    said = span.casefold()
+    return any(said == each.casefold() for each in wordings(kind, value, today, words.get(value, ())))
+
+
+def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
+    """A list is said as its elements in order, separated by commas and a final `and` or `or`."""
+    rest = span.casefold()
+    for position, value in enumerate(values):
+        if position:
+            separator = next((each for each in (", ", " and ", " or ", " & ") if rest.startswith(each)), None)
+            if separator is None:
+                return False
+            rest = rest[len(separator) :]
+        ways = sorted((w.casefold() for w in wordings(kind, value, today, words.get(value, ()))), key=len, reverse=True)
+        said = next((way for way in ways if rest.startswith(way)), None)
+        if said is None:
+            return False
+        rest = rest[len(said) :]
+    return not rest

@@ -1,0 +1,94 @@
+"""YAML read strictly: what two YAML readers could take for different things is refused, naming the line."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gatling_sid.errors import CatalogueError
+
+_PLAIN_BOOLEANS = ("true", "false")
+_PLAIN_NULLS = ("null", "~", "")
+
+
+class _StrictLoader(yaml.CSafeLoader):
+    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, bare dates, repeated keys, merge keys."""
+
+
+def _refuse(node: yaml.Node, problem: str) -> yaml.YAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+
+
+def _boolean(_loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+    if node.value not in _PLAIN_BOOLEANS:
+        raise _refuse(node, f"{node.value} is a boolean to some readers of YAML; quote it, or write true or false")
+    return bool(node.value == "true")
+
+
+def _integer(_loader: _StrictLoader, node: yaml.ScalarNode) -> int:
+    digits = node.value.removeprefix("-")
+    if not digits.isdecimal() or (digits.startswith("0") and digits != "0"):
+        raise _refuse(node, f"{node.value} is a number to some readers of YAML (a time, octal, …); quote it")
+    return int(node.value)
+
+
+def _real(_loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+    try:
+        value = float(node.value)
+    except ValueError:
+        value = float("nan")
+    if "_" in node.value or value != value or value in (float("inf"), float("-inf")):
+        raise _refuse(node, f"{node.value} is not a plain finite number; quote it if it is text")
+    return value
+
+
+def _date(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    raise _refuse(node, f"{node.value} is a date to some readers of YAML; quote it")
+
+
+def _null(_loader: _StrictLoader, node: yaml.ScalarNode) -> None:
+    if node.value not in _PLAIN_NULLS:
+        raise _refuse(node, f"{node.value} is null to some readers of YAML; quote it, or write null")
+
+
+def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    result: dict[Hashable, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, (str, int)) or isinstance(key, bool):
+            raise _refuse(key_node, f"a key must be text or a whole number, not {key!r}")
+        if key in result:
+            raise _refuse(key_node, f"{key!r} stands twice in the same mapping; remove one")
+        result[key] = loader.construct_object(value_node, deep=True)
+    return result
+
+
+for _tag, _constructor in {
+    "bool": _boolean,
+    "int": _integer,
+    "float": _real,
+    "timestamp": _date,
+    "null": _null,
+    "map": _mapping,
+}.items():
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
+
+
+def load_yaml(path: Path) -> Any:
+    """The document in `path`.
+
+    Raises:
+        CatalogueError: unreadable, not UTF-8, not YAML, or ambiguous; names the file and the line.
+
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise CatalogueError(path.name, where, error.problem or "not YAML") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise CatalogueError(path.name, "", f"cannot be read: {error}") from None

@@ -1,0 +1,99 @@
+"""Arguments against a tool's schema, compiled to plain tests: the validator of a backend that is called millions of times.
+
+The schema published for a tool is the same one in JSON Schema form; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from gatling_sid.models import ToolParameter
+from gatling_sid.schemas.references import reference_in
+from gatling_sid.simulator.operations import CompiledTool
+
+_TYPES: dict[str, Callable[[Any], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, (int, float)) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, dict),
+}
+
+
+def is_a(value: Any, json_type: str) -> bool:
+    """Whether a value is of a JSON Schema type; unknown types admit anything."""
+    test = _TYPES.get(json_type)
+    return test is None or test(value)
+
+
+def argument_problems(tool: CompiledTool, arguments: Mapping[str, Any], *, open_references: bool = False) -> Iterator[str]:
+    """What is wrong with arguments; with `open_references`, references not yet resolved are let pass."""
+    parameters, required = _signature(tool.domain, tool.tool_id)
+    yield from signature_problems(parameters, required, arguments, open_references=open_references)
+
+
+@lru_cache(maxsize=4096)
+def _signature(domain: Any, tool_id: str) -> tuple[dict[str, ToolParameter], tuple[str, ...]]:
+    schema = next(each for each in domain.schemas if each.tool_id == tool_id)
+    return {p.name: p for p in schema.parameters}, tuple(p.name for p in schema.parameters if p.required)
+
+
+def signature_problems(
+    parameters: Mapping[str, ToolParameter],
+    required: tuple[str, ...],
+    arguments: Mapping[str, Any],
+    *,
+    open_references: bool = False,
+) -> Iterator[str]:
+    """What is wrong with arguments, given a tool's parameters by name."""
+    for name in required:
+        if name not in arguments:
+            yield f"{name} is required"
+    for name, value in arguments.items():
+        parameter = parameters.get(name)
+        if parameter is None:
+            yield f"there is no parameter {name!r}; it takes {', '.join(parameters) or 'none'}"
+        elif not (open_references and reference_in(value)):
+            problem = value_problem(value, parameter.type, parameter.constraints)
+            if problem:
+                yield f"{name} {problem}"
+
+
+def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) -> str | None:
+    """Why a value does not fit a type and JSON Schema keywords, or None; the keywords are those a Domain publishes."""
+    if not is_a(value, json_type):
+        return f"must be {json_type}, not {type(value).__name__}"
+    if not constraints:
+        return None
+    if "enum" in constraints and value not in constraints["enum"]:
+        return f"must be one of {', '.join(map(str, constraints['enum']))}, not {str(value)[:60]!r}"
+    if "minimum" in constraints and value < constraints["minimum"]:
+        return f"must be at least {constraints['minimum']}, not {value}"
+    if "maximum" in constraints and value > constraints["maximum"]:
+        return f"must be at most {constraints['maximum']}, not {value}"
+    if len(value) < constraints.get("minLength", 0) if isinstance(value, str) else False:
+        return "must not be empty"
+    if constraints.get("format") == "date" and not _is_date(value):
+        return f"must be a date such as 2026-03-14, not {value[:60]!r}"
+    return _list_problem(value, constraints) if isinstance(value, list) else None
+
+
+def _list_problem(values: list[Any], constraints: Mapping[str, Any]) -> str | None:
+    if len(values) < constraints.get("minItems", 0):
+        return "must not be empty"
+    if constraints.get("uniqueItems") and len({repr(each) for each in values}) < len(values):
+        return "must not repeat an element"
+    items = dict(constraints.get("items", {}))
+    json_type = items.pop("type", "any")
+    return next((f"[{at}] {p}" for at, each in enumerate(values) if (p := value_problem(each, json_type, items))), None)
+
+
+def _is_date(value: str) -> bool:
+    try:
+        return date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False

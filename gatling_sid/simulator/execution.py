@@ -1,0 +1,194 @@
+"""Running a graph of calls against a world, and comparing what happened with a goal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from gatling_sid.models import Effect, Goal, Measurement, ToolCall
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.references import MissingPathError, follow, reference_in
+from gatling_sid.simulator.arguments import argument_problems
+from gatling_sid.simulator.operations import CompiledTool, Outcome, Refused, State, compile_tools, operate
+from gatling_sid.simulator.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a call did not run: `reason` is one of `operations.REFUSALS`."""
+
+    call_id: str
+    reason: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.call_id} was refused ({self.reason}): {self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What a graph did: outcomes and resolved arguments by call id, and the first refusal, if any, where it ended."""
+
+    outcomes: dict[str, Outcome]
+    arguments: dict[str, dict[str, Any]]
+    refusal: Refusal | None
+
+
+_REMEMBERED = 20_000
+
+
+@lru_cache(maxsize=64)
+def tools_of(domain: Domain) -> dict[str, CompiledTool]:
+    """The compiled tools of a domain."""
+    return compile_tools(domain)
+
+
+def execute(
+    calls: Iterable[ToolCall],
+    world: World,
+    *,
+    known: Mapping[str, Outcome] | None = None,
+    instead: Mapping[str, dict[str, Any]] | None = None,
+) -> Execution:
+    """Runs calls in the order given, each against the effects of those before it.
+
+    `known` outcomes are taken as they are instead of running the call again (sound only for calls that neither read
+    nor write what has changed); `instead` replaces the arguments of some calls.
+    """
+    tools, state = tools_of(world.domain), State(world)
+    outcomes: dict[str, Outcome] = {}
+    resolved: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        call_id = call.call_id
+        if known is not None and call_id in known:
+            outcomes[call_id] = known[call_id]
+            continue
+        arguments = call.arguments if instead is None else instead.get(call_id, call.arguments)
+        try:
+            resolved[call_id] = values = resolve(arguments, outcomes)
+            outcomes[call_id] = _run(tools, call.tool_id, values, state)
+        except Refused as refused:
+            return Execution(outcomes, resolved, Refusal(call_id, refused.reason, refused.detail))
+    return Execution(outcomes, resolved, None)
+
+
+def resolve(arguments: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+    """Arguments with every reference replaced by what it refers to; raises Refused where that is missing."""
+    values: dict[str, Any] = {}
+    for name, value in arguments.items():
+        reference = reference_in(value)
+        if reference is None:
+            values[name] = value
+            continue
+        if reference.root not in outcomes:
+            raise Refused("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
+        try:
+            values[name] = follow(reference.path, outcomes[reference.root].value)
+        except MissingPathError as error:
+            raise Refused("missing_reference", f"{name} refers to {value}, but {error}") from None
+    return values
+
+
+def _run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> Outcome:
+    tool = tools.get(tool_id)
+    if tool is None:
+        raise Refused("unknown_tool", tool_id)
+    # Reads of an unchanged world are the same for every trace that makes them, so the world remembers them.
+    remembered = state.world.outcomes
+    key = None if state.changed else (tool_id, repr(arguments))
+    if key is not None and key in remembered:
+        return remembered[key]
+    for problem in argument_problems(tool, arguments):
+        raise Refused("invalid_argument", problem)
+    outcome = operate(tool, arguments, state)
+    if key is not None and not state.changed:
+        if len(remembered) >= _REMEMBERED:
+            remembered.clear()
+        remembered[key] = outcome
+    return outcome
+
+
+# --- goals -----------------------------------------------------------------------------------------------------
+
+
+def digest_of(keys: Iterable[str]) -> str:
+    """A short digest of a set of row keys."""
+    return blake2b("\n".join(sorted(keys)).encode(), digest_size=8).hexdigest()
+
+
+def unmet(goal: Goal, outcomes: Sequence[Outcome], days: int | None) -> Iterator[str]:
+    """What is missing from, or too much in, the outcomes of a plan whose farthest look back is `days`; empty if met."""
+    yield from _unseen(goal, outcomes)
+    yield from _unmeasured(goal.measures, outcomes)
+    yield from _other_effects(goal.effects, [effect for outcome in outcomes for effect in outcome.effects])
+    if (goal.time_range_days or 0) > (days or 0):
+        yield f"the request asks for {goal.time_range_days} days, the plan looks back {days or 0}"
+
+
+def _unseen(goal: Goal, outcomes: Sequence[Outcome]) -> Iterator[str]:
+    if not goal.shows:
+        return
+    seen: dict[tuple[str, str], set[str]] = {}
+    for outcome in outcomes:
+        if outcome.figure is None and outcome.value.keys() != {"export_id", "target", "count"}:
+            for key, _ in outcome.rows:
+                seen.setdefault((outcome.entity, key), set()).update(outcome.fields)
+    for showing in goal.shows:
+        for key in showing.rows:
+            missing = set(showing.fields) - seen.get((showing.entity, key), set())
+            if missing:
+                yield f"the user never sees {', '.join(sorted(missing))} of {showing.entity} {key}"
+
+
+def _unmeasured(measures: Iterable[Measurement], outcomes: Sequence[Outcome]) -> Iterator[str]:
+    figures = [(outcome.entity, outcome.figure) for outcome in outcomes if outcome.figure is not None]
+    for wanted in measures:
+        values = tuple((each.group, each.value) for each in wanted.values)
+        if not any(
+            entity == wanted.entity
+            and figure.measure == wanted.measure
+            and figure.field == wanted.field
+            and figure.group_by == wanted.group_by
+            and len(figure.rows) == wanted.rows
+            and figure.values == values
+            and digest_of(figure.rows) == wanted.rows_digest
+            for entity, figure in figures
+        ):
+            by = f" by {wanted.group_by}" if wanted.group_by else ""
+            yield f"the user never sees the {wanted.measure} of {wanted.field or wanted.entity}{by} over {wanted.rows} rows"
+
+
+Atom = tuple[str, str, str | tuple[str, ...], str, str | None]
+
+
+def _other_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iterator[str]:
+    expected = sorted(atom for effect in wanted for atom in atoms(effect))
+    actual = sorted(atom for effect in happened for atom in atoms(effect))
+    if expected == actual:
+        return
+    for atom in expected:
+        if atom in actual:
+            actual.remove(atom)
+        else:
+            yield f"this effect does not happen: {_described(atom)}"
+    for atom in actual:
+        yield f"this effect was not asked for: {_described(atom)}"
+
+
+def atoms(effect: Effect) -> Iterator[Atom]:
+    """An effect in comparable pieces: a change of several rows equals several changes of one."""
+    changes = repr(sorted(effect.changes.items()))
+    if effect.kind in ("update", "delete"):
+        for key in effect.rows:
+            yield effect.kind, effect.entity, key, changes, ""
+    else:
+        yield effect.kind, effect.entity, tuple(effect.rows), changes, effect.target or ""
+
+
+def _described(atom: Atom) -> str:
+    kind, entity, rows, changes, target = atom
+    which = rows if isinstance(rows, str) else ", ".join(rows)
+    return " ".join(each for each in (kind, entity, which, changes, f"to {target}" if target else "") if each)

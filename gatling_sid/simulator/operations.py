@@ -1,0 +1,415 @@
+"""The closed set of operations: what each does to a world, once for every tool of every domain.
+
+An operation is pure: `(tool, arguments, state) -> Outcome`, or it raises `Refused`. What it changes is described by
+effects; `State` applies them to an overlay of its own.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import blake2b
+from typing import Any
+
+from gatling_sid.models import Effect, SensitivityTier
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.world import Row, World, in_order
+
+REFUSALS = {
+    "unknown_tool": "the domain has no such tool",
+    "invalid_argument": "an argument is missing, unknown, or of a value the tool does not take",
+    "missing_reference": "an argument refers to a result that is not there",
+    "not_found": "no record has that key",
+    "wrong_state": "the record is not in a state that allows this",
+    "already_exists": "the same record was created before",
+    "unknown_recipient": "the address is nobody's",
+}
+
+
+class Refused(Exception):  # noqa: N818 - a refusal by the domain is a result, not an error
+    """The backend will not do this; `reason` is one of `REFUSALS`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What an aggregate computed, and over which rows."""
+
+    measure: str
+    field: str | None
+    group_by: str | None
+    rows: tuple[str, ...]
+    values: tuple[tuple[str | None, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call did: its result, the rows read (before any change) and their fields, its effects.
+
+    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those the result shows.
+    """
+
+    value: dict[str, Any]
+    entity: str
+    rows: tuple[tuple[str, Row], ...] = ()
+    fields: tuple[str, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    figure: Figure | None = None
+
+
+class State:
+    """A world and, over it, the changes of one execution."""
+
+    def __init__(self, world: World) -> None:
+        """Starts without changes."""
+        self.world = world
+        self.changed: dict[str, dict[str, Row | None]] = {}
+
+    def row(self, entity: str, key: str) -> Row | None:
+        """The row as it is now."""
+        overlay = self.changed.get(entity)
+        if overlay is not None and key in overlay:
+            return overlay[key]
+        return self.world.tables[entity].get(key)
+
+    def write(self, entity: str, key: str, row: Row | None) -> None:
+        """Puts a new version of a row (None: deleted) on the overlay."""
+        self.changed.setdefault(entity, {})[key] = row
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTool:
+    """A tool with its parameters sorted by what they do, so that executing it looks nothing up."""
+
+    tool_id: str
+    tool: c.Tool
+    domain: Domain
+    key_field: str
+    by_role: dict[str, str]
+    filters: tuple[tuple[str, str, str], ...]
+    sets: tuple[tuple[str, str], ...]
+    contents: tuple[str, ...]
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def entity(self) -> str:
+        """The entity the tool acts on."""
+        return self.tool.entity
+
+    def fields(self, arguments: dict[str, Any]) -> tuple[str, ...]:
+        """The fields a call shows: those it selects, or all the tool returns."""
+        select = self.by_role.get("select")
+        return tuple(arguments[select]) if select in arguments else tuple(self.tool.returns)
+
+    def sensitivity(self, fields: tuple[str, ...]) -> SensitivityTier:
+        """The highest tier among fields of the tool's entity."""
+        return self.domain.highest(self.entity, list(fields))
+
+
+def compile_tools(domain: Domain) -> dict[str, CompiledTool]:
+    """Every tool of a domain, by full id."""
+    return {tool_id: _compile(domain, tool_id, tool) for tool_id, tool in domain.tools.items()}
+
+
+def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
+    parameters = tool.parameters.items()
+    return CompiledTool(
+        tool_id=tool_id,
+        tool=tool,
+        domain=domain,
+        key_field=domain.file.entities[tool.entity].key,
+        by_role={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
+        filters=tuple((name, p.field or "", p.match) for name, p in parameters if p.does == "filter"),
+        sets=tuple((name, p.field or "") for name, p in parameters if p.does == "set"),
+        contents=tuple(name for name, p in parameters if p.does in ("content", "attachment")),
+        defaults={name: p.default for name, p in parameters if p.default is not None},
+    )
+
+
+def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    """Runs one tool; `arguments` hold no references. Raises Refused."""
+    if tool.defaults:
+        arguments = {**tool.defaults, **arguments}
+    return _OPERATIONS[tool.tool.operation](tool, arguments, state)
+
+
+# --- selecting -------------------------------------------------------------------------------------------------
+
+
+def _text_contains(have: Any, want: Any) -> bool:
+    return have is not None and str(want).casefold() in str(have).casefold()
+
+
+def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    return lambda have, want: have is not None and compare(have, want)
+
+
+_MATCHES: dict[str, Callable[[Any, Any], bool]] = {
+    "equals": operator.eq,
+    "contains": _text_contains,
+    "one_of": lambda have, want: have in want,
+    "at_least": _compared(operator.ge),
+    "at_most": _compared(operator.le),
+    "since": _compared(operator.ge),
+    "until": _compared(operator.le),
+}
+
+
+def _test(match: str, want: Any, world: World) -> tuple[str, Any, Any]:
+    """A match on days becomes a range of ISO dates, which sort as text."""
+    if match == "within_days":
+        return "between", (world.today - timedelta(days=want)).isoformat(), world.today.isoformat()
+    return "between", world.today.isoformat(), (world.today + timedelta(days=want)).isoformat()
+
+
+def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
+    """The rows that a call's filters and keys let through, in the tool's order, before any limit."""
+    world, entity = state.world, tool.entity
+    order = tool.tool.order
+    given = [(name, field_name, match) for name, field_name, match in tool.filters if name in arguments]
+    keys = tool.by_role.get("keys")
+    rows: list[Row] | None = None
+    if keys in arguments:
+        rows = [_existing(tool, key, state) for key in arguments[keys]]
+    elif entity not in state.changed:
+        for name, field_name, match in given:
+            if match == "equals":
+                found = world.index(entity, field_name).get(arguments[name], [])
+                rows = found if rows is None or len(found) < len(rows) else rows
+    else:
+        rows = [row for key in {**world.tables[entity], **state.changed[entity]} if (row := state.row(entity, key))]
+    ordered = rows is None
+    rows = world.ordered(entity, order) if rows is None else rows
+    for name, field_name, match in given:
+        want = arguments[name]
+        if match in ("within_days", "next_days"):
+            _, low, high = _test(match, want, world)
+            rows = [row for row in rows if row[field_name] is not None and low <= row[field_name] <= high]
+        elif match == "equals":
+            rows = [row for row in rows if row[field_name] == want]
+        else:
+            compare = _MATCHES[match]
+            rows = [row for row in rows if compare(row[field_name], want)]
+    return rows if ordered or keys in arguments else in_order(rows, order, tool.key_field)
+
+
+def _limited(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
+    limit = tool.by_role.get("limit")
+    return rows[: arguments[limit]] if limit in arguments else rows
+
+
+def _existing(tool: CompiledTool, key: Any, state: State) -> Row:
+    row = state.row(tool.entity, key) if isinstance(key, str) else None
+    if row is None:
+        raise Refused("not_found", f"no {tool.entity} {key!r}")
+    return row
+
+
+def _projected(row: Row, fields: tuple[str, ...]) -> Row:
+    return {name: row[name] for name in fields}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def _list(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    rows = _limited(tool, arguments, selected(tool, arguments, state))
+    fields = tool.fields(arguments)
+    return Outcome(
+        value={"items": [_projected(row, fields) for row in rows], "count": len(rows)},
+        entity=tool.entity,
+        rows=tuple((row[tool.key_field], row) for row in rows),
+        fields=fields,
+    )
+
+
+def _get(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    key = arguments[tool.by_role["key"]]
+    row = _existing(tool, key, state)
+    fields = tool.fields(arguments)
+    return Outcome(value=_projected(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
+
+
+_MEASURES: dict[str, Callable[[list[float]], float]] = {
+    "sum": lambda values: round(sum(values), 2),
+    "average": lambda values: round(sum(values) / len(values), 2),
+    "minimum": min,
+    "maximum": max,
+}
+
+
+def measured(
+    rows: list[Row], measure: str, field_name: str | None, group_by: str | None, top: int | None
+) -> tuple[tuple[str | None, float], ...]:
+    """Figures over rows, largest first: one (None, value) without groups, else one per group, cut to `top`.
+
+    Rows without a value in `field_name` count for nothing but `count`; no rows, no figure.
+    """
+    groups: dict[str | None, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(None if group_by is None else str(row[group_by]), []).append(row)
+    values: list[tuple[str | None, float]] = []
+    for group, members in groups.items():
+        numbers = [] if field_name is None else [row[field_name] for row in members if row[field_name] is not None]
+        if measure == "count":
+            values.append((group, len(members)))
+        elif numbers:
+            values.append((group, _MEASURES[measure](numbers)))
+    values.sort(key=lambda each: (-each[1], each[0] or ""))
+    return tuple(values[:top])
+
+
+def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    rows = selected(tool, arguments, state)
+    roles = tool.by_role
+    measure = arguments.get(roles.get("measure", ""), "count")
+    field_name = arguments.get(roles.get("measured", ""))
+    group_by = arguments.get(roles.get("group", ""))
+    if measure != "count" and field_name is None:
+        raise Refused("invalid_argument", f"{measure} of which field?")
+    if field_name is not None and measure != "count" and any(isinstance(row[field_name], (str, bool)) for row in rows):
+        raise Refused("invalid_argument", f"{field_name} is not a number")
+    values = measured(rows, measure, field_name, group_by, arguments.get(roles.get("limit", "")))
+    value: dict[str, Any] = {"count": len(rows)}
+    if group_by is None:
+        value["value"] = values[0][1] if values else (0 if measure == "count" else None)
+    else:
+        value["groups"] = [{"group": group, "value": figure} for group, figure in values]
+    used = tuple(name for name in (field_name, group_by) if name is not None)
+    return Outcome(
+        value=value,
+        entity=tool.entity,
+        rows=tuple((row[tool.key_field], row) for row in rows),
+        fields=used,
+        figure=Figure(measure, field_name, group_by, tuple(row[tool.key_field] for row in rows), values),
+    )
+
+
+# --- changing --------------------------------------------------------------------------------------------------
+
+
+def content_id(prefix: str, *parts: object) -> str:
+    """An id that depends on content alone, so that it is the same in any order of execution."""
+    return f"{prefix}-{blake2b(repr(parts).encode(), digest_size=4).hexdigest()}"
+
+
+def _written(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
+    given = {field_name: arguments[name] for name, field_name in tool.sets if name in arguments}
+    return {**tool.tool.sets, **given}
+
+
+def _allowed(tool: CompiledTool, key: str, row: Row) -> None:
+    for field_name, states in tool.tool.requires.items():
+        if row[field_name] not in states:
+            raise Refused("wrong_state", f"{tool.entity} {key} has {field_name} {row[field_name]!r}")
+
+
+def _keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
+    if "keys" in tool.by_role:
+        return list(arguments[tool.by_role["keys"]])
+    return [arguments[tool.by_role["key"]]]
+
+
+def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    changes = _written(tool, arguments)
+    key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
+    if state.row(tool.entity, key) is not None:
+        raise Refused("already_exists", f"{tool.entity} {key}")
+    fields = state.world.domain.file.entities[tool.entity].fields
+    row = {name: changes.get(name) for name in fields} | {tool.key_field: key}
+    state.write(tool.entity, key, row)
+    effect = Effect.model_construct(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
+    return Outcome(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), fields=())
+
+
+def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    changes, keys = _written(tool, arguments), _keys(tool, arguments)
+    before = [(key, _existing(tool, key, state)) for key in keys]
+    for key, row in before:
+        _allowed(tool, key, row)
+        state.write(tool.entity, key, {**row, **changes})
+    fields = tuple(tool.tool.returns)
+    shown = [_projected(state.row(tool.entity, key) or {}, fields) for key in keys]
+    effect = Effect.model_construct(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
+    value = {"items": shown, "count": len(shown)} if "keys" in tool.by_role else shown[0]
+    return Outcome(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
+
+
+def _delete(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    keys = _keys(tool, arguments)
+    before = [(key, _existing(tool, key, state)) for key in keys]
+    for key, row in before:
+        _allowed(tool, key, row)
+        state.write(tool.entity, key, None)
+    effect = Effect.model_construct(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
+    return Outcome(
+        value={"deleted": keys, "count": len(keys)}, entity=tool.entity, rows=tuple(before), effects=(effect,)
+    )
+
+
+def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    rows = _limited(tool, arguments, selected(tool, arguments, state))
+    fields = tool.fields(arguments)
+    keys = [row[tool.key_field] for row in rows]
+    target = arguments[tool.by_role["target"]]
+    changes: dict[str, Any] = {"fields": sorted(fields)}
+    if "format" in tool.by_role and tool.by_role["format"] in arguments:
+        changes["format"] = arguments[tool.by_role["format"]]
+    effect = Effect.model_construct(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
+    export_id = content_id("export", tool.entity, sorted(keys), sorted(fields), target)
+    return Outcome(
+        value={"export_id": export_id, "target": target, "count": len(keys)},
+        entity=tool.entity,
+        rows=tuple((row[tool.key_field], row) for row in rows),
+        fields=fields,
+        effects=(effect,),
+    )
+
+
+def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+    recipient = arguments[tool.by_role["recipient"]]
+    known = tool.tool.parameters[tool.by_role["recipient"]].values
+    if known is None and not _is_address(recipient, state.world):
+        raise Refused("unknown_recipient", f"nobody has the address {recipient!r}")
+    about = arguments.get(tool.by_role.get("about", ""))
+    keys = [] if about is None else [about] if isinstance(about, str) else list(about)
+    rows = tuple((key, _existing(tool, key, state)) for key in keys)
+    contents = {name: arguments[name] for name in tool.contents if name in arguments}
+    effect = Effect.model_construct(
+        kind="send", entity=tool.entity, rows=sorted(keys), changes=contents, target=recipient
+    )
+    message_id = content_id("message", tool.tool_id, recipient, sorted(keys), sorted(contents.items(), key=repr))
+    return Outcome(
+        value={"message_id": message_id, "recipient": recipient}, entity=tool.entity, rows=rows, effects=(effect,)
+    )
+
+
+def addresses(world: World) -> Iterator[tuple[str, str]]:
+    """Every (entity, field) of a domain that holds e-mail addresses."""
+    for entity_name, entity in world.domain.file.entities.items():
+        for field_name, each in entity.fields.items():
+            if each.type == "email":
+                yield entity_name, field_name
+
+
+def _is_address(value: object, world: World) -> bool:
+    return any(value in world.index(entity, field_name) for entity, field_name in addresses(world))
+
+
+_OPERATIONS: dict[str, Callable[[CompiledTool, dict[str, Any], State], Outcome]] = {
+    "list": _list,
+    "get": _get,
+    "create": _create,
+    "update": _update,
+    "delete": _delete,
+    "export": _export,
+    "aggregate": _aggregate,
+    "send": _send,
+}

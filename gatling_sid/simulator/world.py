@@ -1,0 +1,262 @@
+"""A domain's simulated organisation: seeded records with relations, shared read-only."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Any
+
+from gatling_sid.errors import CatalogueError
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.seeding import stream
+
+Row = dict[str, Any]
+_FIRST_DAY = date(2025, 7, 1)
+_DAYS = 540
+
+
+class World:
+    """Records of one domain on one day: `tables[entity][key]` is a row, a plain dict nobody may change.
+
+    A world is a function of (catalogue, seed, name); `today` is the only day there is in it.
+    """
+
+    def __init__(self, domain: Domain, seed: int, name: str) -> None:
+        """Populates every entity; `name` tells worlds of one seed apart (`train-3`)."""
+        self.domain = domain
+        self.seed = seed
+        self.name = name
+        rng = stream(domain.digest, seed, domain.slug, "world", name)
+        self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS))
+        self.tables: dict[str, dict[str, Row]] = {}
+        for entity_name, entity in domain.file.entities.items():
+            self.tables[entity_name] = _populate(self, entity, rng)
+        self.outcomes: dict[tuple[str, str], Any] = {}
+        self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
+        self._orders: dict[tuple[str, str | None], list[Row]] = {}
+        self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[Any, ...]]] = {}
+
+    def index(self, entity: str, field: str) -> dict[Any, list[Row]]:
+        """Rows of `entity` by the value of `field`, in table order."""
+        key = (entity, field)
+        if key not in self._indexes:
+            by_value: dict[Any, list[Row]] = {}
+            for row in self.tables[entity].values():
+                by_value.setdefault(row[field], []).append(row)
+            self._indexes[key] = by_value
+        return self._indexes[key]
+
+    def ordered(self, entity: str, order: str | None) -> list[Row]:
+        """All rows of `entity` sorted by `order`, a field name with `-` for descending; ties by key."""
+        key = (entity, order)
+        if key not in self._orders:
+            rows = list(self.tables[entity].values())
+            self._orders[key] = in_order(rows, order, self.domain.file.entities[entity].key)
+        return self._orders[key]
+
+    def alike(self, entity: str, fields: tuple[str, ...], row: Row) -> int:
+        """How many rows have the same values as `row` in `fields`, itself included."""
+        key = (entity, fields)
+        if key not in self._counts:
+            self._counts[key] = Counter(tuple(each[f] for f in fields) for each in self.tables[entity].values())
+        return self._counts[key][tuple(row[f] for f in fields)]
+
+    def age(self, day: str) -> int:
+        """How many days ago an ISO date was; negative for days to come."""
+        return self.today.toordinal() - _ordinal(day)
+
+
+@lru_cache(maxsize=4096)
+def _ordinal(day: str) -> int:
+    return date.fromisoformat(day).toordinal()
+
+
+def in_order(rows: list[Row], order: str | None, key: str) -> list[Row]:
+    """`rows` sorted; rows without a value come last, ties are broken by `key`."""
+    if order is None:
+        return rows
+    field = order.removeprefix("-")
+    rows = sorted(rows, key=lambda row: row[key])
+    with_value = [row for row in rows if row[field] is not None]
+    without = [row for row in rows if row[field] is None]
+    return sorted(with_value, key=lambda row: row[field], reverse=order.startswith("-")) + without
+
+
+@lru_cache(maxsize=24)
+def world_of(domain: Domain, seed: int, name: str) -> World:
+    """The world of that name, kept for a while since many traces share it."""
+    return World(domain, seed, name)
+
+
+# --- filling fields --------------------------------------------------------------------------------------------
+
+
+class _Filling:
+    """What filling a table needs at hand: the rows made so far and which unique values are taken."""
+
+    def __init__(self, world: World, entity: c.Entity, rng: random.Random) -> None:
+        self.world = world
+        self.entity = entity
+        self.rng = rng
+        self.taken: dict[int, set[Any]] = {}
+        self.serial: dict[int, int] = {}
+
+
+def _populate(world: World, entity: c.Entity, rng: random.Random) -> dict[str, Row]:
+    filling = _Filling(world, entity, rng)
+    table: dict[str, Row] = {}
+    for _ in range(entity.count):
+        row: Row = {}
+        for name, field in entity.fields.items():
+            row[name] = _fill(field.populate, row, filling)
+        table[row[entity.key]] = row
+    return table
+
+
+def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
+    if spec is None:
+        return None
+    value = _FILLERS[type(spec)](spec, row, filling)
+    if getattr(spec, "unique", False):
+        taken = filling.taken.setdefault(id(spec), set())
+        for _ in range(200):
+            if value not in taken:
+                break
+            value = _FILLERS[type(spec)](spec, row, filling)
+        else:
+            raise CatalogueError(f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {spec}")
+        taken.add(value)
+    return value
+
+
+def _sequence(spec: c.Sequence, _row: Row, filling: _Filling) -> str:
+    number = filling.serial.get(id(spec), spec.start + filling.rng.randrange(spec.gap * 20))
+    filling.serial[id(spec)] = number + filling.rng.randint(1, spec.gap)
+    return spec.sequence.format(number)
+
+
+def _pool(spec: c.Pool, _row: Row, filling: _Filling) -> Any:
+    values = filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
+    return filling.rng.choice(values)
+
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def _template(spec: c.Template, row: Row, filling: _Filling) -> str:
+    def fill(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return str(row[name]) if name in row else str(filling.rng.choice(filling.world.domain.pools[name]))
+
+    return _PLACEHOLDER.sub(fill, spec.template)
+
+
+def _choice(spec: c.Choice, _row: Row, filling: _Filling) -> str:
+    return filling.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
+
+
+def _integer(spec: c.Integer, _row: Row, filling: _Filling) -> int:
+    return filling.rng.randint(*spec.integer)
+
+
+def _rounded(value: float, step: float) -> float:
+    return round(round(value / step) * step, 2)
+
+
+def _money(spec: c.Money, _row: Row, filling: _Filling) -> float:
+    low, high = map(math.log, spec.money)
+    return _rounded(math.exp(filling.rng.uniform(low, high)), spec.round)
+
+
+def _fraction(spec: c.Fraction, row: Row, filling: _Filling) -> float:
+    return _rounded(row[spec.fraction_of] * filling.rng.uniform(*spec.between), spec.round)
+
+
+def _days_ago(spec: c.DaysAgo, _row: Row, filling: _Filling) -> str:
+    return (filling.world.today - timedelta(days=filling.rng.randint(*spec.days_ago))).isoformat()
+
+
+def _days_ahead(spec: c.DaysAhead, _row: Row, filling: _Filling) -> str:
+    return (filling.world.today + timedelta(days=filling.rng.randint(*spec.days_ahead))).isoformat()
+
+
+def _days_after(spec: c.DaysAfter, row: Row, filling: _Filling) -> str | None:
+    if row[spec.days_after] is None:
+        return None
+    day = date.fromisoformat(row[spec.days_after]) + timedelta(days=filling.rng.randint(*spec.days))
+    return (min(day, filling.world.today) if spec.by_today else day).isoformat()
+
+
+def _ref(spec: c.Ref, _row: Row, filling: _Filling) -> str:
+    world = filling.world
+    rows = [r for r in world.tables[spec.ref].values() if all(r[f] == v for f, v in spec.where.items())]
+    return str(filling.rng.choice(rows)[world.domain.file.entities[spec.ref].key])
+
+
+def _copy(spec: c.Copy, row: Row, filling: _Filling) -> Any:
+    reference, field = spec.copy_of.split(".")
+    entity = filling.world.domain.referred(filling.entity, reference)
+    return None if row[reference] is None else filling.world.tables[entity][row[reference]][field]
+
+
+def _chance(spec: c.Chance, _row: Row, filling: _Filling) -> bool:
+    return filling.rng.random() < spec.chance
+
+
+def _constant(spec: c.Constant, _row: Row, _filling: _Filling) -> Any:
+    return spec.value
+
+
+def _email(spec: c.Email, row: Row, filling: _Filling) -> str:
+    plain = (unicodedata.normalize("NFKD", str(row[name])) for name in spec.email)
+    parts = (re.sub(r"[^a-z0-9]+", "", part.translate(_NO_DECOMPOSITION).lower()) for part in plain)
+    at = str(row[spec.at]) if spec.at in row else spec.at
+    local = ".".join(part for part in parts if part)
+    taken = filling.taken.setdefault(id(spec), set())
+    address, number = f"{local}@{at}", 2
+    while address in taken:
+        address, number = f"{local}{number}@{at}", number + 1
+    taken.add(address)
+    return address
+
+
+_NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
+
+
+def _by(spec: c.By, row: Row, filling: _Filling) -> Any:
+    case = row[spec.by]
+    case = str(case).lower() if isinstance(case, bool) else case
+    return _fill(spec.cases[case] if case in spec.cases else spec.otherwise, row, filling)
+
+
+def _if_past(spec: c.IfPast, row: Row, filling: _Filling) -> Any:
+    past = row[spec.if_past] is not None and filling.world.age(row[spec.if_past]) > 0
+    return _fill(spec.then if past else spec.otherwise, row, filling)
+
+
+_FILLERS: Mapping[type, Callable[[Any, Row, _Filling], Any]] = {
+    c.Sequence: _sequence,
+    c.Pool: _pool,
+    c.Template: _template,
+    c.Choice: _choice,
+    c.Integer: _integer,
+    c.Money: _money,
+    c.Fraction: _fraction,
+    c.DaysAgo: _days_ago,
+    c.DaysAhead: _days_ahead,
+    c.DaysAfter: _days_after,
+    c.Ref: _ref,
+    c.Copy: _copy,
+    c.Chance: _chance,
+    c.Constant: _constant,
+    c.Email: _email,
+    c.By: _by,
+    c.IfPast: _if_past,
+}

@@ -1,0 +1,129 @@
+"""The table of checks: which rules each consists of, and what it needs to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from gatling_sid.validators import grounding, membership, policy, replay, scope, structure
+from gatling_sid.validators.case import Case
+
+Rule = Callable[[Case], Iterator[str]]
+
+
+class Check(NamedTuple):
+    """A named group of rules; `verdict` and `messages` are its keys in a report.
+
+    `replayed` rules need the plan to be executed again, `known` ones a domain of the catalogue; the rest need neither.
+    """
+
+    verdict: str
+    messages: str
+    rules: tuple[Rule, ...] = ()
+    known: tuple[Rule, ...] = ()
+    replayed: tuple[Rule, ...] = ()
+
+
+class Finding(NamedTuple):
+    """One breach: which check, which rule of it, what is wrong."""
+
+    check: str
+    rule: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.message}"
+
+
+CHECKS: Mapping[str, Check] = {
+    "structure": Check(
+        "valid",
+        "errors",
+        rules=(
+            structure.call_ids_are_unique,
+            structure.dependencies_exist,
+            structure.graph_is_acyclic,
+            structure.order_names_every_call_once,
+            structure.order_respects_dependencies,
+            structure.references_are_dependencies,
+            structure.values_are_plain,
+        ),
+    ),
+    "domain": Check(
+        "valid",
+        "errors",
+        rules=(structure.domains_agree, structure.intent_is_known),
+        known=(membership.tools_belong_to_domain, membership.plan_serves_intent, membership.policy_is_as_published),
+    ),
+    "arguments": Check("valid", "errors", known=(membership.arguments_fit_schemas,)),
+    "replay": Check(
+        "valid", "errors", replayed=(replay.plan_executes, replay.goal_is_met, replay.order_does_not_matter)
+    ),
+    "policy": Check(
+        "compliant",
+        "violations",
+        rules=(
+            policy.constraints_are_well_formed,
+            policy.rules_are_backed,
+            policy.forbidden_operations_are_absent,
+            policy.scope_limits_hold,
+            policy.constraints_hold,
+        ),
+    ),
+    "informed_change": Check("valid", "errors", replayed=(policy.informed_changes,)),
+    "minimal_scope": Check(
+        "minimal",
+        "warnings",
+        rules=(scope.scope_is_within_request,),
+        replayed=(replay.scopes_are_true, scope.no_call_can_be_dropped, scope.no_scope_can_be_narrowed),
+    ),
+    "grounding": Check(
+        "valid",
+        "errors",
+        replayed=(
+            grounding.every_argument_has_one_source,
+            grounding.sources_give_the_values,
+            grounding.provenance_is_real,
+        ),
+    ),
+}
+
+
+def findings(case: Case, name: str) -> Iterator[Finding]:
+    """The breaches of one check, as far as it can be judged."""
+    check = CHECKS[name]
+    for rule in check.rules:
+        yield from (Finding(name, rule.__name__, message) for message in rule(case))
+    if check.known and case.domain is not None:
+        for rule in check.known:
+            yield from (Finding(name, rule.__name__, message) for message in rule(case))
+    if check.replayed and case.unreplayable is None:
+        for rule in check.replayed:
+            yield from (Finding(name, rule.__name__, message) for message in rule(case))
+
+
+def skipped(case: Case, name: str) -> str | None:
+    """Why part of a check could not be judged, or None."""
+    check = CHECKS[name]
+    if check.known and case.domain is None:
+        return f"the catalogue has no domain {case.trace.request.domain!r}"
+    if check.replayed and case.unreplayable is not None:
+        return case.unreplayable
+    if name == "policy" and case.unreplayable is not None:
+        return _unjudged(case)
+    return None
+
+
+def _unjudged(case: Case) -> str | None:
+    """What of an ad-hoc policy nothing could be held against."""
+    trace = case.trace
+    backed = {each.rule for each in trace.policy.constraints}
+    open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
+    later = [each.constraint_id for each in trace.policy.constraints if each.kind in policy.REPLAYED]
+    limits = sorted(trace.policy.scope_limits.keys() - policy.LIMIT_NAMES)
+    reasons = [
+        f"rules without a constraint: {open_rules}" if open_rules else "",
+        f"constraints that need a replay: {', '.join(later)}" if later else "",
+        f"scope limits of unknown name: {', '.join(limits)}" if limits else "",
+    ]
+    return "; ".join(each for each in reasons if each) or None

@@ -1,0 +1,93 @@
+"""How varied a set of traces is: domains, intents, tools, scopes, shapes of plans, contexts, texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.schemas.references import reference_in
+
+
+class _Spread:
+    """Minimum, mean and maximum of a stream of numbers."""
+
+    def __init__(self) -> None:
+        self.number, self.total, self.low, self.high = 0, 0.0, None, None
+
+    def add(self, value: float) -> None:
+        self.number += 1
+        self.total += value
+        self.low = value if self.low is None else min(self.low, value)  # type: ignore[assignment]
+        self.high = value if self.high is None else max(self.high, value)  # type: ignore[assignment]
+
+    def summary(self) -> dict[str, float | None]:
+        mean = round(self.total / self.number, 3) if self.number else None
+        return {"min": self.low, "mean": mean, "max": self.high}
+
+
+def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
+    """Counts and spreads over traces, read once; memory grows with what is distinct, not with how many there are."""
+    domains, intents, tools, roles = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    sensitivity = Counter[str]()
+    shapes, tool_sets, contexts, texts = set[Any](), set[Any](), set[Any](), set[int]()
+    rows, days, calls, depth = _Spread(), _Spread(), _Spread(), _Spread()
+    total = several = flowing = 0
+    for trace in traces:
+        total += 1
+        request, graph = trace.request, trace.graph
+        role = request.principal.role if request.principal else ""
+        domains[request.domain] += 1
+        intents[request.intent_category] += 1
+        roles[role] += 1
+        sensitivity[request.expected_scope.sensitivity_tier.value] += 1
+        tools.update(call.tool_id for call in graph.calls)
+        texts.add(hash(request.text))
+        contexts.add((trace.policy.policy_id, role))
+        tool_sets.add(frozenset(call.tool_id for call in graph.calls))
+        position = {call.call_id: at for at, call in enumerate(graph.calls)}
+        shapes.add(tuple((c.tool_id, tuple(position.get(d, -1) for d in c.dependencies)) for c in graph.calls))
+        if request.expected_scope.rows_requested is not None:
+            rows.add(request.expected_scope.rows_requested)
+        if request.expected_scope.time_range_days is not None:
+            days.add(request.expected_scope.time_range_days)
+        calls.add(len(graph.calls))
+        depth.add(_depth(trace))
+        several += len(graph.calls) > 1
+        flowing += any(reference_in(value) for call in graph.calls for value in call.arguments.values())
+    return {
+        "total_traces": total,
+        "unique_domains": len(domains),
+        "domain_distribution": dict(sorted(domains.items())),
+        "unique_intents": len(intents),
+        "intent_distribution": dict(sorted(intents.items())),
+        "unique_tools": len(tools),
+        "tool_distribution": dict(sorted(tools.items())),
+        "role_distribution": dict(sorted(roles.items())),
+        "scope_stats": {
+            "rows_requested": rows.summary(),
+            "time_range_days": days.summary(),
+            "sensitivity_distribution": dict(sorted(sensitivity.items())),
+        },
+        "graph_complexity": {
+            "calls": calls.summary(),
+            "depth": depth.summary(),
+            "multi_call_share": round(several / total, 4) if total else 0.0,
+            "data_flow_share": round(flowing / several, 4) if several else 0.0,
+        },
+        "unique_plan_shapes": len(shapes),
+        "unique_tool_sets": len(tool_sets),
+        "unique_governance_contexts": len(contexts),
+        "unique_texts": len(texts),
+    }
+
+
+def _depth(trace: GoldTrace) -> int:
+    """Calls on the longest chain of dependencies."""
+    longest: dict[str, int] = {}
+    by_id = {call.call_id: call for call in trace.graph.calls}
+    for call_id in trace.graph.execution_order:
+        if call_id in by_id:
+            longest[call_id] = 1 + max((longest.get(each, 0) for each in by_id[call_id].dependencies), default=0)
+    return max(longest.values(), default=0)

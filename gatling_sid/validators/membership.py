@@ -1,0 +1,49 @@
+"""Does it fit its domain: the tools, their arguments, the intent, the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gatling_sid.schemas.consistency import OPERATIONS_OF_INTENT
+from gatling_sid.simulator.arguments import argument_problems
+from gatling_sid.validators.case import Case
+
+
+def tools_belong_to_domain(case: Case) -> Iterator[str]:
+    """Every tool is one of the domain's."""
+    for call in case.trace.graph.calls if case.domain else ():
+        if call.tool_id not in case.tools:
+            yield f"{call.call_id} calls {call.tool_id}, which is no tool of {case.trace.request.domain}"
+
+
+def plan_serves_intent(case: Case) -> Iterator[str]:
+    """Some call does what the intent says."""
+    wanted = OPERATIONS_OF_INTENT.get(case.trace.request.intent_category)
+    operations = [case.tools[c.tool_id].tool.operation for c in case.trace.graph.calls if c.tool_id in case.tools]
+    if case.domain and wanted and operations and not set(operations) & set(wanted):
+        yield f"the intent is {case.trace.request.intent_category}, and the calls only {', '.join(sorted(set(operations)))}"
+
+
+def policy_is_as_published(case: Case) -> Iterator[str]:
+    """A policy that bears the id of a member of the family says what that member says."""
+    policy, domain = case.trace.policy, case.domain
+    prefix, _, code = policy.policy_id.partition("-")
+    if domain is None or prefix != domain.slug or not code.replace(".", "").isdecimal():
+        return
+    member = tuple(int(each) for each in code.split(".") if each)
+    if len(member) != len(domain.axis_sizes) or any(a >= n for a, n in zip(member, domain.axis_sizes, strict=True)):
+        yield f"there is no member {policy.policy_id!r} of the family"
+        return
+    published = domain.policy(member)
+    if published is not policy and published != policy:
+        fields = [name for name in type(policy).model_fields if getattr(policy, name) != getattr(published, name)]
+        yield f"{policy.policy_id} differs from the published policy of that id in {', '.join(fields)}"
+
+
+def arguments_fit_schemas(case: Case) -> Iterator[str]:
+    """Every call's arguments are what its tool takes."""
+    for call in case.trace.graph.calls:
+        tool = case.tools.get(call.tool_id)
+        if tool is not None:
+            for problem in argument_problems(tool, call.arguments, open_references=True):
+                yield f"{call.call_id} ({call.tool_id}): {problem}"

@@ -1,0 +1,61 @@
+"""Does it work: the plan executes, meets its goal, changes nothing else, in any order the graph allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gatling_sid.models import topological_order
+from gatling_sid.simulator.execution import execute, unmet
+from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
+from gatling_sid.validators.case import Case
+
+
+def plan_executes(case: Case) -> Iterator[str]:
+    """The backend refuses no call."""
+    if case.execution and case.execution.refusal:
+        yield str(case.execution.refusal)
+
+
+def goal_is_met(case: Case) -> Iterator[str]:
+    """The user sees what the goal shows and measures, and exactly its effects happen."""
+    goal, execution = case.trace.goal, case.execution
+    if goal is not None and execution is not None and execution.refusal is None:
+        days = max((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
+        yield from unmet(goal, list(execution.outcomes.values()), days)
+
+
+def order_does_not_matter(case: Case) -> Iterator[str]:
+    """The last-first order that the graph allows gives every call the same result and the same effects."""
+    execution, calls = case.execution, case.trace.graph.calls
+    if execution is None or execution.refusal is not None:
+        return
+    other = topological_order(calls, last_first=True)
+    if other == [call.call_id for call in case.ordered]:
+        return
+    again = execute([case.by_id[call_id] for call_id in other], case.world)
+    if again.refusal is not None:
+        yield f"in the order {', '.join(other)}, {again.refusal}"
+        return
+    for call_id, outcome in execution.outcomes.items():
+        if again.outcomes[call_id] != outcome:
+            yield f"in the order {', '.join(other)}, {call_id} does something else; a dependency is missing"
+
+
+def scopes_are_true(case: Case) -> Iterator[str]:
+    """Every call's declared scope is what it takes, and the expected scope is what the goal needs."""
+    trace, execution = case.trace, case.execution
+    if execution is None or execution.refusal is not None or trace.goal is None or case.domain is None:
+        return
+    for call in case.ordered:
+        actual = scope_of_call(
+            case.tools[call.tool_id], execution.arguments[call.call_id], execution.outcomes[call.call_id], case.world.today
+        )
+        if call.scope != actual:
+            yield f"{call.call_id} declares {_shown(call.scope)}; it takes {_shown(actual)}"
+    needed = scope_of_goal(trace.goal, case.domain)
+    if trace.request.expected_scope != needed:
+        yield f"the request expects {_shown(trace.request.expected_scope)}; its goal needs {_shown(needed)}"
+
+
+def _shown(scope: object) -> str:
+    return str(scope).replace("<", "").replace(">", "")

@@ -1,0 +1,86 @@
+"""TraceValidator: the judge of single traces, whichever oracle proposed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gatling_sid.models import GoldTrace, SystemPolicy, trusted
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.validators.case import Case
+from gatling_sid.validators.checks import CHECKS, Finding, findings, skipped
+from gatling_sid.validators.diversity import diversity
+
+
+class TraceValidator:
+    """Judges traces against the catalogue; holds no state but the catalogue."""
+
+    def __init__(self, registry: DomainRegistry | None = None) -> None:
+        """Uses the catalogue that ships unless given another."""
+        self.registry = registry or DomainRegistry()
+
+    def findings(self, trace: GoldTrace) -> list[Finding]:
+        """Every breach of every check; empty for gold. A broken structure is reported alone."""
+        case = Case(trace, self.registry)
+        found = list(findings(case, "structure"))
+        if not found:
+            for name in CHECKS:
+                if name != "structure":
+                    found += findings(case, name)
+        return found
+
+    def is_proven(self, trace: GoldTrace) -> bool:
+        """Whether nothing would be skipped: the domain is known and the plan can be replayed."""
+        case = Case(trace, self.registry)
+        return case.unreplayable is None
+
+    def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:
+        """Whether no check failed, and a report.
+
+        The report holds `trace_id`, `overall_valid` (no check failed), `validated` (besides, none was skipped: the
+        trace is proven gold) and, by check, its verdict, its messages and, if part of it could not be judged, why
+        under `skipped`.
+        """
+        case = Case(trace, self.registry)
+        structure = list(findings(case, "structure"))
+        checks: dict[str, Any] = {}
+        for name, check in CHECKS.items():
+            found = structure if name == "structure" else [] if structure else list(findings(case, name))
+            reason = None if name == "structure" else "the structure is broken" if structure else skipped(case, name)
+            checks[name] = {check.verdict: not found, check.messages: [str(each) for each in found]}
+            if reason:
+                checks[name]["skipped"] = reason
+        valid = all(checks[name][check.verdict] for name, check in CHECKS.items())
+        return valid, {
+            "trace_id": trace.trace_id,
+            "validated": valid and not any("skipped" in each for each in checks.values()),
+            "overall_valid": valid,
+            "checks": checks,
+        }
+
+    def validate_structure(self, trace: GoldTrace) -> tuple[bool, list[str]]:
+        """The structure check alone."""
+        return self._alone(trace, "structure")
+
+    def validate_policy_compliance(self, trace: GoldTrace, policy: SystemPolicy | None = None) -> tuple[bool, list[str]]:
+        """The policy check alone, against the trace's policy or another."""
+        judged = trace if policy is None else trusted(GoldTrace, {**trace.__dict__, "policy": policy})
+        return self._alone(judged, "policy")
+
+    def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
+        """The minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
+        return self._alone(trace, "minimal_scope")
+
+    def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
+        """Any one check of `checks.CHECKS` alone."""
+        return self._alone(trace, name)
+
+    def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
+        """How varied a set of traces is; see `diversity`."""
+        return diversity(traces)
+
+    def _alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
+        case = Case(trace, self.registry)
+        broken = list(findings(case, "structure"))
+        found = broken if broken else list(findings(case, name))
+        return not found, [str(each) for each in found]
