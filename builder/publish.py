@@ -46,7 +46,7 @@ class Publication:
     url: str
 
 
-def publish(
+def publish(  # noqa: PLR0913  (what may vary is optional and keyword-only)
     tree: Path,
     repo_id: str,
     version: str,
@@ -101,7 +101,7 @@ class _Target:
         try:
             info = self.api.dataset_info(self.repo_id)
         except RepositoryNotFoundError:
-            self.api.create_repo(self.repo_id, repo_type="dataset", private=private, exist_ok=True)
+            self.api.create_repo(self.repo_id, repo_type="dataset", private=private)
         else:
             if private and not info.private:
                 raise PublishError(f"{self.repo_id} is public, the release is not; make it private on the Hub first")
@@ -157,7 +157,7 @@ def _tag_of(version: str) -> str:
 
 
 def _usable(token: str | None) -> str | None:
-    """The token without the newline that secrets often end in; None leaves it to the environment or the login."""
+    """Strip the newline that secrets often end in; None leaves the token to the environment or the login."""
     token = (token or "").strip()
     if not (token.isascii() and token.isprintable()):
         raise PublishError("the token holds characters that no token has; copy it again")
@@ -204,8 +204,10 @@ def _explained(target: _Target, secret: str | None) -> Iterator[None]:
         problem = f"the release was not accepted: {error} {error.__cause__ or ''}".strip()
     else:
         return
-    problem = re.sub(r"\bhf_\w+", "hf_…", problem.replace(secret, "…") if secret else problem)
-    raise PublishError(problem) from None  # what the clients raised may quote the token
+    problem = problem.replace(secret, "…") if secret else problem
+    # A token from the environment, and the signature in the address of an upload, are no less secret. And what the
+    # clients raised may quote them: hence from None.
+    raise PublishError(re.sub(r"\bhf_\w+|(?<=\?)\S+=\S+", "…", problem)) from None
 
 
 def _refusal(target: _Target, error: HfHubHTTPError) -> str:

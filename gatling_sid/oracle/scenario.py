@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, time
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,13 +22,13 @@ from gatling_sid.models import (
     UserRequest,
     trusted,
 )
-from gatling_sid.oracle.drawing import Bindings, NoDrawError, draw, draw_principal, evaluated
+from gatling_sid.oracle.drawing import NoDrawError, draw, draw_principal, evaluated
 from gatling_sid.oracle.goals import goal_of
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.oracle.speech import Said, say, wording_of
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import Reference, follow, parse_reference
+from gatling_sid.schemas.references import follow, parse_reference
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
@@ -36,6 +36,9 @@ from gatling_sid.simulator.world import World, world_of
 
 WORLD_SIZE = 1024
 """Traces that share a world; the next ones live in another, with other people and records."""
+WORDINGS = 3
+"""How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
+_POLICIES = 48
 _DRAWS = 200
 
 
@@ -59,68 +62,44 @@ class ScenarioOracle:
         domain, split, index = task.domain, task.split, task.index
         scenario_id, use = dealt(domain, self.seed, split, index)
         world = world_of(domain, self.seed, f"{split}-{index // WORLD_SIZE}")
-        rng = stream(domain.digest, self.seed, task.trace_id, task.attempt)
-        cast = _cast(domain.file.scenarios[scenario_id], world, rng)
+        case = use % _cases(domain, scenario_id)
+        cast = cast_of(world, scenario_id, case, task.attempt)
         if cast is None:
             return Failure("no_draw", f"{scenario_id}: nothing in world {world.name} fits after {_DRAWS} draws")
+        rng = stream(domain.digest, self.seed, task.trace_id, task.attempt)
         said = say(domain, scenario_id, split, use, cast.slots, world.today, rng)
-        return self._told(task, scenario_id, world, cast, said, rng)
-
-    def _told(
-        self, task: Task, scenario_id: str, world: World, cast: _Cast, said: Said, rng: random.Random
-    ) -> GoldTrace:
-        trace_id, domain = task.trace_id, task.domain
-        scenario = domain.file.scenarios[scenario_id]
         moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
-        request_id = f"{trace_id}_request"
-        calls = _calls(scenario, domain, cast, said, request_id, moment)
-        execution = execute(calls, world)
-        if execution.refusal is not None:
-            return self._trace(task, scenario_id, world, cast, said, calls)
-        tools = tools_of(domain)
-        scoped = [
-            trusted(ToolCall, {**call.__dict__, "scope": scope})
-            for call in calls
-            for scope in (
-                scope_of_call(
-                    tools[call.tool_id], execution.arguments[call.call_id], execution.outcomes[call.call_id], world.today
-                ),
-            )
-        ]
-        return self._trace(task, scenario_id, world, cast, said, scoped)
-
-    def _trace(
-        self, task: Task, scenario_id: str, world: World, cast: _Cast, said: Said, calls: list[ToolCall]
-    ) -> GoldTrace:
-        trace_id, domain = task.trace_id, task.domain
+        request_id = f"{task.trace_id}_request"
         request = {
-            "request_id": f"{trace_id}_request",
+            "request_id": request_id,
             "domain": domain.name,
             "text": said.text,
             "intent_category": domain.file.scenarios[scenario_id].intent,
-            "expected_scope": scope_of_goal(cast.goal, domain),
+            "expected_scope": cast.scope,
             "trust_tier": TrustTier.USER,
             "principal": cast.principal,
         }
         graph = {
-            "graph_id": f"{trace_id}_graph",
-            "calls": calls,
-            "execution_order": [call.call_id for call in calls],
+            "graph_id": f"{task.trace_id}_graph",
+            "calls": [_call(each, cast, said, request_id, moment) for each in cast.plan],
+            "execution_order": cast.order,
+        }
+        metadata = {
+            "oracle": self.name,
+            "scenario": scenario_id,
+            "case": case,
+            "attempt": task.attempt,
+            "catalogue": domain.digest,
+            "seed": self.seed,
+            "world": world.name,
+            "today": world.today.isoformat(),
         }
         fields = {
-            "trace_id": trace_id,
+            "trace_id": task.trace_id,
             "request": trusted(UserRequest, request),
             "policy": cast.policy,
             "graph": trusted(ToolCallGraph, graph),
-            "metadata": {
-                "oracle": self.name,
-                "scenario": scenario_id,
-                "catalogue": domain.digest,
-                "seed": self.seed,
-                "world": world.name,
-                "today": world.today.isoformat(),
-                "attempt": task.attempt,
-            },
+            "metadata": metadata,
             "created_at": self.created_at,
             "validated": False,
             "goal": cast.goal,
@@ -153,6 +132,13 @@ def _deck(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str,
     return cards
 
 
+@lru_cache(maxsize=4096)
+def _cases(domain: Domain, scenario: str) -> int:
+    """How many cases of a scenario a world has, so that each is worded `WORDINGS` times."""
+    uses = WORLD_SIZE * domain.file.scenarios[scenario].weight / _deck_size(domain)
+    return max(1, round(uses / WORDINGS))
+
+
 def capacity(domain: Domain, split: str) -> int:
     """How many traces a split can hold before a scenario would have to repeat its words."""
     rounds = min(
@@ -164,21 +150,50 @@ def capacity(domain: Domain, split: str) -> int:
 # --- casting ---------------------------------------------------------------------------------------------------
 
 
-class _Cast(NamedTuple):
-    """Who, under which policy, about what: all that is drawn for one trace."""
+class Planned(NamedTuple):
+    """A call of a plan, as far as it does not depend on how the request is worded.
+
+    Arguments that the request says are named in `spoken`, with the slot that says them; `rule` is the sentence that
+    demands the call, if a rule does.
+    """
+
+    call_id: str
+    tool_id: str
+    arguments: dict[str, Any]
+    dependencies: list[str]
+    sources: list[ArgumentSource]
+    spoken: tuple[tuple[str, str], ...]
+    rule: str | None
+    scope: ScopeMetadata
+
+
+class Cast(NamedTuple):
+    """A case: who asks, under which policy, what it means, and the plan that serves it."""
 
     principal: Principal
     policy: SystemPolicy
-    rules: frozenset[str]
-    bindings: Bindings
     goal: Goal
+    scope: ScopeMetadata
     slots: dict[str, Any]
+    plan: list[Planned]
+    order: list[str]
 
 
-def _cast(scenario: c.Scenario, world: World, rng: random.Random) -> _Cast | None:
-    domain = world.domain
+@lru_cache(maxsize=64)
+def _members(world: World) -> list[tuple[int, ...]]:
+    """The policies of one world: an organisation has some dozens, not the whole family."""
+    rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
+    return [tuple(map(rng.randrange, world.domain.axis_sizes)) for _ in range(_POLICIES)]
+
+
+@lru_cache(maxsize=8192)
+def cast_of(world: World, scenario_id: str, case: int, attempt: int) -> Cast | None:
+    """The `case`-th case of a scenario in a world, or None if nothing in the world fits."""
+    domain, members = world.domain, _members(world)
+    scenario = domain.file.scenarios[scenario_id]
+    rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, case, attempt)
     for _ in range(_DRAWS):
-        member = tuple(map(rng.randrange, domain.axis_sizes))
+        member = rng.choice(members)
         role = rng.choice(scenario.roles)
         definition = domain.file.roles[role]
         rules = domain.in_force(member)
@@ -192,83 +207,120 @@ def _cast(scenario: c.Scenario, world: World, rng: random.Random) -> _Cast | Non
             continue
         key = domain.file.entities[definition.entity].key
         principal = trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        return _Cast(principal, domain.policy(member), rules, bindings, goal, slots)
+        policy = domain.policy(member)
+        plan = _scoped(_plan(scenario, domain, policy, rules, principal, slots), world)
+        return Cast(principal, policy, goal, scope_of_goal(goal, domain), slots, plan, [each.call_id for each in plan])
     return None
 
 
 # --- planning --------------------------------------------------------------------------------------------------
 
+_UNKNOWN_SCOPE = ScopeMetadata()
 
-def _calls(
-    scenario: c.Scenario, domain: Domain, cast: _Cast, said: Said, request_id: str, moment: datetime
-) -> list[ToolCall]:
-    steps = [step for step in scenario.plan if step.stands(cast.rules)]
+
+def _plan(
+    scenario: c.Scenario,
+    domain: Domain,
+    policy: SystemPolicy,
+    rules: frozenset[str],
+    principal: Principal,
+    slots: Mapping[str, Any],
+) -> list[Planned]:
+    steps = [step for step in scenario.plan if step.stands(rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
-    return [_call(step, ids, domain, cast, said, request_id, moment) for step in steps]
+    return [_planned(step, ids, domain, policy, principal, slots) for step in steps]
 
 
-def _call(
-    step: c.Step, ids: Mapping[str, str], domain: Domain, cast: _Cast, said: Said, request_id: str, moment: datetime
-) -> ToolCall:
+def _planned(
+    step: c.Step,
+    ids: Mapping[str, str],
+    domain: Domain,
+    policy: SystemPolicy,
+    principal: Principal,
+    slots: Mapping[str, Any],
+) -> Planned:
     arguments: dict[str, Any] = {}
     sources: list[ArgumentSource] = []
-    needs = [ids[name] for name in step.after if name in ids]
+    spoken: list[tuple[str, str]] = []
+    needs = {ids[name] for name in step.after if name in ids}
     for name, expression in step.arguments.items():
         reference = parse_reference(expression)
         assert reference is not None, expression
-        arguments[name], source = _argument(name, reference, ids, cast, said)
-        sources.append(source)
-        if source.origin == "call" and ids[reference.root] not in needs:
-            needs.append(ids[reference.root])
+        match reference.root:
+            case "request":
+                spoken.append((name, str(reference.path[0])))
+                arguments[name] = slots[str(reference.path[0])]
+                continue
+            case "principal":
+                value, origin, where = follow(reference.path, principal.attributes), "principal", reference.below[1:]
+            case "policy":
+                limits = {each.constraint_id: each.parameters for each in policy.constraints}
+                value, origin, where = follow(reference.path, limits), "policy", reference.below[1:]
+            case root:
+                origin, where = "call", f"{ids[root]}{reference.below}"
+                value = f"${where}"
+                needs.add(ids[root])
+        arguments[name] = value
+        sources.append(_source(name, origin, where))
+    rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
+    order = sorted(needs, key=lambda call_id: int(call_id[5:]))
+    tool_id = f"{domain.slug}.{step.tool}"
+    return Planned(ids[step.step], tool_id, arguments, order, sources, tuple(spoken), rule, _UNKNOWN_SCOPE)
+
+
+def _source(
+    argument: str, origin: str, reference: str | None, start: int | None = None, end: int | None = None
+) -> ArgumentSource:
+    fields = {"argument": argument, "origin": origin, "reference": reference, "start": start, "end": end}
+    return trusted(ArgumentSource, fields)
+
+
+def _scoped(plan: list[Planned], world: World) -> list[Planned]:
+    """The plan with the scope each call turns out to take; unchanged if the backend refuses one of them."""
+    calls = [
+        trusted(ToolCall, {**_NO_WORDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments})
+        for each in plan
+    ]
+    execution, tools = execute(calls, world), tools_of(world.domain)
+    if execution.refusal is not None:
+        return plan
+    return [
+        each._replace(
+            scope=scope_of_call(
+                tools[each.tool_id], execution.arguments[each.call_id], execution.outcomes[each.call_id], world.today
+            )
+        )
+        for each in plan
+    ]
+
+
+_NO_WORDS = {"scope": _UNKNOWN_SCOPE, "provenance": None, "dependencies": [], "argument_sources": []}
+
+
+# --- wording ---------------------------------------------------------------------------------------------------
+
+
+def _call(planned: Planned, cast: Cast, said: Said, request_id: str, moment: datetime) -> ToolCall:
+    spoken = [_source(name, "request", None, *said.spans[slot]) for name, slot in planned.spoken]
     fields = {
-        "call_id": ids[step.step],
-        "tool_id": f"{domain.slug}.{step.tool}",
-        "arguments": arguments,
-        "scope": _UNKNOWN_SCOPE,
-        "provenance": _provenance(step, cast, said, sources, request_id, moment),
-        "dependencies": sorted(needs, key=lambda call_id: int(call_id[5:])),
-        "argument_sources": sources,
+        "call_id": planned.call_id,
+        "tool_id": planned.tool_id,
+        "arguments": planned.arguments,
+        "scope": planned.scope,
+        "provenance": _provenance(planned, cast, said, request_id, moment),
+        "dependencies": planned.dependencies,
+        "argument_sources": spoken + planned.sources,
     }
     return trusted(ToolCall, fields)
 
 
-_UNKNOWN_SCOPE = ScopeMetadata()
-
-
-def _argument(
-    name: str, reference: Reference, ids: Mapping[str, str], cast: _Cast, said: Said
-) -> tuple[Any, ArgumentSource]:
-    start = end = None
-    match reference.root:
-        case "request":
-            slot = str(reference.path[0])
-            value, origin, where = cast.slots[slot], "request", None
-            start, end = said.spans[slot]
-        case "principal":
-            value, origin = follow(reference.path, cast.principal.attributes), "principal"
-            where = reference.below[1:]
-        case "policy":
-            constraint = next(each for each in cast.policy.constraints if each.constraint_id == reference.path[0])
-            value, origin = follow(reference.path[1:], constraint.parameters), "policy"
-            where = reference.below[1:]
-        case step:
-            origin, where = "call", f"{ids[step]}{reference.below}"
-            value = f"${where}"
-    fields = {"argument": name, "origin": origin, "reference": where, "start": start, "end": end}
-    return value, trusted(ArgumentSource, fields)
-
-
-def _provenance(
-    step: c.Step, cast: _Cast, said: Said, sources: Iterable[ArgumentSource], request_id: str, moment: datetime
-) -> ProvenancePointer:
-    """A step that is there because of a rule points to the rule, any other to the words that ask for it."""
-    if step.when:
-        rule = next(each.rule for each in cast.policy.constraints if each.constraint_id in step.when)
-        pointer = (TrustTier.SYSTEM, cast.policy.policy_id, cast.policy.rules[rule])
+def _provenance(planned: Planned, cast: Cast, said: Said, request_id: str, moment: datetime) -> ProvenancePointer:
+    """A call that is there because of a rule points to the rule, any other to the words that ask for it."""
+    if planned.rule is not None:
+        source_type, source_id, snippet = TrustTier.SYSTEM, cast.policy.policy_id, planned.rule
     else:
-        spans = [(each.start, each.end) for each in sources if each.start is not None and each.end is not None]
-        pointer = (TrustTier.USER, request_id, _clause(said, spans))
-    source_type, source_id, snippet = pointer
+        spans = [said.spans[slot] for _, slot in planned.spoken]
+        source_type, source_id, snippet = TrustTier.USER, request_id, _clause(said, spans)
     fields = {"source_type": source_type, "source_id": source_id, "timestamp": moment, "content_snippet": snippet}
     return trusted(ProvenancePointer, fields)
 
@@ -278,16 +330,13 @@ def _clause(said: Said, spans: Sequence[tuple[int, int]]) -> str:
     start, end = said.core
     if spans:
         first, last = min(each[0] for each in spans), max(each[1] for each in spans)
-        for at in _sentence_ends(said.text, start, end):
-            if at <= first:
-                start = at
-            elif at >= last:
-                end = at
+        for match in _SENTENCE_END.finditer(said.text, start, end):
+            if match.end() <= first:
+                start = match.end()
+            elif match.end() >= last:
+                end = match.end()
                 break
     return said.text[start:end].strip()
 
 
-def _sentence_ends(text: str, start: int, end: int) -> Iterator[int]:
-    for at in range(start, end - 1):
-        if text[at] in ".!?" and text[at + 1] == " ":
-            yield at + 1
+_SENTENCE_END = re.compile(r"[.!?](?= )")

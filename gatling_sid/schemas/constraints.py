@@ -6,6 +6,7 @@ by bare name in a domain file. `roles: null` binds everyone; `tools: null` means
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,8 +19,14 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
-    roles: list[str] | None = None
-    tools: list[str] | None = None
+    roles: frozenset[str] | None = None
+    tools: frozenset[str] | None = None
+
+    def concerns(self, role: str | None, tool_ids: Set[str]) -> bool:
+        """Whether the constraint speaks of this role and of any of these tools."""
+        return (self.roles is None or role in self.roles) and (
+            self.tools is None or not self.tools.isdisjoint(tool_ids)
+        )
 
     def binds(self, role: str | None, tool_id: str) -> bool:
         """Whether the constraint speaks of this role calling this tool."""

@@ -28,7 +28,7 @@ class Domain:
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
         self._members: dict[tuple[int, ...], SystemPolicy] = {}
-        self._parameters: dict[str, dict[str, Parameters]] = {}
+        self._parameters: dict[str, tuple[SystemPolicy, list[tuple[str, str, Parameters | str]]]] = {}
 
     # --- tools
 
@@ -224,6 +224,11 @@ class Domain:
             self._members[member] = self._policy(member)
         return self._members[member]
 
+    def parameters_of(self, policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]] | None:
+        """(constraint id, kind, parameters) of a policy that is one of this domain's own records, else None."""
+        own = self._parameters.get(policy.policy_id)
+        return own[1] if own is not None and own[0] is policy else None
+
     def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""
         switches = iter(member[len(self.file.policy.vary) :])
@@ -250,7 +255,10 @@ class Domain:
             scope_limits=_scope_limits(constraints),
             constraints=constraints,
         )  # fmt: skip
-        self._parameters[policy.policy_id] = {each.constraint_id: parameters_of(each) for each in constraints}
+        parsed: list[tuple[str, str, Parameters | str]] = [
+            (each.constraint_id, each.kind, parameters_of(each)) for each in constraints
+        ]
+        self._parameters[policy.policy_id] = (policy, parsed)
         return policy
 
     def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
-from gatling_sid.models import Effect, SensitivityTier
+from gatling_sid.models import Effect, SensitivityTier, trusted
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.world import Row, World, in_order
@@ -292,6 +292,10 @@ def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> O
     )
 
 
+def _effect(**fields: Any) -> Effect:
+    return trusted(Effect, fields)
+
+
 # --- changing --------------------------------------------------------------------------------------------------
 
 
@@ -325,7 +329,7 @@ def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
     fields = state.world.domain.file.entities[tool.entity].fields
     row = {name: changes.get(name) for name in fields} | {tool.key_field: key}
     state.write(tool.entity, key, row)
-    effect = Effect.model_construct(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
+    effect = _effect(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
     return Outcome(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), fields=())
 
 
@@ -337,7 +341,7 @@ def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
         state.write(tool.entity, key, {**row, **changes})
     fields = tuple(tool.tool.returns)
     shown = [_projected(state.row(tool.entity, key) or {}, fields) for key in keys]
-    effect = Effect.model_construct(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
+    effect = _effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
     value = {"items": shown, "count": len(shown)} if "keys" in tool.by_role else shown[0]
     return Outcome(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
 
@@ -348,7 +352,7 @@ def _delete(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
     for key, row in before:
         _allowed(tool, key, row)
         state.write(tool.entity, key, None)
-    effect = Effect.model_construct(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
+    effect = _effect(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
     return Outcome(
         value={"deleted": keys, "count": len(keys)}, entity=tool.entity, rows=tuple(before), effects=(effect,)
     )
@@ -362,7 +366,7 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
     changes: dict[str, Any] = {"fields": sorted(fields)}
     if "format" in tool.by_role and tool.by_role["format"] in arguments:
         changes["format"] = arguments[tool.by_role["format"]]
-    effect = Effect.model_construct(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
+    effect = _effect(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
     export_id = content_id("export", tool.entity, sorted(keys), sorted(fields), target)
     return Outcome(
         value={"export_id": export_id, "target": target, "count": len(keys)},

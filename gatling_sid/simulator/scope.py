@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any
@@ -22,10 +22,8 @@ def scope_of_goal(goal: Goal, domain: Domain) -> ScopeMetadata:
     seen |= {(effect.entity, key) for effect in exported for key in effect.rows}
     figures = sum(len(each.values) for each in goal.measures)
     changed = sum(len(effect.rows) or 1 for effect in goal.effects if effect.kind != "export")
-    tiers = [domain.highest(each.entity, each.fields) for each in goal.shows]
-    tiers += [
-        domain.highest(m.entity, [name for name in (m.field, m.group_by) if name is not None]) for m in goal.measures
-    ]
+    tiers = [_tier(domain, each.entity, tuple(each.fields)) for each in goal.shows]
+    tiers += [_tier(domain, each.entity, (each.field, each.group_by)) for each in goal.measures]
     tiers += [_effect_tier(effect, domain) for effect in goal.effects]
     return trusted(
         ScopeMetadata,
@@ -39,9 +37,7 @@ def scope_of_goal(goal: Goal, domain: Domain) -> ScopeMetadata:
 
 
 def _effect_tier(effect: Effect, domain: Domain) -> SensitivityTier:
-    fields = domain.file.entities[effect.entity].fields
-    written = effect.changes.get("fields", effect.changes)
-    return at_least_internal(domain.highest(effect.entity, [name for name in written if name in fields]))
+    return at_least_internal(_tier(domain, effect.entity, tuple(effect.changes.get("fields", effect.changes))))
 
 
 def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
@@ -68,7 +64,7 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Out
         rows = int(arguments[limit])
     else:
         rows = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
-    written = tuple(name for effect in outcome.effects for name in _entity_fields(effect.changes))
+    written = tuple(name for effect in outcome.effects if "fields" not in effect.changes for name in effect.changes)
     tier = _tier(tool.domain, tool.entity, (*outcome.fields, *written))
     target = tool.by_role.get("target")
     return trusted(
@@ -82,11 +78,7 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Out
     )
 
 
-def _entity_fields(changes: Mapping[str, Any]) -> Iterable[str]:
-    return () if "fields" in changes else changes
-
-
 @lru_cache(maxsize=8192)
-def _tier(domain: Domain, entity: str, fields: tuple[str, ...]) -> SensitivityTier:
+def _tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> SensitivityTier:
     known = domain.file.entities[entity].fields
-    return domain.highest(entity, [name for name in fields if name in known])
+    return domain.highest(entity, [name for name in fields if name is not None and name in known])

@@ -107,6 +107,7 @@ class _Filling:
         self.rng = rng
         self.taken: dict[int, set[Any]] = {}
         self.serial: dict[int, int] = {}
+        self.referable: dict[int, list[str]] = {}
 
 
 def _populate(world: World, entity: c.Entity, rng: random.Random) -> dict[str, Row]:
@@ -124,7 +125,7 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
     if spec is None:
         return None
     value = _FILLERS[type(spec)](spec, row, filling)
-    if getattr(spec, "unique", False):
+    if isinstance(spec, (c.Pool, c.Template)) and spec.unique:
         taken = filling.taken.setdefault(id(spec), set())
         for _ in range(200):
             if value not in taken:
@@ -195,9 +196,11 @@ def _days_after(spec: c.DaysAfter, row: Row, filling: _Filling) -> str | None:
 
 
 def _ref(spec: c.Ref, _row: Row, filling: _Filling) -> str:
-    world = filling.world
-    rows = [r for r in world.tables[spec.ref].values() if all(r[f] == v for f, v in spec.where.items())]
-    return str(filling.rng.choice(rows)[world.domain.file.entities[spec.ref].key])
+    if id(spec) not in filling.referable:
+        table = filling.world.tables[spec.ref]
+        keys = [key for key, row in table.items() if all(row[f] == v for f, v in spec.where.items())]
+        filling.referable[id(spec)] = keys
+    return filling.rng.choice(filling.referable[id(spec)])
 
 
 def _copy(spec: c.Copy, row: Row, filling: _Filling) -> Any:

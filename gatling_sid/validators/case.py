@@ -23,25 +23,20 @@ class Case:
     """One trace and, as far as the catalogue knows its domain, the world it plays in and what happens there."""
 
     def __init__(self, trace: GoldTrace, registry: DomainRegistry) -> None:
-        """Looks nothing up yet."""
+        """Looks up what is cheap; the world and what happens in it are worked out when first asked for."""
         self.trace = trace
         self.registry = registry
-
-    @cached_property
-    def by_id(self) -> dict[str, ToolCall]:
+        self.by_id: dict[str, ToolCall] = {call.call_id: call for call in trace.graph.calls}
         """Calls by id; of several with one id, the last."""
-        return {call.call_id: call for call in self.trace.graph.calls}
-
-    @cached_property
-    def domain(self) -> Domain | None:
+        name = trace.request.domain
+        self.domain: Domain | None = registry.domain(name) if registry.knows(name) else None
         """The catalogue's domain, if it knows the one that the request names."""
-        name = self.trace.request.domain
-        return self.registry.domain(name) if self.registry.knows(name) else None
-
-    @cached_property
-    def tools(self) -> Mapping[str, CompiledTool]:
+        self.tools: Mapping[str, CompiledTool] = tools_of(self.domain) if self.domain else {}
         """The domain's tools by id; none for a domain the catalogue does not know."""
-        return tools_of(self.domain) if self.domain else {}
+        self.ordered = [self.by_id[call_id] for call_id in trace.graph.execution_order if call_id in self.by_id]
+        """The calls in execution order, as far as the order names them."""
+        self.role = trace.request.principal.role if trace.request.principal else None
+        """The role of the one who asks."""
 
     @cached_property
     def unreplayable(self) -> str | None:
@@ -69,11 +64,6 @@ class Case:
         return world_of(self.domain, self.trace.metadata["seed"], self.trace.metadata["world"])
 
     @cached_property
-    def ordered(self) -> list[ToolCall]:
-        """The calls in execution order, as far as the order names them."""
-        return [self.by_id[call_id] for call_id in self.trace.graph.execution_order if call_id in self.by_id]
-
-    @cached_property
     def execution(self) -> Execution | None:
         """What the plan does, executed again; None if it cannot be replayed."""
         return None if self.unreplayable else execute(self.ordered, self.world)
@@ -91,22 +81,27 @@ class Case:
         except (KeyError, TypeError, ValueError):
             return None
 
-    @property
-    def role(self) -> str | None:
-        """The role of the one who asks."""
-        principal = self.trace.request.principal
-        return principal.role if principal else None
-
     @cached_property
     def constraints(self) -> list[tuple[str, str, Parameters]]:
-        """(constraint id, kind, parameters) of every constraint that is well formed."""
-        result = []
-        for each in self.trace.policy.constraints:
-            try:
-                result.append((each.constraint_id, each.kind, _parameters(each)))
-            except ValueError:
-                continue
-        return result
+        """(constraint id, kind, parameters) of every well-formed constraint that speaks of this role and these tools."""
+        tool_ids = {call.tool_id for call in self.ordered}
+        return [
+            (constraint_id, kind, each)
+            for constraint_id, kind, each in self._parsed
+            if isinstance(each, Parameters) and each.concerns(self.role, tool_ids)
+        ]
+
+    @cached_property
+    def malformed(self) -> list[str]:
+        """What is wrong with the constraints that are not well formed."""
+        return [each for _, _, each in self._parsed if isinstance(each, str)]
+
+    @cached_property
+    def _parsed(self) -> list[tuple[str, str, Parameters | str]]:
+        published = self.domain.parameters_of(self.trace.policy) if self.domain else None
+        if published is not None:
+            return published
+        return [(each.constraint_id, each.kind, _parameters(each)) for each in self.trace.policy.constraints]
 
     def days(self, call: ToolCall) -> int | None:
         """How many days a call looks back, by its arguments if the tool is known, else as it declares."""
@@ -128,17 +123,20 @@ class Case:
         return found
 
 
-def _parameters(constraint: Constraint) -> Parameters:
-    """Parsed once per distinct constraint: the traces of a policy member all carry the same ones."""
-    key = (constraint.kind, repr(constraint.parameters))
+def _parameters(constraint: Constraint) -> Parameters | str:
+    """Typed parameters, or what is wrong; parsed once, since the traces of a policy member all carry the same ones."""
+    key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
     if key not in _PARSED:
         if len(_PARSED) >= _MOST_PARSED:
             _PARSED.clear()
-        _PARSED[key] = parameters_of(constraint)
+        try:
+            _PARSED[key] = parameters_of(constraint)
+        except ValueError as error:
+            _PARSED[key] = str(error)
     return _PARSED[key]
 
 
-_PARSED: dict[tuple[str, str], Parameters] = {}
+_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
 _MOST_PARSED = 50_000
 
 

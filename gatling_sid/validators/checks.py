@@ -15,6 +15,7 @@ class Check(NamedTuple):
     """A named group of rules; `verdict` and `messages` are its keys in a report.
 
     `replayed` rules need the plan to be executed again, `known` ones a domain of the catalogue; the rest need neither.
+    The rules of a `worded` check read the words of the request; no others do.
     """
 
     verdict: str
@@ -22,6 +23,7 @@ class Check(NamedTuple):
     rules: tuple[Rule, ...] = ()
     known: tuple[Rule, ...] = ()
     replayed: tuple[Rule, ...] = ()
+    worded: bool = False
 
 
 class Finding(NamedTuple):
@@ -85,6 +87,7 @@ CHECKS: Mapping[str, Check] = {
             grounding.sources_give_the_values,
             grounding.provenance_is_real,
         ),
+        worded=True,
     ),
 }
 
@@ -92,14 +95,11 @@ CHECKS: Mapping[str, Check] = {
 def findings(case: Case, name: str) -> Iterator[Finding]:
     """The breaches of one check, as far as it can be judged."""
     check = CHECKS[name]
-    for rule in check.rules:
-        yield from (Finding(name, rule.__name__, message) for message in rule(case))
-    if check.known and case.domain is not None:
-        for rule in check.known:
-            yield from (Finding(name, rule.__name__, message) for message in rule(case))
-    if check.replayed and case.unreplayable is None:
-        for rule in check.replayed:
-            yield from (Finding(name, rule.__name__, message) for message in rule(case))
+    known = check.known if case.domain is not None else ()
+    replayed = check.replayed if case.unreplayable is None else ()
+    for rule in (*check.rules, *known, *replayed):
+        for message in rule(case):
+            yield Finding(name, rule.__name__, message)
 
 
 def skipped(case: Case, name: str) -> str | None:

@@ -18,11 +18,9 @@ from gatling_sid.validators.case import Case, references
 Judge = Callable[[Any, Case], Iterator[str]]
 
 
-def _bound(parameters: k.Parameters, case: Case) -> Iterator[ToolCall]:
+def _bound(parameters: k.Parameters, case: Case) -> list[ToolCall]:
     """The calls a constraint speaks of."""
-    for call in case.ordered:
-        if parameters.binds(case.role, call.tool_id):
-            yield call
+    return [call for call in case.ordered if parameters.binds(case.role, call.tool_id)]
 
 
 def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row]]:
@@ -300,25 +298,28 @@ JUDGES: Mapping[str, Judge] = {**DECLARED, **REPLAYED}
 # --- the rules of the policy check -----------------------------------------------------------------------------
 
 
-def constraints_hold(case: Case) -> Iterator[str]:
-    """Every constraint holds, at every call and along the data flow."""
+def breaches(case: Case) -> Iterator[tuple[str, str, str]]:
+    """(constraint id, kind, message) of every breach, of the kinds that can be judged."""
     replayed = case.execution is not None
     for constraint_id, kind, parameters in case.constraints:
         if replayed or kind in DECLARED:
             for message in JUDGES[kind](parameters, case):
-                yield f"{constraint_id}: {message}"
+                yield constraint_id, kind, message
+
+
+def constraints_hold(case: Case) -> Iterator[str]:
+    """Every constraint holds, at every call and along the data flow."""
+    for constraint_id, _, message in breaches(case):
+        yield f"{constraint_id}: {message}"
 
 
 def constraints_are_well_formed(case: Case) -> Iterator[str]:
     """Every constraint is of a known kind, has its parameters, and stands for a rule; none names a rule that is not."""
-    policy = case.trace.policy
-    for each in policy.constraints:
-        try:
-            k.parameters_of(each)
-        except ValueError as error:
-            yield str(error)
-        if not 0 <= each.rule < len(policy.rules):
-            yield f"constraint {each.constraint_id!r} stands for rule {each.rule}, and there are {len(policy.rules)}"
+    yield from case.malformed
+    rules = len(case.trace.policy.rules)
+    for each in case.trace.policy.constraints:
+        if not 0 <= each.rule < rules:
+            yield f"constraint {each.constraint_id!r} stands for rule {each.rule}, and there are {rules}"
 
 
 def rules_are_backed(case: Case) -> Iterator[str]:

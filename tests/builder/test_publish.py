@@ -24,7 +24,7 @@ from gatling_sid.errors import PublishError
 from tests.hub_server import FIRST_FILE, HubServer
 
 REPO = "gatling/sid"
-TOKEN = "hf_secretofthistest"  # noqa: S105
+TOKEN = "hf_secretofthistest"  # noqa: S105  (opens nothing but the server of a test)
 # What huggingface_hub does for an upload by LFS; not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
@@ -121,12 +121,14 @@ def transfer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def hub() -> Iterator[HubServer]:
+    """A Hub without repositories."""
     with HubServer(TOKEN) as server:
         yield server
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
+    """A staged release of two domains."""
     return stage(tmp_path / "tree", "finance", "hr")
 
 
@@ -327,6 +329,28 @@ def test_a_broken_hub_is_not_tried_for_ever(hub: HubServer, tree: Path) -> None:
     assert hub.snapshot(REPO) == FIRST_FILE
 
 
+def test_an_upload_that_is_given_up_is_told(hub: HubServer, tree: Path, transfer: str) -> None:
+    """When the storage refuses a file there is no commit, and the next run starts over."""
+    route, said = {
+        "xet": (
+            "xorb",
+            "could not be reached, or broke off (Network error: Request error: HTTP status client error (400",
+        ),
+        "lfs": ("put", "the release was not accepted: Error while uploading 'data/"),
+    }[transfer]
+    hub.fail_next(route, status=400, message="see https://store/key?X-Signature=abc&X-Key=def for more")
+
+    with pytest.raises(PublishError) as refused:
+        release(hub, tree)
+
+    assert said in str(refused.value)
+    assert "abc" not in str(refused.value)
+
+    assert hub.calls("commit") == 0
+    assert hub.tags(REPO) == {}
+    assert release(hub, tree).commit == hub.history(REPO)[0]
+
+
 def test_a_racing_commit_wins(hub: HubServer, tree: Path, tmp_path: Path) -> None:
     """When another commit lands first, ours is refused as a whole, and readers of tags and `main` see none of it."""
     first = release(hub, tree)
@@ -477,13 +501,13 @@ def test_a_wrong_token_is_refused_and_not_repeated(
         hub.create(REPO)
 
     with pytest.raises(PublishError) as refused:
-        release(hub, tree, token="hf_somebodyelses")
+        release(hub, tree, token=TOKEN[::-1])
 
     assert str(refused.value) == (
         f"{hub.url} answered 401 (Invalid credentials in Authorization header):"
         " the token is not valid for gatling/sid; pass one that is, or run `hf auth login`"
     )
-    assert "somebodyelses" not in repr(refused.value) + caplog.text
+    assert TOKEN[::-1] not in repr(refused.value) + caplog.text
     assert hub.calls("commit") == 0
 
 
@@ -527,7 +551,7 @@ def test_a_token_may_end_in_a_newline(hub: HubServer, tree: Path) -> None:
     assert release(hub, tree, token=f"{TOKEN}\n").tag == "v1.0.0"
 
     with pytest.raises(PublishError) as refused:
-        release(hub, tree, token="hf_two\nlines")
+        release(hub, tree, token=f"{TOKEN}\n{TOKEN}")
     assert str(refused.value) == "the token holds characters that no token has; copy it again"
 
 

@@ -1,0 +1,291 @@
+"""The one border between records and published columns: the Arrow schema, `to_row`, `from_row`.
+
+What has no fixed shape (`arguments`, `scope_limits`, `metadata`, …) is JSON text with a dict at its root, typed
+`arrow.json`; readers decode it. Readers' decoder keeps ten digits of a real number, so numbers that would come back as
+others are refused here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+from pydantic_core import to_json
+
+from gatling_sid.errors import ShardError, TraceFormatError
+from gatling_sid.models import (
+    ArgumentSource,
+    Effect,
+    Goal,
+    GoldTrace,
+    Measurement,
+    ScopeMetadata,
+    SystemPolicy,
+    ToolCall,
+    UserRequest,
+)
+
+_TEXT = pa.string()
+_TEXTS = pa.list_(_TEXT)
+_JSON = pa.json_(pa.string())
+_SCOPE = pa.struct({
+    "rows_requested": pa.int64(), "sensitivity_tier": _TEXT, "time_range_days": pa.int64(), "export_target": _TEXT,
+})  # fmt: skip
+_REQUEST = pa.struct({
+    "request_id": _TEXT, "domain": _TEXT, "text": _TEXT, "intent_category": _TEXT, "expected_scope": _SCOPE,
+    "trust_tier": _TEXT,
+    "principal": pa.struct({"principal_id": _TEXT, "role": _TEXT, "attributes": _JSON}),
+})  # fmt: skip
+_POLICY = pa.struct({
+    "policy_id": _TEXT, "domain": _TEXT, "description": _TEXT, "rules": _TEXTS, "forbidden_operations": _TEXTS,
+    "scope_limits": _JSON,
+    "constraints": pa.list_(pa.struct({"constraint_id": _TEXT, "kind": _TEXT, "rule": pa.int64(), "parameters": _JSON})),
+})  # fmt: skip
+_CALL = pa.struct({
+    "call_id": _TEXT, "tool_id": _TEXT, "arguments": _JSON, "scope": _SCOPE,
+    "provenance": pa.struct({
+        "source_type": _TEXT, "source_id": _TEXT, "timestamp": _TEXT, "content_snippet": _TEXT,
+    }),
+    "dependencies": _TEXTS,
+    "argument_sources": pa.list_(pa.struct({
+        "argument": _TEXT, "origin": _TEXT, "reference": _TEXT, "start": pa.int64(), "end": pa.int64(),
+    })),
+})  # fmt: skip
+_GOAL = pa.struct({
+    "shows": pa.list_(pa.struct({"entity": _TEXT, "rows": _TEXTS, "fields": _TEXTS})),
+    "measures": pa.list_(pa.struct({
+        "entity": _TEXT, "measure": _TEXT, "field": _TEXT, "group_by": _TEXT, "rows": pa.int64(), "rows_digest": _TEXT,
+        "values": pa.list_(pa.struct({"group": _TEXT, "value": pa.float64()})),
+    })),
+    "effects": pa.list_(pa.struct({
+        "kind": _TEXT, "entity": _TEXT, "rows": _TEXTS, "changes": _JSON, "target": _TEXT,
+    })),
+    "time_range_days": pa.int64(),
+})  # fmt: skip
+
+SCHEMA = pa.schema({
+    "trace_id": _TEXT,
+    "request": _REQUEST,
+    "policy": _POLICY,
+    "graph": pa.struct({"graph_id": _TEXT, "calls": pa.list_(_CALL), "execution_order": _TEXTS}),
+    "metadata": _JSON,
+    "created_at": pa.timestamp("us", tz="UTC"),
+    "validated": pa.bool_(),
+    "goal": _GOAL,
+})  # fmt: skip
+"""The published columns; `datasets` reads them as nested features with `Json()` where the type is `arrow.json`."""
+
+
+def _storage(type_: pa.DataType) -> pa.DataType:
+    """The type that pyarrow can build from Python values: JSON as plain text."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return type_.storage_type
+    if pa.types.is_struct(type_):
+        return pa.struct([pa.field(each.name, _storage(each.type)) for each in type_])
+    if pa.types.is_list(type_):
+        return pa.list_(_storage(type_.value_type))
+    return type_
+
+
+_STORAGE = pa.schema([pa.field(each.name, _storage(each.type)) for each in SCHEMA])
+
+
+def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
+    """Traces as a table of `SCHEMA`.
+
+    Raises:
+        ShardError: a value that a reader would not get back as it is; names trace and value.
+
+    """
+    rows = [to_row(trace, shared=False) for trace in traces]
+    columns = []
+    for field in _STORAGE:
+        if field.name in _SHARED:
+            columns.append(_shared_column([getattr(trace, field.name) for trace in traces], field))
+        else:
+            columns.append(pa.array([row[field.name] for row in rows], field.type))
+    typed = [_typed(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(typed, schema=SCHEMA)
+
+
+def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
+    """A column of records that several traces share: each is converted once."""
+    distinct = {id(record): record for record in records}
+    place = {key: at for at, key in enumerate(distinct)}
+    rows = pa.array([_SHARED[field.name](record) for record in distinct.values()], field.type)
+    return rows.take(pa.array([place[id(record)] for record in records], pa.int32()))
+
+
+def _typed(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """The same buffers under the published type; text becomes JSON by name only."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(type_, array)
+    if pa.types.is_struct(type_):
+        children = [_typed(array.field(at), type_.field(at).type) for at in range(type_.num_fields)]
+        mask = array.is_null() if array.null_count else None
+        return pa.StructArray.from_arrays(children, fields=list(type_), mask=mask)
+    if pa.types.is_list(type_):
+        mask = array.is_null() if array.null_count else None
+        return pa.ListArray.from_arrays(array.offsets, _typed(array.values, type_.value_type), type=type_, mask=mask)
+    return array
+
+
+def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
+    """The records of a table of `SCHEMA`, validated."""
+    for row in table.to_pylist():
+        yield from_row(row)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+
+def to_row(trace: GoldTrace, *, shared: bool = True) -> dict[str, Any]:
+    """One trace as a row of Python values, JSON fields as text. Raises ShardError."""
+    try:
+        return {
+            "trace_id": trace.trace_id,
+            "request": _request_row(trace.request),
+            "policy": _policy_row(trace.policy) if shared else None,
+            "graph": {
+                "graph_id": trace.graph.graph_id,
+                "calls": [_call_row(call) for call in trace.graph.calls],
+                "execution_order": trace.graph.execution_order,
+            },
+            "metadata": _json(trace.metadata),
+            "created_at": trace.created_at,
+            "validated": trace.validated,
+            "goal": _goal_row(trace.goal) if shared else None,
+        }
+    except (ValueError, TypeError) as error:
+        raise ShardError(f"trace {trace.trace_id}: {error}") from None
+
+
+def _request_row(request: UserRequest) -> dict[str, Any]:
+    principal = request.principal
+    return {
+        **request.__dict__,
+        "expected_scope": _scope_row(request.expected_scope),
+        "trust_tier": request.trust_tier.value,
+        "principal": {**principal.__dict__, "attributes": _json(principal.attributes)} if principal else None,
+    }
+
+
+def _scope_row(scope: ScopeMetadata) -> dict[str, Any]:
+    return {**scope.__dict__, "sensitivity_tier": scope.sensitivity_tier.value}
+
+
+def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
+    return {
+        **policy.__dict__,
+        "scope_limits": _json(policy.scope_limits),
+        "constraints": [{**each.__dict__, "parameters": _json(each.parameters)} for each in policy.constraints],
+    }
+
+
+def _call_row(call: ToolCall) -> dict[str, Any]:
+    pointer = call.provenance
+    return {
+        **call.__dict__,
+        "arguments": _json(call.arguments),
+        "scope": _scope_row(call.scope),
+        "provenance": {
+            **pointer.__dict__,
+            "source_type": pointer.source_type.value,
+            "timestamp": pointer.timestamp.isoformat() if pointer.timestamp else None,
+        }
+        if pointer
+        else None,
+        "argument_sources": [_source_row(each) for each in call.argument_sources],
+    }
+
+
+def _source_row(source: ArgumentSource) -> dict[str, Any]:
+    return source.__dict__
+
+
+def _goal_row(goal: Goal | None) -> dict[str, Any] | None:
+    return goal and {
+        "shows": [each.__dict__ for each in goal.shows],
+        "measures": [_measure_row(each) for each in goal.measures],
+        "effects": [_effect_row(each) for each in goal.effects],
+        "time_range_days": goal.time_range_days,
+    }
+
+
+def _measure_row(measure: Measurement) -> dict[str, Any]:
+    return {**measure.__dict__, "values": [each.__dict__ for each in measure.values]}
+
+
+def _effect_row(effect: Effect) -> dict[str, Any]:
+    return {**effect.__dict__, "changes": _json(effect.changes)}
+
+
+_LARGEST = 1e6
+_DECIMALS = 4
+
+
+def _json(value: dict[str, Any]) -> str:
+    """JSON text of a dict whose every value a reader decodes to itself; raises ValueError naming the one that is not."""
+    for name, each in value.items():
+        if type(each) is not str and not _survives(each):
+            raise ValueError(f"{name}: {str(each)[:80]} would not come back as it is from a published row")
+    return to_json(value).decode()
+
+
+def _survives(value: Any) -> bool:
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return True
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**64
+    if isinstance(value, float):
+        return math.isfinite(value) and abs(value) < _LARGEST and round(value, _DECIMALS) == value
+    if isinstance(value, list):
+        return all(map(_survives, value))
+    return isinstance(value, dict) and all(isinstance(k, str) and _survives(v) for k, v in value.items())
+
+
+_SHARED: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {"policy": _policy_row, "goal": _goal_row}
+"""Columns whose records traces share, and how one becomes a row."""
+_JSON_FIELDS = frozenset({"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata"})
+
+
+def from_row(row: Mapping[str, Any]) -> GoldTrace:
+    """The trace of a row as any reader yields it: JSON fields as text or already decoded.
+
+    Raises:
+        TraceFormatError: the row is not one of ours.
+
+    """
+    try:
+        return GoldTrace.model_validate(_decoded(row))
+    except (ValidationError, ValueError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = ".".join(map(str, first["loc"]))
+        raise TraceFormatError(str(row.get("trace_id", "row")), f"{where}: {first['msg']}") from None
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: json.loads(each) if key in _JSON_FIELDS and isinstance(each, str) else each
+            if key in _JSON_FIELDS
+            else _decoded(each)
+            for key, each in value.items()
+        }
+    return [_decoded(each) for each in value] if isinstance(value, list) else value
+
+
+def batches(traces: Iterable[GoldTrace], size: int) -> Iterator[list[GoldTrace]]:
+    """Traces in lists of `size`, the last one shorter."""
+    batch: list[GoldTrace] = []
+    for trace in traces:
+        batch.append(trace)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,73 @@
+"""The straight line: an oracle proposes, the validator judges, gold and rejections come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.oracle.protocol import Failure, Oracle, Task
+from gatling_sid.validators.checks import Finding
+
+
+class Judge(Protocol):
+    """Whatever finds the breaches of a trace: a TraceValidator, or ProvenPlans around one."""
+
+    def findings(self, trace: GoldTrace) -> list[Finding]:
+        """Every breach; none for gold."""
+        ...
+
+
+class Rejection(NamedTuple):
+    """A proposal that is not gold: which trace at which attempt, by which rule, and what was wrong."""
+
+    trace_id: str
+    attempt: int
+    scenario: str
+    reason: str
+    message: str
+
+
+@dataclass
+class Yield:
+    """What became of some tasks: gold in the order of the tasks, every rejection, tasks given up."""
+
+    traces: list[GoldTrace] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+    given_up: list[Task] = field(default_factory=list)
+
+
+def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
+    """Gold for every task, trying again what was rejected as often as the oracle allows."""
+    gold: dict[int, GoldTrace] = {}
+    result = Yield()
+    waiting = list(enumerate(tasks))
+    while waiting:
+        again: list[tuple[int, Task]] = []
+        for (place, task), proposal in zip(waiting, oracle.propose([task for _, task in waiting]), strict=True):
+            found = _findings(proposal, judge)
+            if isinstance(proposal, GoldTrace) and not found:
+                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": True})
+                continue
+            result.rejections.append(_rejection(task, proposal, found[0]))
+            if task.attempt + 1 < oracle.max_attempts:
+                previous = proposal if isinstance(proposal, GoldTrace) else None
+                messages = tuple(map(str, found))
+                again.append((place, task._replace(attempt=task.attempt + 1, previous=previous, findings=messages)))
+            else:
+                result.given_up.append(task)
+        waiting = again
+    result.traces = [gold[place] for place in sorted(gold)]
+    return result
+
+
+def _findings(proposal: GoldTrace | Failure, judge: Judge) -> list[Finding]:
+    if isinstance(proposal, Failure):
+        return [Finding("oracle", proposal.reason, proposal.detail)]
+    return judge.findings(proposal)
+
+
+def _rejection(task: Task, proposal: GoldTrace | Failure, finding: Finding) -> Rejection:
+    scenario = str(proposal.metadata.get("scenario", "")) if isinstance(proposal, GoldTrace) else ""
+    return Rejection(task.trace_id, task.attempt, scenario, finding.rule, finding.message)
