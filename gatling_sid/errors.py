@@ -20,6 +20,17 @@ from difflib import get_close_matches
 class SidError(Exception):
     """Base of all errors of this project; its text says what, where and what to do."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process borders whole, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[SidError], args: tuple[object, ...], values: dict[str, object]) -> SidError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(values)
+    return error
+
 
 class CatalogueError(SidError, ValueError):
     """A domain file is not acceptable: `source` names the file, `where` the key."""

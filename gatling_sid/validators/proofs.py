@@ -23,16 +23,16 @@ class ProvenPlans:
 
     def __init__(self, validator: TraceValidator) -> None:
         """Remembers nothing yet."""
-        self._validator = validator
+        self.validator = validator
         self._proven: dict[int, GoldTrace] = {}
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """What `TraceValidator.findings` gives, in less time for another wording of a plan found gold before."""
         proven = self._proven.get(id(trace.goal))
         if proven is not None and is_rewording(trace, proven):
-            case = Case(trace, self._validator.registry)
+            case = Case(trace, self.validator.registry)
             return [each for name, check in CHECKS.items() if check.worded for each in findings(case, name)]
-        found = self._validator.findings(trace)
+        found = self.validator.findings(trace)
         if not found:
             if len(self._proven) >= _KEPT:
                 self._proven.clear()

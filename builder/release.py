@@ -1,0 +1,106 @@
+"""A release: a finished run as a tree of Parquet files that any reader opens without our code.
+
+    <tree>/README.md                                     the card; its YAML lists configs and splits
+    <tree>/data/<domain>/<split>-00000-of-00003.parquet  one layout for the default config and the domains'
+    <tree>/manifest.json                                 how it was generated
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from builder.features import SCHEMA
+from builder.shards import MANIFEST, complete_file, read_manifest, read_tables
+from builder.sid import DEFAULT, shards_by_split
+from gatling_sid.errors import ShardError
+
+ROWS_PER_FILE = 100_000
+ROWS_PER_GROUP = 2_000
+DATA = "data"
+
+Layout = dict[str, dict[str, int]]
+"""Number of files by domain and split."""
+
+
+def write_data(run: Path, tree: Path) -> Layout:
+    """Writes a run's Parquet files and manifest into `tree`, replacing what a former call left there.
+
+    The same run gives the same bytes.
+
+    Raises:
+        ShardError: the run is unfinished or damaged, `tree` is not a release or cannot be written.
+
+    """
+    manifest = read_manifest(run)
+    _clear(tree)
+    layout: Layout = {}
+    for domain in manifest["settings"]["totals"]:
+        for split, paths in shards_by_split(run, domain).items():
+            layout.setdefault(domain, {})[split] = _write_split(tree / DATA / domain, split, paths)
+    with complete_file(tree / MANIFEST) as file:
+        file.write((run / MANIFEST).read_bytes())
+    return layout
+
+
+def _clear(tree: Path) -> None:
+    if tree.is_file():
+        raise ShardError(f"{tree} is a file; name a folder")
+    ours = {DATA, MANIFEST, "README.md", "LICENSE"}
+    if tree.is_dir():
+        others = sorted(each.name for each in tree.iterdir() if each.name not in ours and not each.name.startswith("."))
+        if others:
+            raise ShardError(f"{tree} holds {', '.join(others[:3])}, which no release has; name another folder")
+        shutil.rmtree(tree / DATA, ignore_errors=True)
+
+
+def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
+    rows = sum(table.num_rows for path in paths for table in read_tables(path))
+    files = -(-rows // ROWS_PER_FILE)
+    groups = _regrouped(paths)
+    left = rows
+    for number in range(files):
+        with complete_file(folder / f"{split}-{number:05d}-of-{files:05d}.parquet") as file, pq.ParquetWriter(
+            file, SCHEMA, compression="zstd", compression_level=3, write_page_index=True
+        ) as writer:
+            for _ in range(-(-min(left, ROWS_PER_FILE) // ROWS_PER_GROUP)):
+                writer.write_table(next(groups), row_group_size=ROWS_PER_GROUP)
+        left -= ROWS_PER_FILE
+    return files
+
+
+def _regrouped(paths: list[Path]) -> Iterator[pa.Table]:
+    """Tables of `ROWS_PER_GROUP` rows, whatever size the shards' batches have; the last is shorter."""
+    held: list[pa.Table] = []
+    rows = 0
+    for path in paths:
+        for table in read_tables(path):
+            held.append(table)
+            rows += table.num_rows
+            while rows >= ROWS_PER_GROUP:
+                together = pa.concat_tables(held)
+                yield together.slice(0, ROWS_PER_GROUP)
+                held = [together.slice(ROWS_PER_GROUP)]
+                rows -= ROWS_PER_GROUP
+    if rows:
+        yield pa.concat_tables(held)
+
+
+def configs(layout: Layout) -> list[dict[str, object]]:
+    """The `configs` of the README: the default over all domains first, then one per domain."""
+    splits = [split for split in ("train", "validation", "test") if any(split in each for each in layout.values())]
+    everything = [{"split": split, "path": f"{DATA}/*/{split}-*.parquet"} for split in splits]
+    return [
+        {"config_name": DEFAULT, "default": True, "data_files": everything},
+        *(
+            {
+                "config_name": domain,
+                "data_files": [{"split": s, "path": f"{DATA}/{domain}/{s}-*.parquet"} for s in splits if s in mine],
+            }
+            for domain, mine in sorted(layout.items())
+        ),
+    ]

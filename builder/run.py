@@ -1,0 +1,252 @@
+"""A generation run: shards made by worker processes in any order, each a function of the settings alone."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from builder.audit import repeated_texts
+from builder.shards import (
+    Receipt,
+    Settings,
+    Shard,
+    open_run,
+    read_receipt,
+    shards_of,
+    write_manifest,
+    write_shard,
+)
+from gatling_sid.errors import GenerationError, ShardError
+from gatling_sid.generator import Rejection, generate
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.protocol import Oracle, Task
+from gatling_sid.oracle.scenario import ScenarioOracle, capacity
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.validators import TraceValidator
+from gatling_sid.validators.proofs import ProvenPlans
+
+BATCH = 512
+"""Traces made, judged and written at a time: what bounds a worker's memory."""
+
+
+def planned(
+    domains: Sequence[str], total: int, splits: Mapping[str, float], *, seed: int, created_at: datetime, shard_size: int
+) -> Settings:
+    """Settings of a run of `total` traces, spread evenly over domains and by share over splits.
+
+    Raises:
+        GenerationError: a number that makes no sense, or more traces than a domain's wordings can tell apart.
+        UnknownDomainError: no such domain.
+
+    """
+    if total < 1:
+        raise GenerationError(f"total is {total}; ask for at least 1 trace")
+    if shard_size < 1:
+        raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown or not splits or min(splits.values()) < 0 or sum(splits.values()) <= 0:
+        raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
+    registry = DomainRegistry()
+    chosen = sorted({registry.domain(name).slug for name in domains}) or registry.slugs()
+    totals = {
+        slug: {split: n for split, n in shared(part, splits).items() if n}
+        for slug, part in shared(total, dict.fromkeys(chosen, 1.0)).items()
+        if part
+    }
+    for slug, parts in totals.items():
+        for split, number in parts.items():
+            most = capacity(registry.domain(slug), split)
+            if number > most:
+                raise GenerationError(
+                    f"{slug} can word {most:,} different {split} requests, {number:,} are asked for; "
+                    "ask for less, or add phrasings to the domain"
+                )
+    catalogue = {slug: registry.domain(slug).digest for slug in totals}
+    return Settings(seed, ScenarioOracle.name, created_at.isoformat(), shard_size, totals, catalogue)
+
+
+def shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """`total` divided by shares, by largest remainder; adds up exactly."""
+    whole = sum(shares.values())
+    exact = {name: total * share / whole for name, share in shares.items()}
+    parts = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: parts[name] - exact[name])
+    for name in by_remainder[: total - sum(parts.values())]:
+        parts[name] += 1
+    return parts
+
+
+# --- one shard -------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def _judge() -> ProvenPlans:
+    return ProvenPlans(TraceValidator())
+
+
+def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
+    """Makes, judges and writes one shard.
+
+    Raises:
+        GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file.
+        ShardError: the shard cannot be written.
+
+    """
+    judge = _judge()
+    domain = judge.validator.registry.domain(shard.domain)
+    oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
+    return write_shard(root, shard, _batches(domain, shard, oracle, judge))
+
+
+def _batches(
+    domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans
+) -> Iterator[tuple[list[GoldTrace], list[Rejection]]]:
+    for start in range(shard.start, shard.stop, BATCH):
+        tasks = [Task(domain, shard.split, index) for index in range(start, min(start + BATCH, shard.stop))]
+        made = generate(tasks, oracle, judge)
+        if made.given_up:
+            task = made.given_up[0]
+            last = [each for each in made.rejections if each.trace_id == task.trace_id][-1]
+            raise GenerationError(
+                f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last ({last.scenario}): "
+                f"{last.reason}: {last.message}"
+            )
+        yield made.traces, made.rejections
+
+
+# --- all shards ------------------------------------------------------------------------------------------------
+
+
+class Progress(NamedTuple):
+    """How far a run is: rows done of all, rejections so far, rows made in this process and the seconds it took."""
+
+    done: int
+    total: int
+    rejected: int
+    made: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Traces per second in this sitting."""
+        return self.made / self.seconds if self.seconds else 0.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds left at this rate."""
+        return (self.total - self.done) / self.rate if self.rate else None
+
+    @property
+    def pass_rate(self) -> float:
+        """Share of proposals that were gold as proposed."""
+        return self.done / (self.done + self.rejected) if self.done else 0.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that is complete."""
+
+    receipts: list[Receipt]
+    made: int
+    seconds: float
+
+
+def run(root: Path, settings: Settings, *, workers: int, report: Callable[[Progress], None]) -> Finished:
+    """Makes every shard of a run that is not there yet, then the manifest; the same call finishes an interrupted run.
+
+    Raises:
+        ShardError: the folder cannot be used or written; what is complete stays.
+        GenerationError: a shard cannot be made, or request texts repeat.
+
+    """
+    open_run(root, settings)
+    started = time.monotonic()
+    shards = shards_of(settings)
+    receipts = {shard: receipt for shard in shards if (receipt := read_receipt(root, shard)) is not None}
+    total, made = sum(shard.stop - shard.start for shard in shards), 0
+
+    def tell() -> None:
+        rejected = sum(len(each.rejections) for each in receipts.values())
+        done = sum(each.rows for each in receipts.values())
+        report(Progress(done, total, rejected, made, time.monotonic() - started))
+
+    tell()
+    for shard, receipt in _made(root, settings, [shard for shard in shards if shard not in receipts], workers):
+        receipts[shard] = receipt
+        made += receipt.rows
+        tell()
+    ordered = [receipts[shard] for shard in shards]
+    repeated = repeated_texts([root / each.name for each in ordered])
+    if repeated:
+        raise GenerationError(f"{repeated} request texts repeat; the domain needs more phrasings")
+    write_manifest(root, settings, ordered, repeated_texts=repeated)
+    return Finished(ordered, made, time.monotonic() - started)
+
+
+def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, Receipt]]:
+    """Shards as they are finished, in no particular order."""
+    if workers == 1 or len(shards) <= 1:
+        for shard in shards:
+            yield shard, make_shard(root, settings, shard)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(shards)), context, _prepare, (os.getpid(),)) as pool:
+        waiting: dict[Future[Receipt], Shard] = {
+            pool.submit(_in_worker, root, settings, shard, os.getpid()): shard for shard in shards
+        }
+        try:
+            while waiting:
+                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield waiting.pop(future), future.result()
+        except BrokenProcessPool:
+            raise GenerationError("a worker was killed; run the same command again to go on") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _prepare(parent: int) -> None:
+    """A worker leaves Ctrl-C to its parent, and its few reference cycles to the end of a shard."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _judge()
+    gc.freeze()
+    gc.disable()
+    _leave_if_orphaned(parent)
+
+
+def _leave_if_orphaned(parent: int) -> None:
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _in_worker(root: Path, settings: Settings, shard: Shard, parent: int) -> Receipt:
+    _leave_if_orphaned(parent)
+    try:
+        return make_shard(root, settings, shard)
+    finally:
+        gc.collect()
+
+
+def rejections_by_reason(receipts: Sequence[Receipt]) -> dict[str, int]:
+    """How many proposals each rule rejected."""
+    counts: dict[str, int] = {}
+    for receipt in receipts:
+        for rejection in receipt.rejections:
+            counts[rejection.reason] = counts.get(rejection.reason, 0) + 1
+    return dict(sorted(counts.items(), key=lambda each: -each[1]))
+
+
+__all__ = ["Finished", "Progress", "ShardError", "make_shard", "planned", "rejections_by_reason", "run", "shared"]

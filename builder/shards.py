@@ -1,0 +1,319 @@
+"""Shards: one Arrow stream file per piece of a domain's split, with a receipt; a manifest over all of them.
+
+    <run>/settings.json                              what the run was asked for; written first
+    <run>/<domain>/<split>-00003-of-00012.arrow      traces, complete as soon as the file exists
+    <run>/<domain>/<split>-00003-of-00012.json       its receipt: rows, checksum, rejections
+    <run>/manifest.json                              all receipts; written last
+
+Files are written beside their names and renamed. Progress is read from the files: a shard is done when its receipt
+exists and its checksum is right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import pyarrow as pa
+from pyarrow import ipc
+
+from builder.features import SCHEMA, table_of, traces_of
+from gatling_sid.errors import ShardError
+from gatling_sid.generator import Rejection
+from gatling_sid.models import GoldTrace
+
+FORMAT = 1
+"""Version of the files' layout and columns."""
+SETTINGS, MANIFEST = "settings.json", "manifest.json"
+_OPTIONS = ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a run's bytes depend on. `splits` are (name, number of traces per domain) pairs."""
+
+    seed: int
+    oracle: str
+    created_at: str
+    shard_size: int
+    totals: dict[str, dict[str, int]]
+    catalogue: dict[str, str]
+    format: int = FORMAT
+
+
+class Shard(NamedTuple):
+    """The `number`-th of `of` pieces of a domain's split: the traces with index in [start, stop)."""
+
+    domain: str
+    split: str
+    number: int
+    of: int
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """Path of the file within a run."""
+        return f"{self.domain}/{self.split}-{self.number:05d}-of-{self.of:05d}.arrow"
+
+
+class Receipt(NamedTuple):
+    """What a shard holds and how it came to be."""
+
+    name: str
+    rows: int
+    sha256: str
+    rejections: list[Rejection]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file."""
+        return {**self._asdict(), "rejections": [each._asdict() for each in self.rejections]}
+
+
+def shards_of(settings: Settings) -> list[Shard]:
+    """Every shard of a run, in the order they are numbered."""
+    result = []
+    for domain, splits in settings.totals.items():
+        for split, total in splits.items():
+            count = -(-total // settings.shard_size)
+            for number in range(count):
+                start = number * settings.shard_size
+                stop = min(start + settings.shard_size, total)
+                result.append(Shard(domain, split, number, count, start, stop))
+    return result
+
+
+# --- files that are complete once they exist -------------------------------------------------------------------
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file written beside `path` and renamed to it at the end, so that a reader never sees part of it.
+
+    Raises:
+        ShardError: the disk is full, or the folder cannot be written; nothing is left behind.
+
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise ShardError(f"{path} cannot be written: {error.strerror or error}; what was complete before is kept") from None
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink()
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file completely or not at all. Raises ShardError."""
+    with complete_file(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file. Raises ShardError naming the file."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ShardError(f"{path} cannot be read: {error}") from None
+
+
+def sweep(folder: Path) -> None:
+    """Removes what interrupted writers left beside their files."""
+    for part in folder.rglob(".*.part"):
+        with suppress(OSError):
+            part.unlink()
+
+
+# --- shards ----------------------------------------------------------------------------------------------------
+
+
+class _Hashed:
+    """A binary file that is hashed as it is written."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def write_shard(root: Path, shard: Shard, batches: Iterable[tuple[list[GoldTrace], list[Rejection]]]) -> Receipt:
+    """Writes a shard from batches of traces, then its receipt.
+
+    Raises:
+        ShardError: the disk is full, or a trace does not fit the columns.
+
+    """
+    path = root / shard.name
+    rows, rejections = 0, list[Rejection]()
+    with complete_file(path) as file:
+        hashed = _Hashed(file)
+        with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=_OPTIONS) as writer:
+            for traces, rejected in batches:
+                rejections += rejected
+                rows += len(traces)
+                if traces:
+                    writer.write_table(table_of(traces))
+    receipt = Receipt(shard.name, rows, hashed.digest.hexdigest(), rejections)
+    write_json(path.with_suffix(".json"), receipt.as_json())
+    return receipt
+
+
+def read_receipt(root: Path, shard: Shard) -> Receipt | None:
+    """The receipt of a shard that is there and whole, else None: a shard that was cut or altered counts as missing."""
+    path = root / shard.name
+    try:
+        stored = json.loads(path.with_suffix(".json").read_bytes())
+        receipt = Receipt(
+            stored["name"], stored["rows"], stored["sha256"], [Rejection(**each) for each in stored["rejections"]]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return receipt if receipt.name == shard.name and checksum(path) == receipt.sha256 else None
+
+
+def checksum(path: Path) -> str | None:
+    """SHA-256 of a file, or None if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def read_tables(path: Path) -> Iterator[pa.Table]:
+    """A shard's batches as tables of `SCHEMA`.
+
+    Raises:
+        ShardError: the file is not a whole Arrow stream of these columns.
+
+    """
+    try:
+        with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file) as reader:
+            if not reader.schema.equals(SCHEMA):
+                raise ShardError(f"{path} has other columns than this version writes; generate it again")
+            for batch in reader:
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowInvalid) as error:
+        if isinstance(error, ShardError):
+            raise
+        raise ShardError(f"{path} is no complete shard ({error}); run the same generate command again") from None
+
+
+def read_traces(path: Path) -> Iterator[GoldTrace]:
+    """A shard's traces, validated as records. Raises ShardError, TraceFormatError."""
+    for table in read_tables(path):
+        yield from traces_of(table)
+
+
+# --- runs ------------------------------------------------------------------------------------------------------
+
+
+def open_run(root: Path, settings: Settings) -> None:
+    """Claims a folder for a run, or finds it claimed by the same one.
+
+    Raises:
+        ShardError: the folder is a file, cannot be written, holds something else, or another run.
+
+    """
+    if root.exists() and not root.is_dir():
+        raise ShardError(f"{root} is a file; name a folder")
+    stored = root / SETTINGS
+    if stored.exists():
+        differing = _difference(read_json(stored), asdict(settings))
+        if differing:
+            raise ShardError(f"{root} holds a run with other settings ({differing}); name another folder, or remove it")
+    elif root.is_dir() and any(not each.name.startswith(".") for each in root.iterdir()):
+        raise ShardError(f"{root} is not empty and holds no run; name another folder")
+    else:
+        write_json(stored, asdict(settings))
+    sweep(root)
+
+
+def _difference(stored: Any, asked: dict[str, Any]) -> str:
+    if not isinstance(stored, dict):
+        return "its settings cannot be read"
+    return ", ".join(
+        f"{key} is {_brief(stored.get(key))}, asked is {_brief(value)}"
+        for key, value in asked.items()
+        if stored.get(key) != value
+    )
+
+
+def _brief(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def write_manifest(root: Path, settings: Settings, receipts: list[Receipt], **measured: Any) -> Path:
+    """The manifest over all shards: settings, counts, checksums, rejections by reason. Raises ShardError."""
+    reasons: dict[str, int] = {}
+    for receipt in receipts:
+        for rejection in receipt.rejections:
+            reasons[rejection.reason] = reasons.get(rejection.reason, 0) + 1
+    rows, rejected = sum(r.rows for r in receipts), sum(len(r.rejections) for r in receipts)
+    write_json(
+        root / MANIFEST,
+        {
+            "settings": asdict(settings),
+            "rows": rows,
+            "rejected": rejected,
+            "raw_pass_rate": round(rows / (rows + rejected), 6) if rows else 0.0,
+            "rejections_by_reason": dict(sorted(reasons.items())),
+            **measured,
+            "shards": [
+                {"name": r.name, "rows": r.rows, "rejected": len(r.rejections), "sha256": r.sha256} for r in receipts
+            ],
+        },
+    )
+    return root / MANIFEST
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """The manifest of a finished run.
+
+    Raises:
+        ShardError: there is none, or it is not one.
+
+    """
+    if not (root / MANIFEST).exists():
+        raise ShardError(f"{root} holds no finished run (no {MANIFEST}); run the generate command to its end first")
+    manifest = read_json(root / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("settings", {}).get("format") != FORMAT or "shards" not in manifest:
+        raise ShardError(f"{root / MANIFEST} is no manifest of this version")
+    return manifest
+
+
+def verified_shards(root: Path, manifest: dict[str, Any]) -> list[Path]:
+    """Paths of all shards of a manifest, their checksums right. Raises ShardError naming the first that is not."""
+    paths = []
+    for each in manifest["shards"]:
+        path = root / each["name"]
+        if checksum(path) != each["sha256"]:
+            raise ShardError(f"{path} is missing or was altered; run the same generate command again")
+        paths.append(path)
+    return paths

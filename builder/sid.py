@@ -1,0 +1,78 @@
+"""The `datasets` builder over a finished run: one config per domain, and the default over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import pyarrow as pa
+from datasets.builder import Key
+
+from builder.features import SCHEMA
+from builder.shards import FORMAT, MANIFEST, read_manifest, read_tables, verified_shards
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import SPLITS
+
+DEFAULT = "default"
+VERSION = datasets.Version(f"{FORMAT}.0.0")
+FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
+"""The columns as `datasets` names them: nested structs, `Json()` for what has no fixed shape."""
+
+
+@dataclass
+class SidConfig(datasets.BuilderConfig):
+    """Which part of a run: a domain's slug, or `default` for all; `run` is the run's folder."""
+
+    run: str = ""
+
+
+class GatlingSid(datasets.ArrowBasedBuilder):
+    """Finished shards as splits: `GatlingSid("out/run", config_name="finance").download_and_prepare(…)`.
+
+    Raises ShardError when the run is unfinished, or one of its shards is missing or altered.
+    """
+
+    BUILDER_CONFIG_CLASS = SidConfig
+    BUILDER_CONFIGS: ClassVar[list[SidConfig]] = [
+        SidConfig(name=name, version=VERSION) for name in (DEFAULT, *DomainRegistry().slugs())
+    ]
+    DEFAULT_CONFIG_NAME = DEFAULT
+    DEFAULT_WRITER_BATCH_SIZE = 2000
+
+    def __init__(self, run: str | Path, **kwargs: Any) -> None:
+        """Opens a run; further arguments are those of a `datasets` builder (`config_name`, `cache_dir`, …)."""
+        read_manifest(Path(run))
+        # The cache must tell runs apart: its folder is named by this hash.
+        digest = hashlib.sha256((Path(run) / MANIFEST).read_bytes()).hexdigest()[:16]
+        super().__init__(run=str(run), hash=digest, **kwargs)
+
+    def _info(self) -> datasets.DatasetInfo:
+        return datasets.DatasetInfo(features=FEATURES, license="apache-2.0")
+
+    def _split_generators(self, _dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
+        by_split = shards_by_split(Path(self.config.run), self.config.name)
+        return [
+            datasets.SplitGenerator(name=split, gen_kwargs={"paths": [str(path) for path in paths]})
+            for split, paths in by_split.items()
+        ]
+
+    def _generate_tables(self, paths: list[str]) -> Iterator[tuple[Key, pa.Table]]:
+        for number, path in enumerate(paths):
+            for batch, table in enumerate(read_tables(Path(path))):
+                yield Key(number, batch), table
+
+    def _generate_shards(self, paths: list[str]) -> Iterator[str]:
+        yield from paths
+
+
+def shards_by_split(run: Path, config: str = DEFAULT) -> dict[str, list[Path]]:
+    """The verified shards of a config, by split, in order. Raises ShardError."""
+    by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
+    for path in verified_shards(run, read_manifest(run)):
+        if config in (DEFAULT, path.parent.name):
+            by_split[path.name.partition("-")[0]].append(path)
+    return {split: paths for split, paths in by_split.items() if paths}
