@@ -16,6 +16,7 @@ import base64
 import hashlib
 import json
 import re
+import secrets
 import struct
 import threading
 import time
@@ -208,6 +209,8 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.requests: list[Ask] = []
         self._objects: dict[str, bytes] = {}
+        # hf_xet remembers, by address, what it has stored where; and a later server may get the same port.
+        self._cas = f"cas-{secrets.token_hex(8)}"
         self._xorbs: dict[str, list[bytes]] = {}
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._before: dict[str, deque[Callable[[], object]]] = defaultdict(deque)
@@ -469,18 +472,18 @@ class HubServer:
     def xet_token(self, ask: Ask) -> Reply:
         """GET …/xet-write-token/{revision}: hf_xet reads the body, huggingface_hub the headers."""
         self._repo(ask)
-        url, expires = f"{self.url}/cas", int(time.time()) + 3600
+        url, expires = f"{self.url}/{self._cas}", int(time.time()) + 3600
         said = {"X-Xet-Cas-Url": url, "X-Xet-Token-Expiration": str(expires), "X-Xet-Access-Token": XET_TOKEN}
         return _json({"casUrl": url, "exp": expires, "accessToken": XET_TOKEN}, 200, **said)
 
     def xorb(self, ask: Ask) -> Reply:
-        """POST /cas/v1/xorbs/default/{hash}: a pack of chunks."""
+        """POST /cas-…/v1/xorbs/default/{hash}: a pack of chunks."""
         new = ask.part["hash"] not in self._xorbs
         self._xorbs[ask.part["hash"]] = list(_chunks_of_xorb(ask.body))
         return _json({"was_inserted": new})
 
     def shard(self, ask: Ask) -> Reply:
-        """POST /cas/v1/shards: which chunks make which file; the files are there from now on."""
+        """POST /cas-…/v1/shards: which chunks make which file; the files are there from now on."""
         for sha256, terms in _files_of_shard(ask.body):
             self._store(sha256, b"".join(b"".join(self._xorbs[xorb][start:end]) for xorb, start, end in terms))
         return _json({"result": 1})
@@ -569,8 +572,8 @@ ROUTES: list[tuple[str, str, re.Pattern[str], Callable[[HubServer, Ask], Reply],
         ("put", "PUT", r"/lfs/(?P<sha256>\w+)", HubServer.lfs_put, "read"),
         ("verify", "POST", r"/lfs/(?P<sha256>\w+)/verify", HubServer.lfs_verify, "write"),
         ("xet", "GET", rf"{_API}/xet-write-token{_AT}", HubServer.xet_token, "write"),
-        ("xorb", "POST", r"/cas/v1/xorbs/default/(?P<hash>\w+)", HubServer.xorb, "xet"),
-        ("shard", "POST", r"/cas/v1/shards", HubServer.shard, "xet"),
+        ("xorb", "POST", r"/cas-\w+/v1/xorbs/default/(?P<hash>\w+)", HubServer.xorb, "xet"),
+        ("shard", "POST", r"/cas-\w+/v1/shards", HubServer.shard, "xet"),
         ("resolve", "GET HEAD", rf"/datasets/{_REPO}/resolve{_AT}/(?P<path>.+)", HubServer.resolve, "read"),
     )
 ]

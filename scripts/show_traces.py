@@ -1,0 +1,49 @@
+"""Prints traces of a release, read back with `load_dataset`, the way a person wants to read them.
+
+    python -m scripts.show_traces out/release
+    python -m scripts.show_traces gatling/sid --config finance --split test --number 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+
+import datasets
+
+from builder.features import from_row
+from gatling_sid.display import readable
+from gatling_sid.errors import ShardError
+from gatling_sid.schemas import DomainRegistry
+from scripts.command import command
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("release", help="a release folder, or a dataset repository on the Hub")
+    parser.add_argument("--config", default=None, help="a domain's config; all domains if left out")
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--number", type=int, default=1, help="how many, drawn at random (default 1)")
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default 0)")
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Loads, draws, prints."""
+    args = arguments().parse_args(argv)
+    datasets.disable_progress_bars()
+    try:
+        rows = datasets.load_dataset(args.release, args.config, split=args.split)
+    except (FileNotFoundError, ValueError, ConnectionError) as error:
+        raise ShardError(f"{args.release} cannot be loaded as a dataset: {str(error).splitlines()[0]}") from None
+    registry = DomainRegistry()
+    drawn = random.Random(args.seed).sample(range(len(rows)), min(args.number, len(rows)))
+    print(f"\n\n{'─' * 110}\n\n".join(readable(from_row(rows[index]), registry) for index in drawn))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,53 @@
+"""What the tests share: a small invented domain, its oracle, and gold traces of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.validators import TraceValidator
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def registry() -> DomainRegistry:
+    """A catalogue of one small domain, Library."""
+    return DomainRegistry(CATALOGUE)
+
+
+@pytest.fixture(scope="session")
+def library(registry: DomainRegistry) -> Domain:
+    """The Library domain."""
+    return registry.domain("library")
+
+
+@pytest.fixture(scope="session")
+def oracle() -> ScenarioOracle:
+    """The embedded oracle with seed 1."""
+    return ScenarioOracle(1, CREATED_AT)
+
+
+@pytest.fixture(scope="session")
+def validator(registry: DomainRegistry) -> TraceValidator:
+    """The judge over the small catalogue."""
+    return TraceValidator(registry)
+
+
+@pytest.fixture(scope="session")
+def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
+    """120 gold traces; tests copy before they change one."""
+    traces = []
+    for index in range(120):
+        trace = oracle.trace(Task(library, "train", index))
+        assert isinstance(trace, GoldTrace)
+        traces.append(trusted(GoldTrace, {**trace.__dict__, "validated": True}))
+    return traces
