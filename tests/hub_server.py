@@ -13,10 +13,12 @@ The names of faults are the names in `ROUTES`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import secrets
+import socket
 import struct
 import threading
 import time
@@ -214,6 +216,7 @@ class HubServer:
         self._xorbs: dict[str, list[bytes]] = {}
         self._faults: dict[str, deque[Fault]] = defaultdict(deque)
         self._before: dict[str, deque[Callable[[], object]]] = defaultdict(deque)
+        self.connections: set[socket.socket] = set()
         self._lock = threading.RLock()
         hub = self
 
@@ -232,6 +235,9 @@ class HubServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        for connection in list(self.connections):  # clients keep them open, and would talk to a server that is gone
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     # What a test asks and declares.
 
@@ -519,6 +525,14 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # headers and body in one packet: else every reply waits for a delayed acknowledgement
     disable_nagle_algorithm = True
+
+    def setup(self) -> None:
+        super().setup()
+        self.server_hub.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server_hub.connections.discard(self.connection)
+        super().finish()
 
     def _any(self) -> None:
         reply = self.server_hub.answer(self.command, self.path, self.headers, self._body())  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What a graph did: outcomes and resolved arguments by call id, and the first refusal, if any, where it ended."""
+    """What a graph did: outcomes and resolved arguments of the calls that ran, and the refusal, if any, that ended it."""
 
     outcomes: dict[str, Outcome]
     arguments: dict[str, dict[str, Any]]
@@ -68,8 +68,9 @@ def execute(
             continue
         arguments = call.arguments if instead is None else instead.get(call_id, call.arguments)
         try:
-            resolved[call_id] = values = resolve(arguments, outcomes)
+            values = resolve(arguments, outcomes)
             outcomes[call_id] = _run(tools, call.tool_id, values, state)
+            resolved[call_id] = values
         except Refused as refused:
             return Execution(outcomes, resolved, Refusal(call_id, refused.reason, refused.detail))
     return Execution(outcomes, resolved, None)

@@ -80,5 +80,7 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Out
 
 @lru_cache(maxsize=8192)
 def _tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> SensitivityTier:
+    if entity not in domain.file.entities:
+        return SensitivityTier.PUBLIC
     known = domain.file.entities[entity].fields
     return domain.highest(entity, [name for name in fields if name is not None and name in known])

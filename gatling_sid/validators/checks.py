@@ -59,7 +59,9 @@ CHECKS: Mapping[str, Check] = {
     ),
     "arguments": Check("valid", "errors", known=(membership.arguments_fit_schemas,)),
     "replay": Check(
-        "valid", "errors", replayed=(replay.plan_executes, replay.goal_is_met, replay.order_does_not_matter)
+        "valid",
+        "errors",
+        replayed=(replay.plan_executes, replay.day_is_the_worlds, replay.goal_is_met, replay.order_does_not_matter),
     ),
     "policy": Check(
         "compliant",

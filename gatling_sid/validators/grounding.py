@@ -40,12 +40,12 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
         return "names no span of the request"
     span = text[source.start : source.end]
     tool = case.tools.get(call.tool_id)
-    if tool is None or source.argument not in tool.tool.parameters or case.today is None or case.domain is None:
-        return None if str(value).casefold() in span.casefold() else f"is {value!r}, but the request says {span!r}"
+    if tool is None or source.argument not in tool.tool.parameters or case.domain is None:
+        return "is no argument of the tool"
     kind = case.domain.kind(tool.tool, tool.tool.parameters[source.argument])
     words = case.domain.words(tool.tool, source.argument)
     try:
-        said = says(span, kind, value, case.today, words)
+        said = says(span, kind, value, case.world.today, words)
     except (TypeError, ValueError):
         said = False
     return None if said else f"is {value!r}, but the request says {span!r}"

@@ -7,7 +7,7 @@ declare, so that they hold for traces of domains the catalogue does not know.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
@@ -121,7 +121,7 @@ def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
     """The argument is no larger than allowed."""
     for call in _bound(limit, case):
         value = _argument(case, call, limit.argument)
-        if isinstance(value, (int, float)) and value > limit.max_value:
+        if _is_number(value) and value > limit.max_value:
             yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
 
 
@@ -162,8 +162,8 @@ def state_before_change(state: k.StateBeforeChange, case: Case) -> Iterator[str]
     """The row is in an allowed state, and an earlier call showed so."""
     for call in _bound(state, case):
         for key, row in _changed(case, call, state.entity):
-            if row[state.field] not in state.allowed:
-                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {row[state.field]!r}"
+            if row.get(state.field) not in state.allowed:
+                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {row.get(state.field)!r}"
             elif not _was_shown(case, call.call_id, state.entity, key, [state.field]):
                 yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
 
@@ -172,8 +172,9 @@ def amount_limit(limit: k.AmountLimit, case: Case) -> Iterator[str]:
     """The row's amount is within the limit, and an earlier call showed it."""
     for call in _bound(limit, case):
         for key, row in _changed(case, call, limit.entity):
-            if row[limit.field] is not None and row[limit.field] > limit.max_value:
-                yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {row[limit.field]} is above {limit.max_value:g}"
+            amount = row.get(limit.field)
+            if _is_number(amount) and amount > limit.max_value:
+                yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
             elif not _was_shown(case, call.call_id, limit.entity, key, [limit.field]):
                 yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
 
@@ -190,7 +191,7 @@ def own_records(own: k.OwnRecords, case: Case) -> Iterator[str]:
         outcome = case.outcomes.get(call.call_id)
         if outcome is not None and outcome.entity == own.entity:
             for key, row in outcome.rows:
-                if row[own.field] != mine:
+                if row.get(own.field) != mine:
                     yield f"{call.call_id} touches {own.entity} {key}, whose {own.field} is not {mine!r}"
 
 
@@ -199,7 +200,7 @@ def not_own(own: k.NotOwn, case: Case) -> Iterator[str]:
     mine = _principal_value(case, own.attribute)
     for call in _bound(own, case):
         for key, row in _changed(case, call, own.entity):
-            if row[own.field] == mine:
+            if row.get(own.field) == mine:
                 yield f"{call.call_id} changes {own.entity} {key}, which is the requester's own ({own.field})"
 
 
@@ -207,7 +208,7 @@ def notify_after(notice: k.NotifyAfter, case: Case) -> Iterator[str]:
     """After each change, a later call of the notifying tool reaches the row's address about that row."""
     for call in _bound(notice, case):
         for key, row in _changed(case, call, notice.entity):
-            address = row[notice.recipient_field]
+            address = row.get(notice.recipient_field)
             if not any(
                 each.tool_id == notice.notify
                 and call.call_id in case.ancestors(each.call_id)
@@ -368,7 +369,7 @@ TARGET_NAMES = frozenset({"allowed_export_targets", "export_targets", "export_ta
 LIMIT_NAMES = ROW_NAMES | DAY_NAMES | TIER_NAMES | TARGET_NAMES
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 

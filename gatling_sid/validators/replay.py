@@ -17,6 +17,12 @@ def plan_executes(case: Case) -> Iterator[str]:
         yield str(case.execution.refusal)
 
 
+def day_is_the_worlds(case: Case) -> Iterator[str]:
+    """The trace states the day that it is in its world."""
+    if case.execution and case.today != case.world.today:
+        yield f"the trace plays on {case.trace.metadata.get('today')}, its world on {case.world.today}"
+
+
 def goal_is_met(case: Case) -> Iterator[str]:
     """The user sees what the goal shows and measures, and exactly its effects happen."""
     goal, execution = case.trace.goal, case.execution

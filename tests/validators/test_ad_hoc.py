@@ -1,0 +1,107 @@
+"""Traces built by hand, of domains and tools that no catalogue knows, are judged as far as they can be."""
+
+from __future__ import annotations
+
+from gatling_sid.models import (
+    Constraint,
+    GoldTrace,
+    ProvenancePointer,
+    ScopeMetadata,
+    SensitivityTier,
+    SystemPolicy,
+    ToolCall,
+    ToolCallGraph,
+    TrustTier,
+    UserRequest,
+)
+from gatling_sid.validators import TraceValidator
+
+
+def bakery(*, rows: int = 5, limits: dict[str, object] | None = None, forbidden: tuple[str, ...] = ()) -> GoldTrace:
+    """A trace of the base fields alone."""
+    pointer = ProvenancePointer(source_type=TrustTier.USER, source_id="r1", content_snippet="five loaves")
+    scope = ScopeMetadata(rows_requested=rows, sensitivity_tier=SensitivityTier.INTERNAL)
+    first = ToolCall(call_id="a", tool_id="bakery.list_loaves", arguments={"limit": rows}, scope=scope, provenance=pointer)
+    second = ToolCall(
+        call_id="b", tool_id="bakery.weigh", arguments={"loaf": "$a.items[0]"}, scope=scope, provenance=pointer,
+        dependencies=["a"],
+    )  # fmt: skip
+    return GoldTrace(
+        trace_id="t1",
+        request=UserRequest(
+            request_id="r1", domain="Bakery", text="Weigh the first of five loaves", intent_category="retrieve",
+            expected_scope=ScopeMetadata(rows_requested=5),
+        ),
+        policy=SystemPolicy(
+            policy_id="p1", domain="Bakery", description="", rules=["Be kind."], forbidden_operations=list(forbidden),
+            scope_limits=limits or {},
+        ),
+        graph=ToolCallGraph(graph_id="g1", calls=[first, second], execution_order=["a", "b"]),
+    )  # fmt: skip
+
+
+def test_hand_made_trace_is_valid_and_says_what_was_not_judged() -> None:
+    """A sound trace of an unknown domain passes, is not called gold, and every skipped check gives its reason."""
+    valid, report = TraceValidator().validate_trace(bakery())
+
+    assert valid
+    assert report["trace_id"] == "t1"
+    assert report["overall_valid"] is True
+    assert report["validated"] is False
+    assert report["checks"]["structure"] == {"valid": True, "errors": []}
+    assert report["checks"]["replay"]["skipped"] == "the catalogue has no domain 'Bakery'"
+    assert report["checks"]["policy"] == {"compliant": True, "violations": [], "skipped": "rules without a constraint: [0]"}
+    assert report["checks"]["minimal_scope"]["minimal"] is True
+
+
+def test_declared_scope_is_held_against_limits_and_request() -> None:
+    """What a hand-made trace declares is judged by short-form limits, by constraints and by the request's scope."""
+    validator = TraceValidator()
+
+    assert validator.validate_policy_compliance(bakery(), bakery(limits={"max_rows": 4}).policy) == (
+        False,
+        ["scope_limits_hold: a has 5; max_rows is 4", "scope_limits_hold: b has 5; max_rows is 4"],
+    )
+    assert validator.validate_minimal_scope(bakery(rows=6)) == (
+        False,
+        [
+            "scope_is_within_request: a asks for 6 rows; the request needs 5",
+            "scope_is_within_request: b asks for 6 rows; the request needs 5",
+        ],
+    )
+
+
+def test_forbidden_operation_of_an_unknown_tool_is_found_by_its_verb() -> None:
+    """`weigh` forbids `bakery.weigh`."""
+    valid, messages = TraceValidator().validate_policy_compliance(bakery(forbidden=("weigh",)))
+
+    assert not valid
+    assert messages == ["forbidden_operations_are_absent: b calls bakery.weigh; 'weigh' is forbidden"]
+
+
+def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
+    """A constraint on what calls did is not silently passed over."""
+    trace = bakery()
+    look_up = Constraint(
+        constraint_id="look", kind="read_before_change", rule=0, parameters={"entity": "loaf", "fields": ["weight"]}
+    )
+    trace.policy.constraints.append(look_up)
+
+    _, report = TraceValidator().validate_trace(trace)
+
+    assert report["checks"]["policy"]["skipped"] == "constraints that need a replay: look"
+
+
+def test_long_chains_are_judged_without_recursion() -> None:
+    """A graph of 10,000 calls in a row is judged; a circle in it is found."""
+    chain = [
+        ToolCall(call_id=f"c{n}", tool_id="x.y", dependencies=[f"c{n - 1}"] if n else []) for n in range(10_000)
+    ]
+    trace = bakery()
+    trace.graph = ToolCallGraph(graph_id="g", calls=chain, execution_order=[call.call_id for call in chain])
+
+    assert TraceValidator().validate_structure(trace) == (True, [])
+    chain[0].dependencies.append("c9999")
+    valid, messages = TraceValidator().validate_structure(trace)
+    assert not valid
+    assert messages[0].startswith("graph_is_acyclic: these calls wait for each other in a circle: c0, c1")

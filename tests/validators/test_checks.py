@@ -1,0 +1,110 @@
+"""Every rule rejects what it is there to reject; cases are data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.constraints import KINDS
+from gatling_sid.simulator.world import world_of
+from gatling_sid.validators import TraceValidator
+from gatling_sid.validators.checks import CHECKS
+from gatling_sid.validators.policy import JUDGES
+
+HERE = Path(__file__).parent
+REJECTED = yaml.safe_load((HERE / "rejected.yaml").read_text())
+CONSTRAINTS = yaml.safe_load((HERE / "constraints.yaml").read_text())
+
+
+def largest(gold: list[GoldTrace], scenario: str) -> dict[str, Any]:
+    """The gold trace of a scenario with the most calls, as plain data."""
+    return max((t for t in gold if t.metadata["scenario"] == scenario), key=lambda t: len(t.graph.calls)).model_dump()
+
+
+def put(data: Any, path: str, value: Any) -> None:
+    """Sets the value at a dotted path; `+1` adds one to what is there."""
+    *way, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
+    for step in way:
+        data = data[step]
+    data[last] = data[last] + 1 if value == "+1" else value
+
+
+def call_again(data: dict[str, Any], call: int, name: str, arguments: dict[str, Any]) -> None:
+    """Adds a copy of a call under another id, with some arguments changed."""
+    copy = {**data["graph"]["calls"][call], "call_id": name}
+    copy["arguments"] = {**copy["arguments"], **arguments}
+    data["graph"]["calls"].append(copy)
+    data["graph"]["execution_order"].append(name)
+
+
+@pytest.mark.parametrize("case", REJECTED, ids=lambda case: case["description"])
+def test_rule_rejects_what_it_is_for(case: dict[str, Any], gold: list[GoldTrace], validator: TraceValidator) -> None:
+    """One edit of a gold trace is rejected by the rule that the edit breaks."""
+    data = largest(gold, case["scenario"])
+    assert validator.findings(GoldTrace.model_validate(data)) == []
+    for path, value in case.get("set", {}).items():
+        put(data, path, value)
+    if "again" in case:
+        call_again(data, case["again"]["call"], case["again"]["as"], case["again"]["arguments"])
+
+    found = validator.findings(GoldTrace.model_validate(data))
+
+    assert case["violates"] in {each.rule for each in found}, [str(each) for each in found]
+
+
+def test_every_rule_has_a_case_that_it_rejects() -> None:
+    """No rule of the table goes without a case above."""
+    rules = {rule.__name__ for check in CHECKS.values() for rule in (*check.rules, *check.known, *check.replayed)}
+
+    assert {case["violates"] for case in REJECTED} == rules
+
+
+def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
+    """No kind that a policy may use goes unjudged or untried."""
+    assert JUDGES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
+
+
+def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:
+    """A gold trace with the boundary that a constraint case speaks of."""
+    if name == "five_rows":
+        return next(t for t in gold if t.metadata["scenario"] == "export_overdue" and t.graph.calls[0].arguments["limit"] == 5).model_dump()
+    if name == "thirty_days":
+        return next(t for t in gold if t.graph.calls[0].arguments.get("days") == 30).model_dump()
+    if name == "to_archive":
+        return next(t for t in gold if t.graph.calls[-1].arguments.get("target") == "archive").model_dump()
+    if name == "own_loan":
+        data = largest(gold, "renew")
+        data["request"]["principal"]["attributes"]["email"] = data["goal"]["effects"][1]["target"]
+        return data
+    if name == "renewed_twice":
+        return next(t for t in gold if len(t.graph.calls) == 4 and renewals(t) == 2).model_dump()
+    return largest(gold, name)
+
+
+def renewals(trace: GoldTrace) -> int:
+    """How often the loan that a trace renews was renewed before."""
+    world = world_of(DomainRegistry(HERE.parent / "catalogue").domain("library"), 1, trace.metadata["world"])
+    assert trace.goal is not None
+    return int(world.tables["loan"][trace.goal.effects[0].rows[0]]["renewals"])
+
+
+@pytest.mark.parametrize("case", CONSTRAINTS, ids=lambda case: f"{case['kind']}: {case['breaks']}")
+def test_constraint_holds_up_to_its_boundary(
+    case: dict[str, Any], gold: list[GoldTrace], validator: TraceValidator
+) -> None:
+    """A constraint admits a gold trace at its boundary and rejects it one step inside."""
+    data = subject(gold, case["scenario"])
+    verdicts = {}
+    for which in ("keeps", "breaks"):
+        constraint = {"constraint_id": "it", "kind": case["kind"], "rule": 0, "parameters": case[which]}
+        data["policy"] = {"policy_id": "own", "domain": "Library", "rules": ["It."], "constraints": [constraint]}
+        verdicts[which] = validator.validate_policy_compliance(GoldTrace.model_validate(data))
+
+    assert verdicts["keeps"] == (True, [])
+    assert not verdicts["breaks"][0]
+    assert verdicts["breaks"][1][0].startswith("constraints_hold: it: call_") or case["kind"] == "batch_limit"

@@ -1,0 +1,142 @@
+"""Gold that was tampered with is not gold: random mutations of traces of the shipped domains."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gatling_sid.models import GoldTrace, SensitivityTier
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.references import reference_in
+from gatling_sid.validators import TraceValidator
+from tests.conftest import CREATED_AT
+
+REGISTRY = DomainRegistry()
+MUTATIONS_PER_DOMAIN = 400
+Data = dict[str, Any]
+Mutation = Callable[[Data, random.Random], bool]
+
+
+def calls(data: Data) -> list[Data]:
+    """The calls of a trace given as plain data."""
+    found: list[Data] = data["graph"]["calls"]
+    return found
+
+
+def limit_plus_one(data: Data, rng: random.Random) -> bool:
+    """One row more than was asked for."""
+    limited = [call for call in calls(data) if isinstance(call["arguments"].get("limit"), int)]
+    for call in rng.sample(limited, min(1, len(limited))):
+        call["arguments"]["limit"] += 1
+    return bool(limited)
+
+
+def extra_call(data: Data, rng: random.Random) -> bool:
+    """A call is made twice."""
+    call = rng.choice(calls(data))
+    calls(data).append({**call, "call_id": "call_99"})
+    data["graph"]["execution_order"].append("call_99")
+    return True
+
+
+def argument_changed(data: Data, rng: random.Random) -> bool:
+    """A value that somebody gave is another one."""
+    literal = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if not reference_in(value)]
+    if not literal:
+        return False
+    call, name = rng.choice(literal)
+    value = call["arguments"][name]
+    other = {bool: lambda: not value, int: lambda: value + 1, float: lambda: value + 0.5, list: lambda: value[:-1] or ["x"]}
+    call["arguments"][name] = other.get(type(value), lambda: f"{value} II")()
+    return True
+
+
+def reference_repointed(data: Data, rng: random.Random) -> bool:
+    """A reference leads to another row or field than its source says."""
+    pointing = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if reference_in(value)]
+    if not pointing:
+        return False
+    call, name = rng.choice(pointing)
+    value = call["arguments"][name]
+    call["arguments"][name] = value.replace("[0]", "[1]") if "[0]" in value else f"{value.rpartition('.')[0]}.elsewhere"
+    return True
+
+
+def dependency_dropped(data: Data, rng: random.Random) -> bool:
+    """A call no longer waits for another."""
+    waiting = [call for call in calls(data) if call["dependencies"]]
+    if not waiting:
+        return False
+    call = rng.choice(waiting)
+    call["dependencies"].remove(rng.choice(call["dependencies"]))
+    return True
+
+
+def target_swapped(data: Data, rng: random.Random) -> bool:
+    """An export goes somewhere else, and says so."""
+    for call in calls(data):
+        target = call["scope"]["export_target"]
+        if target is not None:
+            domain = REGISTRY.domain(data["request"]["domain"])
+            parameters = domain.tools[call["tool_id"]].parameters.items()
+            name, parameter = next((n, p) for n, p in parameters if p.does == "target")
+            other = rng.choice([each for each in parameter.values or [] if each != target])
+            call["scope"]["export_target"] = call["arguments"][name] = other
+            return True
+    return False
+
+
+def tool_forbidden(data: Data, rng: random.Random) -> bool:
+    """The policy forbids one of the tools."""
+    data["policy"]["policy_id"] = "stricter"
+    data["policy"]["forbidden_operations"].append(rng.choice(calls(data))["tool_id"])
+    return True
+
+
+def sensitivity_raised(data: Data, rng: random.Random) -> bool:
+    """A call takes data of a higher tier."""
+    lower = [call for call in calls(data) if call["scope"]["sensitivity_tier"] is not SensitivityTier.RESTRICTED]
+    if not lower:
+        return False
+    scope = rng.choice(lower)["scope"]
+    scope["sensitivity_tier"] = list(SensitivityTier)[scope["sensitivity_tier"].level]
+    return True
+
+
+MUTATIONS: list[tuple[Mutation, set[str]]] = [
+    (limit_plus_one, {"sources_give_the_values", "no_scope_can_be_narrowed"}),
+    (extra_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes"}),
+    (argument_changed, {"sources_give_the_values"}),
+    (reference_repointed, {"sources_give_the_values"}),
+    (dependency_dropped, {"references_are_dependencies", "informed_changes", "constraints_hold", "order_does_not_matter"}),
+    (target_swapped, {"sources_give_the_values", "goal_is_met"}),
+    (tool_forbidden, {"forbidden_operations_are_absent"}),
+    (sensitivity_raised, {"scopes_are_true"}),
+]
+
+
+@pytest.mark.parametrize("slug", REGISTRY.slugs())
+def test_every_mutation_that_changes_meaning_is_rejected_by_the_right_rule(slug: str) -> None:
+    """At least 2,000 random mutations over the catalogue: none passes, and each is named for what it is."""
+    domain, oracle, validator = REGISTRY.domain(slug), ScenarioOracle(11, CREATED_AT), TraceValidator(REGISTRY)
+    rng = random.Random(slug)
+    tried = {mutation.__name__: 0 for mutation, _ in MUTATIONS}
+    index = 0
+    while sum(tried.values()) < MUTATIONS_PER_DOMAIN:
+        trace = oracle.trace(Task(domain, "train", index))
+        mutation, rules = MUTATIONS[index % len(MUTATIONS)]
+        index += 1
+        if not isinstance(trace, GoldTrace) or validator.findings(trace):
+            continue
+        data = trace.model_dump()
+        if mutation(data, rng):
+            tried[mutation.__name__] += 1
+            found = validator.findings(GoldTrace.model_validate(data))
+            named = {each.rule for each in found}
+            assert named & rules, f"{mutation.__name__} of {trace.trace_id} ({trace.metadata['scenario']}): {named}"
+    assert min(tried.values()) > 0, tried
