@@ -208,7 +208,9 @@ def _source_row(source: ArgumentSource) -> dict[str, Any]:
 
 
 def _goal_row(goal: Goal | None) -> dict[str, Any] | None:
-    return goal and {
+    if goal is None:
+        return None
+    return {
         "shows": [each.__dict__ for each in goal.shows],
         "measures": [_measure_row(each) for each in goal.measures],
         "effects": [_effect_row(each) for each in goal.effects],
@@ -271,7 +273,9 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
 def _decoded(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: json.loads(each) if key in _JSON_FIELDS and isinstance(each, str) else each
+            key: json.loads(each)
+            if key in _JSON_FIELDS and isinstance(each, str)
+            else each
             if key in _JSON_FIELDS
             else _decoded(each)
             for key, each in value.items()

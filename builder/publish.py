@@ -46,7 +46,7 @@ class Publication:
     url: str
 
 
-def publish(  # noqa: PLR0913  (what may vary is optional and keyword-only)
+def publish(
     tree: Path,
     repo_id: str,
     version: str,

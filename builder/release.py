@@ -1,8 +1,8 @@
 """A release: a finished run as a tree of Parquet files that any reader opens without our code.
 
-    <tree>/README.md                                     the card; its YAML lists configs and splits
-    <tree>/data/<domain>/<split>-00000-of-00003.parquet  one layout for the default config and the domains'
-    <tree>/manifest.json                                 how it was generated
+<tree>/README.md                                     the card; its YAML lists configs and splits
+<tree>/data/<domain>/<split>-00000-of-00003.parquet  one layout for the default config and the domains'
+<tree>/manifest.json                                 how it was generated
 """
 
 from __future__ import annotations
@@ -59,14 +59,15 @@ def _clear(tree: Path) -> None:
 
 
 def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
-    rows = sum(table.num_rows for path in paths for table in read_tables(path))
+    rows: int = sum(table.num_rows for path in paths for table in read_tables(path))
     files = -(-rows // ROWS_PER_FILE)
     groups = _regrouped(paths)
     left = rows
     for number in range(files):
-        with complete_file(folder / f"{split}-{number:05d}-of-{files:05d}.parquet") as file, pq.ParquetWriter(
-            file, SCHEMA, compression="zstd", compression_level=3, write_page_index=True
-        ) as writer:
+        with (
+            complete_file(folder / f"{split}-{number:05d}-of-{files:05d}.parquet") as file,
+            pq.ParquetWriter(file, SCHEMA, compression="zstd", compression_level=3, write_page_index=True) as writer,
+        ):
             for _ in range(-(-min(left, ROWS_PER_FILE) // ROWS_PER_GROUP)):
                 writer.write_table(next(groups), row_group_size=ROWS_PER_GROUP)
         left -= ROWS_PER_FILE
@@ -94,13 +95,8 @@ def configs(layout: Layout) -> list[dict[str, object]]:
     """The `configs` of the README: the default over all domains first, then one per domain."""
     splits = [split for split in ("train", "validation", "test") if any(split in each for each in layout.values())]
     everything = [{"split": split, "path": f"{DATA}/*/{split}-*.parquet"} for split in splits]
-    return [
-        {"config_name": DEFAULT, "default": True, "data_files": everything},
-        *(
-            {
-                "config_name": domain,
-                "data_files": [{"split": s, "path": f"{DATA}/{domain}/{s}-*.parquet"} for s in splits if s in mine],
-            }
-            for domain, mine in sorted(layout.items())
-        ),
-    ]
+    result: list[dict[str, object]] = [{"config_name": DEFAULT, "default": True, "data_files": everything}]
+    for domain, mine in sorted(layout.items()):
+        files = [{"split": s, "path": f"{DATA}/{domain}/{s}-*.parquet"} for s in splits if s in mine]
+        result.append({"config_name": domain, "data_files": files})
+    return result

@@ -111,7 +111,9 @@ def complete_file(path: Path) -> Iterator[IO[bytes]]:
     except OSError as error:
         with suppress(OSError):
             beside.unlink()
-        raise ShardError(f"{path} cannot be written: {error.strerror or error}; what was complete before is kept") from None
+        raise ShardError(
+            f"{path} cannot be written: {error.strerror or error}; what was complete before is kept"
+        ) from None
     except BaseException:
         with suppress(OSError):
             beside.unlink()
@@ -303,7 +305,11 @@ def read_manifest(root: Path) -> dict[str, Any]:
     if not (root / MANIFEST).exists():
         raise ShardError(f"{root} holds no finished run (no {MANIFEST}); run the generate command to its end first")
     manifest = read_json(root / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("settings", {}).get("format") != FORMAT or "shards" not in manifest:
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("settings", {}).get("format") != FORMAT
+        or "shards" not in manifest
+    ):
         raise ShardError(f"{root / MANIFEST} is no manifest of this version")
     return manifest
 

@@ -24,13 +24,13 @@ FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
 
 
 @dataclass
-class SidConfig(datasets.BuilderConfig):
+class SidConfig(datasets.BuilderConfig):  # type: ignore[misc]
     """Which part of a run: a domain's slug, or `default` for all; `run` is the run's folder."""
 
     run: str = ""
 
 
-class GatlingSid(datasets.ArrowBasedBuilder):
+class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     """Finished shards as splits: `GatlingSid("out/run", config_name="finance").download_and_prepare(…)`.
 
     Raises ShardError when the run is unfinished, or one of its shards is missing or altered.

@@ -58,7 +58,9 @@ def _call(case: Case, call: ToolCall, *, last: bool) -> Iterator[str]:
     yield f"  {branch} {call.call_id}  {call.tool_id}{after}"
     sources = {source.argument: source for source in call.argument_sources}
     for name, value in call.arguments.items():
-        yield from _block(f"{name} = {_value(value)}{_source(case, sources.get(name))}", f"  {stem}     ", f"  {stem}        ")
+        yield from _block(
+            f"{name} = {_value(value)}{_source(case, sources.get(name))}", f"  {stem}     ", f"  {stem}        "
+        )
     pointer = call.provenance
     if pointer is not None and pointer.source_type.value == "system":
         yield from _block(f"because: {pointer.content_snippet}", f"  {stem}     ", f"  {stem}        ")
@@ -72,7 +74,9 @@ def _source(case: Case, source: ArgumentSource | None) -> str:
         return ""
     if source.origin == "request" and source.start is not None and source.end is not None:
         return f"   ← “{case.trace.request.text[source.start : source.end]}”"
-    return "" if source.origin == "call" else f"   ← {source.origin}{f' {source.reference}' if source.reference else ''}"
+    return (
+        "" if source.origin == "call" else f"   ← {source.origin}{f' {source.reference}' if source.reference else ''}"
+    )
 
 
 def _value(value: Any) -> str:
@@ -96,9 +100,13 @@ def _goal(trace: GoldTrace) -> Iterator[str]:
         yield from _block(f"{', '.join(showing.fields)} of {showing.entity} {rows} seen", "  · ", "    ")
     for measure in trace.goal.measures:
         by = f" by {measure.group_by}" if measure.group_by else ""
-        values = ", ".join(f"{each.group}: {each.value:g}" if each.group else f"{each.value:,.10g}" for each in measure.values)
+        values = ", ".join(
+            f"{each.group}: {each.value:g}" if each.group else f"{each.value:,.10g}" for each in measure.values
+        )
         of = f" of {measure.field}" if measure.field else ""
-        yield from _block(f"{measure.measure}{of}{by} over {measure.rows} {measure.entity} rows seen: {values}", "  · ", "    ")
+        yield from _block(
+            f"{measure.measure}{of}{by} over {measure.rows} {measure.entity} rows seen: {values}", "  · ", "    "
+        )
     for effect in trace.goal.effects:
         yield from _block(_effect(effect), "  · ", "    ")
 
@@ -106,4 +114,5 @@ def _goal(trace: GoldTrace) -> Iterator[str]:
 def _effect(effect: Effect) -> str:
     changes = ", ".join(f"{name} = {_value(value)}" for name, value in effect.changes.items())
     rows = f" {', '.join(effect.rows[:6])}{', …' if len(effect.rows) > 6 else ''}" if effect.rows else ""
-    return f"{effect.kind} {effect.entity}{rows}{f': {changes}' if changes else ''}{f' to {effect.target}' if effect.target else ''}"
+    target = f" to {effect.target}" if effect.target else ""
+    return f"{effect.kind} {effect.entity}{rows}{f': {changes}' if changes else ''}{target}"

@@ -1,14 +1,14 @@
 """Every error a user of this project may meet.
 
-    SidError
-    ├── CatalogueError      a domain file says something that cannot be
-    ├── UnknownDomainError  (LookupError) no domain of that name
-    ├── UnknownToolError    (LookupError) no tool of that name
-    ├── TraceFormatError    (ValueError) a record that is not a trace
-    ├── GenerationError     a run that cannot go on
-    ├── ShardError          a shard that cannot be read or written
-    ├── PublishError        a release that could not be published
-    └── OracleError         an oracle that cannot answer
+SidError
+├── CatalogueError      a domain file says something that cannot be
+├── UnknownDomainError  (LookupError) no domain of that name
+├── UnknownToolError    (LookupError) no tool of that name
+├── TraceFormatError    (ValueError) a record that is not a trace
+├── GenerationError     a run that cannot go on
+├── ShardError          a shard that cannot be read or written
+├── PublishError        a release that could not be published
+└── OracleError         an oracle that cannot answer
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from gatling_sid.models import GoldTrace, trusted
@@ -54,7 +54,7 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
             if task.attempt + 1 < oracle.max_attempts:
                 previous = proposal if isinstance(proposal, GoldTrace) else None
                 messages = tuple(map(str, found))
-                again.append((place, task._replace(attempt=task.attempt + 1, previous=previous, findings=messages)))
+                again.append((place, replace(task, attempt=task.attempt + 1, previous=previous, findings=messages)))
             else:
                 result.given_up.append(task)
         waiting = again

@@ -1,12 +1,13 @@
 """Generates GoldTraces as Arrow shards; the same command again finishes a run that was interrupted.
 
-    python -m scripts.generate_shards --sample
-    python -m scripts.generate_shards --total 50000 --domains finance,hr --seed 7 --output-dir out/run --workers 2
+python -m scripts.generate_shards --sample
+python -m scripts.generate_shards --total 50000 --domains finance,hr --seed 7 --output-dir out/run --workers 2
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ def splits_of(text: str) -> dict[str, float]:
         shares = {name.strip(): float(share) for name, share in pairs}
     except ValueError:
         raise GenerationError(f"--splits {text!r} is not of the form train=0.9,validation=0.05,test=0.05") from None
-    if len(shares) < len(pairs) or any(share != share or share == float("inf") for share in shares.values()):
+    if len(shares) < len(pairs) or not all(map(math.isfinite, shares.values())):
         raise GenerationError(f"--splits {text!r} names a split twice, or a share that is no number")
     return shares
 

@@ -47,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_card(tree, read_manifest(args.run), layout, repo_id=args.repo or REPO, version=args.version)
         print(f"{len(layout)} domains in {tree}" if args.local_dir else f"{len(layout)} domains staged")
         if args.repo:
-            done = publish(
-                tree, args.repo, args.version, endpoint=os.environ.get("HF_ENDPOINT"), private=args.private
-            )
+            done = publish(tree, args.repo, args.version, endpoint=os.environ.get("HF_ENDPOINT"), private=args.private)
             print(f"published {done.repo_id} {done.tag} ({done.commit[:12]}) at {done.url}")
     return 0
 

@@ -1,7 +1,7 @@
 """Prints traces of a release, read back with `load_dataset`, the way a person wants to read them.
 
-    python -m scripts.show_traces out/release
-    python -m scripts.show_traces gatling/sid --config finance --split test --number 30
+python -m scripts.show_traces out/release
+python -m scripts.show_traces gatling/sid --config finance --split test --number 30
 """
 
 from __future__ import annotations

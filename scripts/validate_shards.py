@@ -1,7 +1,7 @@
 """Validates traces again, in full and from the written bytes: a run's shards, or a JSONL file of traces.
 
-    python -m scripts.validate_shards out/run
-    python -m scripts.validate_shards traces.jsonl
+python -m scripts.validate_shards out/run
+python -m scripts.validate_shards traces.jsonl
 """
 
 from __future__ import annotations
@@ -87,7 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             valid, report = validator.validate_trace(trace)
             skipped += valid and not report["validated"]
             if not valid:
-                messages = [m for check in report["checks"].values() for k in check if isinstance(check[k], list) for m in check[k]]
+                messages = [
+                    m
+                    for check in report["checks"].values()
+                    for k in check
+                    if isinstance(check[k], list)
+                    for m in check[k]
+                ]
                 bad[messages[0].partition(":")[0]] += 1
                 if sum(bad.values()) <= _SHOWN:
                     print(f"{trace.trace_id}: {messages[0]}")

@@ -41,7 +41,9 @@ def entity_of(scenario: c.Scenario, name: str) -> str:
     raise KeyError(name)
 
 
-def _rows(name: str, scenario: c.Scenario, domain: Domain, bindings: Mapping[str, Any]) -> tuple[str, list[Row], list[str]]:
+def _rows(
+    name: str, scenario: c.Scenario, domain: Domain, bindings: Mapping[str, Any]
+) -> tuple[str, list[Row], list[str]]:
     entity = entity_of(scenario, name)
     rows = bindings[name] if isinstance(bindings[name], list) else [bindings[name]]
     key = domain.file.entities[entity].key
@@ -85,9 +87,7 @@ def _effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings)
     return trusted(Effect, {"rows": [], "changes": {}, "target": None, **fields})
 
 
-def _effect_fields(
-    spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings
-) -> Iterator[tuple[str, Any]]:
+def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[tuple[str, Any]]:
     match spec:
         case c.UpdateEffect():
             entity, _, keys = _rows(spec.update, scenario, domain, bindings)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas.domain import Domain
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Task:
     """One trace to be made: the `index`-th of a domain's split.
 
     A task comes again with the next `attempt` after its proposal was rejected; `previous` is that proposal and

@@ -142,7 +142,8 @@ def _cases(domain: Domain, scenario: str) -> int:
 def capacity(domain: Domain, split: str) -> int:
     """How many traces a split can hold before a scenario would have to repeat its words."""
     rounds = min(
-        wording_of(domain, name, split).capacity() // scenario.weight for name, scenario in domain.file.scenarios.items()
+        wording_of(domain, name, split).capacity() // scenario.weight
+        for name, scenario in domain.file.scenarios.items()
     )
     return rounds * _deck_size(domain)
 
@@ -294,7 +295,7 @@ def _scoped(plan: list[Planned], world: World) -> list[Planned]:
     ]
 
 
-_NO_WORDS = {"scope": _UNKNOWN_SCOPE, "provenance": None, "dependencies": [], "argument_sources": []}
+_NO_WORDS: dict[str, Any] = {"scope": _UNKNOWN_SCOPE, "provenance": None, "dependencies": [], "argument_sources": []}
 
 
 # --- wording ---------------------------------------------------------------------------------------------------

@@ -159,7 +159,9 @@ def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any,
     ways = {}
     for slot, uses in domain.slot_parameters(domain.file.scenarios[scenario]).items():
         tool, parameter = uses[0]
-        kind = "quote" if tool.parameters[parameter].does == "content" else domain.kind(tool, tool.parameters[parameter])
+        kind = (
+            "quote" if tool.parameters[parameter].does == "content" else domain.kind(tool, tool.parameters[parameter])
+        )
         ways[slot] = (kind, domain.words(tool, parameter))
     return ways
 

@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gatling_sid.models import SensitivityTier
 
-FieldType = Literal["id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"]
+FieldType = Literal[
+    "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
+]
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
 Scalar = str | int | float | bool | None
 

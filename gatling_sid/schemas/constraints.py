@@ -6,7 +6,7 @@ by bare name in a domain file. `roles: null` binds everyone; `tools: null` means
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -22,7 +22,7 @@ class Parameters(BaseModel):
     roles: frozenset[str] | None = None
     tools: frozenset[str] | None = None
 
-    def concerns(self, role: str | None, tool_ids: Set[str]) -> bool:
+    def concerns(self, role: str | None, tool_ids: AbstractSet[str]) -> bool:
         """Whether the constraint speaks of this role and of any of these tools."""
         return (self.roles is None or role in self.roles) and (
             self.tools is None or not self.tools.isdisjoint(tool_ids)

@@ -98,11 +98,14 @@ class Domain:
 
     def _returns(self, tool: c.Tool) -> dict[str, Any]:
         fields = self.file.entities[tool.entity].fields
-        row = {
+        row: dict[str, Any] = {
             "type": "object",
-            "properties": {name: {"type": [c.JSON_TYPES.get(fields[name].type, "string"), "null"]} for name in tool.returns},
+            "properties": {
+                name: {"type": [c.JSON_TYPES.get(fields[name].type, "string"), "null"]} for name in tool.returns
+            },
         }
-        text, count = {"type": "string"}, {"type": "integer"}
+        text: dict[str, Any] = {"type": "string"}
+        count: dict[str, Any] = {"type": "integer"}
         listing = {"items": {"type": "array", "items": row}, "count": count}
         key = self.file.entities[tool.entity].key
         many = any(each.does == "keys" for each in tool.parameters.values())
@@ -147,7 +150,7 @@ class Domain:
                 return "days"
             case _, "next_days":
                 return "coming_days"
-            case ("select" | "measured" | "group" | "target" | "format" | "measure"), _:
+            case (("select" | "measured" | "group" | "target" | "format" | "measure"), _):
                 return "choice"
         field = self.field(tool, parameter)
         return field.type if field else "text"
@@ -315,5 +318,6 @@ def _scope_limits(constraints: list[Constraint]) -> dict[str, Any]:
     return {
         names[each.kind][1]: each.parameters[names[each.kind][0]]
         for each in constraints
-        if each.kind in names and not {"roles", "tools", "entity"} & {k for k, v in each.parameters.items() if v is not None}
+        if each.kind in names
+        and not {"roles", "tools", "entity"} & {k for k, v in each.parameters.items() if v is not None}
     }

@@ -36,9 +36,7 @@ def parse_reference(text: str) -> Reference | None:
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return None
-    steps = (
-        name or (ALL if index == ALL else int(index)) for name, index in _STEP.findall(match.group(2))
-    )
+    steps = (name or (ALL if index == ALL else int(index)) for name, index in _STEP.findall(match.group(2)))
     return Reference(match.group(1), tuple(steps))
 
 

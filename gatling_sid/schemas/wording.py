@@ -10,10 +10,29 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen twenty"
-).split()
+_SMALL = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+]
 _PERIODS = {
     1: ("the last 24 hours", "the past day", "the last day"),
     2: ("the last two days", "the past 48 hours", "the last couple of days"),
@@ -34,10 +53,21 @@ _COMING = {
     60: ("the next 60 days", "the next two months"),
     90: ("the next 90 days", "the next three months", "the coming three months"),
 }
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
-_WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
 def _ordinal(day: int) -> str:
@@ -73,10 +103,17 @@ def _days(value: int, known: Mapping[int, tuple[str, ...]], word: str) -> tuple[
 def _date(value: str, today: date) -> tuple[str, ...]:
     day = date.fromisoformat(value)
     month = _MONTHS[day.month - 1]
-    ways = [f"{day.day} {month}", f"{month} {day.day}", f"{month} {_ordinal(day.day)}", f"the {_ordinal(day.day)} of {month}"]
-    ways = [f"{way}, {day.year}" if way[0] in "JFMASOND" else f"{way} {day.year}" for way in ways] if (
-        day.year != today.year
-    ) else [*ways, f"{day.day} {month[:3]}"]
+    ways = [
+        f"{day.day} {month}",
+        f"{month} {day.day}",
+        f"{month} {_ordinal(day.day)}",
+        f"the {_ordinal(day.day)} of {month}",
+    ]
+    ways = (
+        [f"{way}, {day.year}" if way[0] in "JFMASOND" else f"{way} {day.year}" for way in ways]
+        if (day.year != today.year)
+        else [*ways, f"{day.day} {month[:3]}"]
+    )
     if today < day <= today + timedelta(days=6):
         ways += [_WEEKDAYS[day.weekday()]] * 2
     if today < day and (day.year, day.month) == (today.year, today.month):

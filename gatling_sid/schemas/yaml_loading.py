@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import math
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def _real(_loader: _StrictLoader, node: yaml.ScalarNode) -> float:
         value = float(node.value)
     except ValueError:
         value = float("nan")
-    if "_" in node.value or value != value or value in (float("inf"), float("-inf")):
+    if "_" in node.value or not math.isfinite(value):
         raise _refuse(node, f"{node.value} is not a plain finite number; quote it if it is text")
     return value
 
@@ -66,14 +67,15 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, An
     return result
 
 
-for _tag, _constructor in {
+_CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "bool": _boolean,
     "int": _integer,
     "float": _real,
     "timestamp": _date,
     "null": _null,
     "map": _mapping,
-}.items():
+}
+for _tag, _constructor in _CONSTRUCTORS.items():
     _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 
 

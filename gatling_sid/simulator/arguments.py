@@ -30,7 +30,9 @@ def is_a(value: Any, json_type: str) -> bool:
     return test is None or test(value)
 
 
-def argument_problems(tool: CompiledTool, arguments: Mapping[str, Any], *, open_references: bool = False) -> Iterator[str]:
+def argument_problems(
+    tool: CompiledTool, arguments: Mapping[str, Any], *, open_references: bool = False
+) -> Iterator[str]:
     """What is wrong with arguments; with `open_references`, references not yet resolved are let pass."""
     parameters, required = _signature(tool.domain, tool.tool_id)
     yield from signature_problems(parameters, required, arguments, open_references=open_references)

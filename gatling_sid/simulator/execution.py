@@ -98,7 +98,7 @@ def _run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, A
     if tool is None:
         raise Refused("unknown_tool", tool_id)
     # Reads of an unchanged world are the same for every trace that makes them, so the world remembers them.
-    remembered = state.world.outcomes
+    remembered: dict[tuple[str, str], Outcome] = state.world.outcomes
     key = None if state.changed else (tool_id, repr(arguments))
     if key is not None and key in remembered:
         return remembered[key]

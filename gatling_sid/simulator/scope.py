@@ -59,11 +59,8 @@ def days_asked(tool: CompiledTool, arguments: Mapping[str, Any], today: date) ->
 
 def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Outcome, today: date) -> ScopeMetadata:
     """The scope a call takes: rows it asks for or else returns, the highest tier it shows or writes, days, target."""
-    limit = tool.by_role.get("limit")
-    if limit in arguments:
-        rows = int(arguments[limit])
-    else:
-        rows = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
+    returned = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
+    rows = arguments.get(tool.by_role.get("limit", ""), returned)
     written = tuple(name for effect in outcome.effects if "fields" not in effect.changes for name in effect.changes)
     tier = _tier(tool.domain, tool.entity, (*outcome.fields, *written))
     target = tool.by_role.get("target")

@@ -39,6 +39,7 @@ class World:
         for entity_name, entity in domain.file.entities.items():
             self.tables[entity_name] = _populate(self, entity, rng)
         self.outcomes: dict[tuple[str, str], Any] = {}
+        """What calls did to this unchanged world; kept by `execution`, which knows their type."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[Any, ...]]] = {}
@@ -132,7 +133,9 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
                 break
             value = _FILLERS[type(spec)](spec, row, filling)
         else:
-            raise CatalogueError(f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {spec}")
+            raise CatalogueError(
+                f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {spec}"
+            )
         taken.add(value)
     return value
 
@@ -236,7 +239,7 @@ _NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "
 def _by(spec: c.By, row: Row, filling: _Filling) -> Any:
     case = row[spec.by]
     case = str(case).lower() if isinstance(case, bool) else case
-    return _fill(spec.cases[case] if case in spec.cases else spec.otherwise, row, filling)
+    return _fill(spec.cases.get(case, spec.otherwise), row, filling)
 
 
 def _if_past(spec: c.IfPast, row: Row, filling: _Filling) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gatling_sid.schemas.consistency import OPERATIONS_OF_INTENT
+from gatling_sid.schemas.scenario_consistency import OPERATIONS_OF_INTENT
 from gatling_sid.simulator.arguments import argument_problems
 from gatling_sid.validators.case import Case
 

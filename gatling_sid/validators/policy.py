@@ -104,8 +104,10 @@ def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
 def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
     """The tools are not called."""
     for call in _bound(forbidden, case):
-        yield f"{call.call_id} calls {call.tool_id}, which {case.role or 'nobody'} may not" if forbidden.roles else (
-            f"{call.call_id} calls {call.tool_id}, which nobody may"
+        yield (
+            f"{call.call_id} calls {call.tool_id}, which {case.role or 'nobody'} may not"
+            if forbidden.roles
+            else (f"{call.call_id} calls {call.tool_id}, which nobody may")
         )
 
 
@@ -234,7 +236,9 @@ def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
             named = next((str(step) for step in reversed(reference.path) if isinstance(step, str) and step != "*"), "")
             direct = origin is not None and origin.entity == flow.entity and named in fields
             if direct or reference.root in tainted:
-                tainted.setdefault(call.call_id, f"{name} carries {tainted.get(reference.root) or f'{flow.entity}.{named}'}")
+                tainted.setdefault(
+                    call.call_id, f"{name} carries {tainted.get(reference.root) or f'{flow.entity}.{named}'}"
+                )
         if flow.binds(case.role, call.tool_id):
             if call.call_id in tainted:
                 yield f"{call.call_id}: {tainted[call.call_id]} into {call.tool_id}"

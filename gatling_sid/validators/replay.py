@@ -61,7 +61,10 @@ def scopes_are_true(case: Case) -> Iterator[str]:
         return
     for call in case.ordered:
         actual = scope_of_call(
-            case.tools[call.tool_id], execution.arguments[call.call_id], execution.outcomes[call.call_id], case.world.today
+            case.tools[call.tool_id],
+            execution.arguments[call.call_id],
+            execution.outcomes[call.call_id],
+            case.world.today,
         )
         if call.scope != actual:
             yield f"{call.call_id} declares {_shown(call.scope)}; it takes {_shown(actual)}"

@@ -55,9 +55,7 @@ def no_scope_can_be_narrowed(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} ({call.tool_id}) needs less: {what}"
 
 
-def narrowings(
-    tool: CompiledTool, arguments: dict[str, Any], outcome: Outcome
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def narrowings(tool: CompiledTool, arguments: dict[str, Any], outcome: Outcome) -> Iterator[tuple[str, dict[str, Any]]]:
     """One step less of each scope that a call takes, as (description, arguments).
 
     Rows: one less than asked for or, if no number was asked for, than were returned. Days: one less. Fields: without
@@ -80,7 +78,10 @@ def narrowings(
         values = tool.tool.parameters[target].values or []
         at = values.index(arguments[target])
         if at > 0:
-            yield f"{target} {values[at - 1]} instead of {arguments[target]} will do", {**arguments, target: values[at - 1]}
+            yield (
+                f"{target} {values[at - 1]} instead of {arguments[target]} will do",
+                {**arguments, target: values[at - 1]},
+            )
 
 
 def _fewer_fields(

@@ -62,7 +62,9 @@ class TraceValidator:
         """The structure check alone."""
         return self._alone(trace, "structure")
 
-    def validate_policy_compliance(self, trace: GoldTrace, policy: SystemPolicy | None = None) -> tuple[bool, list[str]]:
+    def validate_policy_compliance(
+        self, trace: GoldTrace, policy: SystemPolicy | None = None
+    ) -> tuple[bool, list[str]]:
         """The policy check alone, against the trace's policy or another."""
         judged = trace if policy is None else trusted(GoldTrace, {**trace.__dict__, "policy": policy})
         return self._alone(judged, "policy")
@@ -82,5 +84,5 @@ class TraceValidator:
     def _alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
         case = Case(trace, self.registry)
         broken = list(findings(case, "structure"))
-        found = broken if broken else list(findings(case, name))
+        found = broken or list(findings(case, name))
         return not found, [str(each) for each in found]

@@ -21,7 +21,9 @@ def bakery(*, rows: int = 5, limits: dict[str, object] | None = None, forbidden:
     """A trace of the base fields alone."""
     pointer = ProvenancePointer(source_type=TrustTier.USER, source_id="r1", content_snippet="five loaves")
     scope = ScopeMetadata(rows_requested=rows, sensitivity_tier=SensitivityTier.INTERNAL)
-    first = ToolCall(call_id="a", tool_id="bakery.list_loaves", arguments={"limit": rows}, scope=scope, provenance=pointer)
+    first = ToolCall(
+        call_id="a", tool_id="bakery.list_loaves", arguments={"limit": rows}, scope=scope, provenance=pointer
+    )
     second = ToolCall(
         call_id="b", tool_id="bakery.weigh", arguments={"loaf": "$a.items[0]"}, scope=scope, provenance=pointer,
         dependencies=["a"],
@@ -50,7 +52,11 @@ def test_hand_made_trace_is_valid_and_says_what_was_not_judged() -> None:
     assert report["validated"] is False
     assert report["checks"]["structure"] == {"valid": True, "errors": []}
     assert report["checks"]["replay"]["skipped"] == "the catalogue has no domain 'Bakery'"
-    assert report["checks"]["policy"] == {"compliant": True, "violations": [], "skipped": "rules without a constraint: [0]"}
+    assert report["checks"]["policy"] == {
+        "compliant": True,
+        "violations": [],
+        "skipped": "rules without a constraint: [0]",
+    }
     assert report["checks"]["minimal_scope"]["minimal"] is True
 
 
@@ -94,9 +100,7 @@ def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
 
 def test_long_chains_are_judged_without_recursion() -> None:
     """A graph of 10,000 calls in a row is judged; a circle in it is found."""
-    chain = [
-        ToolCall(call_id=f"c{n}", tool_id="x.y", dependencies=[f"c{n - 1}"] if n else []) for n in range(10_000)
-    ]
+    chain = [ToolCall(call_id=f"c{n}", tool_id="x.y", dependencies=[f"c{n - 1}"] if n else []) for n in range(10_000)]
     trace = bakery()
     trace.graph = ToolCallGraph(graph_id="g", calls=chain, execution_order=[call.call_id for call in chain])
 

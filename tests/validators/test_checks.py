@@ -72,7 +72,9 @@ def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
 def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:
     """A gold trace with the boundary that a constraint case speaks of."""
     if name == "five_rows":
-        return next(t for t in gold if t.metadata["scenario"] == "export_overdue" and t.graph.calls[0].arguments["limit"] == 5).model_dump()
+        return next(
+            t for t in gold if t.metadata["scenario"] == "export_overdue" and t.graph.calls[0].arguments["limit"] == 5
+        ).model_dump()
     if name == "thirty_days":
         return next(t for t in gold if t.graph.calls[0].arguments.get("days") == 30).model_dump()
     if name == "to_archive":

@@ -51,7 +51,12 @@ def argument_changed(data: Data, rng: random.Random) -> bool:
         return False
     call, name = rng.choice(literal)
     value = call["arguments"][name]
-    other = {bool: lambda: not value, int: lambda: value + 1, float: lambda: value + 0.5, list: lambda: value[:-1] or ["x"]}
+    other = {
+        bool: lambda: not value,
+        int: lambda: value + 1,
+        float: lambda: value + 0.5,
+        list: lambda: value[:-1] or ["x"],
+    }
     call["arguments"][name] = other.get(type(value), lambda: f"{value} II")()
     return True
 
@@ -113,7 +118,10 @@ MUTATIONS: list[tuple[Mutation, set[str]]] = [
     (extra_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes"}),
     (argument_changed, {"sources_give_the_values"}),
     (reference_repointed, {"sources_give_the_values"}),
-    (dependency_dropped, {"references_are_dependencies", "informed_changes", "constraints_hold", "order_does_not_matter"}),
+    (
+        dependency_dropped,
+        {"references_are_dependencies", "informed_changes", "constraints_hold", "order_does_not_matter"},
+    ),
     (target_swapped, {"sources_give_the_values", "goal_is_met"}),
     (tool_forbidden, {"forbidden_operations_are_absent"}),
     (sensitivity_raised, {"scopes_are_true"}),

@@ -1,0 +1,43 @@
+# make sample   set up, generate 100 traces, build the release, load it back, print one trace
+# make test     set up, run the tests
+# make check    lint and types
+# make lock     renew the lock files (names, versions and hashes only)
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := out/sample
+RELEASE := out/release
+
+.PHONY: sample test check lock clean
+
+sample: .venv/installed
+	rm -rf $(RUN) $(RELEASE)
+	$(BIN)/python -m scripts.generate_shards --sample --output-dir $(RUN)
+	$(BIN)/python -m scripts.push_to_hub --run $(RUN) --local-dir $(RELEASE)
+	$(BIN)/python -m scripts.show_traces $(RELEASE)
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: requirements.lock
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	touch $@
+
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+LOCK := pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+lock:
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/$(LOCK) -o requirements.lock pyproject.toml
+	$(BIN)/$(LOCK) --extra dev -o requirements-dev.lock pyproject.toml
+
+clean:
+	rm -rf .venv out build dist *.egg-info

@@ -1,0 +1,206 @@
+"""What a scenario of a domain file may get wrong: draws, goals and plans that name what is not there, mute slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.references import parse_reference
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+Problem = tuple[str, str]
+"""A key of the file, and what is wrong there."""
+MIN_PHRASINGS = 8
+MIN_REASONS = 4
+
+
+def unknown(where: str, names: Iterable[str], known: Iterable[str], what: str) -> Iterator[Problem]:
+    """A problem for each of `names` that is not among the `known` ones."""
+    for name in names:
+        if name not in known:
+            yield where, f"no {what} named {name!r}; known are {', '.join(sorted(map(str, known)))}"
+
+
+OPERATIONS_OF_INTENT = {
+    "retrieve": ("list", "get"),
+    "update": ("update", "send"),
+    "create": ("create", "send"),
+    "delete": ("delete",),
+    "export": ("export",),
+    "analyze": ("aggregate", "list"),
+}
+
+
+def scenario_problems(domain: Domain) -> Iterator[Problem]:
+    """Everything wrong with the scenarios of a domain whose other parts are sound."""
+    seen: dict[str, str] = {}
+    for name, scenario in domain.file.scenarios.items():
+        where = f"scenarios.{name}"
+        yield from unknown(f"{where}.roles", scenario.roles, domain.file.roles, "role")
+        yield from unknown(f"{where}.given", scenario.given, domain.file.policy.vary, "axis")
+        for axis, values in scenario.given.items():
+            known = domain.file.policy.vary.get(axis, [])
+            yield from unknown(f"{where}.given.{axis}", (v for v in values if v not in known), (), "value")
+        yield from _draws(where, scenario, domain)
+        yield from _goal(where, scenario, domain)
+        yield from _plan(where, scenario, domain)
+        yield from _sayings(where, scenario, domain)
+        for text in scenario.phrasings:
+            if text in seen:
+                yield f"{where}.phrasings", f"{text!r} is also a phrasing of {seen[text]}"
+            seen[text] = name
+
+
+def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    roots: set[str] = {"principal", "policy"}
+    for name, draw in scenario.draw.items():
+        here = f"{where}.draw.{name}"
+        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+        if entity is not None and entity not in domain.file.entities:
+            yield from unknown(here, [entity], domain.file.entities, "entity")
+            continue
+        if entity is not None:
+            fields = domain.file.entities[entity].fields
+            conditions = getattr(draw, "where", {})
+            order = (getattr(draw, "order", None) or "").removeprefix("-")
+            named = [*conditions, *getattr(draw, "alone_by", ()), *([order] if order else ())]
+            yield from unknown(here, named, fields, f"field of {entity}")
+            for condition in conditions.values():
+                if isinstance(condition, Mapping):
+                    yield from unknown(here, condition, _CONDITION_NAMES, "condition")
+        yield from _expressions(here, draw.model_dump(by_alias=True), scenario, domain, roots)
+        roots.add(name)
+    yield from _expressions(f"{where}.slots", scenario.slots, scenario, domain, roots)
+
+
+_CONDITION_NAMES = (
+    "at_most", "at_least", "above", "below", "not", "in", "not_in", "contains", "within_days", "older_than_days",
+    "next_days", "is_set",
+)  # fmt: skip
+
+
+def _expressions(where: str, value: Any, scenario: c.Scenario, domain: Domain, roots: set[str]) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        for each in value.values():
+            yield from _expressions(where, each, scenario, domain, roots)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _expressions(where, each, scenario, domain, roots)
+    elif isinstance(value, str) and (reference := parse_reference(value)):
+        yield from unknown(where, [reference.root], roots, "drawn value above")
+        first = str(reference.path[0]) if reference.path else ""
+        if reference.root == "policy":
+            yield from unknown(where, [first], domain.file.policy.vary, "axis")
+        if reference.root == "principal":
+            for role in scenario.roles:
+                if role in domain.file.roles:
+                    yield from unknown(where, [first], domain.file.roles[role].attributes, f"attribute of {role}")
+        draw = scenario.draw.get(reference.root)
+        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+        names = [str(step) for step in reference.path if isinstance(step, str) and step not in ("*", "count")]
+        if entity in domain.file.entities:
+            yield from unknown(where, names, domain.file.entities[entity].fields, f"field of {entity}")
+
+
+def _goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    here, goal = f"{where}.goal", scenario.goal
+    rows = {n: d for n, d in scenario.draw.items() if isinstance(d, (c.One, c.All, c.Row))}
+    named = [showing.rows for showing in goal.shows] + [measure.rows for measure in goal.measures]
+    for effect in goal.effects:
+        about = getattr(effect, "update", None) or getattr(effect, "delete", None) or getattr(effect, "export", None)
+        named += [each for each in (about, getattr(effect, "about", None)) if each]
+        if effect.when is not None:
+            yield from unknown(here, [effect.when], domain.file.policy.rules, "rule")
+    yield from unknown(here, named, rows, "drawn row or rows")
+    for showing in goal.shows:
+        draw = rows.get(showing.rows)
+        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+        if isinstance(showing.fields, list) and entity in domain.file.entities:
+            yield from unknown(here, showing.fields, domain.file.entities[entity].fields, f"field of {entity}")
+    yield from _expressions(here, goal.model_dump(), scenario, domain, {"principal", "policy", *scenario.draw})
+    if not (goal.shows or goal.measures or goal.effects):
+        yield here, "a goal needs something to be shown, measured or done"
+
+
+def _plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    earlier: dict[str, c.Tool] = {}
+    for step in scenario.plan:
+        here = f"{where}.plan.{step.step}"
+        if step.step in earlier or step.step in ("request", "principal", "policy"):
+            yield here, "this step's name is taken"
+        yield from unknown(here, [*step.when, *step.unless], domain.file.policy.rules, "rule")
+        yield from unknown(here, step.after, earlier, "earlier step")
+        if step.tool not in domain.file.tools:
+            yield from unknown(here, [step.tool], domain.file.tools, "tool")
+            continue
+        tool = domain.file.tools[step.tool]
+        yield from unknown(f"{here}.arguments", step.arguments, tool.parameters, f"parameter of {step.tool}")
+        for name, parameter in tool.parameters.items():
+            if parameter.required and name not in step.arguments:
+                yield f"{here}.arguments", f"{step.tool} requires {name}"
+        for name, expression in step.arguments.items():
+            yield from _argument(f"{here}.arguments.{name}", expression, scenario, domain, earlier)
+        earlier[step.step] = tool
+    operations = {tool.operation for tool in earlier.values()}
+    if not operations & set(OPERATIONS_OF_INTENT[scenario.intent]):
+        yield f"{where}.plan", f"nothing in it does {' or '.join(OPERATIONS_OF_INTENT[scenario.intent])}"
+
+
+def _argument(
+    where: str, expression: str, scenario: c.Scenario, domain: Domain, earlier: Mapping[str, c.Tool]
+) -> Iterator[Problem]:
+    reference = parse_reference(expression)
+    if reference is None:
+        yield where, f"{expression!r} comes from nowhere; use $request, $principal, $policy or an earlier step"
+        return
+    first = str(reference.path[0]) if reference.path else ""
+    match reference.root:
+        case "request":
+            yield from unknown(where, [first], scenario.slots, "slot")
+        case "principal":
+            for role in scenario.roles:
+                if role in domain.file.roles:
+                    yield from unknown(where, [first], domain.file.roles[role].attributes, f"attribute of {role}")
+        case "policy":
+            yield from unknown(where, [first], domain.file.policy.rules, "rule")
+            if first in domain.file.policy.rules and (
+                len(reference.path) < 2 or reference.path[1] not in domain.file.policy.rules[first].parameters
+            ):
+                yield where, f"{expression} must be $policy.<rule>.<parameter>"
+        case root:
+            yield from unknown(where, [root], earlier, "earlier step")
+
+
+def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    here = f"{where}.phrasings"
+    if len(scenario.phrasings) < MIN_PHRASINGS:
+        yield here, f"needs at least {MIN_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
+    if len(set(scenario.reasons)) < MIN_REASONS:
+        yield f"{where}.reasons", f"needs at least {MIN_REASONS} reasons, has {len(set(scenario.reasons))}"
+    try:
+        needed = domain.slot_parameters(scenario)
+    except KeyError:
+        return
+    for text in scenario.phrasings:
+        try:
+            phrasing = Phrasing(text)
+        except ValueError as error:
+            yield here, str(error)
+            continue
+        if text != text.strip() or "  " in text:
+            yield here, f"{text!r} has blanks to spare"
+        for slot in phrasing.slots():
+            yield from unknown(here, [slot.name], scenario.slots, "slot")
+            value = scenario.slots.get(slot.name)
+            constant = not (isinstance(value, str) and parse_reference(value)) and not (
+                isinstance(value, list) and len(value) > 1
+            )
+            if slot.wording is not None and not constant:
+                yield here, f"{text!r}: slot {slot.name} varies, so its wording cannot be fixed"
+        for name in needed:
+            if not phrasing.always_says(name):
+                yield here, f"{text!r} does not always say {name}"
