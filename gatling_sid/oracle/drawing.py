@@ -65,12 +65,12 @@ _CONDITIONS: dict[str, Callable[[Any, Any, World], bool]] = {
     "in": lambda have, want, _: have in want,
     "not_in": lambda have, want, _: have not in want,
     "contains": lambda have, want, _: have is not None and str(want).casefold() in str(have).casefold(),
-    "within_days": lambda have, want, world: have is not None and 0 <= world.age(have) <= want,
+    "within_days": lambda have, want, _: have is not None and want[0] <= have <= want[1],
     "older_than_days": lambda have, want, world: have is not None and world.age(have) > want,
-    "next_days": lambda have, want, world: have is not None and 0 <= -world.age(have) <= want,
+    "next_days": lambda have, want, _: have is not None and want[0] <= have <= want[1],
     "is_set": lambda have, want, _: (have is not None) == want,
 }
-CONDITIONS = frozenset(_CONDITIONS)
+_PERIODS = {"within_days": "back", "next_days": "ahead"}
 
 
 def _matching(world: World, entity: str, where: Mapping[str, Any], bindings: Mapping[str, Any]) -> list[Row]:
@@ -78,10 +78,14 @@ def _matching(world: World, entity: str, where: Mapping[str, Any], bindings: Map
     tests: list[tuple[str, Callable[[Any, Any, World], bool], Any]] = []
     for field, condition in where.items():
         if isinstance(condition, Mapping):
-            tests += [(field, _CONDITIONS[name], evaluated(want, bindings)) for name, want in condition.items()]
+            for name, wanted in condition.items():
+                want = evaluated(wanted, bindings)
+                if name in _PERIODS:
+                    want = world.days(**{_PERIODS[name]: want})
+                tests.append((field, _CONDITIONS[name], want))
         else:
-            found = world.index(entity, field).get(evaluated(condition, bindings), [])
-            rows = found if rows is None else [row for row in rows if row[field] == evaluated(condition, bindings)]
+            want = evaluated(condition, bindings)
+            rows = world.index(entity, field).get(want, []) if rows is None else [r for r in rows if r[field] == want]
     if rows is None:
         rows = world.ordered(entity, None)
     for field, test, want in tests:

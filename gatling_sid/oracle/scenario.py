@@ -34,9 +34,9 @@ from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
 from gatling_sid.simulator.world import World, world_of
 
-WORLD_SIZE = 1024
+WORLD_SIZE = 2048
 """Traces that share a world; the next ones live in another, with other people and records."""
-WORDINGS = 3
+WORDINGS = 4
 """How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
 _POLICIES = 48
 _DRAWS = 200

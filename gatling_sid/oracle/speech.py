@@ -18,6 +18,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.phrasing import Phrasing, Slot
 from gatling_sid.schemas.wording import joined, wordings
+from gatling_sid.seeding import seed_of
 
 Span = tuple[int, int]
 
@@ -83,7 +84,8 @@ class Wording(NamedTuple):
             code = size - 1 - turn
         if not 0 <= code < size:
             raise OracleError(f"phrasing {phrasing.text!r} cannot be worded {use} times; add alternatives or phrasings")
-        code = _scattered(code, size)
+        # Each phrasing starts elsewhere, so that neighbours of different scenarios do not get the same frames.
+        code = _scattered((code + _offset(phrasing.text)) % size, size)
         code, spin = divmod(code, phrasing.spins)
         parts = []
         for wanted, pool in zip(shape, self._pools, strict=True):
@@ -91,6 +93,11 @@ class Wording(NamedTuple):
                 code, choice = divmod(code, len(pool))
             parts.append(pool[choice] if wanted else "")
         return phrasing, spin, Frame(*parts)
+
+
+@lru_cache(maxsize=65536)
+def _offset(text: str) -> int:
+    return seed_of("phrasing", text)
 
 
 def _scattered(code: int, size: int) -> int:
@@ -167,7 +174,7 @@ def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any,
 
 
 _TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
-_KEEPS_CAPITAL = re.compile(r"(I\b|I'|[A-Z]{2}|[A-Z]\b)")
+_KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]{2}|[B-Z]\b|A\b(?! )")
 
 
 def _joined_on(text: str, opening: str) -> str:

@@ -28,6 +28,7 @@ class Domain:
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
         self._members: dict[tuple[int, ...], SystemPolicy] = {}
+        self._rules: dict[tuple[int, ...], frozenset[str]] = {}
         self._parameters: dict[str, tuple[SystemPolicy, list[tuple[str, str, Parameters | str]]]] = {}
 
     # --- tools
@@ -73,7 +74,7 @@ class Domain:
         """JSON type of a parameter and its JSON Schema constraints."""
         constraints: dict[str, Any] = {}
         field = self.field(tool, parameter)
-        many = parameter.does in ("keys", "select") or parameter.match == "one_of"
+        many = parameter.does in ("keys", "select") or parameter.match == "one_of" or parameter.type == "array"
         counted = parameter.does == "limit" or parameter.match in ("within_days", "next_days")
         base = "integer" if counted else c.JSON_TYPES.get(field.type, "string") if field else "string"
         values = parameter.values
@@ -83,11 +84,11 @@ class Domain:
             values = values or list(choices(field))
         element: dict[str, Any] = {"enum": values} if values else {}
         if parameter.minimum is not None:
-            constraints["minimum"] = parameter.minimum
+            constraints["minimum"] = _plain(parameter.minimum)
         elif counted:
             constraints["minimum"] = 1
         if parameter.maximum is not None:
-            constraints["maximum"] = parameter.maximum
+            constraints["maximum"] = _plain(parameter.maximum)
         if many:
             return "array", {"items": {"type": base, **element}, "minItems": 1, "uniqueItems": True}
         if base == "string" and not values:
@@ -234,6 +235,11 @@ class Domain:
 
     def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""
+        if member not in self._rules:
+            self._rules[member] = self._in_force(member)
+        return self._rules[member]
+
+    def _in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         switches = iter(member[len(self.file.policy.vary) :])
         return frozenset(n for n, rule in self.file.policy.rules.items() if not rule.sometimes or next(switches) == 0)
 
@@ -271,6 +277,11 @@ class Domain:
         if "notify" in parameters:
             parameters["notify"] = f"{self.slug}.{parameters['notify']}"
         return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
+
+
+def _plain(bound: float) -> float:
+    """365 rather than 365.0."""
+    return int(bound) if bound == int(bound) else bound
 
 
 def choices(field: c.EntityField) -> tuple[str, ...]:

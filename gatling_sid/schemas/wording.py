@@ -147,6 +147,11 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
     return (*words, *_number(value))
 
 
+@lru_cache(maxsize=16384)
+def _folded(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(each.casefold() for each in wordings(kind, value, today, words))
+
+
 def joined(parts: Sequence[str], conjunction: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
@@ -156,8 +161,7 @@ def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tupl
     """Whether the text `span` says `value`; `words` maps values to the ways the catalogue adds for them."""
     if isinstance(value, list):
         return _says_list(span, kind, value, today, words)
-    said = span.casefold()
-    return any(said == each.casefold() for each in wordings(kind, value, today, words.get(value, ())))
+    return span.casefold() in _folded(kind, value, today, words.get(value, ()))
 
 
 def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:

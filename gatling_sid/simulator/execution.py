@@ -121,7 +121,7 @@ def digest_of(keys: Iterable[str]) -> str:
 
 
 def unmet(goal: Goal, outcomes: Sequence[Outcome], days: int | None) -> Iterator[str]:
-    """What is missing from, or too much in, the outcomes of a plan whose farthest look back is `days`; empty if met."""
+    """What is missing from, or too much in, the outcomes of a plan whose shortest look back is `days`; empty if met."""
     yield from _unseen(goal, outcomes)
     yield from _unmeasured(goal.measures, outcomes)
     yield from _other_effects(goal.effects, [effect for outcome in outcomes for effect in outcome.effects])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
 
@@ -143,30 +142,18 @@ def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
 # --- selecting -------------------------------------------------------------------------------------------------
 
 
-def _text_contains(have: Any, want: Any) -> bool:
-    return have is not None and str(want).casefold() in str(have).casefold()
-
-
 def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
     return lambda have, want: have is not None and compare(have, want)
 
 
+_PERIODS = {"within_days": "back", "next_days": "ahead"}
 _MATCHES: dict[str, Callable[[Any, Any], bool]] = {
-    "equals": operator.eq,
-    "contains": _text_contains,
     "one_of": lambda have, want: have in want,
     "at_least": _compared(operator.ge),
     "at_most": _compared(operator.le),
     "since": _compared(operator.ge),
     "until": _compared(operator.le),
 }
-
-
-def _test(match: str, want: Any, world: World) -> tuple[str, Any, Any]:
-    """A match on days becomes a range of ISO dates, which sort as text."""
-    if match == "within_days":
-        return "between", (world.today - timedelta(days=want)).isoformat(), world.today.isoformat()
-    return "between", world.today.isoformat(), (world.today + timedelta(days=want)).isoformat()
 
 
 def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
@@ -188,16 +175,27 @@ def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> lis
     ordered = rows is None
     rows = world.ordered(entity, order) if rows is None else rows
     for name, field_name, match in given:
-        want = arguments[name]
-        if match in ("within_days", "next_days"):
-            _, low, high = _test(match, want, world)
-            rows = [row for row in rows if row[field_name] is not None and low <= row[field_name] <= high]
-        elif match == "equals":
-            rows = [row for row in rows if row[field_name] == want]
-        else:
-            compare = _MATCHES[match]
-            rows = [row for row in rows if compare(row[field_name], want)]
+        rows = _let_through(rows, field_name, match, arguments[name], tool, state)
     return rows if ordered or keys in arguments else in_order(rows, order, tool.key_field)
+
+
+def _let_through(
+    rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State
+) -> list[Row]:
+    """The rows whose `field` matches what one filter wants."""
+    if match == "equals":
+        return [row for row in rows if row[field] == want]
+    if match == "contains":
+        want, key = str(want).casefold(), tool.key_field
+        if tool.entity in state.changed:
+            return [row for row in rows if row[field] is not None and want in str(row[field]).casefold()]
+        folded = state.world.folded(tool.entity, field)
+        return [row for row in rows if want in folded.get(row[key], "")]
+    if match in _PERIODS:
+        low, high = state.world.days(**{_PERIODS[match]: want})
+        return [row for row in rows if row[field] is not None and low <= row[field] <= high]
+    compare = _MATCHES[match]
+    return [row for row in rows if compare(row[field], want)]
 
 
 def _limited(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:

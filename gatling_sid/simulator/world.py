@@ -41,6 +41,7 @@ class World:
         self.outcomes: dict[tuple[str, str], Any] = {}
         """What calls did to this unchanged world; kept by `execution`, which knows their type."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
+        self._folded: dict[tuple[str, str], dict[str, str]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[Any, ...]]] = {}
 
@@ -53,6 +54,18 @@ class World:
                 by_value.setdefault(row[field], []).append(row)
             self._indexes[key] = by_value
         return self._indexes[key]
+
+    def folded(self, entity: str, field: str) -> dict[str, str]:
+        """The text in `field` without case, by row key; rows without a text are left out."""
+        key = (entity, field)
+        if key not in self._folded:
+            table = self.tables[entity].items()
+            self._folded[key] = {k: str(row[field]).casefold() for k, row in table if row[field] is not None}
+        return self._folded[key]
+
+    def days(self, *, back: int = 0, ahead: int = 0) -> tuple[str, str]:
+        """First and last ISO date of a period around today; ISO dates sort as text."""
+        return (self.today - timedelta(days=back)).isoformat(), (self.today + timedelta(days=ahead)).isoformat()
 
     def ordered(self, entity: str, order: str | None) -> list[Row]:
         """All rows of `entity` sorted by `order`, a field name with `-` for descending; ties by key."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, reference_in
 from gatling_sid.schemas.wording import says
 from gatling_sid.validators.case import Case
@@ -42,8 +44,7 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
     tool = case.tools.get(call.tool_id)
     if tool is None or source.argument not in tool.tool.parameters or case.domain is None:
         return "is no argument of the tool"
-    kind = case.domain.kind(tool.tool, tool.tool.parameters[source.argument])
-    words = case.domain.words(tool.tool, source.argument)
+    kind, words = _manner(case.domain, tool.tool_id, source.argument)
     try:
         said = says(span, kind, value, case.world.today, words)
     except (TypeError, ValueError):
@@ -51,11 +52,18 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
     return None if said else f"is {value!r}, but the request says {span!r}"
 
 
+@lru_cache(maxsize=8192)
+def _manner(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
+    """How a parameter's values are said: their kind, and the catalogue's own words for them."""
+    tool = domain.tools[tool_id]
+    return domain.kind(tool, tool.parameters[parameter]), domain.words(tool, parameter)
+
+
 def _from_call(call: ToolCall, source: ArgumentSource, _case: Case) -> str | None:
-    reference = reference_in(call.arguments[source.argument])
-    if reference is None:
+    value = call.arguments[source.argument]
+    if reference_in(value) is None:
         return "is said to come from a call, but refers to none"
-    return None if str(reference) == source.reference else f"refers to {reference}, its source to {source.reference}"
+    return None if value[1:] == source.reference else f"refers to {value[1:]}, its source to {source.reference}"
 
 
 def _from_principal(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:

@@ -27,7 +27,7 @@ def goal_is_met(case: Case) -> Iterator[str]:
     """The user sees what the goal shows and measures, and exactly its effects happen."""
     goal, execution = case.trace.goal, case.execution
     if goal is not None and execution is not None and execution.refusal is None:
-        days = max((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
+        days = min((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
         yield from unmet(goal, list(execution.outcomes.values()), days)
 
 

@@ -155,7 +155,7 @@ def _fails(case: Case, calls: list[ToolCall], execution: Execution) -> bool:
     goal = case.trace.goal
     assert goal is not None
     smaller = _Smaller(case, calls, execution)
-    days = max((each for call in calls if (each := smaller.days(call)) is not None), default=None)
+    days = min((each for call in calls if (each := smaller.days(call)) is not None), default=None)
     if next(unmet(goal, list(execution.outcomes.values()), days), None) is not None:
         return True
     return next(constraints_hold(smaller), None) is not None
