@@ -16,9 +16,11 @@ from pathlib import Path
 from builder.run import Finished, Progress, planned, rejections_by_reason, run
 from builder.shards import Settings
 from gatling_sid.errors import GenerationError
+from gatling_sid.oracle.scenario import WORLD_SIZE
 from scripts.command import command, progress_bar
 
 SAMPLE = 100
+SHARD_SIZE = 4 * WORLD_SIZE  # whole worlds, so that no two shards populate the same one
 CREATED_AT = "2026-11-22T00:00:00+00:00"
 
 
@@ -31,7 +33,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=7, help="another seed gives other traces (default 7)")
     parser.add_argument("--output-dir", type=Path, help="folder of the run; one run, one folder")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
-    parser.add_argument("--shard-size", type=int, default=5000, help="traces per file (default 5000)")
+    parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help=f"traces per file (default {SHARD_SIZE})")
     parser.add_argument("--splits", default="train=0.9,validation=0.05,test=0.05", help="shares of the splits")
     parser.add_argument("--created-at", default=CREATED_AT, help=f"the traces' time stamp (default {CREATED_AT})")
     parser.add_argument("--oracle", choices=["scenario"], default="scenario", help="who proposes traces")

@@ -122,8 +122,8 @@ def test_trusted_records_are_valid(gold: list[m.GoldTrace]) -> None:
     for trace in gold:
         validated = m.GoldTrace.model_validate(trace.model_dump())
         assert validated == trace
+        assert repr(validated) == repr(trace), "equal, but of other types: an enum and its text, 1 and 1.0"
         assert validated.model_fields_set == trace.model_fields_set
-        assert [type(value) for value in validated.__dict__.values()] == [type(v) for v in trace.__dict__.values()]
 
 
 def test_training_format_is_plain(gold: list[m.GoldTrace]) -> None:
@@ -192,8 +192,9 @@ class _Counted(list[str]):
 
 
 @pytest.mark.parametrize("shape", ["chain", "fan out", "fan in"])
-def test_large_graphs_take_linear_work(shape: str, size: int = 10_000) -> None:
+def test_large_graphs_take_linear_work(shape: str) -> None:
     """Ten thousand calls in a chain or a fan, last first, are ordered without recursion, each walked a few times."""
+    size = 10_000
     needs = {
         "chain": [[f"c{at - 1}"] if at else [] for at in range(size)],
         "fan out": [["c0"] if at else [] for at in range(size)],

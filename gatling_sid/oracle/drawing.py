@@ -105,15 +105,20 @@ def _one(spec: c.One, world: World, bindings: Bindings, rng: random.Random) -> R
 
 def _all(spec: c.All, world: World, bindings: Bindings, _rng: random.Random) -> list[Row]:
     rows = _matching(world, spec.all, spec.where, bindings)
+    key = world.domain.file.entities[spec.all].key
     if spec.first is not None:
         first = evaluated(spec.first, bindings)
         if len(rows) < first:
             raise NoDrawError(f"fewer than {first} {spec.all} fit")
-        return in_order(rows, spec.order, world.domain.file.entities[spec.all].key)[:first]
-    low, high = (evaluated(end, bindings) for end in spec.count)
-    if not low <= len(rows) <= high:
-        raise NoDrawError(f"{len(rows)} {spec.all} fit")
-    return in_order(rows, spec.order, world.domain.file.entities[spec.all].key)
+        rows = in_order(rows, spec.order, key)[:first]
+    else:
+        low, high = (evaluated(end, bindings) for end in spec.count)
+        if not low <= len(rows) <= high:
+            raise NoDrawError(f"{len(rows)} {spec.all} fit")
+        rows = in_order(rows, spec.order, key)
+    if spec.distinct is not None and len({row[spec.distinct] for row in rows}) < len(rows):
+        raise NoDrawError(f"two {spec.all} have the same {spec.distinct}")
+    return rows
 
 
 def _row(spec: c.Row, world: World, bindings: Bindings, _rng: random.Random) -> Row:

@@ -38,6 +38,8 @@ WORLD_SIZE = 2048
 """Traces that share a world; the next ones live in another, with other people and records."""
 WORDINGS = 4
 """How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
+_APART = 5
+"""Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""
 _POLICIES = 48
 _DRAWS = 200
 
@@ -61,8 +63,8 @@ class ScenarioOracle:
         """The trace of a task: a pure function of the task, the seed and the catalogue."""
         domain, split, index = task.domain, task.split, task.index
         scenario_id, use = dealt(domain, self.seed, split, index)
-        world = world_of(domain, self.seed, f"{split}-{index // WORLD_SIZE}")
-        case = use % _cases(domain, scenario_id)
+        world = world_of(domain, self.seed, world_name(split, index, task.attempt))
+        case = case_of(use)
         cast = cast_of(world, scenario_id, case, task.attempt)
         if cast is None:
             return Failure("no_draw", f"{scenario_id}: nothing in world {world.name} fits after {_DRAWS} draws")
@@ -132,11 +134,16 @@ def _deck(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str,
     return cards
 
 
-@lru_cache(maxsize=4096)
-def _cases(domain: Domain, scenario: str) -> int:
-    """How many cases of a scenario a world has, so that each is worded `WORDINGS` times."""
-    uses = WORLD_SIZE * domain.file.scenarios[scenario].weight / _deck_size(domain)
-    return max(1, round(uses / WORDINGS))
+def world_name(split: str, index: int, attempt: int) -> str:
+    """The world a trace plays in; after two attempts in vain it moves to a spare one, `train-3.1`, `train-3.2`, …"""
+    spare = attempt // 2
+    return f"{split}-{index // WORLD_SIZE}" + (f".{spare}" if spare else "")
+
+
+def case_of(use: int) -> int:
+    """The case that the `use`-th request of a scenario puts into words; every case has `WORDINGS` uses."""
+    group, place = divmod(use, WORDINGS * _APART)
+    return group * _APART + place % _APART
 
 
 def capacity(domain: Domain, split: str) -> int:

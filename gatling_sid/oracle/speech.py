@@ -136,6 +136,8 @@ def say(
     for piece in phrasing.pieces(spin):
         if isinstance(piece, Slot):
             words = piece.wording or _said(slots[piece.name], ways.get(piece.name), today, rng)
+            if length == start and piece.wording:
+                words = _joined_on(words, opening)
             spans.setdefault(piece.name, (length, length + len(words)))
         elif length == start:
             words = _joined_on(piece, opening)
@@ -150,7 +152,10 @@ def say(
             parts.append(words)
             length += len(words)
     quoted = any(name in spans and kind == "quote" for name, (kind, _) in ways.items())
-    return Said(_typed("".join(parts), style, keep_case=quoted), spans, core)
+    named = not opening and any(span[0] == start for span in spans.values())
+    if quoted or (named and style == "small start"):
+        style = "careful" if style == "small start" else "no full stop"
+    return Said(_typed("".join(parts), style), spans, core)
 
 
 def _said(value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random) -> str:
@@ -174,7 +179,7 @@ def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any,
 
 
 _TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
-_KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]{2}|[B-Z]\b|A\b(?! )")
+_KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]\w*[A-Z]|[B-Z]\b|A\b(?! )")
 
 
 def _joined_on(text: str, opening: str) -> str:
@@ -188,11 +193,11 @@ _STYLES = ("careful", "no full stop", "small letters", "small start")
 _STYLE_WEIGHTS = (70, 12, 12, 6)
 
 
-def _typed(text: str, style: str, *, keep_case: bool) -> str:
+def _typed(text: str, style: str) -> str:
     """How the text is typed; spans stay where they are."""
     if style in ("no full stop", "small letters") and text.endswith(".") and not text.endswith(".."):
         text = text[:-1]
-    if keep_case or style in ("careful", "no full stop"):
+    if style in ("careful", "no full stop"):
         return text
     if style == "small start":
         return text if _KEEPS_CAPITAL.match(text) else text[:1].lower() + text[1:]

@@ -279,13 +279,17 @@ class One(_Strict):
 
 
 class All(_Strict):
-    """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few."""
+    """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few.
+
+    With `distinct`, no two of them have the same value in that field.
+    """
 
     all: str
     where: dict[str, Any] = Field(default_factory=dict)
     count: tuple[int | str, int | str] = (1, 10)
     order: str | None = None
     first: str | None = None
+    distinct: str | None = None
 
 
 class Row(_Strict):

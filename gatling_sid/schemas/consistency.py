@@ -184,7 +184,9 @@ def _policy(domain: Domain) -> Iterator[Problem]:
 
 
 def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
-    given, file = rule.parameters, domain.file
+    # What an axis of the family gives is checked when its members are built.
+    given = {key: value for key, value in rule.parameters.items() if not _is_axis(value)}
+    file = domain.file
     yield from unknown(where, given.get("roles") or (), file.roles, "role")
     tools = [*(given.get("tools") or ()), *([given["notify"]] if "notify" in given else ())]
     yield from unknown(where, tools, file.tools, "tool")
@@ -204,13 +206,17 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
         for role in given.get("roles") or file.roles:
             if role in file.roles:
                 yield from unknown(where, [given["attribute"]], file.roles[role].attributes, f"attribute of {role}")
-    for value in given.values():
+    for value in rule.parameters.values():
         reference = parse_reference(value) if isinstance(value, str) else None
         if reference:
             if reference.root != "policy" or len(reference.path) != 1:
                 yield where, f"{value} must be $policy.<axis>"
             else:
                 yield from unknown(where, [str(reference.path[0])], file.policy.vary, "axis")
+
+
+def _is_axis(value: object) -> bool:
+    return isinstance(value, str) and parse_reference(value) is not None
 
 
 def _members_fail(domain: Domain) -> Iterator[Problem]:

@@ -67,7 +67,8 @@ def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem
             fields = domain.file.entities[entity].fields
             conditions = getattr(draw, "where", {})
             order = (getattr(draw, "order", None) or "").removeprefix("-")
-            named = [*conditions, *getattr(draw, "alone_by", ()), *([order] if order else ())]
+            single = [each for each in (order, getattr(draw, "distinct", None)) if each]
+            named = [*conditions, *getattr(draw, "alone_by", ()), *single]
             yield from unknown(here, named, fields, f"field of {entity}")
             for condition in conditions.values():
                 if isinstance(condition, Mapping):

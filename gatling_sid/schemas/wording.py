@@ -80,7 +80,7 @@ def _whole(value: float) -> str:
 
 
 def _money(value: float) -> tuple[str, ...]:
-    ways = [f"${_whole(value)}", f"{_whole(value)} dollars", _whole(value).replace(",", ""), f"${_whole(value)} USD"]
+    ways = [f"${_whole(value)}", f"{_whole(value)} dollars", _whole(value).replace(",", "")]
     if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
         thousands = f"{value / 1000:g}"
         ways += [f"{thousands}k", f"${thousands}k"]

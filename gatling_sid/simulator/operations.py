@@ -179,9 +179,7 @@ def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> lis
     return rows if ordered or keys in arguments else in_order(rows, order, tool.key_field)
 
 
-def _let_through(
-    rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State
-) -> list[Row]:
+def _let_through(rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State) -> list[Row]:
     """The rows whose `field` matches what one filter wants."""
     if match == "equals":
         return [row for row in rows if row[field] == want]
@@ -378,7 +376,7 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
 def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
     recipient = arguments[tool.by_role["recipient"]]
     known = tool.tool.parameters[tool.by_role["recipient"]].values
-    if known is None and not _is_address(recipient, state.world):
+    if known is None and not _is_address(recipient, state):
         raise Refused("unknown_recipient", f"nobody has the address {recipient!r}")
     about = arguments.get(tool.by_role.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
@@ -401,8 +399,13 @@ def addresses(world: World) -> Iterator[tuple[str, str]]:
                 yield entity_name, field_name
 
 
-def _is_address(value: object, world: World) -> bool:
-    return any(value in world.index(entity, field_name) for entity, field_name in addresses(world))
+def _is_address(value: object, state: State) -> bool:
+    """Whether a record that still exists holds the address."""
+    return any(
+        state.row(entity, row[state.world.domain.file.entities[entity].key]) is not None
+        for entity, field_name in addresses(state.world)
+        for row in state.world.index(entity, field_name).get(value, ())
+    )
 
 
 _OPERATIONS: dict[str, Callable[[CompiledTool, dict[str, Any], State], Outcome]] = {

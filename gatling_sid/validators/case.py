@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
@@ -148,8 +149,10 @@ def references(call: ToolCall) -> Iterator[tuple[str, Reference]]:
             yield name, reference
 
 
+_WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
+
+
 def _is_world(name: object) -> bool:
     if not isinstance(name, str):
         return False
-    split, _, number = name.partition("-")
-    return split in SPLITS and number.isdecimal() and len(number) < 10
+    return _WORLD_NAME.fullmatch(name) is not None

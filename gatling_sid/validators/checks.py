@@ -79,7 +79,12 @@ CHECKS: Mapping[str, Check] = {
         "minimal",
         "warnings",
         rules=(scope.scope_is_within_request,),
-        replayed=(replay.scopes_are_true, scope.no_call_can_be_dropped, scope.no_scope_can_be_narrowed),
+        replayed=(
+            replay.scopes_are_true,
+            scope.no_call_can_be_dropped,
+            scope.no_dependency_can_be_dropped,
+            scope.no_scope_can_be_narrowed,
+        ),
     ),
     "grounding": Check(
         "valid",

@@ -10,6 +10,7 @@ from gatling_sid.simulator.execution import Execution, execute, unmet
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators.case import Case, references
 from gatling_sid.validators.policy import constraints_hold
+from gatling_sid.validators.replay import order_does_not_matter
 
 
 def scope_is_within_request(case: Case) -> Iterator[str]:
@@ -39,6 +40,25 @@ def no_call_can_be_dropped(case: Case) -> Iterator[str]:
     for call in case.ordered:
         if call.call_id not in used and not _breaks(case, _without(case.ordered, call.call_id), drop=call.call_id):
             yield f"{call.call_id} ({call.tool_id}) can be dropped: the goal is met and the policy kept without it"
+
+
+def no_dependency_can_be_dropped(case: Case) -> Iterator[str]:
+    """A call waits for another only for its result, for a rule's sake, or because the order matters."""
+    if not _succeeds(case):
+        return
+    for call in case.ordered:
+        used = {reference.root for _, reference in references(call)}
+        for each in call.dependencies:
+            if each not in used and not _needs_order(case, call, each):
+                yield f"{call.call_id} need not wait for {each}"
+
+
+def _needs_order(case: Case, call: ToolCall, other: str) -> bool:
+    """Whether something breaks if a call no longer waits for another."""
+    assert case.execution is not None
+    freed = _free_of(call, other)
+    smaller = _Smaller(case, [freed if each is call else each for each in case.ordered], case.execution)
+    return any(next(rule(smaller), None) is not None for rule in (constraints_hold, order_does_not_matter))
 
 
 def no_scope_can_be_narrowed(case: Case) -> Iterator[str]:

@@ -34,10 +34,13 @@ def put(data: Any, path: str, value: Any) -> None:
     data[last] = data[last] + 1 if value == "+1" else value
 
 
-def call_again(data: dict[str, Any], call: int, name: str, arguments: dict[str, Any]) -> None:
+def call_again(
+    data: dict[str, Any], call: int, name: str, arguments: dict[str, Any], dependencies: list[str] | None = None
+) -> None:
     """Adds a copy of a call under another id, with some arguments changed."""
     copy = {**data["graph"]["calls"][call], "call_id": name}
     copy["arguments"] = {**copy["arguments"], **arguments}
+    copy["dependencies"] = copy["dependencies"] + (dependencies or [])
     data["graph"]["calls"].append(copy)
     data["graph"]["execution_order"].append(name)
 
@@ -50,7 +53,8 @@ def test_rule_rejects_what_it_is_for(case: dict[str, Any], gold: list[GoldTrace]
     for path, value in case.get("set", {}).items():
         put(data, path, value)
     if "again" in case:
-        call_again(data, case["again"]["call"], case["again"]["as"], case["again"]["arguments"])
+        again = case["again"]
+        call_again(data, again["call"], again["as"], again["arguments"], again.get("dependencies"))
 
     found = validator.findings(GoldTrace.model_validate(data))
 

@@ -1,0 +1,62 @@
+"""What is asked of Claude and what comes back: the seam between the phases and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question.
+
+    `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and is unique for ever: the same id is never paid twice. `system` is
+    stable per (domain, phase), since it is the cached prefix; `user` is the part that varies. `schema` is the JSON
+    schema of the answer, already through `anthropic.transform_schema`.
+    """
+
+    work_id: str
+    phase: str
+    domain: str
+    system: str
+    user: str
+    schema: dict[str, Any]
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer; `input_tokens` is only what was neither written to nor read from the cache."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_creation_tokens: int = 0
+    cache_read_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All tokens of the prompt, cached or not."""
+        return self.input_tokens + self.cache_creation_tokens + self.cache_read_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`text` is the JSON text if the model ended its turn, else None.
+
+    `problem` is then `refusal:<category>`, `max_tokens` or `error:<type>`.
+    """
+
+    work_id: str
+    text: str | None
+    problem: str | None
+    usage: Usage
+    cost_usd: float
+
+
+class Answering(Protocol):
+    """Whatever answers asks: the online engine, message batches, or a stand-in of a test."""
+
+    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks; every answer is in the ledger before it is returned."""
+        ...

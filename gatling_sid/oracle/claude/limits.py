@@ -1,0 +1,127 @@
+"""Pacing: token buckets per organisation and model, corrected by what the API's headers say.
+
+Keys of one organisation share its limits, so a call waits for the organisation, not for the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+# Bucket name → the middle of its headers. `tokens` is left out: it repeats the tighter of the two.
+HEADERS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
+_SLACK_SECONDS = 0.1  # calls do not arrive exactly as they were sent; keep so much of the rate in reserve
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """`limit` per minute, refilled evenly; may be drawn below zero by what was not foreseen."""
+
+    limit: float
+    level: float
+    at: float
+
+    def refill(self, now: float) -> None:
+        """Adds what has flowed in since the last look."""
+        self.level = min(self.limit, self.level + (now - self.at) * self.limit / 60)
+        self.at = now
+
+    def wait(self, amount: float) -> float:
+        """Seconds until `amount` may be drawn; more than the bucket holds may be drawn when it is full."""
+        reserve = min(self.limit / 60 * _SLACK_SECONDS + 1, self.limit / 10)
+        missing = min(amount + reserve, self.limit) - self.level
+        return max(0.0, missing * 60 / self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a call is expected to draw: uncached input tokens, and output tokens."""
+
+    input: float
+    output: float
+
+    def of(self, name: str) -> float:
+        """By bucket name."""
+        return {"requests": 1.0, "input": self.input, "output": self.output}[name]
+
+
+@dataclass
+class Limiter:
+    """The limits of one (organisation, model); unlimited until the first headers are seen."""
+
+    clock: Clock = time.monotonic
+    buckets: dict[str, Bucket] = field(default_factory=dict)
+    paused_until: float = 0.0
+    _line: deque[object] = field(default_factory=deque)
+
+    def wait(self, need: Need) -> float:
+        """Seconds until a call may go out."""
+        now = self.clock()
+        waits = [self.paused_until - now]
+        for name, bucket in self.buckets.items():
+            bucket.refill(now)
+            waits.append(bucket.wait(need.of(name)))
+        return max(0.0, *waits)
+
+    async def enter(self, need: Need) -> None:
+        """Waits for its turn, first come first served, and draws."""
+        ticket = object()
+        self._line.append(ticket)
+        try:
+            while self._line[0] is not ticket or self.wait(need):
+                first = self._line[0] is ticket
+                await asyncio.sleep(min(self.wait(need), 1.0) if first else self._until_first(need))
+            for name, bucket in self.buckets.items():
+                bucket.level -= need.of(name)
+        finally:
+            self._line.remove(ticket)
+
+    def _until_first(self, need: Need) -> float:
+        return min(max(self.wait(need), 0.005), 1.0)
+
+    def settle(self, need: Need, used: Need) -> None:
+        """Corrects a draw by what the call really used."""
+        for name, bucket in self.buckets.items():
+            bucket.level -= used.of(name) - need.of(name)
+
+    def learn(self, headers: Mapping[str, str], sent: float) -> None:
+        """Takes limits from the headers of an answer to a call of time `sent`.
+
+        What remains by the header, plus all that can have flowed in since the call was sent, is the most that can be
+        there now: if our own count is higher, someone else draws from the same organisation.
+        """
+        now = self.clock()
+        for name, middle in HEADERS.items():
+            limit = _number(headers.get(f"anthropic-ratelimit-{middle}-limit"))
+            remaining = _number(headers.get(f"anthropic-ratelimit-{middle}-remaining"))
+            if limit is None or remaining is None or limit <= 0:
+                continue
+            bucket = self.buckets.setdefault(name, Bucket(limit, min(limit, remaining), now))
+            bucket.refill(now)
+            bucket.limit = limit
+            bucket.level = min(bucket.level, remaining + (now - sent) * limit / 60, limit)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody of this organisation sends for so long, after the API said so; jitter keeps callers apart."""
+        self.paused_until = max(self.paused_until, self.clock() + seconds + random.uniform(0.01, 0.1))
+        for bucket in self.buckets.values():
+            bucket.level = min(bucket.level, 0.0)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds the API asks to wait, if it does."""
+    milliseconds = _number(headers.get("retry-after-ms"))
+    return milliseconds / 1000 if milliseconds is not None else _number(headers.get("retry-after"))

@@ -1,0 +1,77 @@
+"""What an author wants to know of a domain file: does it load, do its traces pass, what do they look like.
+
+python -m scripts.check_domain finance
+python -m scripts.check_domain finance --traces 3000 --show 30
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from gatling_sid.display import readable
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.scenario import ScenarioOracle, capacity
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.validators import TraceValidator
+from scripts.command import FAILED, command
+
+MIN_SPINS = 24
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("domain", help="a domain's name or slug")
+    parser.add_argument("--traces", type=int, default=1000, help="how many to make and judge (default 1000)")
+    parser.add_argument("--show", type=int, default=0, help="how many to print in full")
+    parser.add_argument("--seed", type=int, default=7)
+    return parser
+
+
+@command
+def main(argv: Sequence[str] | None = None) -> int:
+    """Makes traces as proposed, without second attempts, judges them, counts."""
+    args = arguments().parse_args(argv)
+    registry = DomainRegistry()
+    domain, validator = registry.domain(args.domain), TraceValidator(registry)
+    oracle = ScenarioOracle(args.seed, datetime(2026, 1, 1, tzinfo=UTC))
+    proposals = [oracle.trace(Task(domain, SPLITS[index % 3], index)) for index in range(args.traces)]
+    traces = [each for each in proposals if isinstance(each, GoldTrace)]
+    for trace in traces[: args.show]:
+        print(readable(trace, registry), "\n")
+    problems = Counter(each.detail for each in proposals if isinstance(each, Failure))
+    for trace in traces:
+        problems.update(f"{trace.metadata['scenario']}: {each}" for each in validator.findings(trace)[:1])
+    print("\n".join(facts(domain, traces)))
+    print(f"raw pass rate {1 - sum(problems.values()) / len(proposals):.2%} of {len(proposals):,}")
+    for problem, times in problems.most_common(20):
+        print(f"  {times} x {problem}")
+    return FAILED if problems else 0
+
+
+def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
+    """Lines of figures, with what to aim for."""
+    calls = [len(trace.graph.calls) for trace in traces]
+    number = len(traces)
+    passing = sum(any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces)
+    words = sorted(len(trace.request.text.split()) for trace in traces)
+    intents = Counter(trace.request.intent_category for trace in traces)
+    used = {call.tool_id for trace in traces for call in trace.graph.calls}
+    yield f"calls per trace {sum(calls) / number:.2f} (aim 2.5-3.5)"
+    yield f"several calls {sum(n > 1 for n in calls) / number:.0%} (aim 65% or more), five or more {sum(n > 4 for n in calls) / number:.0%} (10%)"
+    yield f"results passed on {passing / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
+    yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
+    yield f"tools never used: {', '.join(sorted(domain.tools.keys() - used)) or 'none'}"
+    yield f"policies {domain.policies:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
+    few = [text for s in domain.file.scenarios.values() for text in s.phrasings if Phrasing(text).spins < MIN_SPINS]
+    yield f"phrasings with fewer than {MIN_SPINS} variants: {len(few)}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
