@@ -64,7 +64,8 @@ def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
     intents = Counter(trace.request.intent_category for trace in traces)
     used = {call.tool_id for trace in traces for call in trace.graph.calls}
     yield f"calls per trace {sum(calls) / number:.2f} (aim 2.5-3.5)"
-    yield f"several calls {sum(n > 1 for n in calls) / number:.0%} (aim 65% or more), five or more {sum(n > 4 for n in calls) / number:.0%} (10%)"
+    several, many = sum(n > 1 for n in calls) / number, sum(n > 4 for n in calls) / number
+    yield f"several calls {several:.0%} (aim 65% or more), five or more {many:.0%} (aim 10% or more)"
     yield f"results passed on {passing / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
     yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
     yield f"tools never used: {', '.join(sorted(domain.tools.keys() - used)) or 'none'}"

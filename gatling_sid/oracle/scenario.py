@@ -135,7 +135,7 @@ def _deck(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str,
 
 
 def world_name(split: str, index: int, attempt: int) -> str:
-    """The world a trace plays in; after two attempts in vain it moves to a spare one, `train-3.1`, `train-3.2`, …"""
+    """The world a trace plays in; after two attempts in vain it moves to a spare one: `train-3.1`, `train-3.2`."""
     spare = attempt // 2
     return f"{split}-{index // WORLD_SIZE}" + (f".{spare}" if spare else "")
 

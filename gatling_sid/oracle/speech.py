@@ -174,7 +174,7 @@ def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any,
         kind = (
             "quote" if tool.parameters[parameter].does == "content" else domain.kind(tool, tool.parameters[parameter])
         )
-        ways[slot] = (kind, domain.words(tool, parameter))
+        ways[slot] = (kind, domain.own_words(tool, parameter))
     return ways
 
 

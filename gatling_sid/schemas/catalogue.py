@@ -7,170 +7,21 @@ step (`$vendor.name`, `$principal.staff_id`, `$policy.max_rows`, `$request.vendo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from gatling_sid.models import SensitivityTier
+from gatling_sid.schemas.population import Populate
+from gatling_sid.schemas.strict import Scalar, Strict, form
 
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
 ]
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
-Scalar = str | int | float | bool | None
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
-
-
-def _form(table: Mapping[str, type[_Strict]]) -> BeforeValidator:
-    """Reads a mapping as the one form whose leading key it has, so that errors speak of that form alone."""
-
-    def read(value: object) -> object:
-        if isinstance(value, _Strict) or value is None:
-            return value
-        leading = [key for key in table if isinstance(value, Mapping) and key in value]
-        if len(leading) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(table)}")
-        return table[leading[0]].model_validate(value)
-
-    return BeforeValidator(read)
-
-
-# --- how fields are filled -------------------------------------------------------------------------------------
-
-
-class Sequence(_Strict):
-    """Keys such as INV-10412: rising from `start` by 1 to `gap`."""
-
-    sequence: str
-    start: int = 1000
-    gap: int = Field(default=1, ge=1)
-
-
-class Pool(_Strict):
-    """One of a shared pool (by name) or of a list."""
-
-    pool: str | list[Scalar]
-    unique: bool = False
-
-
-class Template(_Strict):
-    """Text with `{pool_name}` and `{own_field}` filled in."""
-
-    template: str
-    unique: bool = False
-
-
-class Choice(_Strict):
-    """One of the keys, by weight."""
-
-    choice: dict[str, float]
-
-
-class Integer(_Strict):
-    """A whole number from low to high."""
-
-    integer: tuple[int, int]
-
-
-class Money(_Strict):
-    """An amount from low to high, small ones more often (log-uniform), rounded to `round`."""
-
-    money: tuple[float, float]
-    round: float = 0.01
-
-
-class DaysAgo(_Strict):
-    """A date this many days before today."""
-
-    days_ago: tuple[int, int]
-
-
-class DaysAhead(_Strict):
-    """A date this many days after today."""
-
-    days_ahead: tuple[int, int]
-
-
-class DaysAfter(_Strict):
-    """A date this many days after another of the row's dates; with `by_today`, never in the future."""
-
-    days_after: str
-    days: tuple[int, int]
-    by_today: bool = False
-
-
-class Ref(_Strict):
-    """The key of some row of another entity (declared earlier), of those that match `where`."""
-
-    ref: str
-    where: dict[str, Scalar] = Field(default_factory=dict)
-
-
-class Copy(_Strict):
-    """A field of the row that one of this row's references points to: `vendor_id.name`."""
-
-    copy_of: str = Field(alias="copy")
-
-
-class Chance(_Strict):
-    """True with this probability."""
-
-    chance: float = Field(ge=0, le=1)
-
-
-class Constant(_Strict):
-    """Always this value."""
-
-    value: Scalar
-
-
-class Email(_Strict):
-    """An address made of some of the row's fields."""
-
-    email: list[str]
-    at: str
-
-
-class Fraction(_Strict):
-    """A share of another of the row's amounts."""
-
-    fraction_of: str
-    between: tuple[float, float]
-    round: float = 0.01
-
-
-class By(_Strict):
-    """Filled by the case of another of the row's fields."""
-
-    by: str
-    cases: dict[str, Populate | None]
-    otherwise: Populate | None = None
-
-
-class IfPast(_Strict):
-    """Filled by whether another of the row's dates lies before today."""
-
-    if_past: str
-    then: Populate | None
-    otherwise: Populate | None = None
-
-
-Populate = Annotated[
-    Sequence | Pool | Template | Choice | Integer | Money | DaysAgo | DaysAhead | DaysAfter | Ref | Copy | Chance
-    | Constant | Email | Fraction | By | IfPast,
-    _form({
-        "sequence": Sequence, "pool": Pool, "template": Template, "choice": Choice, "integer": Integer, "money": Money,
-        "days_ago": DaysAgo, "days_ahead": DaysAhead, "days_after": DaysAfter, "ref": Ref, "copy": Copy,
-        "chance": Chance, "value": Constant, "email": Email, "fraction_of": Fraction, "by": By, "if_past": IfPast,
-    }),
-]  # fmt: skip
-
-
-class EntityField(_Strict):
+class EntityField(Strict):
     """One typed field. `words` gives the ways a choice's values are said, `called` the ways to name the field."""
 
     type: FieldType
@@ -180,7 +31,7 @@ class EntityField(_Strict):
     called: list[str] = Field(default_factory=list)
 
 
-class Entity(_Strict):
+class Entity(Strict):
     """A kind of record: `count` rows, identified by `key`."""
 
     description: str = ""
@@ -199,7 +50,7 @@ Role = Literal[
 ]  # fmt: skip
 
 
-class Parameter(_Strict):
+class Parameter(Strict):
     """One parameter: `does` says what the operation does with it, `field` which field it concerns.
 
     JSON type and allowed values follow from the field unless given.
@@ -217,7 +68,7 @@ class Parameter(_Strict):
     values: list[Scalar] | None = None
 
 
-class Tool(_Strict):
+class Tool(Strict):
     """An operation on an entity, with parameters of its own.
 
     `returns` are the fields a row comes back with unless the call selects others, `order` the field rows are sorted
@@ -238,7 +89,7 @@ class Tool(_Strict):
 # --- roles and policy ------------------------------------------------------------------------------------------
 
 
-class RoleDefinition(_Strict):
+class RoleDefinition(Strict):
     """A role people of `entity` matching `where` have, and the attributes of theirs that the session carries."""
 
     description: str
@@ -247,7 +98,7 @@ class RoleDefinition(_Strict):
     attributes: list[str]
 
 
-class Rule(_Strict):
+class Rule(Strict):
     """One rule: its sentence (with `{axis}` filled from the member) and the constraint that enforces it.
 
     A rule that is in force only sometimes is drawn per member; the default member has all rules.
@@ -259,7 +110,7 @@ class Rule(_Strict):
     sometimes: bool = False
 
 
-class PolicyFamily(_Strict):
+class PolicyFamily(Strict):
     """A family of policies: a member takes one value of every axis of `vary`, the default the first of each."""
 
     description: str
@@ -270,7 +121,7 @@ class PolicyFamily(_Strict):
 # --- scenarios -------------------------------------------------------------------------------------------------
 
 
-class One(_Strict):
+class One(Strict):
     """One row that matches `where`; with `alone_by`, no other row has the same values in those fields."""
 
     one: str
@@ -278,7 +129,7 @@ class One(_Strict):
     alone_by: list[str] = Field(default_factory=list)
 
 
-class All(_Strict):
+class All(Strict):
     """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few.
 
     With `distinct`, no two of them have the same value in that field.
@@ -292,14 +143,14 @@ class All(_Strict):
     distinct: str | None = None
 
 
-class Row(_Strict):
+class Row(Strict):
     """The row of an entity with a certain key."""
 
     row: str
     key: str
 
 
-class Choose(_Strict):
+class Choose(Strict):
     """One of these values, of those that are none of / at most / among what an expression gives.
 
     Text may hold `{binding.field}`.
@@ -311,26 +162,26 @@ class Choose(_Strict):
     among: str | None = None
 
 
-class Number(_Strict):
+class Number(Strict):
     """A whole number from low to high."""
 
     number: tuple[int, int]
 
 
-class Amount(_Strict):
+class Amount(Strict):
     """An amount from low to high in steps; either end may be an expression."""
 
     amount: tuple[float | str, float | str]
     step: float = 10
 
 
-class DaysFromToday(_Strict):
+class DaysFromToday(Strict):
     """A date this many days from today (negative: before)."""
 
     days_from_today: tuple[int, int]
 
 
-class Age(_Strict):
+class Age(Strict):
     """How many days ago a drawn date is."""
 
     age: str
@@ -338,21 +189,21 @@ class Age(_Strict):
 
 Draw = Annotated[
     One | All | Row | Choose | Number | Amount | DaysFromToday | Age,
-    _form({
+    form({
         "one": One, "all": All, "row": Row, "choose": Choose, "number": Number, "amount": Amount,
         "days_from_today": DaysFromToday, "age": Age,
     }),
 ]  # fmt: skip
 
 
-class GoalShowing(_Strict):
+class GoalShowing(Strict):
     """Drawn row or rows, and the fields of theirs the user must see."""
 
     rows: str
     fields: list[str] | str
 
 
-class GoalMeasure(_Strict):
+class GoalMeasure(Strict):
     """A figure over drawn rows."""
 
     rows: str
@@ -362,7 +213,7 @@ class GoalMeasure(_Strict):
     top: str | None = None
 
 
-class UpdateEffect(_Strict):
+class UpdateEffect(Strict):
     """Drawn row or rows get new values."""
 
     update: str
@@ -370,7 +221,7 @@ class UpdateEffect(_Strict):
     when: str | None = None
 
 
-class CreateEffect(_Strict):
+class CreateEffect(Strict):
     """A row of an entity comes to be."""
 
     create: str
@@ -378,14 +229,14 @@ class CreateEffect(_Strict):
     when: str | None = None
 
 
-class DeleteEffect(_Strict):
+class DeleteEffect(Strict):
     """Drawn row or rows cease to be."""
 
     delete: str
     when: str | None = None
 
 
-class ExportEffect(_Strict):
+class ExportEffect(Strict):
     """Drawn rows leave to a target."""
 
     export: str
@@ -395,7 +246,7 @@ class ExportEffect(_Strict):
     when: str | None = None
 
 
-class SendEffect(_Strict):
+class SendEffect(Strict):
     """A message reaches an address, about drawn row or rows (or about none)."""
 
     send: str
@@ -406,14 +257,14 @@ class SendEffect(_Strict):
 
 GoalEffect = Annotated[
     UpdateEffect | CreateEffect | DeleteEffect | ExportEffect | SendEffect,
-    _form({
+    form({
         "update": UpdateEffect, "create": CreateEffect, "delete": DeleteEffect, "export": ExportEffect,
         "send": SendEffect,
     }),
 ]  # fmt: skip
 
 
-class ScenarioGoal(_Strict):
+class ScenarioGoal(Strict):
     """What serving the request means, in terms of what was drawn."""
 
     shows: list[GoalShowing] = Field(default_factory=list)
@@ -422,7 +273,7 @@ class ScenarioGoal(_Strict):
     time_range: str | None = None
 
 
-class Step(_Strict):
+class Step(Strict):
     """One call of the plan; every argument is an expression, so that none comes from nowhere.
 
     `when` names rules of which one must be in force for the step to be there, `unless` rules of which none may be.
@@ -440,7 +291,7 @@ class Step(_Strict):
         return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
 
 
-class Scenario(_Strict):
+class Scenario(Strict):
     """Something users ask for: what is drawn, what it means, how it is planned, how it is said.
 
     `given` names axes of the policy and the values of them under which it can be asked for.
@@ -458,14 +309,14 @@ class Scenario(_Strict):
     reasons: list[str] = Field(default_factory=list)
 
 
-class Voice(_Strict):
+class Voice(Strict):
     """What people of this domain put around a request: openings before it, closings after it."""
 
     openings: list[str]
     closings: list[str]
 
 
-class DomainFile(_Strict):
+class DomainFile(Strict):
     """A whole domain."""
 
     name: str

@@ -6,11 +6,13 @@ Each function yields (key, problem) pairs for one part of the file.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import population as p
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.scenario_consistency import Problem, scenario_problems, unknown
@@ -47,34 +49,34 @@ def _entities(domain: Domain) -> Iterator[Problem]:
 
 
 def _values_of(populate: Any, words: Mapping[str, Any]) -> Iterable[str]:
-    return populate.choice if isinstance(populate, c.Choice) and len(populate.choice) >= len(words) else words
+    return populate.choice if isinstance(populate, p.Choice) and len(populate.choice) >= len(words) else words
 
 
 def _populate(
     where: str, spec: Any, domain: Domain, earlier: Mapping[str, c.EntityField], done: Mapping[str, c.Entity]
 ) -> Iterator[Problem]:
     match spec:
-        case c.Pool(pool=str(pool)):
+        case p.Pool(pool=str(pool)):
             yield from unknown(where, [pool], domain.pools, "pool")
-        case c.Template():
+        case p.Template():
             yield from unknown(
                 where, _PLACEHOLDER.findall(spec.template), {*domain.pools, *earlier}, "pool or earlier field"
             )
-        case c.DaysAfter(days_after=name) | c.Fraction(fraction_of=name):
+        case p.DaysAfter(days_after=name) | p.Fraction(fraction_of=name):
             yield from unknown(where, [name], earlier, "earlier field")
-        case c.Email():
+        case p.Email():
             yield from unknown(where, spec.email, earlier, "earlier field")
-        case c.Ref():
+        case p.Ref():
             yield from unknown(where, [spec.ref], done, "entity above")
             if spec.ref in done:
                 yield from unknown(where, spec.where, done[spec.ref].fields, f"field of {spec.ref}")
-        case c.Copy():
+        case p.Copy():
             yield from _copy(where, spec.copy_of, domain, earlier, done)
-        case c.By():
+        case p.By():
             yield from unknown(where, [spec.by], earlier, "earlier field")
             for each in [*spec.cases.values(), spec.otherwise]:
                 yield from _populate(where, each, domain, earlier, done)
-        case c.IfPast():
+        case p.IfPast():
             yield from unknown(where, [spec.if_past], earlier, "earlier field")
             for each in [spec.then, spec.otherwise]:
                 yield from _populate(where, each, domain, earlier, done)
@@ -142,9 +144,9 @@ def _parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]
             yield here, "a target needs its values, narrowest audience first"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
             yield here, f"the default {parameter.default!r} is not one of the values"
-    for role in {p.does for p in tool.parameters.values()} - {"filter", "set", "content", "attachment"}:
-        if sum(p.does == role for p in tool.parameters.values()) > 1:
-            yield f"{where}.parameters", f"two parameters do {role}"
+    for role, times in Counter(parameter.does for parameter in tool.parameters.values()).items():
+        if times > 1 and role not in ("filter", "set", "content", "attachment"):
+            yield f"{where}.parameters", f"{times} parameters do {role}"
 
 
 # --- roles, voice, policy --------------------------------------------------------------------------------------

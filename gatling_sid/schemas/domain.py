@@ -9,10 +9,11 @@ from typing import Any
 
 from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import population as p
 from gatling_sid.schemas.constraints import Parameters, parameters_of
 from gatling_sid.schemas.phrasing import Phrasing
 from gatling_sid.schemas.references import parse_reference
-from gatling_sid.schemas.wording import joined
+from gatling_sid.schemas.wording import joined, spoken
 
 SPLITS = ("train", "validation", "test")
 
@@ -134,10 +135,10 @@ class Domain:
     def referred(self, entity: c.Entity, field: str) -> str:
         """The entity that a reference field points to."""
         populate = entity.fields[field].populate
-        while isinstance(populate, (c.By, c.IfPast)):
-            nested = [*populate.cases.values()] if isinstance(populate, c.By) else [populate.then]
+        while isinstance(populate, (p.By, p.IfPast)):
+            nested = [*populate.cases.values()] if isinstance(populate, p.By) else [populate.then]
             populate = next(each for each in [*nested, populate.otherwise] if each is not None)
-        assert isinstance(populate, c.Ref)
+        assert isinstance(populate, p.Ref)
         return populate.ref
 
     # --- how values are said
@@ -157,8 +158,12 @@ class Domain:
         return field.type if field else "text"
 
     def words(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """The catalogue's own ways to say values of a tool's parameter, by value."""
+        """All ways the catalogue has to say values of a tool's parameter, by value: to read spans with."""
         return self.lexicon[self._topic(tool, tool.parameters[name])]
+
+    def own_words(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+        """The ways declared with the field, without those that only fit some phrasing: to say values with."""
+        return self._declared.get(self._topic(tool, tool.parameters[name]), {})
 
     def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
         if parameter.does in ("select", "measured", "group"):
@@ -166,20 +171,26 @@ class Domain:
         return (tool.entity, parameter.field) if parameter.field else ("(tools)", parameter.does)
 
     @cached_property
-    def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
-        """Ways to say values, by topic: declared with the fields, or worded in a phrasing."""
-        lexicon: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
+    def _declared(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
+        """Ways to say values, by topic, as declared with the fields."""
+        declared: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
         for name, entity in self.file.entities.items():
             for field_name, field in entity.fields.items():
-                lexicon[name, field_name] = {value: tuple(ways) for value, ways in field.words.items()}
-            called = {f: tuple(field.called) or (f.replace("_", " "),) for f, field in entity.fields.items()}
-            lexicon[name, "(fields)"] = called
+                declared[name, field_name] = {value: tuple(ways) for value, ways in field.words.items()}
+            called = {f: tuple(field.called) or (spoken(f),) for f, field in entity.fields.items()}
+            declared[name, "(fields)"] = called
+        return declared
+
+    @cached_property
+    def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
+        """Ways to say values, by topic: declared with the fields, or worded in a phrasing."""
+        lexicon = {topic: dict(ways) for topic, ways in self._declared.items()}
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
                 lexicon.setdefault(self._topic(tool, parameter), {})
         for scenario in self.file.scenarios.values():
             for topic, value, wording in self._worded(scenario):
-                known = lexicon[topic].get(value, ())
+                known = lexicon[topic].get(value) or ((spoken(value),) if isinstance(value, str) else ())
                 if wording not in known:
                     lexicon[topic][value] = (*known, wording)
         return lexicon
@@ -291,16 +302,16 @@ def choices(field: c.EntityField) -> tuple[str, ...]:
 
 def _populated(populate: Any) -> Iterator[str]:
     match populate:
-        case c.Choice():
+        case p.Choice():
             yield from populate.choice
-        case c.Constant() if isinstance(populate.value, str):
+        case p.Constant() if isinstance(populate.value, str):
             yield populate.value
-        case c.Pool() if isinstance(populate.pool, list):
+        case p.Pool() if isinstance(populate.pool, list):
             yield from (str(each) for each in populate.pool)
-        case c.By():
+        case p.By():
             for each in [*populate.cases.values(), populate.otherwise]:
                 yield from _populated(each)
-        case c.IfPast():
+        case p.IfPast():
             yield from _populated(populate.then)
             yield from _populated(populate.otherwise)
 

@@ -121,7 +121,8 @@ def _date(value: str, today: date) -> tuple[str, ...]:
     return (*ways, value)
 
 
-def _spoken(name: str) -> str:
+def spoken(name: str) -> str:
+    """A name of the catalogue as a person says it: `on_hold` is on hold."""
     return name.replace("_", " ")
 
 
@@ -133,7 +134,7 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
     text, said as it is.
     """
     if kind in ("choice", "flag"):
-        return words or ((_spoken(str(value)),) if kind == "choice" else ())
+        return words or ((spoken(str(value)),) if kind == "choice" else ())
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return words
     if isinstance(value, str):

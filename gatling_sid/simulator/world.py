@@ -14,12 +14,14 @@ from typing import Any
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import population as p
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 Row = dict[str, Any]
 _FIRST_DAY = date(2025, 7, 1)
 _DAYS = 540
+_TRIES = 50
 
 
 class World:
@@ -33,11 +35,21 @@ class World:
         self.domain = domain
         self.seed = seed
         self.name = name
-        rng = stream(domain.digest, seed, domain.slug, "world", name)
-        self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS))
         self.tables: dict[str, dict[str, Row]] = {}
-        for entity_name, entity in domain.file.entities.items():
-            self.tables[entity_name] = _populate(self, entity, rng)
+        for salt in range(_TRIES):
+            rng = stream(domain.digest, seed, domain.slug, "world", name, salt)
+            self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS))
+            try:
+                for entity_name, entity in domain.file.entities.items():
+                    self.tables[entity_name] = _populate(self, entity, rng)
+            except _NoRowError as error:
+                problem = str(error)
+                continue
+            problem = _vacancy(self)
+            if not problem:
+                break
+        else:
+            raise CatalogueError(f"{domain.slug}.yaml", "entities", f"no population in {_TRIES} works out: {problem}")
         self.outcomes: dict[tuple[str, str], Any] = {}
         """What calls did to this unchanged world; kept by `execution`, which knows their type."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
@@ -124,6 +136,19 @@ class _Filling:
         self.referable: dict[int, list[str]] = {}
 
 
+class _NoRowError(LookupError):
+    """By bad luck, a reference has no row to point to."""
+
+
+def _vacancy(world: World) -> str:
+    """Which role nobody has, or nothing."""
+    for name, role in world.domain.file.roles.items():
+        people = world.tables[role.entity].values()
+        if not any(all(row[f] == v for f, v in role.where.items() if not isinstance(v, dict)) for row in people):
+            return f"nobody is {name}"
+    return ""
+
+
 def _populate(world: World, entity: c.Entity, rng: random.Random) -> dict[str, Row]:
     filling = _Filling(world, entity, rng)
     table: dict[str, Row] = {}
@@ -139,7 +164,7 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
     if spec is None:
         return None
     value = _FILLERS[type(spec)](spec, row, filling)
-    if isinstance(spec, (c.Pool, c.Template)) and spec.unique:
+    if isinstance(spec, (p.Pool, p.Template)) and spec.unique:
         taken = filling.taken.setdefault(id(spec), set())
         for _ in range(200):
             if value not in taken:
@@ -153,13 +178,13 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
     return value
 
 
-def _sequence(spec: c.Sequence, _row: Row, filling: _Filling) -> str:
+def _sequence(spec: p.Sequence, _row: Row, filling: _Filling) -> str:
     number = filling.serial.get(id(spec), spec.start + filling.rng.randrange(spec.gap * 20))
     filling.serial[id(spec)] = number + filling.rng.randint(1, spec.gap)
     return spec.sequence.format(number)
 
 
-def _pool(spec: c.Pool, _row: Row, filling: _Filling) -> Any:
+def _pool(spec: p.Pool, _row: Row, filling: _Filling) -> Any:
     values = filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
     return filling.rng.choice(values)
 
@@ -167,7 +192,7 @@ def _pool(spec: c.Pool, _row: Row, filling: _Filling) -> Any:
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def _template(spec: c.Template, row: Row, filling: _Filling) -> str:
+def _template(spec: p.Template, row: Row, filling: _Filling) -> str:
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
         return str(row[name]) if name in row else str(filling.rng.choice(filling.world.domain.pools[name]))
@@ -175,11 +200,11 @@ def _template(spec: c.Template, row: Row, filling: _Filling) -> str:
     return _PLACEHOLDER.sub(fill, spec.template)
 
 
-def _choice(spec: c.Choice, _row: Row, filling: _Filling) -> str:
+def _choice(spec: p.Choice, _row: Row, filling: _Filling) -> str:
     return filling.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
 
 
-def _integer(spec: c.Integer, _row: Row, filling: _Filling) -> int:
+def _integer(spec: p.Integer, _row: Row, filling: _Filling) -> int:
     return filling.rng.randint(*spec.integer)
 
 
@@ -187,53 +212,55 @@ def _rounded(value: float, step: float) -> float:
     return round(round(value / step) * step, 2)
 
 
-def _money(spec: c.Money, _row: Row, filling: _Filling) -> float:
+def _money(spec: p.Money, _row: Row, filling: _Filling) -> float:
     low, high = map(math.log, spec.money)
     return _rounded(math.exp(filling.rng.uniform(low, high)), spec.round)
 
 
-def _fraction(spec: c.Fraction, row: Row, filling: _Filling) -> float:
+def _fraction(spec: p.Fraction, row: Row, filling: _Filling) -> float:
     return _rounded(row[spec.fraction_of] * filling.rng.uniform(*spec.between), spec.round)
 
 
-def _days_ago(spec: c.DaysAgo, _row: Row, filling: _Filling) -> str:
+def _days_ago(spec: p.DaysAgo, _row: Row, filling: _Filling) -> str:
     return (filling.world.today - timedelta(days=filling.rng.randint(*spec.days_ago))).isoformat()
 
 
-def _days_ahead(spec: c.DaysAhead, _row: Row, filling: _Filling) -> str:
+def _days_ahead(spec: p.DaysAhead, _row: Row, filling: _Filling) -> str:
     return (filling.world.today + timedelta(days=filling.rng.randint(*spec.days_ahead))).isoformat()
 
 
-def _days_after(spec: c.DaysAfter, row: Row, filling: _Filling) -> str | None:
+def _days_after(spec: p.DaysAfter, row: Row, filling: _Filling) -> str | None:
     if row[spec.days_after] is None:
         return None
     day = date.fromisoformat(row[spec.days_after]) + timedelta(days=filling.rng.randint(*spec.days))
     return (min(day, filling.world.today) if spec.by_today else day).isoformat()
 
 
-def _ref(spec: c.Ref, _row: Row, filling: _Filling) -> str:
+def _ref(spec: p.Ref, _row: Row, filling: _Filling) -> str:
     if id(spec) not in filling.referable:
         table = filling.world.tables[spec.ref]
         keys = [key for key, row in table.items() if all(row[f] == v for f, v in spec.where.items())]
+        if not keys:
+            raise _NoRowError(f"no {spec.ref} with {spec.where}")
         filling.referable[id(spec)] = keys
     return filling.rng.choice(filling.referable[id(spec)])
 
 
-def _copy(spec: c.Copy, row: Row, filling: _Filling) -> Any:
+def _copy(spec: p.Copy, row: Row, filling: _Filling) -> Any:
     reference, field = spec.copy_of.split(".")
     entity = filling.world.domain.referred(filling.entity, reference)
     return None if row[reference] is None else filling.world.tables[entity][row[reference]][field]
 
 
-def _chance(spec: c.Chance, _row: Row, filling: _Filling) -> bool:
+def _chance(spec: p.Chance, _row: Row, filling: _Filling) -> bool:
     return filling.rng.random() < spec.chance
 
 
-def _constant(spec: c.Constant, _row: Row, _filling: _Filling) -> Any:
+def _constant(spec: p.Constant, _row: Row, _filling: _Filling) -> Any:
     return spec.value
 
 
-def _email(spec: c.Email, row: Row, filling: _Filling) -> str:
+def _email(spec: p.Email, row: Row, filling: _Filling) -> str:
     plain = (unicodedata.normalize("NFKD", str(row[name])) for name in spec.email)
     parts = (re.sub(r"[^a-z0-9]+", "", part.translate(_NO_DECOMPOSITION).lower()) for part in plain)
     at = str(row[spec.at]) if spec.at in row else spec.at
@@ -249,33 +276,33 @@ def _email(spec: c.Email, row: Row, filling: _Filling) -> str:
 _NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
 
 
-def _by(spec: c.By, row: Row, filling: _Filling) -> Any:
+def _by(spec: p.By, row: Row, filling: _Filling) -> Any:
     case = row[spec.by]
     case = str(case).lower() if isinstance(case, bool) else case
     return _fill(spec.cases.get(case, spec.otherwise), row, filling)
 
 
-def _if_past(spec: c.IfPast, row: Row, filling: _Filling) -> Any:
+def _if_past(spec: p.IfPast, row: Row, filling: _Filling) -> Any:
     past = row[spec.if_past] is not None and filling.world.age(row[spec.if_past]) > 0
     return _fill(spec.then if past else spec.otherwise, row, filling)
 
 
 _FILLERS: Mapping[type, Callable[[Any, Row, _Filling], Any]] = {
-    c.Sequence: _sequence,
-    c.Pool: _pool,
-    c.Template: _template,
-    c.Choice: _choice,
-    c.Integer: _integer,
-    c.Money: _money,
-    c.Fraction: _fraction,
-    c.DaysAgo: _days_ago,
-    c.DaysAhead: _days_ahead,
-    c.DaysAfter: _days_after,
-    c.Ref: _ref,
-    c.Copy: _copy,
-    c.Chance: _chance,
-    c.Constant: _constant,
-    c.Email: _email,
-    c.By: _by,
-    c.IfPast: _if_past,
+    p.Sequence: _sequence,
+    p.Pool: _pool,
+    p.Template: _template,
+    p.Choice: _choice,
+    p.Integer: _integer,
+    p.Money: _money,
+    p.Fraction: _fraction,
+    p.DaysAgo: _days_ago,
+    p.DaysAhead: _days_ahead,
+    p.DaysAfter: _days_after,
+    p.Ref: _ref,
+    p.Copy: _copy,
+    p.Chance: _chance,
+    p.Constant: _constant,
+    p.Email: _email,
+    p.By: _by,
+    p.IfPast: _if_past,
 }

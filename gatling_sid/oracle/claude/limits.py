@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -58,7 +57,8 @@ class Limiter:
     clock: Clock = time.monotonic
     buckets: dict[str, Bucket] = field(default_factory=dict)
     paused_until: float = 0.0
-    _line: deque[object] = field(default_factory=deque)
+    waiting: int = 0
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def wait(self, need: Need) -> float:
         """Seconds until a call may go out."""
@@ -71,19 +71,20 @@ class Limiter:
 
     async def enter(self, need: Need) -> None:
         """Waits for its turn, first come first served, and draws."""
-        ticket = object()
-        self._line.append(ticket)
+        self.waiting += 1
         try:
-            while self._line[0] is not ticket or self.wait(need):
-                first = self._line[0] is ticket
-                await asyncio.sleep(min(self.wait(need), 1.0) if first else self._until_first(need))
-            for name, bucket in self.buckets.items():
-                bucket.level -= need.of(name)
+            async with self._turn:
+                while delay := self.wait(need):  # noqa: ASYNC110 - time passes, nobody tells
+                    await asyncio.sleep(delay)
+                for name, bucket in self.buckets.items():
+                    bucket.level -= need.of(name)
         finally:
-            self._line.remove(ticket)
+            self.waiting -= 1
 
-    def _until_first(self, need: Need) -> float:
-        return min(max(self.wait(need), 0.005), 1.0)
+    def backlog(self, need: Need) -> float:
+        """Seconds that a call which joins the line now must expect."""
+        requests = self.buckets.get("requests")
+        return self.wait(need) + (self.waiting * 60 / requests.limit if requests else 0.0)
 
     def settle(self, need: Need, used: Need) -> None:
         """Corrects a draw by what the call really used."""

@@ -1,0 +1,149 @@
+"""Asks answered online: one call each, many in flight, every attempt and answer in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+import anthropic
+import httpx2
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.budget import Budget
+from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
+from gatling_sid.oracle.claude.faults import Again, Failed, judged, pause_before
+from gatling_sid.oracle.claude.keys import Key, Keys
+from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.limits import Need
+from gatling_sid.oracle.claude.prices import price_table
+from gatling_sid.oracle.claude.refusals import Refusals
+from gatling_sid.oracle.claude.warmth import Warmth
+
+_HOPELESS = 5  # so many asks failing in a row, none answered between them, is not the asks' fault
+
+
+class Engine:
+    """Answers asks through the Messages API. It belongs to one event loop; close it, or use `async with`."""
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        ledger: Ledger,
+        *,
+        model: str = MODEL,
+        max_cost_usd: float | None = None,
+        in_flight: int = 200,
+        base_url: str | None = None,
+        max_refusal_rate: float = 0.1,
+        max_tries: int = 8,
+        backoff_seconds: float = 0.5,
+    ) -> None:
+        price_table().model(model)
+        self.model = model
+        self.ledger = ledger
+        self.refusals = Refusals(ledger, max_refusal_rate)
+        self._keys = Keys(keys, base_url=base_url, in_flight=in_flight)
+        self._budget = Budget(ledger, max_cost_usd)
+        self._warmth = Warmth()
+        self._in_flight = in_flight
+        self._max_tries = max_tries
+        self._backoff = backoff_seconds
+        self._stopped: OracleError | None = None
+        self._failed_in_a_row = 0
+        self._seen: defaultdict[str, _Mean] = defaultdict(_Mean)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections; the ledger stays open, it is the caller's."""
+        await self._keys.close()
+
+    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks; those in the ledger are not asked again.
+
+        Raises:
+            OracleError: the run cannot go on; calls in flight were awaited and booked first.
+
+        """
+        for ask in asks:
+            check(ask)
+        done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
+        missing = [ask for ask in asks if ask.work_id not in done]
+        await self.ledger.intend(missing, self.model)
+        line = iter(_first_of_each_prefix_first(missing))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(self._in_flight, len(missing))):
+                group.create_task(self._work(line, done))
+        if self._stopped:
+            raise self._stopped
+        self.refusals.raise_if_all_stopped({ask.domain for ask in missing})
+        return [done[ask.work_id] for ask in asks]
+
+    async def _work(self, line: Iterator[Ask], done: dict[str, Answer]) -> None:
+        try:
+            for ask in line:
+                if self._stopped:
+                    return
+                done[ask.work_id] = await self._answer(ask)
+        except OracleError as error:
+            self._stopped = self._stopped or error
+
+    async def _answer(self, ask: Ask) -> Answer:
+        tries = 0
+        while tries < self._max_tries:
+            if self._stopped:
+                raise self._stopped
+            if self.refusals.stopped(ask.domain):
+                return _unanswered(ask, "error:domain_stopped")
+            result = await self._try(ask)
+            if isinstance(result, Answer):
+                self._failed_in_a_row = 0
+                self.refusals.count(ask.domain, result)
+                return result
+            if isinstance(result, Failed):
+                return self._fail(ask, result.problem, result.says)
+            tries += not result.limited
+            await asyncio.sleep(pause_before(result, tries, self._backoff))
+            last = result
+        return self._fail(ask, last.problem, f"failed {tries} times, last {last.outcome}")
+
+    async def _try(self, ask: Ask) -> Answer | Again | Failed:
+        """One call, once cache, budget and limits allow it."""
+        worst = price_table().cost(self.model, worst_usage(ask))
+        need = self._need(ask)
+        key = await self._keys.lease(need)
+        try:
+            async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):
+                await key.limiter.enter(need)
+                if self._stopped:
+                    raise self._stopped
+                return await self._call(ask, key, need, worst)
+        finally:
+            self._keys.give_back(key)
+
+    async def _call(self, ask: Ask, key: Key, need: Need, worst: float) -> Answer | Again | Failed:
+        attempt = uuid.uuid4().hex
+        await self.ledger.attempt(attempt, ask.work_id, worst)
+        sent = time.monotonic()
+        try:
+            raw = await key.client.messages.with_raw_response.create(**body_of(ask, self.model))
+            message = await raw.parse()
+            answer = answer_of(ask.work_id, message, self.model)
+        except (anthropic.APIError, httpx2.TransportError, ValueError, AttributeError) as problem:
+            return await self._after(problem, attempt, key, sent, worst)
+        used = Need(answer.usage.input_tokens + answer.usage.cache_creation_tokens, answer.usage.output_tokens)
+        await self.ledger.answered(attempt, raw.request_id, message.id, answer)
+        key.limiter.settle(need, used)
+        self._keys.learn(key, raw.headers, sent)
+        self._warmth.mark((key.cache, prefix_of(ask)))
+        self._seen[ask.phase].add(used)
+        return answer

@@ -1,0 +1,90 @@
+"""What an error of the API means for a run: try again, fail this one ask, or stop."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import anthropic
+import httpx2
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.limits import retry_after
+
+PATIENCE_SECONDS = 600
+_LONGEST_BACKOFF_SECONDS = 60
+_SPENDING_CODES = {
+    "enforced_spend_limit_reached": "the organisation has reached the monthly limit of its tier",
+    "contract_spend_limit_reached": "the organisation has reached the spend limit of its contract",
+    "linked_organization_spend_limit_reached": "the linked organisation has reached its spend limit",
+    "linked_organization_billing_unavailable": "the linked organisation cannot be billed",
+}
+# The limit that an owner sets in the Console is a plain 400 without a code; only its words tell.
+_SPENDING_WORDS = ("usage limit", "spend limit", "spending limit", "credit balance")
+_KEPT = "everything answered so far is in the ledger, the same command goes on from there"
+_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+Problem = anthropic.APIError | httpx2.TransportError | ValueError
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Worth another try: after `seconds` if the API named a time, else after a backoff of our own."""
+
+    outcome: str
+    problem: str
+    seconds: float | None = None
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This ask cannot be answered as it is; nothing was paid."""
+
+    outcome: str
+    problem: str
+    says: str
+
+
+def judged(problem: Problem, key_name: str) -> Again | Failed | OracleError:
+    """What to do after `problem`."""
+    if isinstance(problem, anthropic.APIStatusError):
+        return _status(problem, key_name)
+    unsent = isinstance(problem, _UNSENT) or isinstance(problem.__cause__, _UNSENT)
+    return Again("unsent" if unsent else "lost", "error:connection")
+
+
+def _status(problem: anthropic.APIStatusError, key_name: str) -> Again | Failed | OracleError:
+    status, code, says = problem.status_code, problem.error_code, problem.api_message or ""
+    outcome, kind = f"status:{status}", f"error:{problem.type or status}"
+    if code == "organization_on_hold":
+        return OracleError(f"{key_name}: the provider has put the organisation on hold; ask the provider, do not retry")
+    if code in _SPENDING_CODES:
+        return OracleError(f"{key_name}: {_SPENDING_CODES[code]}; raise it or wait; {_KEPT}")
+    if status in {401, 403}:
+        return OracleError(f"{key_name} is not accepted (status {status}): it is revoked, or lacks the right; renew it; {_KEPT}")
+    if status == 402:
+        return OracleError(f"{key_name}: billing problem (status 402); see the organisation's billing page; {_KEPT}")
+    if status == 404:
+        return OracleError(f"{key_name}: not found (status 404), most likely the model: {says}")
+    if status == 429:
+        return _limited(problem, outcome, kind, key_name)
+    if status in {408, 409} or status >= 500:
+        return Again(outcome, kind, retry_after(problem.response.headers))
+    if any(words in says.casefold() for words in _SPENDING_WORDS):
+        return OracleError(f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {_KEPT}")
+    return Failed(outcome, kind, says)
+
+
+def _limited(problem: anthropic.APIStatusError, outcome: str, kind: str, key_name: str) -> Again | OracleError:
+    seconds = retry_after(problem.response.headers)
+    if seconds is None:
+        return OracleError(f"{key_name}: refused without a time to come back (status 429): a spend limit is reached; {_KEPT}")
+    if seconds > PATIENCE_SECONDS:
+        return OracleError(f"{key_name}: the API asks to come back in {seconds:.0f} s; run again then; {_KEPT}")
+    return Again(outcome, kind, seconds, limited=True)
+
+
+def pause_before(again: Again, tries: int, unit: float) -> float:
+    """Seconds before the next try: what the API asked for, never less, or a growing random time."""
+    backoff = min(_LONGEST_BACKOFF_SECONDS, unit * 2**tries) * random.uniform(0.5, 1)
+    return backoff if again.seconds is None else again.seconds + min(backoff, 1.0)
