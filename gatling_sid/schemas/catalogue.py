@@ -139,7 +139,7 @@ class All(Strict):
     where: dict[str, Any] = Field(default_factory=dict)
     count: tuple[int | str, int | str] = (1, 10)
     order: str | None = None
-    first: str | None = None
+    first: int | str | None = None
     distinct: str | None = None
 
 

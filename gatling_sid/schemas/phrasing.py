@@ -50,6 +50,17 @@ class Phrasing:
             for alternative in group:
                 yield from (piece for piece in alternative if isinstance(piece, Slot))
 
+    def plain_renderings(self) -> Iterator[str]:
+        """Texts in which every alternative stands once, with `{slot}` for values not worded here."""
+        for place, group in enumerate(self.groups):
+            for alternative in group:
+                chosen = [*(g[0] for g in self.groups[:place]), alternative, *(g[0] for g in self.groups[place + 1 :])]
+                yield "".join(
+                    piece if isinstance(piece, str) else piece.wording or f"{{{piece.name}}}"
+                    for pieces in chosen
+                    for piece in pieces
+                )
+
     def always_says(self, name: str) -> bool:
         """Whether slot `name` is said whichever alternatives are taken."""
         return any(

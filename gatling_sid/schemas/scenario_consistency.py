@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ Problem = tuple[str, str]
 """A key of the file, and what is wrong there."""
 MIN_PHRASINGS = 8
 MIN_REASONS = 4
+_SPARE_BLANK = re.compile(r" [ .,;?!]")
 
 
 def unknown(where: str, names: Iterable[str], known: Iterable[str], what: str) -> Iterator[Problem]:
@@ -192,8 +194,10 @@ def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Probl
         except ValueError as error:
             yield here, str(error)
             continue
-        if text != text.strip() or "  " in text:
-            yield here, f"{text!r} has blanks to spare"
+        for rendering in phrasing.plain_renderings():
+            if rendering != rendering.strip() or _SPARE_BLANK.search(rendering):
+                yield here, f"{text!r} can become {rendering!r}, which has a blank to spare"
+                break
         for slot in phrasing.slots():
             yield from unknown(here, [slot.name], scenario.slots, "slot")
             value = scenario.slots.get(slot.name)

@@ -8,6 +8,7 @@ import re
 from typing import Any, cast
 
 from anthropic.types import Message
+from anthropic.types import Usage as ApiUsage
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from gatling_sid.errors import OracleError
@@ -67,8 +68,15 @@ def worst_usage(ask: Ask) -> Usage:
 
 
 def answer_of(work_id: str, message: Message, model: str, *, batch: bool = False) -> Answer:
-    """What a message says, and what it costs by the table."""
-    used = message.usage
+    """What a message says, and what it costs by the table.
+
+    Raises:
+        ValueError: no message; the SDK checks nothing of what it is sent.
+
+    """
+    used = getattr(message, "usage", None)
+    if not isinstance(used, ApiUsage) or not isinstance(getattr(used, "output_tokens", None), int):
+        raise ValueError("the answer is not a message")  # noqa: TRY004 - the same as JSON that cannot be read
     usage = Usage(
         used.input_tokens,
         used.output_tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Self
 
@@ -16,7 +16,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
 from gatling_sid.oracle.claude.budget import Budget
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
-from gatling_sid.oracle.claude.faults import Again, Failed, judged, pause_before
+from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
 from gatling_sid.oracle.claude.keys import Key, Keys
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.limits import Need
@@ -138,7 +138,7 @@ class Engine:
             raw = await key.client.messages.with_raw_response.create(**body_of(ask, self.model))
             message = await raw.parse()
             answer = answer_of(ask.work_id, message, self.model)
-        except (anthropic.APIError, httpx2.TransportError, ValueError, AttributeError) as problem:
+        except (anthropic.APIError, httpx2.TransportError, ValueError) as problem:
             return await self._after(problem, attempt, key, sent, worst)
         used = Need(answer.usage.input_tokens + answer.usage.cache_creation_tokens, answer.usage.output_tokens)
         await self.ledger.answered(attempt, raw.request_id, message.id, answer)
@@ -147,3 +147,63 @@ class Engine:
         self._warmth.mark((key.cache, prefix_of(ask)))
         self._seen[ask.phase].add(used)
         return answer
+
+    async def _after(self, problem: Problem, attempt: str, key: Key, sent: float, worst: float) -> Again | Failed:
+        """Books a call without an answer; raises if the run must stop."""
+        headers = problem.response.headers if isinstance(problem, anthropic.APIStatusError) else {}
+        verdict = judged(problem, key.name)
+        outcome = "stopped the run" if isinstance(verdict, OracleError) else verdict.outcome
+        await self.ledger.ended(attempt, outcome, headers.get("request-id"), worst)
+        if headers:
+            self._keys.learn(key, headers, sent)
+        if isinstance(verdict, OracleError):
+            self._stopped = self._stopped or verdict
+            raise verdict
+        if isinstance(verdict, Again) and verdict.limited:
+            key.limiter.pause(verdict.seconds or 0.0)
+        return verdict
+
+    def _fail(self, ask: Ask, problem: str, says: str) -> Answer:
+        """Nothing was paid and nothing is kept: a later run asks again."""
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= _HOPELESS:
+            says = self._keys.without_secrets(says)
+            raise OracleError(
+                f"{self._failed_in_a_row} asks in a row failed, the last ({ask.work_id}) with {problem}: {says}"
+            )
+        return _unanswered(ask, problem)
+
+    def _need(self, ask: Ask) -> Need:
+        seen = self._seen[ask.phase]
+        return seen.need() if seen.count else Need(len(ask.system + ask.user) / 3, ask.max_tokens)
+
+
+class _Mean:
+    """What calls of a phase have drawn so far, on average."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._input = self._output = 0.0
+
+    def add(self, used: Need) -> None:
+        self.count += 1
+        self._input += used.input
+        self._output += used.output
+
+    def need(self) -> Need:
+        return Need(self._input / self.count, self._output / self.count)
+
+
+def _unanswered(ask: Ask, problem: str) -> Answer:
+    return Answer(ask.work_id, None, problem, Usage(), 0.0)
+
+
+def _first_of_each_prefix_first(asks: Sequence[Ask]) -> list[Ask]:
+    """Warm-ups of all prefixes start together instead of each holding up the line when its turn comes."""
+    seen: set[str] = set()
+    first, rest = [], []
+    for ask in asks:
+        prefix = prefix_of(ask)
+        (rest if prefix in seen else first).append(ask)
+        seen.add(prefix)
+    return first + rest

@@ -61,7 +61,9 @@ def _status(problem: anthropic.APIStatusError, key_name: str) -> Again | Failed 
     if code in _SPENDING_CODES:
         return OracleError(f"{key_name}: {_SPENDING_CODES[code]}; raise it or wait; {_KEPT}")
     if status in {401, 403}:
-        return OracleError(f"{key_name} is not accepted (status {status}): it is revoked, or lacks the right; renew it; {_KEPT}")
+        return OracleError(
+            f"{key_name} is not accepted (status {status}): it is revoked, or lacks the right; renew it; {_KEPT}"
+        )
     if status == 402:
         return OracleError(f"{key_name}: billing problem (status 402); see the organisation's billing page; {_KEPT}")
     if status == 404:
@@ -71,14 +73,18 @@ def _status(problem: anthropic.APIStatusError, key_name: str) -> Again | Failed 
     if status in {408, 409} or status >= 500:
         return Again(outcome, kind, retry_after(problem.response.headers))
     if any(words in says.casefold() for words in _SPENDING_WORDS):
-        return OracleError(f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {_KEPT}")
+        return OracleError(
+            f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {_KEPT}"
+        )
     return Failed(outcome, kind, says)
 
 
 def _limited(problem: anthropic.APIStatusError, outcome: str, kind: str, key_name: str) -> Again | OracleError:
     seconds = retry_after(problem.response.headers)
     if seconds is None:
-        return OracleError(f"{key_name}: refused without a time to come back (status 429): a spend limit is reached; {_KEPT}")
+        return OracleError(
+            f"{key_name}: refused without a time to come back (status 429): a spend limit is reached; {_KEPT}"
+        )
     if seconds > PATIENCE_SECONDS:
         return OracleError(f"{key_name}: the API asks to come back in {seconds:.0f} s; run again then; {_KEPT}")
     return Again(outcome, kind, seconds, limited=True)

@@ -52,12 +52,19 @@ class Keys:
             raise OracleError("no API key: set ANTHROPIC_API_KEY, pass api_key=, or use the embedded ScenarioOracle")
         for place, text in enumerate(texts, start=1):
             if not _KEY.fullmatch(text):
-                raise OracleError(f"API key {place} of {len(texts)} is empty or has characters no key has; copy it again")
+                raise OracleError(
+                    f"API key {place} of {len(texts)} is empty or has characters no key has; copy it again"
+                )
         self._secrets = texts
         room = httpx2.Limits(max_connections=in_flight + 10, max_keepalive_connections=in_flight + 10)
         self._pool = anthropic.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=room)
         first = anthropic.AsyncAnthropic(
-            api_key=texts[0], base_url=base_url, max_retries=0, timeout=_TIMEOUT, http_client=self._pool, open_telemetry=False
+            api_key=texts[0],
+            base_url=base_url,
+            max_retries=0,
+            timeout=_TIMEOUT,
+            http_client=self._pool,
+            open_telemetry=False,
         )
         self.all = [
             Key(f"API key {place} of {len(texts)}", first.with_options(api_key=text))
