@@ -1,12 +1,12 @@
 """Every error a user of this project may meet.
 
 SidError
-├── CatalogueError      a domain file says something that cannot be
+├── CatalogueError      (ValueError) a domain file says something that cannot be
 ├── UnknownDomainError  (LookupError) no domain of that name
 ├── UnknownToolError    (LookupError) no tool of that name
 ├── TraceFormatError    (ValueError) a record that is not a trace
 ├── GenerationError     a run that cannot go on
-├── ShardError          a shard that cannot be read or written
+├── ShardError          (OSError) a shard that cannot be read or written
 ├── PublishError        a release that could not be published
 └── OracleError         an oracle that cannot answer
 """

@@ -17,7 +17,7 @@ from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.oracle.scenario import ScenarioOracle, capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.validators import TraceValidator
 from scripts.command import FAILED, command
 
@@ -70,7 +70,7 @@ def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
     yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
     yield f"tools never used: {', '.join(sorted(domain.tools.keys() - used)) or 'none'}"
     yield f"policies {domain.policies:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
-    few = [text for s in domain.file.scenarios.values() for text in s.phrasings if Phrasing(text).spins < MIN_SPINS]
+    few = [text for s in domain.file.scenarios.values() for text in s.phrasings if phrasing_of(text).spins < MIN_SPINS]
     yield f"phrasings with fewer than {MIN_SPINS} variants: {len(few)}"
 
 

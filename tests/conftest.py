@@ -44,9 +44,9 @@ def validator(registry: DomainRegistry) -> TraceValidator:
 
 @pytest.fixture(scope="session")
 def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
-    """600 gold traces; tests copy before they change one."""
+    """1,500 gold traces; tests copy before they change one."""
     traces = []
-    for index in range(600):
+    for index in range(1500):
         trace = oracle.trace(Task(library, "train", index))
         assert isinstance(trace, GoldTrace)
         traces.append(trusted(GoldTrace, {**trace.__dict__, "validated": True}))

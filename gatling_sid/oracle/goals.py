@@ -83,8 +83,8 @@ def _tied(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
 
 
 def _effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:
-    fields = dict(_effect_fields(spec, scenario, domain, bindings))
-    return trusted(Effect, {"rows": [], "changes": {}, "target": None, **fields})
+    given = {"rows": [], "changes": {}, "target": None, **dict(_effect_fields(spec, scenario, domain, bindings))}
+    return trusted(Effect, {name: given[name] for name in Effect.model_fields})
 
 
 def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[tuple[str, Any]]:

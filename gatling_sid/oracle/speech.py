@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.errors import OracleError
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.phrasing import Phrasing, Slot
+from gatling_sid.schemas.phrasing import Phrasing, Slot, phrasing_of
 from gatling_sid.schemas.wording import joined, wordings
 from gatling_sid.seeding import seed_of
 
@@ -112,7 +112,7 @@ def _scattered(code: int, size: int) -> int:
 def wording_of(domain: Domain, scenario: str, split: str) -> Wording:
     """The wordings a split may use: the last phrasing of a scenario is kept for test, the one before for validation."""
     spec = domain.file.scenarios[scenario]
-    parsed = tuple(Phrasing(text) for text in spec.phrasings)
+    parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     mine = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
     return Wording(mine, tuple(domain.file.voice.openings), tuple(spec.reasons), tuple(domain.file.voice.closings))
 

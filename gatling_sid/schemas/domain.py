@@ -11,7 +11,7 @@ from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolPa
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.constraints import Parameters, parameters_of
-from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.wording import joined, spoken
 
@@ -198,7 +198,7 @@ class Domain:
     def _worded(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
         topics = self.slot_parameters(scenario)
         for text in scenario.phrasings:
-            for slot in Phrasing(text).slots():
+            for slot in phrasing_of(text).slots():
                 value = scenario.slots.get(slot.name)
                 if slot.wording is not None and slot.name in topics:
                     for tool, parameter in topics[slot.name]:

@@ -7,8 +7,8 @@ phrasing's own words; those words join the catalogue's lexicon, so that a valida
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 from math import prod
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ class Slot(NamedTuple):
 
 Piece = str | Slot
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
+MOST_SPINS = 4096
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -29,9 +30,18 @@ class Phrasing:
     """A parsed phrasing: `groups[g][a]` are the pieces of alternative `a` at place `g`."""
 
     def __init__(self, text: str) -> None:
-        """Parses `text`; raises ValueError if brackets or braces do not match, or alternatives repeat."""
+        """Parses `text`.
+
+        Raises:
+            ValueError: brackets or braces do not match, or two choices of alternatives read alike.
+
+        """
         self.text = text
         self.groups = tuple(_groups(text))
+        if self.spins > MOST_SPINS:
+            raise ValueError(f"{text!r} can be said in {self.spins:,} ways; keep it to {MOST_SPINS:,}")
+        if len({_plain(self.pieces(code)) for code in range(self.spins)}) < self.spins:
+            raise ValueError(f"two ways through {text!r} read alike; let alternatives differ")
 
     @cached_property
     def spins(self) -> int:
@@ -55,11 +65,7 @@ class Phrasing:
         for place, group in enumerate(self.groups):
             for alternative in group:
                 chosen = [*(g[0] for g in self.groups[:place]), alternative, *(g[0] for g in self.groups[place + 1 :])]
-                yield "".join(
-                    piece if isinstance(piece, str) else piece.wording or f"{{{piece.name}}}"
-                    for pieces in chosen
-                    for piece in pieces
-                )
+                yield _plain(piece for pieces in chosen for piece in pieces)
 
     def always_says(self, name: str) -> bool:
         """Whether slot `name` is said whichever alternatives are taken."""
@@ -67,6 +73,16 @@ class Phrasing:
             all(any(isinstance(p, Slot) and p.name == name for p in alternative) for alternative in group)
             for group in self.groups
         )
+
+
+@lru_cache(maxsize=65536)
+def phrasing_of(text: str) -> Phrasing:
+    """The parsed phrasing, kept; raises ValueError as `Phrasing` does."""
+    return Phrasing(text)
+
+
+def _plain(pieces: Iterable[Piece]) -> str:
+    return "".join(piece if isinstance(piece, str) else piece.wording or f"{{{piece.name}}}" for piece in pieces)
 
 
 def _groups(text: str) -> Iterator[tuple[tuple[Piece, ...], ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Probl
         return
     for text in scenario.phrasings:
         try:
-            phrasing = Phrasing(text)
+            phrasing = phrasing_of(text)
         except ValueError as error:
             yield here, str(error)
             continue

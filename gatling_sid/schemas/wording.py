@@ -90,10 +90,10 @@ def _money(value: float) -> tuple[str, ...]:
 
 
 def _number(value: float) -> tuple[str, ...]:
-    digits = f"{value:g}" if abs(value) < 1e6 else f"{value:.0f}"
-    if value == int(value) and 0 <= value <= 20:
-        return (digits, _SMALL[int(value)])
-    return (digits, f"{value:,}") if abs(value) >= 1000 else (digits,)
+    value = int(value) if value == int(value) else value
+    if isinstance(value, int) and 0 <= value <= 20:
+        return (str(value), _SMALL[value])
+    return (str(value), f"{value:,}") if abs(value) >= 1000 else (str(value),)
 
 
 def _days(value: int, known: Mapping[int, tuple[str, ...]], word: str) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ def spoken(name: str) -> str:
     return name.replace("_", " ")
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
 def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str, ...] = ()) -> tuple[str, ...]:
     """The ways to say one scalar `value` of a kind on the day `today`; `words` are ways the catalogue adds.
 
@@ -148,7 +148,7 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
     return (*words, *_number(value))
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
 def _folded(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
     return frozenset(each.casefold() for each in wordings(kind, value, today, words))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ def _null(_loader: _StrictLoader, node: yaml.ScalarNode) -> None:
         raise _refuse(node, f"{node.value} is null to some readers of YAML; quote it, or write null")
 
 
+_TEXT_TO_SOME = re.compile(r"0o[0-7]+|[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
+
+
+def _text(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    if node.style not in ("'", '"', "|", ">") and _TEXT_TO_SOME.fullmatch(node.value):
+        raise _refuse(node, f"{node.value} is text to some readers of YAML, and not to others; quote it")
+    return str(node.value)
+
+
 def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     result: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
@@ -73,6 +83,7 @@ _CONSTRUCTORS: dict[str, Callable[..., Any]] = {
     "float": _real,
     "timestamp": _date,
     "null": _null,
+    "str": _text,
     "map": _mapping,
 }
 for _tag, _constructor in _CONSTRUCTORS.items():

@@ -104,7 +104,7 @@ def test_slots_are_those_of_every_alternative() -> None:
         ("[{a}|say {a:x}] now", True),
         ("[{a}|not] now", False),
         ("[{a}|not] now {a}", True),
-        ("[{a}|][|{a}]", False),
+        ("[{a}|x][y|{a}]", False),
         ("now", False),
     ],
 )

@@ -80,9 +80,9 @@ def test_surprises_are_refused(tmp_path: Path, text: str, problem: str) -> None:
     assert caught.value.source == "zoo.yaml"
 
 
-@pytest.mark.parametrize("text", ["1e3", "1.5e3", "0o17", "12e03", "y", "n"])
+@pytest.mark.parametrize("text", ["1e3", "1.5e3", "0o17", "12e03"])
 def test_newer_and_older_readers_agree(tmp_path: Path, text: str) -> None:
-    """Text that another version of YAML reads as a number or a boolean is refused, not taken for text."""
+    """Text that another version of YAML reads as a number is refused, not taken for text."""
     with pytest.raises(CatalogueError, match=r"^zoo\.yaml: line 1: "):
         read(tmp_path, f"a: {text}")
 

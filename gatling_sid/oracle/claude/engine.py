@@ -201,7 +201,8 @@ def _unanswered(ask: Ask, problem: str) -> Answer:
 def _first_of_each_prefix_first(asks: Sequence[Ask]) -> list[Ask]:
     """Warm-ups of all prefixes start together instead of each holding up the line when its turn comes."""
     seen: set[str] = set()
-    first, rest = [], []
+    first: list[Ask] = []
+    rest: list[Ask] = []
     for ask in asks:
         prefix = prefix_of(ask)
         (rest if prefix in seen else first).append(ask)

@@ -92,5 +92,5 @@ def _limited(problem: anthropic.APIStatusError, outcome: str, kind: str, key_nam
 
 def pause_before(again: Again, tries: int, unit: float) -> float:
     """Seconds before the next try: what the API asked for, never less, or a growing random time."""
-    backoff = min(_LONGEST_BACKOFF_SECONDS, unit * 2**tries) * random.uniform(0.5, 1)
+    backoff: float = min(_LONGEST_BACKOFF_SECONDS, unit * 2.0**tries) * random.uniform(0.5, 1)
     return backoff if again.seconds is None else again.seconds + min(backoff, 1.0)
