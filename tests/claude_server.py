@@ -95,6 +95,7 @@ class Bucket:
 class Billed:
     """One message this server has charged for; `delivered` unless a fault lost it."""
 
+    message_id: str
     words: str
     cost: int
     batch: bool
@@ -300,7 +301,7 @@ class ClaudeServer:
         if bucket := self._bucket("output", body["model"], place):
             bucket.level -= message["usage"]["output_tokens"]
         lost = fault in {"lost", "cut", "garbled"}
-        self.bills.append(Billed(words, _cost(message["usage"]), batch=False, delivered=not lost))
+        self.bills.append(Billed(message["id"], words, _cost(message["usage"]), batch=False, delivered=not lost))
         reply = _json(200, message, {**self._limit_headers(body["model"], place), **_place_headers(place)})
         if fault == "lost":
             raise Hangup
@@ -449,7 +450,9 @@ class ClaudeServer:
             place = Place("", batch.workspace)
             message = self._spoken(body, fault, self._read_cache(body, place))
             self._write_cache(body, place)
-            self.bills.append(Billed(body["messages"][0]["content"], _cost(message["usage"]) // 2, batch=True))
+            self.bills.append(
+                Billed(message["id"], body["messages"][0]["content"], _cost(message["usage"]) // 2, batch=True)
+            )
             result = {"type": "succeeded", "message": message}
         return {"custom_id": request["custom_id"], "result": result}
 

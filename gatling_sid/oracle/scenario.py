@@ -42,6 +42,7 @@ _APART = 5
 """Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""
 _POLICIES = 48
 _DRAWS = 200
+_SPARE_WORLDS = 8
 
 
 class ScenarioOracle:
@@ -63,11 +64,14 @@ class ScenarioOracle:
         """The trace of a task: a pure function of the task, the seed and the catalogue."""
         domain, split, index = task.domain, task.split, task.index
         scenario_id, use = dealt(domain, self.seed, split, index)
-        world = world_of(domain, self.seed, world_name(split, index, task.attempt))
         case = case_of(use)
-        cast = cast_of(world, scenario_id, case, task.attempt)
-        if cast is None:
-            return Failure("no_draw", f"{scenario_id}: nothing in world {world.name} fits after {_DRAWS} draws")
+        for spare in range(_SPARE_WORLDS + 1):
+            world = world_of(domain, self.seed, world_name(split, index, spare))
+            cast = cast_of(world, scenario_id, case, task.attempt)
+            if cast is not None:
+                break
+        else:
+            return Failure("no_draw", f"{scenario_id}: nothing fits in {world.name} or {_SPARE_WORLDS} worlds before it")
         rng = stream(domain.digest, self.seed, task.trace_id, task.attempt)
         said = say(domain, scenario_id, split, use, cast.slots, world.today, rng)
         moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
@@ -134,9 +138,8 @@ def _deck(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str,
     return cards
 
 
-def world_name(split: str, index: int, attempt: int) -> str:
-    """The world a trace plays in; after two attempts in vain it moves to a spare one: `train-3.1`, `train-3.2`."""
-    spare = attempt // 2
+def world_name(split: str, index: int, spare: int) -> str:
+    """The world a trace plays in, or a spare one where that holds nothing that fits: `train-3`, `train-3.1`."""
     return f"{split}-{index // WORLD_SIZE}" + (f".{spare}" if spare else "")
 
 

@@ -50,6 +50,9 @@ Role = Literal[
 ]  # fmt: skip
 
 
+Measure = Literal["count", "sum", "average", "minimum", "maximum"]
+
+
 class Parameter(Strict):
     """One parameter: `does` says what the operation does with it, `field` which field it concerns.
 
@@ -207,7 +210,7 @@ class GoalMeasure(Strict):
     """A figure over drawn rows."""
 
     rows: str
-    measure: Literal["count", "sum", "average", "minimum", "maximum"]
+    measure: Measure
     field: str | None = None
     group_by: str | None = None
     top: str | None = None

@@ -9,13 +9,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.references import parse_reference
-from gatling_sid.schemas.scenario_consistency import Problem, scenario_problems, unknown
+from gatling_sid.schemas.scenario_consistency import Problem, not_values, repeated, scenario_problems, unknown
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -26,7 +26,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
 
 def problems(domain: Domain) -> Iterator[Problem]:
     """Everything wrong with a domain, first things first; later parts assume that earlier ones are sound."""
-    for part in (_entities, _tools, _roles, _voice, _policy, scenario_problems, _ambiguous):
+    for part in (_entities, _tools, _roles, _voice, _policy, _members, scenario_problems, _ambiguous):
         found = list(part(domain))
         yield from found
         if found:
@@ -38,6 +38,8 @@ def _entities(domain: Domain) -> Iterator[Problem]:
     for name, entity in domain.file.entities.items():
         where = f"entities.{name}"
         yield from unknown(f"{where}.key", [entity.key], entity.fields, "field")
+        if entity.key in entity.fields and entity.fields[entity.key].type != "id":
+            yield f"{where}.key", f"{entity.key} is not of type id"
         earlier: dict[str, c.EntityField] = {}
         for field_name, field in entity.fields.items():
             here = f"{where}.fields.{field_name}"
@@ -55,6 +57,7 @@ def _values_of(populate: Any, words: Mapping[str, Any]) -> Iterable[str]:
 def _populate(
     where: str, spec: Any, domain: Domain, earlier: Mapping[str, c.EntityField], done: Mapping[str, c.Entity]
 ) -> Iterator[Problem]:
+    yield from _ranges(where, spec)
     match spec:
         case p.Pool(pool=str(pool)):
             yield from unknown(where, [pool], domain.pools, "pool")
@@ -82,6 +85,22 @@ def _populate(
                 yield from _populate(where, each, domain, earlier, done)
 
 
+def _ranges(where: str, spec: Any) -> Iterator[Problem]:
+    """Declarations that nothing could be drawn from."""
+    match spec:
+        case (
+            p.Integer(integer=(low, high)) | p.Money(money=(low, high)) | p.DaysAgo(days_ago=(low, high))
+            | p.DaysAhead(days_ahead=(low, high)) | p.DaysAfter(days=(low, high)) | p.Fraction(between=(low, high))
+        ) if low > high:  # fmt: skip
+            yield where, f"{low} to {high} runs backwards"
+        case p.Money(money=(low, _)) if low <= 0:
+            yield where, f"an amount starts above 0, not at {low:g}"
+        case p.Choice(choice=weights) if not weights or min(weights.values()) < 0 or not any(weights.values()):
+            yield where, "a choice needs values, and weights above 0"
+        case p.Pool(pool=[]):
+            yield where, "the list is empty"
+
+
 def _copy(
     where: str, path: str, domain: Domain, earlier: Mapping[str, c.EntityField], done: Mapping[str, c.Entity]
 ) -> Iterator[Problem]:
@@ -90,7 +109,8 @@ def _copy(
         yield where, f"copy needs `reference_field.field`, and {reference!r} is no earlier field of type ref"
         return
     holder = next(e for e in domain.file.entities.values() if e.fields.get(reference) is earlier[reference])
-    yield from unknown(where, [field], done[domain.referred(holder, reference)].fields, "field")
+    if domain.referred(holder, reference) in done:
+        yield from unknown(where, [field], done[domain.referred(holder, reference)].fields, "field")
 
 
 # --- tools -----------------------------------------------------------------------------------------------------
@@ -115,6 +135,10 @@ def _tools(domain: Domain) -> Iterator[Problem]:
         entity = domain.file.entities[tool.entity]
         for key, names in (("returns", tool.returns), ("sets", tool.sets), ("requires", tool.requires)):
             yield from unknown(f"{where}.{key}", names, entity.fields, f"field of {tool.entity}")
+        for key, given in (("sets", {f: [v] for f, v in tool.sets.items()}), ("requires", tool.requires)):
+            for field, values in given.items():
+                if field in entity.fields:
+                    yield from not_values(f"{where}.{key}", entity.fields[field], values)
         if tool.order:
             yield from unknown(
                 f"{where}.order", [tool.order.removeprefix("-")], entity.fields, f"field of {tool.entity}"
@@ -140,6 +164,10 @@ def _parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]
             "list", "aggregate", "export",
         ):  # fmt: skip
             yield here, f"a parameter that does {parameter.does} must be required"
+        if parameter.does in ("select", "measured", "group"):
+            yield from unknown(here, parameter.values or (), entity.fields, f"field of {tool.entity}")
+        if parameter.does == "measure":
+            yield from unknown(here, parameter.values or (), get_args(c.Measure), "measure")
         if parameter.does == "target" and not parameter.values:
             yield here, "a target needs its values, narrowest audience first"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
@@ -160,11 +188,15 @@ def _roles(domain: Domain) -> Iterator[Problem]:
             continue
         fields = domain.file.entities[role.entity].fields
         yield from unknown(f"{where}.where", role.where, fields, f"field of {role.entity}")
+        for field, value in role.where.items():
+            if field in fields and not isinstance(value, Mapping):
+                yield from not_values(f"{where}.where", fields[field], [value])
         yield from unknown(f"{where}.attributes", role.attributes, fields, f"field of {role.entity}")
 
 
 def _voice(domain: Domain) -> Iterator[Problem]:
     for key, texts in (("openings", domain.file.voice.openings), ("closings", domain.file.voice.closings)):
+        yield from repeated(f"voice.{key}", texts)
         if len(set(texts)) < MIN_FRAMES:
             yield f"voice.{key}", f"needs at least {MIN_FRAMES} different texts, has {len(set(texts))}"
         for text in texts:
@@ -177,12 +209,14 @@ def _policy(domain: Domain) -> Iterator[Problem]:
     for axis, values in family.vary.items():
         if len(values) < 2:
             yield f"policy.vary.{axis}", "needs two or more values"
+        if any(value in ([], "", None) for value in values):
+            yield f"policy.vary.{axis}", "one of its values is empty"
     for name, rule in family.rules.items():
         where = f"policy.rules.{name}"
         yield from unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
         yield from unknown(f"{where}.says", _PLACEHOLDER.findall(rule.says), family.vary, "axis")
         yield from _constraint(f"{where}.with", rule, domain)
-    yield from _members_fail(domain)
+        yield from _axes_named(f"{where}.with", rule, domain)
 
 
 def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
@@ -198,7 +232,10 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
             fields = [given[key] for key in ("field", "recipient_field") if key in given] + list(
                 given.get("fields", ())
             )
-            yield from unknown(where, fields, file.entities[given["entity"]].fields, f"field of {given['entity']}")
+            known = file.entities[given["entity"]].fields
+            yield from unknown(where, fields, known, f"field of {given['entity']}")
+            if given.get("field") in known:
+                yield from not_values(where, known[given["field"]], given.get("allowed", ()))
     if "argument" in given or "arguments" in given:
         for tool in tools:
             names = [given["argument"]] if "argument" in given else given["arguments"]
@@ -208,20 +245,24 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
         for role in given.get("roles") or file.roles:
             if role in file.roles:
                 yield from unknown(where, [given["attribute"]], file.roles[role].attributes, f"attribute of {role}")
+
+
+def _axes_named(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
+    """Expressions in a rule name an axis of the family, whole."""
     for value in rule.parameters.values():
         reference = parse_reference(value) if isinstance(value, str) else None
         if reference:
             if reference.root != "policy" or len(reference.path) != 1:
                 yield where, f"{value} must be $policy.<axis>"
             else:
-                yield from unknown(where, [str(reference.path[0])], file.policy.vary, "axis")
+                yield from unknown(where, [str(reference.path[0])], domain.file.policy.vary, "axis")
 
 
 def _is_axis(value: object) -> bool:
     return isinstance(value, str) and parse_reference(value) is not None
 
 
-def _members_fail(domain: Domain) -> Iterator[Problem]:
+def _members(domain: Domain) -> Iterator[Problem]:
     """Building every value of every axis shows whether its parameters fit their kinds."""
     for column in zip_longest(*(range(size) for size in domain.axis_sizes), fillvalue=0):
         try:

@@ -263,6 +263,9 @@ class Domain:
         rules = [(name, rule) for name, rule in self.file.policy.rules.items() if name in names]
         constraints = [self._constraint(index, name, rule, axes) for index, (name, rule) in enumerate(rules)]
         said = {name: _said(value) for name, value in axes.items()}
+        parsed: list[tuple[str, str, Parameters | str]] = [
+            (each.constraint_id, each.kind, parameters_of(each)) for each in constraints
+        ]
         policy = SystemPolicy(
             policy_id=f"{self.slug}-{'.'.join(map(str, member))}" if member else self.slug,
             domain=self.name,
@@ -275,9 +278,6 @@ class Domain:
             scope_limits=_scope_limits(constraints),
             constraints=constraints,
         )  # fmt: skip
-        parsed: list[tuple[str, str, Parameters | str]] = [
-            (each.constraint_id, each.kind, parameters_of(each)) for each in constraints
-        ]
         self._parameters[policy.policy_id] = (policy, parsed)
         return policy
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
+import yaml
 from pydantic import ValidationError
 
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
@@ -59,8 +62,8 @@ class DomainRegistry:
             CatalogueError: its file is not acceptable.
 
         """
-        slug = name.strip().casefold().replace(" ", "_").replace("-", "_").replace("/", "_")
-        if slug not in self._files:
+        slug = self._slug(name)
+        if slug is None:
             raise UnknownDomainError(name, self._names.values())
         if slug not in self._domains:
             self._domains[slug] = load_domain(self._files[slug])
@@ -68,7 +71,13 @@ class DomainRegistry:
 
     def knows(self, name: str) -> bool:
         """Whether `domain(name)` finds one."""
-        return name.strip().casefold().replace(" ", "_").replace("-", "_").replace("/", "_") in self._files
+        return self._slug(name) is not None
+
+    def _slug(self, name: str) -> str | None:
+        plain = _plain(name)
+        if plain in self._files:
+            return plain
+        return next((slug for slug, display in self._names.items() if plain == _plain(display)), None)
 
     def tool(self, tool_id: str) -> ToolSchema:
         """The tool of that full id; raises UnknownToolError."""
@@ -77,16 +86,23 @@ class DomainRegistry:
         if not found:
             known = self.domain(slug).tools if self.knows(slug) else [f"{each}.…" for each in self._files]
             raise UnknownToolError(tool_id, known)
-        return found[0]
+        return found[0].model_copy(deep=True)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[ /_-]+", "_", name.strip().casefold())
 
 
 def _display_name(path: Path) -> str:
     """The `name:` of a domain file, which by convention is its first line."""
-    with path.open(encoding="utf-8") as file:
-        key, _, name = file.readline().partition(":")
-    if key != "name" or not name.strip():
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = yaml.safe_load(file.readline())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        first = None
+    if not isinstance(first, dict) or not isinstance(first.get("name"), str):
         raise CatalogueError(path.name, "line 1", "a domain file begins with `name: Display Name`")
-    return name.strip().strip("\"'")
+    return str(first["name"])
 
 
 @lru_cache(maxsize=1)
@@ -105,7 +121,7 @@ def load_domain(path: Path) -> Domain:
     if not isinstance(content, dict):
         raise CatalogueError(path.name, "line 1", "a domain file is a mapping")
     try:
-        file = DomainFile.model_validate(content)
+        file = DomainFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import choices
 from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 
@@ -20,8 +22,9 @@ MIN_REASONS = 4
 _SPARE_BLANK = re.compile(r" [ .,;?!]")
 
 
-def unknown(where: str, names: Iterable[str], known: Iterable[str], what: str) -> Iterator[Problem]:
+def unknown(where: str, names: Iterable[Any], known: Iterable[str], what: str) -> Iterator[Problem]:
     """A problem for each of `names` that is not among the `known` ones."""
+    known = list(known)
     for name in names:
         if name not in known:
             yield where, f"no {what} named {name!r}; known are {', '.join(sorted(map(str, known)))}"
@@ -37,6 +40,20 @@ OPERATIONS_OF_INTENT = {
 }
 
 
+def not_values(where: str, field: c.EntityField, values: Iterable[Any]) -> Iterator[Problem]:
+    """A problem for each of `values` that a choice field never has; expressions are let pass."""
+    if field.type == "choice" and choices(field):
+        literal = [each for each in values if not (isinstance(each, str) and parse_reference(each))]
+        yield from unknown(where, literal, choices(field), "value")
+
+
+def repeated(where: str, texts: Iterable[str]) -> Iterator[Problem]:
+    """A problem for each text that stands twice."""
+    for text, times in Counter(texts).items():
+        if times > 1:
+            yield where, f"{text!r} stands {times} times; remove the repetition"
+
+
 def scenario_problems(domain: Domain) -> Iterator[Problem]:
     """Everything wrong with the scenarios of a domain whose other parts are sound."""
     seen: dict[str, str] = {}
@@ -46,7 +63,7 @@ def scenario_problems(domain: Domain) -> Iterator[Problem]:
         yield from unknown(f"{where}.given", scenario.given, domain.file.policy.vary, "axis")
         for axis, values in scenario.given.items():
             known = domain.file.policy.vary.get(axis, [])
-            yield from unknown(f"{where}.given.{axis}", (v for v in values if v not in known), (), "value")
+            yield from unknown(f"{where}.given.{axis}", values, known, "value")
         yield from _draws(where, scenario, domain)
         yield from _goal(where, scenario, domain)
         yield from _plan(where, scenario, domain)
@@ -61,7 +78,7 @@ def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem
     roots: set[str] = {"principal", "policy"}
     for name, draw in scenario.draw.items():
         here = f"{where}.draw.{name}"
-        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+        entity = _entity(draw)
         if entity is not None and entity not in domain.file.entities:
             yield from unknown(here, [entity], domain.file.entities, "entity")
             continue
@@ -72,12 +89,17 @@ def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem
             single = [each for each in (order, getattr(draw, "distinct", None)) if each]
             named = [*conditions, *getattr(draw, "alone_by", ()), *single]
             yield from unknown(here, named, fields, f"field of {entity}")
-            for condition in conditions.values():
+            for field, condition in conditions.items():
                 if isinstance(condition, Mapping):
                     yield from unknown(here, condition, _CONDITION_NAMES, "condition")
+                elif field in fields:
+                    yield from not_values(here, fields[field], [condition])
         yield from _expressions(here, draw.model_dump(by_alias=True), scenario, domain, roots)
         roots.add(name)
     yield from _expressions(f"{where}.slots", scenario.slots, scenario, domain, roots)
+    for name, value in scenario.slots.items():
+        if value in ([], "", None):
+            yield f"{where}.slots", f"slot {name} has no value"
 
 
 _CONDITION_NAMES = (
@@ -103,7 +125,7 @@ def _expressions(where: str, value: Any, scenario: c.Scenario, domain: Domain, r
                 if role in domain.file.roles:
                     yield from unknown(where, [first], domain.file.roles[role].attributes, f"attribute of {role}")
         draw = scenario.draw.get(reference.root)
-        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+        entity = _entity(draw)
         names = [str(step) for step in reference.path if isinstance(step, str) and step not in ("*", "count")]
         if entity in domain.file.entities:
             yield from unknown(where, names, domain.file.entities[entity].fields, f"field of {entity}")
@@ -119,14 +141,38 @@ def _goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]
         if effect.when is not None:
             yield from unknown(here, [effect.when], domain.file.policy.rules, "rule")
     yield from unknown(here, named, rows, "drawn row or rows")
-    for showing in goal.shows:
-        draw = rows.get(showing.rows)
-        entity = getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
-        if isinstance(showing.fields, list) and entity in domain.file.entities:
-            yield from unknown(here, showing.fields, domain.file.entities[entity].fields, f"field of {entity}")
+    for entity, names in _goal_fields(goal, rows):
+        if entity is not None and entity not in domain.file.entities:
+            yield from unknown(here, [entity], domain.file.entities, "entity")
+        elif entity is not None:
+            yield from unknown(here, names, domain.file.entities[entity].fields, f"field of {entity}")
     yield from _expressions(here, goal.model_dump(), scenario, domain, {"principal", "policy", *scenario.draw})
     if not (goal.shows or goal.measures or goal.effects):
         yield here, "a goal needs something to be shown, measured or done"
+
+
+def _goal_fields(goal: c.ScenarioGoal, rows: Mapping[str, Any]) -> list[tuple[str | None, list[str]]]:
+    """(entity, fields named of it) of every part of a goal."""
+    named = [(_entity(rows.get(each.rows)), _literal(each.fields)) for each in goal.shows]
+    named += [(_entity(rows.get(m.rows)), [*_literal(m.field), *_literal(m.group_by)]) for m in goal.measures]
+    for effect in goal.effects:
+        match effect:
+            case c.UpdateEffect():
+                named.append((_entity(rows.get(effect.update)), list(effect.set)))
+            case c.CreateEffect():
+                named.append((effect.create, list(effect.set)))
+            case c.ExportEffect():
+                named.append((_entity(rows.get(effect.export)), _literal(effect.fields)))
+    return named
+
+
+def _entity(draw: Any) -> str | None:
+    return getattr(draw, "one", None) or getattr(draw, "all", None) or getattr(draw, "row", None)
+
+
+def _literal(names: list[str] | str | None) -> list[str]:
+    listed = [names] if isinstance(names, str) else names or []
+    return [name for name in listed if parse_reference(name) is None]
 
 
 def _plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
@@ -182,6 +228,7 @@ def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Probl
     here = f"{where}.phrasings"
     if len(scenario.phrasings) < MIN_PHRASINGS:
         yield here, f"needs at least {MIN_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
+    yield from repeated(f"{where}.reasons", scenario.reasons)
     if len(set(scenario.reasons)) < MIN_REASONS:
         yield f"{where}.reasons", f"needs at least {MIN_REASONS} reasons, has {len(set(scenario.reasons))}"
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -12,7 +13,8 @@ Scalar = str | int | float | bool | None
 class Strict(BaseModel):
     """A part of a domain file: nothing unknown is let in, nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
+    # Strict, and always read as JSON: there a list may be a tuple and a text an enum, but nothing else is converted.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 def form(table: Mapping[str, type[Strict]]) -> BeforeValidator:
@@ -24,6 +26,6 @@ def form(table: Mapping[str, type[Strict]]) -> BeforeValidator:
         leading = [key for key in table if isinstance(value, Mapping) and key in value]
         if len(leading) != 1:
             raise ValueError(f"needs exactly one of {', '.join(table)}")
-        return table[leading[0]].model_validate(value)
+        return table[leading[0]].model_validate_json(json.dumps(value))
 
     return BeforeValidator(read)

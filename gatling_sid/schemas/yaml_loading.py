@@ -69,8 +69,8 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, An
     result: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, (str, int)) or isinstance(key, bool):
-            raise _refuse(key_node, f"a key must be text or a whole number, not {key!r}")
+        if not isinstance(key, str):
+            raise _refuse(key_node, f"a key must be text, not {key!r}; quote it")
         if key in result:
             raise _refuse(key_node, f"{key!r} stands twice in the same mapping; remove one")
         result[key] = loader.construct_object(value_node, deep=True)

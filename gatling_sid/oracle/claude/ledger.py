@@ -42,7 +42,6 @@ CREATE TABLE IF NOT EXISTS groups (
     state TEXT NOT NULL, batch_id TEXT);
 CREATE TABLE IF NOT EXISTS group_items (
     group_id TEXT NOT NULL, work_id TEXT NOT NULL, outcome TEXT, PRIMARY KEY (group_id, work_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS foreign_batches (batch_id TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 _Statement = tuple[str, tuple[Any, ...]]
 
@@ -138,6 +137,13 @@ class Ledger:
         """How many online calls ended how: `answered`, `lost`, `killed`, `unsent`, `status:429`, …."""
         return dict(self._rows("SELECT coalesce(outcome, 'in flight'), count(*) FROM attempts GROUP BY 1"))
 
+    def paid(self) -> dict[str, tuple[str, float]]:
+        """Work id and USD of every message, by message id: what to hold beside a bill."""
+        return {
+            message_id: (work_id, cost)
+            for message_id, work_id, cost in self._rows("SELECT message_id, work_id, cost_usd FROM payments")
+        }
+
     def spent(self) -> list[Spent]:
         """Calls, tokens and dollars by domain and phase."""
         problems: dict[tuple[str, str], dict[str, int]] = {}
@@ -158,17 +164,8 @@ class Ledger:
         return {work_id for (work_id,) in self._rows("SELECT work_id FROM group_items WHERE group_id = ?", group_id)}
 
     def settled_batches(self) -> set[str]:
-        """Batches whose results are read, and those of other runs."""
-        done = self._rows("SELECT batch_id FROM groups WHERE state = 'done' UNION SELECT batch_id FROM foreign_batches")
-        return {batch_id for (batch_id,) in done}
-
-    def failed_items(self, work_id: str) -> int:
-        """How often a batch ended without an answer to this work id."""
-        return int(
-            self._number(
-                "SELECT count(*) FROM group_items WHERE work_id = ? AND outcome NOT IN ('answered', 'absent')", work_id
-            )
-        )
+        """Batches whose results are read."""
+        return {batch_id for (batch_id,) in self._rows("SELECT batch_id FROM groups WHERE state = 'done'")}
 
     # Writing: durable when the await returns
 
@@ -205,10 +202,6 @@ class Ledger:
         if state == "absent":
             statements.append(("UPDATE group_items SET outcome = 'absent' WHERE group_id = ?", (group_id,)))
         await self._durable(statements)
-
-    async def foreign(self, batch_id: str) -> None:
-        """A batch of the workspace that is not of this ledger."""
-        await self._durable([("INSERT OR IGNORE INTO foreign_batches VALUES (?)", (batch_id,))])
 
     async def batch_items(
         self, group: Group, outcomes: Iterable[tuple[str, str]], paid: Sequence[tuple[str, Answer]]

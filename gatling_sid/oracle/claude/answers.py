@@ -1,0 +1,218 @@
+"""What Claude may answer, phase by phase: flat records with every field required, read again with pydantic.
+
+Open-ended values travel as JSON text (`value_json`), since a schema-constrained answer cannot hold an object with
+free keys. An answer is data: nothing in it is evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MOST_CALLS = 16
+Test = Literal[
+    "is", "is_not", "in", "not_in", "contains", "at_most", "at_least", "above", "below", "within_days",
+    "older_than_days", "next_days", "is_set",
+]  # fmt: skip
+
+
+class BadAnswerError(ValueError):
+    """An answer that does not hold what was asked for; its text says what to mend."""
+
+
+class Said(BaseModel):
+    """Base of all answers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Written(Said):
+    """One request: the number of its item, and its text."""
+
+    item: int
+    text: str = Field(min_length=8, max_length=2000)
+
+
+class Requests(Said):
+    """Answer of the requests phase."""
+
+    items: list[Written]
+
+
+class PlannedArgument(Said):
+    """`source` is where the value comes from, `where` the words or the path there."""
+
+    name: str
+    value_json: str
+    source: Literal["request", "call", "principal", "policy", "default"]
+    where: str
+
+
+class PlannedCall(Said):
+    """One call; `rule` names the rule that demands it, empty if the request does, in the words `quote`."""
+
+    id: str = Field(pattern=r"^call_[1-9][0-9]?$")
+    tool: str
+    arguments: list[PlannedArgument]
+    after: list[str]
+    rule: str
+    quote: str
+
+
+class Condition(Said):
+    """What a field of a selected record must be."""
+
+    field: str
+    test: Test
+    value_json: str
+
+
+class Selection(Said):
+    """Records meant by the request: all of an entity that meet the conditions, cut to the `first` few (0: all)."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
+    entity: str
+    one: bool
+    where: list[Condition]
+    order: str
+    first: int = Field(ge=0, le=5000)
+
+
+class Shown(Said):
+    """Fields of selected records that the user must see."""
+
+    selection: str
+    fields: list[str]
+
+
+class Figured(Said):
+    """A figure over selected records; empty text and 0 stand for none."""
+
+    selection: str
+    measure: Literal["count", "sum", "average", "minimum", "maximum"]
+    field: str
+    group_by: str
+    top: int = Field(ge=0, le=1000)
+
+
+class FieldValue(Said):
+    """A new value of a field, or a content of a message."""
+
+    field: str
+    value_json: str
+
+
+class Effected(Said):
+    """A change that must happen; what does not apply to its kind is empty."""
+
+    kind: Literal["update", "create", "delete", "export", "send"]
+    entity: str
+    selection: str
+    changes: list[FieldValue]
+    fields: list[str]
+    target: str
+
+
+class Meant(Said):
+    """What serving the request means."""
+
+    selections: list[Selection] = Field(max_length=12)
+    shows: list[Shown]
+    measures: list[Figured]
+    effects: list[Effected]
+    time_range_days: int = Field(ge=0, le=5000)
+
+
+class Plan(Said):
+    """Answer of the graph phase; `reworded` is empty unless the request's words had to be mended."""
+
+    reworded: str = Field(max_length=2000)
+    goal: Meant
+    calls: list[PlannedCall] = Field(min_length=1, max_length=MOST_CALLS)
+
+
+class Violation(Said):
+    """A rule that a call breaks, in Claude's judgement."""
+
+    rule: str
+    call_id: str
+    why: str
+
+
+class Verdict(Said):
+    """Claude's judgement of a trace; not a proof: only the validator's checks make a trace gold."""
+
+    serves_request: bool
+    nothing_beyond: bool
+    compliant: bool
+    violations: list[Violation]
+    why: str
+
+    @property
+    def favourable(self) -> bool:
+        """Whether Claude finds nothing wrong."""
+        return self.serves_request and self.nothing_beyond and self.compliant and not self.violations
+
+
+class Candidates(Said):
+    """Answer of the phrasing phase: new phrasings of one scenario, in the catalogue's notation."""
+
+    phrasings: list[str]
+
+
+SaidT = TypeVar("SaidT", bound=Said)
+
+
+def read(model: type[SaidT], text: str) -> SaidT:
+    """The answer that `text` holds, prose around one JSON object forgiven.
+
+    Raises:
+        BadAnswerError: it holds none, or not one of this form.
+
+    """
+    start, end = text.find("{"), text.rfind("}")
+    if start < 0 or end < start:
+        raise BadAnswerError("the answer holds no JSON object")
+    try:
+        return model.model_validate_json(text[start : end + 1])
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the answer"
+        raise BadAnswerError(f"{where}: {first['msg']}") from None
+
+
+def value_of(text: str) -> Any:
+    """The value that a `value_json` holds; text that is no JSON stands for itself."""
+    try:
+        return json.loads(text, parse_constant=_refuse, parse_float=_real, parse_int=_integer)
+    except RecursionError:
+        raise BadAnswerError("a value is nested too deeply") from None
+    except BadAnswerError:
+        raise
+    except ValueError:
+        return text
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
+
+
+def _integer(text: str) -> int:
+    return int(text) if len(text) <= 18 else _refuse(f"{text[:18]}…")
+
+
+def _refuse(name: str) -> NoReturn:
+    raise BadAnswerError(f"{name} is no JSON value")
+
+
+@cache
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of an answer as the API takes it, worked out once."""
+    from anthropic import transform_schema  # noqa: PLC0415 - the embedded path must not pay for it
+
+    return transform_schema(model)

@@ -1,0 +1,276 @@
+"""Asks answered through message batches, at half the price: nothing is bought twice, whatever is lost on the way.
+
+The server's list of batches is the truth. A submission stands in the ledger before it is sent; if its reply is lost,
+its ids are held until a batch with just these ids has ended (and is adopted) or none that could be it exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import anthropic
+import httpx2
+from anthropic.types.messages import MessageBatch, MessageBatchIndividualResponse
+from anthropic.types.messages.batch_create_params import Request
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.budget import Budget
+from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
+from gatling_sid.oracle.claude.faults import Again, Failed, judged, pause_before
+from gatling_sid.oracle.claude.keys import Keys
+from gatling_sid.oracle.claude.ledger import Group, Ledger
+from gatling_sid.oracle.claude.prices import price_table
+from gatling_sid.oracle.claude.refusals import Refusals
+
+_MAX_BYTES = 200_000_000  # the API takes 256 MB
+_CLOCK_SKEW_SECONDS = 120
+_PROBLEMS = (anthropic.APIError, httpx2.TransportError, ValueError)
+
+
+class Batches:
+    """Answers asks through the Batches API. It belongs to one event loop; close it, or use `async with`.
+
+    The first key is used: keys of one organisation share the queue, and those of a workspace see the same batches.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[str],
+        ledger: Ledger,
+        *,
+        model: str = MODEL,
+        max_cost_usd: float | None = None,
+        base_url: str | None = None,
+        max_refusal_rate: float = 0.1,
+        max_tries: int = 4,
+        max_items: int = 10_000,
+        poll_seconds: float = 30,
+        grace_seconds: float = 60,
+    ) -> None:
+        price_table().model(model)
+        self.model = model
+        self.ledger = ledger
+        self._keys = Keys(keys, base_url=base_url, in_flight=10)
+        self._key = self._keys.all[0]
+        self._api = self._key.client.messages.batches
+        self._budget = Budget(ledger, max_cost_usd)
+        self._max_refusal_rate = max_refusal_rate
+        self._max_tries = max_tries
+        self._max_items = max_items
+        self._poll = poll_seconds
+        self._grace = grace_seconds
+        self._tries: Counter[str] = Counter()
+        self._given_up: dict[str, str] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections; batches go on without us and are found again by the next run."""
+        await self._keys.close()
+
+    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks; returns when every batch has ended and is booked.
+
+        Raises:
+            OracleError: the run cannot go on; open batches are read by the next run.
+
+        """
+        for ask in asks:
+            check(ask)
+        done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
+        await self.ledger.intend([ask for ask in asks if ask.work_id not in done], self.model)
+        self._tries.clear()
+        self._given_up.clear()
+        while missing := [ask for ask in asks if ask.work_id not in done and ask.work_id not in self._given_up]:
+            await self._sync()
+            done |= await asyncio.to_thread(self.ledger.answers_to, missing, self.model)
+            await self._submit(self._to_send(missing, done))
+            if self.ledger.groups():
+                await asyncio.sleep(self._poll)
+        return [done.get(ask.work_id) or self._unanswered(ask) for ask in asks]
+
+    def _unanswered(self, ask: Ask) -> Answer:
+        return Answer(ask.work_id, None, self._given_up[ask.work_id], Usage(), 0.0)
+
+    # Sending
+
+    def _to_send(self, missing: Sequence[Ask], done: Mapping[str, Answer]) -> list[Ask]:
+        """What is neither answered, nor in an open submission, nor to be given up."""
+        held = set[str]().union(*(self.ledger.members(group.group_id) for group in self.ledger.groups()))
+        refusals = Refusals(self.ledger, self._max_refusal_rate)
+        free = [ask for ask in missing if ask.work_id not in done and ask.work_id not in held]
+        refusals.raise_if_all_stopped({ask.domain for ask in free})
+        for ask in free:
+            if refusals.stopped(ask.domain):
+                self._given_up[ask.work_id] = "error:domain_stopped"
+        return [ask for ask in free if ask.work_id not in self._given_up]
+
+    async def _submit(self, asks: Sequence[Ask]) -> None:
+        """Sends as much as the budget allows; the rest waits until open batches are booked."""
+        shared = Counter(map(prefix_of, asks))
+        at = 0
+        while at < len(asks):
+            chunk, worst = self._affordable(asks[at:])
+            if not chunk:
+                if self.ledger.groups():
+                    return
+                raise self._budget.reached(worst)
+            requests = [
+                Request(custom_id=ask.work_id, params=body_of(ask, self.model, cached=shared[prefix_of(ask)] > 1))
+                for ask in chunk
+            ]
+            if not await self._create(requests, worst):
+                return
+            at += len(chunk)
+
+    def _affordable(self, asks: Sequence[Ask]) -> tuple[list[Ask], float]:
+        """The next batch and its worst cost; or nothing, and the cost of the first ask."""
+        open_usd = sum(group.worst_usd for group in self.ledger.groups())
+        chunk: list[Ask] = []
+        total, size = 0.0, 0
+        for ask in asks[: self._max_items]:
+            usage = worst_usage(ask)
+            worst = price_table().cost(self.model, usage, batch=True)
+            size += usage.prompt_tokens * 2
+            if not self._budget.fits(open_usd + total + worst) or (chunk and size > _MAX_BYTES):
+                return chunk, total or worst
+            total += worst
+            chunk.append(ask)
+        return chunk, total
+
+    async def _create(self, requests: Sequence[Request], worst: float) -> bool:
+        """Whether the batch is known to exist; if that is unknown, its ids stay held."""
+        group_id = uuid.uuid4().hex
+        await self.ledger.intend_group(group_id, [each["custom_id"] for each in requests], worst)
+        try:
+            batch = await self._api.create(requests=requests)
+        except _PROBLEMS as problem:
+            verdict = judged(problem, self._key.name)
+            unknown = isinstance(verdict, Again) and not verdict.limited and verdict.outcome != "unsent"
+            if not unknown:
+                await self.ledger.group_is(group_id, "absent")
+            await self._wait_or_stop(verdict, f"a batch of {len(requests)}")
+            return False
+        await self.ledger.group_is(group_id, "open", batch.id)
+        return True
+
+    # Receiving
+
+    async def _sync(self) -> None:
+        """Adopts lost submissions and books the results of ended batches."""
+        groups = self.ledger.groups()
+        lost = [group for group in groups if group.batch_id is None]
+        if lost:
+            await self._adopt(lost, {group.batch_id for group in groups})
+        for group in self.ledger.groups():
+            if group.batch_id is None:
+                continue
+            batch = await self._retrieved(group.batch_id)
+            if batch.archived_at:
+                raise OracleError(
+                    f"the results of {batch.id} ({group.size} asks) are no longer kept; start a new ledger"
+                )
+            if batch.processing_status == "ended":
+                await self._book(group)
+
+    async def _adopt(self, lost: Sequence[Group], claimed: set[str | None]) -> None:
+        since = min(group.intended for group in lost) - _CLOCK_SKEW_SECONDS
+        unknown = await self._unknown_batches(since, claimed | self.ledger.settled_batches())
+        for group in lost:
+            same = [batch for batch in unknown if _could_be(batch, group)]
+            waiting = [batch for batch in same if batch.processing_status != "ended"]
+            for batch in same:
+                if batch in waiting:
+                    continue
+                ids = {each.custom_id for each in await self._results(batch.id)}
+                if ids == self.ledger.members(group.group_id):
+                    await self.ledger.group_is(group.group_id, "open", batch.id)
+                    unknown.remove(batch)
+                    break
+            else:
+                if not waiting and time.time() - group.intended >= self._grace:
+                    await self.ledger.group_is(group.group_id, "absent")
+
+    async def _unknown_batches(self, since: float, known: set[str | None]) -> list[MessageBatch]:
+        """Oldest first."""
+        found: list[MessageBatch] = []
+        while True:
+            try:
+                async for batch in self._api.list(limit=100):
+                    if batch.created_at.timestamp() < since:
+                        break
+                    if batch.id not in known:
+                        found.append(batch)
+                return found[::-1]
+            except _PROBLEMS as problem:
+                await self._wait_or_stop(judged(problem, self._key.name), "the list of batches")
+                found.clear()
+
+    async def _retrieved(self, batch_id: str) -> MessageBatch:
+        while True:
+            try:
+                return await self._api.retrieve(batch_id)
+            except _PROBLEMS as problem:
+                await self._wait_or_stop(judged(problem, self._key.name), batch_id)
+
+    async def _results(self, batch_id: str) -> list[MessageBatchIndividualResponse]:
+        """All results; a cut stream is read again from its beginning."""
+        while True:
+            try:
+                return [each async for each in await self._api.results(batch_id)]
+            except _PROBLEMS as problem:
+                await self._wait_or_stop(judged(problem, self._key.name), f"the results of {batch_id}")
+
+    async def _book(self, group: Group) -> None:
+        """Writes what a batch answered and what it did not."""
+        outcomes, paid = [], []
+        members = self.ledger.members(group.group_id)
+        for each in await self._results(group.batch_id or ""):
+            if each.result.type == "succeeded":
+                message = each.result.message
+                paid.append((message.id, answer_of(each.custom_id, message, self.model, batch=True)))
+                outcome = "answered"
+            else:
+                outcome = each.result.error.error.type if each.result.type == "errored" else each.result.type
+                self._count_failure(each.custom_id, outcome)
+            outcomes.append((each.custom_id, outcome))
+        if {work_id for work_id, _ in outcomes} != members:
+            raise OracleError(
+                f"{group.batch_id}: {len(outcomes)} results for {len(members)} asks; run again to read it again"
+            )
+        await self.ledger.batch_items(group, outcomes, paid)
+        await self.ledger.group_is(group.group_id, "done", group.batch_id)
+
+    def _count_failure(self, work_id: str, outcome: str) -> None:
+        self._tries[work_id] += 1
+        if outcome == "invalid_request_error" or self._tries[work_id] >= self._max_tries:
+            self._given_up[work_id] = f"error:{outcome}"
+
+    async def _wait_or_stop(self, verdict: Again | Failed | OracleError, what: str) -> None:
+        if isinstance(verdict, OracleError):
+            raise verdict
+        if isinstance(verdict, Failed):
+            says = self._keys.without_secrets(verdict.says)
+            raise OracleError(f"{what} was refused: {verdict.problem}: {says}")
+        self._tries["api"] += 1
+        if self._tries["api"] > 100:
+            raise OracleError(
+                f"{what}: the API failed 100 times, last {verdict.outcome}; run again later, nothing is lost"
+            )
+        await asyncio.sleep(pause_before(verdict, 3, min(self._poll, 1.0)))
+
+
+def _could_be(batch: MessageBatch, group: Group) -> bool:
+    counts = batch.request_counts
+    size = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+    return size == group.size and batch.created_at.timestamp() >= group.intended - _CLOCK_SKEW_SECONDS

@@ -1,0 +1,236 @@
+"""The catalogue as a whole: domains by any spelling of their name, handed out as copies, refused when bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.yaml_loading import load_yaml
+
+SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
+TEXT = SOURCE.read_text(encoding="utf-8")
+
+
+def registry_of(folder: Path, **files: str) -> DomainRegistry:
+    """A catalogue of these files."""
+    for slug, text in files.items():
+        (folder / f"{slug}.yaml").write_text(text, encoding="utf-8")
+    return DomainRegistry(folder)
+
+
+def edited(**changes: Any) -> str:
+    """The library's file with some top-level keys changed, or removed where None."""
+    content = {key: value for key, value in {**load_yaml(SOURCE), **changes}.items() if value is not None}
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+@pytest.fixture
+def names(tmp_path: Path) -> DomainRegistry:
+    """A catalogue of which only names are ever read."""
+    (tmp_path / "notes.txt").write_text("no domain")
+    return registry_of(
+        tmp_path, retail="name: Retail\n", ai_ml_operations='name: "AI/ML Operations"\n', e_commerce="name: E-commerce\n"
+    )
+
+
+def test_names_and_slugs(names: DomainRegistry) -> None:
+    """Display names and config names are listed, each sorted."""
+    assert names.get_all_domains() == ["AI/ML Operations", "E-commerce", "Retail"]
+    assert names.slugs() == ["ai_ml_operations", "e_commerce", "retail"]
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("AI/ML Operations", True),
+        ("ai_ml_operations", True),
+        ("ai/ml operations", True),
+        ("AI ML operations", False),
+        (" Retail ", True),
+        ("E-COMMERCE", True),
+        ("ecommerce", False),
+        ("retail.yaml", False),
+        ("notes", False),
+        ("../retail", False),
+        ("", False),
+    ],
+)
+def test_knows(names: DomainRegistry, name: str, known: bool) -> None:
+    """A domain is known by display name or slug, in any case, and by nothing else."""
+    assert names.knows(name) is known
+
+
+@pytest.mark.parametrize("name", ["Library", "library", " LIBRARY "])
+def test_a_domain_is_loaded_once(registry: DomainRegistry, library: Domain, name: str) -> None:
+    """Whatever its spelling, a name leads to the one domain."""
+    assert registry.domain(name) is library
+    assert (library.name, library.slug) == ("Library", "library")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Retale", "no domain named 'Retale'; did you mean 'Retail'?"),
+        ("ecommerce", "no domain named 'ecommerce'; did you mean 'E-commerce'?"),
+        ("ai operations", "no domain named 'ai operations'; did you mean 'AI/ML Operations'?"),
+        ("Zoology", "no domain named 'Zoology'; known are AI/ML Operations, E-commerce, Retail"),
+    ],
+)
+def test_unknown_domains(names: DomainRegistry, name: str, text: str) -> None:
+    """An unknown domain is an error that suggests the nearest name, whatever is asked of it."""
+    for ask in (names.domain, names.get_schemas_for_domain, names.get_policy_for_domain):
+        with pytest.raises(UnknownDomainError) as caught:
+            ask(name)
+        assert str(caught.value) == text
+
+
+def test_tools(registry: DomainRegistry) -> None:
+    """A tool is found by its full id; another id is an error that suggests the nearest."""
+    assert registry.tool("library.get_loan").model_dump() == {
+        "tool_id": "library.get_loan",
+        "domain": "Library",
+        "name": "get_loan",
+        "description": "One loan.",
+        "parameters": [
+            {
+                "name": "loan_id", "type": "string", "description": "Its number.", "required": True, "default": None,
+                "constraints": {"minLength": 1},
+            }
+        ],
+        "returns": {
+            "type": "object",
+            "properties": {
+                **{name: {"type": ["string", "null"]} for name in ("loan_id", "title", "due_on", "state")},
+                "renewals": {"type": ["integer", "null"]},
+                "member_email": {"type": ["string", "null"]},
+            },
+        },
+        "sensitivity": "internal",
+        "requires_auth": True,
+    }  # fmt: skip
+    with pytest.raises(UnknownToolError, match=r"^no tool named 'library\.get_lone'; did you mean 'library\.get_loan'\?$"):
+        registry.tool("library.get_lone")
+    for tool_id in ("libary.get_loan", "get_loan", "", "library"):
+        with pytest.raises(UnknownToolError, match=f"^no tool named '{tool_id}'; "):
+            registry.tool(tool_id)
+
+
+def test_schemas_are_in_the_order_of_the_file(registry: DomainRegistry) -> None:
+    """Every tool of the file is published, under its full id."""
+    ids = [schema.tool_id for schema in registry.get_schemas_for_domain("Library")]
+    assert ids == [f"library.{name}" for name in load_yaml(SOURCE)["tools"]]
+
+
+def test_what_is_handed_out_is_a_copy() -> None:
+    """Editing a policy or a schema that was asked for changes nothing for the next who asks."""
+    registry, fresh = DomainRegistry(SOURCE.parent), DomainRegistry(SOURCE.parent)
+    policy, schemas = registry.get_policy_for_domain("Library"), registry.get_schemas_for_domain("Library")
+    policy.rules.append("Everything goes.")
+    policy.constraints[0].parameters["max_rows"] = 10**6
+    policy.scope_limits["max_rows"] = 10**6
+    schemas[0].parameters[1].constraints["maximum"] = 10**6
+    schemas[0].returns.clear()
+    schemas.clear()
+    assert registry.get_policy_for_domain("Library") == fresh.get_policy_for_domain("Library")
+    assert registry.get_schemas_for_domain("Library") == fresh.get_schemas_for_domain("Library")
+
+
+def test_a_tool_asked_for_by_id_is_a_copy() -> None:
+    """Editing one tool's schema changes nothing for the next who asks."""
+    registry = DomainRegistry(SOURCE.parent)
+    registry.tool("library.get_loan").parameters.clear()
+    assert registry.tool("library.get_loan") == DomainRegistry(SOURCE.parent).tool("library.get_loan")
+
+
+FORMS = "needs exactly one of sequence, pool, template, choice, integer, money, days_ago, days_ahead, days_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
+TIERS = "Input should be 'public', 'internal', 'confidential' or 'restricted'"
+PRICE = {"type": "money", "populate": {"money": [5, 80]}}
+
+
+def with_price(**changes: Any) -> str:
+    """The library's file with another field `price` of books."""
+    entities = load_yaml(SOURCE)["entities"]
+    entities["book"]["fields"]["price"] = {**PRICE, **changes}
+    return edited(entities=entities)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "line 1: a domain file is a mapping"),
+        ("- name: Library", "line 1: a domain file is a mapping"),
+        ("name: Library\nname: Zoo", "line 2: 'name' stands twice in the same mapping; remove one"),
+        (f"{TEXT}\ncolour: red", "colour: Extra inputs are not permitted"),
+        (edited(voice=None), "voice: Field required"),
+        (edited(description=["a"]), "description: Input should be a valid string"),
+        (with_price(colour="red"), "entities.book.fields.price.colour: Extra inputs are not permitted"),
+        (with_price(populate={"money": [1, 2], "chance": 1}), f"entities.book.fields.price.populate: {FORMS}"),
+        (with_price(populate={"monkey": [1, 2]}), f"entities.book.fields.price.populate: {FORMS}"),
+        (with_price(populate=5), f"entities.book.fields.price.populate: {FORMS}"),
+        (with_price(sensitivity="secret"), f"entities.book.fields.price.sensitivity: {TIERS}"),
+    ],
+    ids=lambda value: value[-60:],
+)
+def test_bad_files(tmp_path: Path, text: str, problem: str) -> None:
+    """What is not a domain file is refused, naming file and key."""
+    with pytest.raises(CatalogueError) as caught:
+        registry_of(tmp_path, library=text).domain("library")
+    assert str(caught.value) == f"library.yaml: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("count: 40", "count: '40'", "entities.member.count"),
+        ("count: 40", "count: true", "entities.member.count"),
+        ("weight: 2", "weight: 2.0", "scenarios.renew.weight"),
+        ("unique: true", "unique: 'yes'", "entities.member.fields.first_name.populate.unique"),
+        ("sometimes: true", "sometimes: 1", "policy.rules.open_first.sometimes"),
+    ],
+)
+def test_types_are_not_guessed(tmp_path: Path, old: str, new: str, where: str) -> None:
+    """A value of another type is refused, not converted: quoted, `yes` is a word."""
+    with pytest.raises(CatalogueError, match=f"^library.yaml: {where}"):
+        registry_of(tmp_path, library=TEXT.replace(old, new, 1)).domain("Library")
+
+
+@pytest.mark.parametrize("text", ["", "description: x\nname: Library", "name:", "names: Library", "# a comment\nname: A"])
+def test_a_file_begins_with_its_name(tmp_path: Path, text: str) -> None:
+    """A file whose first line does not name its domain is refused when names are listed."""
+    with pytest.raises(CatalogueError) as caught:
+        registry_of(tmp_path, library=text).get_all_domains()
+    assert str(caught.value) == "library.yaml: line 1: a domain file begins with `name: Display Name`"
+
+
+@pytest.mark.parametrize(
+    ("slug", "first"), [("library", "name: Library  # a small one"), ("library", "name: 'Library' "), ("zoo", "name: Library")]
+)
+def test_every_listed_name_leads_to_its_domain(tmp_path: Path, slug: str, first: str) -> None:
+    """Names that are listed are those that can be asked for; a file that is called otherwise is refused."""
+    try:
+        registry = registry_of(tmp_path, **{slug: TEXT.replace("name: Library", first, 1)})
+        names = registry.get_all_domains()
+    except CatalogueError:
+        return
+    assert {name: registry.domain(name).name for name in names} == {"Library": "Library"}
+
+
+def test_the_digest_is_that_of_the_file(tmp_path: Path, library: Domain) -> None:
+    """The same file anywhere has the same digest; one more comment makes another version."""
+    assert registry_of(tmp_path, library=TEXT).domain("library").digest == library.digest
+    assert registry_of(tmp_path, library=f"{TEXT}# more\n").domain("library").digest != library.digest
+
+
+def test_the_catalogue_that_ships() -> None:
+    """Without a folder, the registry is of the domains that ship, each found by its display name."""
+    registry = DomainRegistry()
+    names = registry.get_all_domains()
+    assert "Finance" in names
+    assert len(set(names)) == len(names) == len(registry.slugs())
+    assert [name for name in names if not registry.knows(name)] == []
