@@ -23,6 +23,7 @@ from gatling_sid.models import (
     Goal,
     GoldTrace,
     Measurement,
+    Principal,
     ScopeMetadata,
     SystemPolicy,
     ToolCall,
@@ -101,7 +102,8 @@ def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
         ShardError: a value that a reader would not get back as it is; names trace and value.
 
     """
-    rows = [to_row(trace, shared=False) for trace in traces]
+    known: dict[int, Any] = {}
+    rows = [to_row(trace, shared=False, known=known) for trace in traces]
     columns = []
     for field in _STORAGE:
         if field.name in _SHARED:
@@ -143,16 +145,24 @@ def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
 # --- rows ------------------------------------------------------------------------------------------------------
 
 
-def to_row(trace: GoldTrace, *, shared: bool = True) -> dict[str, Any]:
-    """One trace as a row of Python values, JSON fields as text. Raises ShardError."""
+def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | None = None) -> dict[str, Any]:
+    """One trace as a row of Python values, JSON fields as text.
+
+    Without `shared`, policy and goal are left out; `known` keeps, by identity, parts that traces share.
+
+    Raises:
+        ShardError: a value that a reader would not get back as it is; names trace and value.
+
+    """
+    known = {} if known is None else known
     try:
         return {
             "trace_id": trace.trace_id,
-            "request": _request_row(trace.request),
+            "request": _request_row(trace.request, known),
             "policy": _policy_row(trace.policy) if shared else None,
             "graph": {
                 "graph_id": trace.graph.graph_id,
-                "calls": [_call_row(call) for call in trace.graph.calls],
+                "calls": [_call_row(call, known) for call in trace.graph.calls],
                 "execution_order": trace.graph.execution_order,
             },
             "metadata": _json(trace.metadata),
@@ -164,14 +174,25 @@ def to_row(trace: GoldTrace, *, shared: bool = True) -> dict[str, Any]:
         raise ShardError(f"trace {trace.trace_id}: {error}") from None
 
 
-def _request_row(request: UserRequest) -> dict[str, Any]:
-    principal = request.principal
+def _once(known: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
+    """The row of a part, made once however many traces share it; the part outlives `known` in its trace."""
+    key = id(value)
+    if key not in known:
+        known[key] = row(value)
+    return known[key]
+
+
+def _request_row(request: UserRequest, known: dict[int, Any]) -> dict[str, Any]:
     return {
         **request.__dict__,
-        "expected_scope": _scope_row(request.expected_scope),
+        "expected_scope": _once(known, request.expected_scope, _scope_row),
         "trust_tier": request.trust_tier.value,
-        "principal": {**principal.__dict__, "attributes": _json(principal.attributes)} if principal else None,
+        "principal": _once(known, request.principal, _principal_row) if request.principal else None,
     }
+
+
+def _principal_row(principal: Principal) -> dict[str, Any]:
+    return {**principal.__dict__, "attributes": _json(principal.attributes)}
 
 
 def _scope_row(scope: ScopeMetadata) -> dict[str, Any]:
@@ -186,12 +207,12 @@ def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
     }
 
 
-def _call_row(call: ToolCall) -> dict[str, Any]:
+def _call_row(call: ToolCall, known: dict[int, Any]) -> dict[str, Any]:
     pointer = call.provenance
     return {
         **call.__dict__,
-        "arguments": _json(call.arguments),
-        "scope": _scope_row(call.scope),
+        "arguments": _once(known, call.arguments, _json),
+        "scope": _once(known, call.scope, _scope_row),
         "provenance": {
             **pointer.__dict__,
             "source_type": pointer.source_type.value,

@@ -32,6 +32,7 @@ class DomainRegistry:
         self._folder = folder or CATALOGUE
         self._files = {path.stem: path for path in sorted(self._folder.glob("*.yaml"))}
         self._domains: dict[str, Domain] = {}
+        self._slugs: dict[str, str] = {}
 
     @cached_property
     def _names(self) -> dict[str, str]:
@@ -74,10 +75,14 @@ class DomainRegistry:
         return self._slug(name) is not None
 
     def _slug(self, name: str) -> str | None:
-        plain = _plain(name)
-        if plain in self._files:
-            return plain
-        return next((slug for slug, display in self._names.items() if plain == _plain(display)), None)
+        if name not in self._slugs:
+            plain = _plain(name)
+            display = (slug for slug, each in self._names.items() if plain == _plain(each))
+            slug = plain if plain in self._files else next(display, None)
+            if slug is None:
+                return None
+            self._slugs[name] = slug
+        return self._slugs[name]
 
     def tool(self, tool_id: str) -> ToolSchema:
         """The tool of that full id; raises UnknownToolError."""

@@ -36,6 +36,8 @@ def order_does_not_matter(case: Case) -> Iterator[str]:
     execution, calls = case.execution, case.trace.graph.calls
     if execution is None or execution.refusal is not None or _is_chain(case):
         return
+    if not any(outcome.effects for outcome in execution.outcomes.values()):
+        return  # nothing changes, so nothing depends on when it is read
     other = topological_order(calls, last_first=True)
     if other == [call.call_id for call in case.ordered]:
         return

@@ -153,16 +153,18 @@ def _breaks(case: Case, calls: list[ToolCall], *, drop: str) -> bool:
 def _breaks_narrowed(case: Case, call: ToolCall, narrower: dict[str, Any]) -> bool:
     """Whether the plan fails with other arguments for one call; only what lies downstream is executed again."""
     assert case.execution is not None
-    if any(outcome.effects for outcome in case.execution.outcomes.values()):
-        again = execute(case.ordered, case.world, instead={call.call_id: narrower})
-    else:
-        affected = {call.call_id}
-        for each in case.ordered:
-            if not affected.isdisjoint(each.dependencies):
-                affected.add(each.call_id)
-        known = {i: outcome for i, outcome in case.execution.outcomes.items() if i not in affected}
-        again = execute(case.ordered, case.world, known=known, instead={call.call_id: narrower})
-        again.arguments.update({i: a for i, a in case.execution.arguments.items() if i not in affected})
+    outcomes = case.execution.outcomes
+    affected, changed_before = {call.call_id}, False
+    exact = True
+    for each in case.ordered:
+        if each is call or not affected.isdisjoint(each.dependencies):
+            affected.add(each.call_id)
+            exact = exact and not changed_before
+        changed_before = changed_before or (bool(outcomes[each.call_id].effects) and each.call_id not in affected)
+    # What is not executed again must not have changed the state that the rest then sees.
+    known = {i: outcome for i, outcome in outcomes.items() if exact and i not in affected}
+    again = execute(case.ordered, case.world, known=known, instead={call.call_id: narrower})
+    again.arguments.update({i: case.execution.arguments[i] for i in known})
     if again.refusal is not None:
         return True
     calls = [
@@ -189,8 +191,8 @@ class _Smaller(Case):
             ToolCallGraph,
             {**case.trace.graph.__dict__, "calls": calls, "execution_order": [call.call_id for call in calls]},
         )
-        super().__init__(trusted(GoldTrace, {**case.trace.__dict__, "graph": graph}), case.registry)
         self.__dict__.update(
-            domain=case.domain, tools=case.tools, world=case.world, execution=execution, ordered=calls,
-            constraints=case.constraints, unreplayable=None,
+            trace=trusted(GoldTrace, {**case.trace.__dict__, "graph": graph}), registry=case.registry,
+            by_id={call.call_id: call for call in calls}, ordered=calls, execution=execution, unreplayable=None,
+            domain=case.domain, tools=case.tools, world=case.world, role=case.role, constraints=case.constraints,
         )  # fmt: skip

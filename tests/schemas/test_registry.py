@@ -51,7 +51,6 @@ def test_names_and_slugs(names: DomainRegistry) -> None:
         ("AI/ML Operations", True),
         ("ai_ml_operations", True),
         ("ai/ml operations", True),
-        ("AI ML operations", False),
         (" Retail ", True),
         ("E-COMMERCE", True),
         ("ecommerce", False),

@@ -26,7 +26,6 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
 
-
 _MOST_DAYS = 40_000
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 
 import anthropic
 import httpx2
@@ -17,19 +19,26 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.limits import Limiter, Need
 
 _KEY = re.compile(r"[\x21-\x7e]+")
+_POOL_SIZE = 25  # a pool looks at each of its connections before each call: several small ones cost less than one large
+_BEFORE_LIMITS = 8  # calls a key may have in flight while its limits are unknown
 _TIMEOUT = anthropic.Timeout(600, connect=20)
 
 
 @dataclass(eq=False)
 class Key:
-    """One key. Organisation and workspace are unknown until its first answer, which is waited for alone."""
+    """One key. Organisation and workspace are unknown until its first answer; until then it takes few calls."""
 
     name: str
-    client: anthropic.AsyncAnthropic = field(repr=False)
+    clients: Iterator[anthropic.AsyncAnthropic] = field(repr=False)
     organisation: str | None = None
     workspace: str | None = None
     in_flight: int = 0
     limiter: Limiter = field(default_factory=Limiter)
+
+    @property
+    def client(self) -> anthropic.AsyncAnthropic:
+        """One for the next call."""
+        return next(self.clients)
 
     @property
     def cache(self) -> str:
@@ -38,7 +47,7 @@ class Key:
 
 
 class Keys:
-    """All keys of a run, one limiter per organisation, one connection pool for all."""
+    """All keys of a run, one limiter per organisation, connection pools shared by all."""
 
     def __init__(self, keys: Sequence[str], *, base_url: str | None, in_flight: int) -> None:
         """Checks the keys' form; nothing is sent yet.
@@ -56,18 +65,10 @@ class Keys:
                     f"API key {place} of {len(texts)} is empty or has characters no key has; copy it again"
                 )
         self._secrets = texts
-        room = httpx2.Limits(max_connections=in_flight + 10, max_keepalive_connections=in_flight + 10)
-        self._pool = anthropic.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=room)
-        first = anthropic.AsyncAnthropic(
-            api_key=texts[0],
-            base_url=base_url,
-            max_retries=0,
-            timeout=_TIMEOUT,
-            http_client=self._pool,
-            open_telemetry=False,
-        )
+        trust = httpx2.create_ssl_context()
+        self._pools = [_pool(trust) for _ in range(-(-in_flight // _POOL_SIZE))]
         self.all = [
-            Key(f"API key {place} of {len(texts)}", first.with_options(api_key=text))
+            Key(f"API key {place} of {len(texts)}", cycle([_client(text, base_url, pool) for pool in self._pools]))
             for place, text in enumerate(texts, start=1)
         ]
         self._limiters: dict[str, Limiter] = {}
@@ -75,11 +76,12 @@ class Keys:
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._pool.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def lease(self, need: Need) -> Key:
         """The key whose organisation is free soonest, then the one with the fewest calls in flight."""
-        while not (free := [key for key in self.all if key.organisation or not key.in_flight]):
+        while not (free := [key for key in self.all if key.organisation or key.in_flight < _BEFORE_LIMITS]):
             self._freed.clear()
             await self._freed.wait()
         key = min(free, key=lambda key: (key.limiter.backlog(need), key.in_flight))
@@ -105,3 +107,14 @@ class Keys:
         for secret in self._secrets:
             text = text.replace(secret, "[key]")
         return text
+
+
+def _pool(trust: ssl.SSLContext) -> httpx2.AsyncClient:
+    room = httpx2.Limits(max_connections=None, max_keepalive_connections=2 * _POOL_SIZE)
+    return anthropic.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=room, verify=trust)
+
+
+def _client(key: str, base_url: str | None, pool: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:
+    return anthropic.AsyncAnthropic(
+        api_key=key, base_url=base_url, max_retries=0, timeout=_TIMEOUT, http_client=pool, open_telemetry=False
+    )

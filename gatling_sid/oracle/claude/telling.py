@@ -105,7 +105,7 @@ class _Telling:
         measures = [
             Figured(
                 selection=self._of(m.entity, None, m.rows_digest),
-                measure=m.measure,  # type: ignore[arg-type]
+                measure=m.measure,
                 field=m.field or "",
                 group_by=m.group_by or "",
                 top=self._top(m.group_by, len(m.values)),
@@ -113,7 +113,7 @@ class _Telling:
             for m in goal.measures
         ]
         effects = [self._effect(each) for each in goal.effects]
-        used = {e.selection for e in (*shows, *measures, *effects)}
+        used = {e.selection for e in shows} | {e.selection for e in measures} | {e.selection for e in effects}
         return Meant(
             selections=[*self._needed(used)],
             shows=shows,
@@ -157,7 +157,7 @@ class _Telling:
             if name in fields:
                 field, test = fields[name]
                 told: Any = self._linked(value, self.execution.arguments[call.call_id][name])
-                yield Condition(field=field, test=test, value_json=as_json(told))  # type: ignore[arg-type]
+                yield Condition(field=field, test=test, value_json=as_json(told))
 
     def _linked(self, value: Any, resolved: Any) -> Any:
         """A reference to a call's result as one to the selection of its rows, where there is one."""
@@ -201,7 +201,7 @@ class _Telling:
         export, about = effect.kind == "export", effect.kind != "create" and bool(effect.rows)
         changes: Mapping[str, Any] = {n: v for n, v in effect.changes.items() if not (export and n == "fields")}
         return Effected(
-            kind=effect.kind,  # type: ignore[arg-type]
+            kind=effect.kind,
             entity=effect.entity,
             selection=self._of(effect.entity, effect.rows) if about else "",
             changes=[FieldValue(field=name, value_json=as_json(value)) for name, value in changes.items()],

@@ -1,0 +1,158 @@
+"""The phases as asks: requests for a block of tasks, a graph for a request, a judgement of a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+
+from pydantic import BaseModel
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude import scenes
+from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Requests, Verdict, read, schema_of
+from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.grounding import Identity, trace_of
+from gatling_sid.oracle.claude.prompts import system_text, version_of
+from gatling_sid.oracle.claude.settings import Setting, setting_of_trace
+from gatling_sid.oracle.claude.telling import plan_told
+from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.scenario import ScenarioOracle, dealt
+from gatling_sid.schemas.domain import Domain
+
+EXAMPLES = 5
+_TRIED = 400
+_EXAMPLE_SEED = 0
+_TOKENS = {"requests": 160, "graph": 3000, "judgement": 600, "phrasing": 400}
+ANSWERS: dict[str, type[BaseModel]] = {"requests": Requests, "graph": Plan, "judgement": Verdict}
+Proves = Callable[[GoldTrace], bool]
+
+
+class Phases:
+    """The prompts of one domain, ready to ask with: their examples are drawn once and proven by `proves`."""
+
+    def __init__(self, domain: Domain, model: str, oracle: ScenarioOracle, proves: Proves) -> None:
+        """`oracle` makes the examples; `model` is part of every work id, as another model answers otherwise."""
+        self.domain = domain
+        self.model = model
+        examples = [*_examples(domain, oracle, proves)]
+        self.systems = {
+            phase: system_text(phase, domain, [told(phase, *each) for each in examples]) for phase in ANSWERS
+        }
+        self.version = {phase: version_of(phase, text) for phase, text in self.systems.items()}
+
+    def ask(self, phase: str, user: str, *, items: int = 1, again: int = 0) -> Ask:
+        """An ask whose id follows from its words; `again` tells repetitions of the same words apart."""
+        system, schema = self.systems[phase], schema_of(ANSWERS[phase])
+        words = json.dumps([self.model, system, user, schema, again], sort_keys=True)
+        digest = blake2b(words.encode(), digest_size=14).hexdigest()
+        work_id = f"{phase}-{self.domain.slug}"[:35] + f"-{digest}"
+        return Ask(work_id, phase, self.domain.slug, system, user, schema, max_tokens=_TOKENS[phase] * items + 200)
+
+    def requests(self, settings: Sequence[Setting], *, again: int = 0) -> Ask:
+        """The ask that has a block of requests written."""
+        return self.ask("requests", scenes.block_text(settings), items=len(settings), again=again)
+
+    def graph(self, text: str, setting: Setting) -> Ask:
+        """The ask that has a request planned."""
+        return self.ask("graph", scenes.request_text(text, setting))
+
+    def repair(
+        self, text: str, setting: Setting, answer: str, findings: Sequence[str], previous: GoldTrace | None
+    ) -> Ask:
+        """The ask that has a rejected plan mended."""
+        return self.ask("graph", scenes.repair_text(text, setting, answer, findings, previous))
+
+    def judgement(self, trace: GoldTrace, *, again: int = 0) -> Ask:
+        """The ask that has a trace judged; the same trace is judged anew under another `again`."""
+        return self.ask("judgement", scenes.verdict_text(trace, setting_of_trace(trace, self.domain)), again=again)
+
+
+# --- answers ---------------------------------------------------------------------------------------------------
+
+
+def texts_of(answer: Answer, items: int) -> list[str | Failure]:
+    """The text of every item of a requests ask, or why there is none; what is whole of a lot is kept."""
+    if answer.text is None:
+        return [failed(answer)] * items
+    try:
+        written = {each.item: " ".join(each.text.split()) for each in read(Requests, answer.text).items}
+    except BadAnswerError as error:
+        return [Failure("bad_answer", f"requests: {error}")] * items
+    missing = Failure("bad_answer", "requests: the answer leaves this item out")
+    return [written.get(number) or missing for number in range(1, items + 1)]
+
+
+def trace_in(answer: Answer, text: str, setting: Setting, identity: Identity) -> GoldTrace | Failure:
+    """The trace that a graph answer makes, unproven."""
+    if answer.text is None:
+        return failed(answer)
+    try:
+        return trace_of(read(Plan, answer.text), text, setting, identity)
+    except BadAnswerError as error:
+        return Failure("bad_answer", str(error))
+
+
+def verdict_in(answer: Answer) -> Verdict | Failure:
+    """The verdict that a judgement answer holds."""
+    if answer.text is None:
+        return failed(answer)
+    try:
+        return read(Verdict, answer.text)
+    except BadAnswerError as error:
+        return Failure("bad_answer", f"judgement: {error}")
+
+
+def failed(answer: Answer) -> Failure:
+    """Why there is no text: a refusal by its category, else what cut or stopped the answer."""
+    problem = answer.problem or "error:unknown"
+    if problem.startswith("refusal:"):
+        return Failure(problem, "Claude declined; the item is left out and not asked for again")
+    return Failure("bad_answer", f"the answer ended with {problem}")
+
+
+# --- examples --------------------------------------------------------------------------------------------------
+
+Example = tuple[GoldTrace, Setting]
+
+
+def _examples(domain: Domain, oracle: ScenarioOracle, proves: Proves) -> Iterator[Example]:
+    """Proven traces of the embedded oracle, of different intents first and then of any other scenario."""
+    found: dict[str, Example] = {}
+    for index in range(min(_TRIED, 40 * len(domain.file.scenarios))):
+        if dealt(domain, oracle.seed, "train", index)[0] in found:
+            continue
+        trace = oracle.trace(Task(domain, "train", index))
+        if isinstance(trace, GoldTrace) and _comes_back(trace, domain) and proves(trace):
+            found[str(trace.metadata["scenario"])] = trace, setting_of_trace(trace, domain)
+    intents: set[str] = set()
+    by_calls = sorted(found.values(), key=lambda each: -min(len(each[0].graph.calls), 5))
+    first = [e for e in by_calls if not (e[1].intent in intents or intents.add(e[1].intent))]  # type: ignore[func-returns-value]
+    yield from (first + [e for e in by_calls if e not in first])[:EXAMPLES]
+
+
+def _comes_back(trace: GoldTrace, domain: Domain) -> bool:
+    """Whether the answer told of a trace gives its goal and calls again."""
+    setting = setting_of_trace(trace, domain)
+    try:
+        again = trace_of(
+            plan_told(trace, setting.world),
+            trace.request.text,
+            setting,
+            Identity(trace.trace_id, trace.created_at, trace.metadata),
+        )
+    except BadAnswerError:
+        return False
+    return again.goal == trace.goal and [c.arguments for c in again.graph.calls] == [
+        c.arguments for c in trace.graph.calls
+    ]
+
+
+def told(phase: str, trace: GoldTrace, setting: Setting) -> str:
+    """An example in the form of the phase's own question and answer."""
+    if phase == "requests":
+        return f"{scenes.item_text(1, setting)}\n-> {trace.request.text}"
+    if phase == "judgement":
+        return scenes.verdict_text(trace, setting)
+    plan = scenes.compact(plan_told(trace, setting.world))
+    return f"{scenes.request_text(trace.request.text, setting)}\nAnswer: {plan}"

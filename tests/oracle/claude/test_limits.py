@@ -1,0 +1,129 @@
+"""Pacing, with a clock that the test turns."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from gatling_sid.oracle.claude.limits import Bucket, Limiter, Need, retry_after
+
+ONE = Need(0, 0)
+
+
+class Clock:
+    """Seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def headers(limit: float, remaining: float, kind: str = "requests") -> dict[str, str]:
+    return {
+        f"anthropic-ratelimit-{kind}-limit": str(limit),
+        f"anthropic-ratelimit-{kind}-remaining": str(remaining),
+    }
+
+
+def test_a_bucket_refills_evenly_and_no_further_than_its_limit() -> None:
+    """60 a minute is one a second."""
+    bucket = Bucket(60, 0, 0.0)
+    bucket.refill(10.0)
+    assert bucket.level == 10
+    bucket.refill(1000.0)
+    assert bucket.level == 60
+
+
+def test_more_than_a_bucket_holds_waits_for_a_full_one() -> None:
+    """A prompt larger than the limit per minute goes out alone instead of never."""
+    bucket = Bucket(60, 30, 0.0)
+    assert bucket.wait(500) == 30
+    bucket.refill(30.0)
+    assert bucket.wait(500) == 0
+
+
+def test_nothing_is_limited_before_the_first_headers() -> None:
+    """Limits are learnt, not guessed."""
+    assert Limiter().wait(Need(1e9, 1e9)) == 0
+
+
+def test_limits_come_from_the_headers() -> None:
+    """With nothing remaining, a call waits for its own share and the reserve."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(600, 0), clock.now)
+    assert 0 < limiter.wait(ONE) <= 0.5
+    clock.now += 1
+    assert limiter.wait(ONE) == 0
+
+
+def test_somebody_else_of_the_organisation_is_noticed() -> None:
+    """If less remains than our own count says, the header is believed."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(600, 600), clock.now)
+    assert limiter.wait(ONE) == 0
+    limiter.learn(headers(600, 1), clock.now)
+    assert limiter.wait(ONE) > 0
+
+
+def test_an_old_header_does_not_take_what_has_flowed_in_since() -> None:
+    """The answer to a call of ten seconds ago says what remained then."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(600, 300), clock.now)
+    sent = clock.now
+    clock.now += 10
+    limiter.learn(headers(600, 300), sent)
+    assert limiter.buckets["requests"].level == pytest.approx(400)
+
+
+def test_a_call_that_used_more_than_foreseen_is_made_up_for() -> None:
+    """Output is known only afterwards; the bucket may go below zero."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(6000, 100, "output-tokens"), clock.now)
+    limiter.settle(Need(0, 10), Need(0, 510))
+    assert limiter.buckets["output"].level == -400
+    assert limiter.wait(Need(0, 10)) > 4
+
+
+def test_a_pause_holds_everyone_back_and_no_shorter_than_told() -> None:
+    """With jitter on top, so that callers do not wake together."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.pause(5)
+    assert 5 < limiter.wait(ONE) < 5.2
+    limiter.pause(1)
+    assert limiter.wait(ONE) > 5
+
+
+def test_turns_come_at_the_permitted_rate() -> None:
+    """Real seconds: 6,000 a minute, 40 calls, nothing in store, is 0.4 s."""
+
+    async def crowd() -> float:
+        limiter = Limiter()
+        limiter.learn(headers(6000, 0), time.monotonic())
+        start = time.monotonic()
+        await asyncio.gather(*(limiter.enter(ONE) for _ in range(40)))
+        return time.monotonic() - start
+
+    assert 0.4 <= asyncio.run(crowd()) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "7", "retry-after-ms": "1500"}, 1.5),
+        ({"retry-after": "x"}, None),
+    ],
+)
+def test_retry_after_is_read_in_both_forms(given: dict[str, str], seconds: float | None) -> None:
+    """Milliseconds are the finer of the two."""
+    assert retry_after(given) == seconds

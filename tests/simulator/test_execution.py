@@ -1,0 +1,191 @@
+"""Running a graph of calls, and comparing what happened with a goal."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from gatling_sid.models import Effect, Goal, GoldTrace, Measurement, MeasuredValue, Showing, ToolCall, topological_order
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.execution import Execution, Refusal, digest_of, execute, unmet
+from gatling_sid.simulator.operations import REFUSALS, Outcome
+from gatling_sid.simulator.world import Row, World, world_of
+
+GONE, NOBODY = "L-0000", "nobody@elm.example"
+
+
+@pytest.fixture(scope="module")
+def world(library: Domain) -> World:
+    """One library on one day."""
+    return World(library, 1, "train-0")
+
+
+def plan(*steps: tuple[str, dict[str, Any]]) -> list[ToolCall]:
+    """Calls `call_1`, `call_2`, … of these tools with these arguments."""
+    return [
+        ToolCall(call_id=f"call_{at}", tool_id=f"library.{tool}", arguments=arguments)
+        for at, (tool, arguments) in enumerate(steps, start=1)
+    ]
+
+
+def loan(world: World, state: str, at: int = 0) -> Row:
+    """The newest, or next newest, loan in a state."""
+    return [row for row in world.ordered("loan", "-lent_on") if row["state"] == state][at]
+
+
+def refused(world: World, *steps: tuple[str, dict[str, Any]]) -> str:
+    """How the refusal of a plan reads, or nothing."""
+    return str(execute(plan(*steps), world).refusal or "")
+
+
+# --- running ---------------------------------------------------------------------------------------------------
+
+
+def test_references_are_resolved(world: World) -> None:
+    """A reference is replaced by what it leads to; `[*]` by a list of what it leads to in every element."""
+    execution = execute(
+        plan(
+            ("list_loans", {"state": "out", "limit": 2}),
+            ("get_loan", {"loan_id": "$call_1.items[1].loan_id"}),
+            ("close_loans", {"loan_ids": "$call_1.items[*].loan_id"}),
+            ("mail_member", {"recipient": "$call_2.member_email", "loan_id": "$call_2.loan_id", "message": "$5 due"}),
+        ),
+        world,
+    )
+    first, second = loan(world, "out"), loan(world, "out", 1)
+    assert execution.refusal is None
+    assert execution.arguments == {
+        "call_1": {"state": "out", "limit": 2},
+        "call_2": {"loan_id": second["loan_id"]},
+        "call_3": {"loan_ids": [first["loan_id"], second["loan_id"]]},
+        "call_4": {"recipient": second["member_email"], "loan_id": second["loan_id"], "message": "$5 due"},
+    }
+    assert execution.outcomes["call_2"].value["title"] == second["title"]
+    assert execution.outcomes["call_3"].value["count"] == 2
+
+
+REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
+    "unknown_tool": (("burn_loan", {}), "library.burn_loan"),
+    "invalid_argument": (("list_loans", {"limit": 0}), "limit must be at least 1, not 0"),
+    "missing_reference": (("get_loan", {"loan_id": "$call_9.id"}), "loan_id refers to call_9, which has no result yet"),
+    "not_found": (("get_loan", {"loan_id": GONE}), f"no loan '{GONE}'"),
+    "wrong_state": (("delete_loan", {"loan_id": "<out>"}), "loan <out> has state 'out'"),
+    "already_exists": (("write_reminder", {"loan_id": "<out>", "text": "soon"}), ""),
+    "unknown_recipient": (("mail_member", {"recipient": NOBODY, "loan_id": "<out>"}), f"nobody has the address '{NOBODY}'"),
+}
+
+
+@pytest.mark.parametrize("reason", REFUSALS)
+def test_every_reason_to_be_refused(world: World, reason: str) -> None:
+    """Each way to be refused ends the execution with its name, and what came before stands."""
+    key = loan(world, "out")["loan_id"]
+    (tool, arguments), detail = REFUSED[reason]
+    arguments = {name: key if value == "<out>" else value for name, value in arguments.items()}
+    before = (tool, arguments) if reason == "already_exists" else ("get_loan", {"loan_id": key})
+    execution = execute(plan(before, (tool, arguments), ("list_loans", {})), world)
+    if reason == "already_exists":
+        detail = f"reminder {execution.outcomes['call_1'].value['reminder_id']}"
+    assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key))
+    assert str(execution.refusal) == f"call_2 was refused ({reason}): {execution.refusal.detail}"
+    assert list(execution.outcomes) == list(execution.arguments) == ["call_1"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "text"),
+    [
+        ("get_loan", {}, "invalid_argument): loan_id is required"),
+        ("get_loan", {"loan_id": 5}, "invalid_argument): loan_id must be string, not int"),
+        ("get_loan", {"id": "x"}, "invalid_argument): loan_id is required"),
+        ("find_members", {"name": "x"}, "invalid_argument): there is no parameter 'name'; it takes first_name, limit, fields"),
+        ("list_loans", {"state": "lost"}, "invalid_argument): state must be one of out, overdue, returned, not 'lost'"),
+        ("renew_loan", {"loan_id": GONE, "due_on": "soon"}, "invalid_argument): due_on must be a date such as 2026-03-14, not 'soon'"),
+        ("count_loans", {"measure": "sum"}, "invalid_argument): sum of which field?"),
+        ("renew_loan", {"loan_id": GONE, "due_on": "2026-01-01"}, f"not_found): no loan '{GONE}'"),
+        ("close_loans", {"loan_ids": [GONE]}, f"not_found): no loan '{GONE}'"),
+        ("delete_loan", {"loan_id": GONE}, f"not_found): no loan '{GONE}'"),
+        ("export_loans", {"loan_ids": [GONE], "target": "archive"}, f"not_found): no loan '{GONE}'"),
+        ("mail_member", {"recipient": "<email>", "loan_id": GONE}, f"not_found): no loan '{GONE}'"),
+        ("renew_loan", {"loan_id": "<returned>", "due_on": "2026-01-01"}, "wrong_state): loan <returned> has state 'returned'"),
+        ("get_loan", {"loan_id": "$call_1.items[999].loan_id"}, "missing_reference): loan_id refers to $call_1.items[999].loan_id, but there is no 999"),
+        ("get_loan", {"loan_id": "$call_1.count[*].x"}, "missing_reference): loan_id refers to $call_1.count[*].x, but [*] needs a list"),
+        ("get_loan", {"loan_id": "$call_2"}, "missing_reference): loan_id refers to call_2, which has no result yet"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)  # fmt: skip
+def test_refusals(world: World, tool: str, arguments: dict[str, Any], text: str) -> None:
+    """A refusal names the call, the reason and the value at fault."""
+    returned = loan(world, "returned")
+    known = {"<returned>": returned["loan_id"], "<email>": returned["member_email"]}
+    given = {name: known.get(value, value) if isinstance(value, str) else value for name, value in arguments.items()}
+    expected = text.replace("<returned>", returned["loan_id"])
+    assert refused(world, ("list_loans", {"limit": 1}), (tool, given)) == f"call_2 was refused ({expected}"
+
+
+def test_changes_stay_on_an_overlay(world: World) -> None:
+    """Whatever a plan changes, the world stays as it was, and the next plan starts from it."""
+    before = deepcopy(world.tables)
+    out, returned = loan(world, "out")["loan_id"], loan(world, "returned")["loan_id"]
+    steps = (
+        ("renew_loan", {"loan_id": out, "due_on": "2030-01-01"}),
+        ("close_loans", {"loan_ids": [out]}),
+        ("delete_loan", {"loan_id": returned}),
+        ("write_reminder", {"loan_id": out, "text": "soon"}),
+        ("list_loans", {}),
+    )
+    first, again = execute(plan(*steps), world), execute(plan(*steps), world)
+    assert first.refusal is None
+    assert first == again
+    assert world.tables == before
+    assert execute(plan(("list_loans", {})), world).outcomes["call_1"].value["count"] == 150
+
+
+def test_a_read_after_a_change_sees_it(world: World) -> None:
+    """A later call reads what earlier calls wrote, found by filter, key or figure, and never what they deleted."""
+    out, returned = loan(world, "out")["loan_id"], loan(world, "returned")["loan_id"]
+    counted = ("count_loans", {"group_by": "state"})
+    execution = execute(
+        plan(
+            counted,
+            ("get_loan", {"loan_id": out}),
+            ("close_loans", {"loan_ids": [out]}),
+            ("delete_loan", {"loan_id": returned}),
+            counted,
+            ("get_loan", {"loan_id": out}),
+            ("list_loans", {"state": "returned"}),
+            ("get_loan", {"loan_id": returned}),
+        ),
+        world,
+    )
+    values = {call_id: outcome.value for call_id, outcome in execution.outcomes.items()}
+    before, after = ({g["group"]: g["value"] for g in values[call_id]["groups"]} for call_id in ("call_1", "call_5"))
+    assert after == {**before, "out": before["out"] - 1}
+    assert (values["call_2"]["state"], values["call_6"]["state"]) == ("out", "returned")
+    listed = [item["loan_id"] for item in values["call_7"]["items"]]
+    assert (out in listed, returned in listed) == (True, False)
+    assert execution.refusal == Refusal("call_8", "not_found", f"no loan '{returned}'")
+
+
+def test_every_order_that_a_graph_allows_ends_alike(library: Domain, gold: list[GoldTrace]) -> None:
+    """Run last first, as far as dependencies allow, each call of a gold plan does the same."""
+    orders = 0
+    for trace in gold:
+        world = world_of(library, trace.metadata["seed"], trace.metadata["world"])
+        calls = {call.call_id: call for call in trace.graph.calls}
+        order = topological_order(trace.graph.calls, last_first=True)
+        again = execute([calls[call_id] for call_id in order], world)
+        assert again.outcomes == execute(trace.graph.calls, world).outcomes
+        orders += order != trace.graph.execution_order
+    assert again.refusal is None
+
+
+def test_known_and_instead(world: World) -> None:
+    """Outcomes that are known are not worked out again; arguments that are replaced are those that run."""
+    calls = plan(("list_loans", {"limit": 2}), ("get_loan", {"loan_id": "$call_1.items[0].loan_id"}))
+    usual = execute(calls, world)
+    made_up = Outcome(value={"items": [{"loan_id": loan(world, "overdue")["loan_id"]}]}, entity="loan")
+    assert execute(calls, world, known={"call_1": made_up}).outcomes["call_2"].value["state"] == "overdue"
+    fewer = execute(calls, world, instead={"call_1": {"limit": 1}})
+    assert (fewer.outcomes["call_1"].value["count"], usual.outcomes["call_1"].value["count"]) == (1, 2)
+    assert execute([], world) == Execution({}, {}, None)

@@ -1,0 +1,247 @@
+"""The closed set of operations: what each returns, changes and refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatling_sid.models import Effect
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.yaml_loading import load_yaml
+from gatling_sid.simulator.execution import tools_of
+from gatling_sid.simulator.operations import Figure, Outcome, State, measured, operate
+from gatling_sid.simulator.world import Row, World
+
+SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
+
+
+def run(world: World, tool: str, *, within: State | None = None, **arguments: Any) -> Outcome:
+    """What one call of a tool does to the world, or to a state of it."""
+    return operate(tools_of(world.domain)[f"library.{tool}"], arguments, within or State(world))
+
+
+def loans(world: World, **where: Any) -> list[Row]:
+    """Loans with these values, newest first, ties by number: the order of the library's lists."""
+    found = [row for row in world.tables["loan"].values() if all(row[name] == value for name, value in where.items())]
+    return sorted(sorted(found, key=lambda row: row["loan_id"]), key=lambda row: row["lent_on"], reverse=True)
+
+
+def shown(rows: list[Row], *fields: str) -> dict[str, Any]:
+    """The result of listing these fields of rows."""
+    return {"items": [{name: row[name] for name in fields} for row in rows], "count": len(rows)}
+
+
+@pytest.fixture(scope="module")
+def world(library: Domain) -> World:
+    """One library on one day."""
+    return World(library, 1, "train-0")
+
+
+@pytest.fixture(scope="module")
+def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A library whose `search` filters in every way there is, and whose `first` has a default limit."""
+    content = deepcopy(load_yaml(SOURCE))
+    ways = {"at_least": "renewals", "at_most": "renewals", "since": "lent_on", "until": "lent_on", "next_days": "due_on"}
+    search = {way: {"does": "filter", "field": field, "match": way, "description": "x"} for way, field in ways.items()}
+    common = {"operation": "list", "entity": "loan", "description": "x", "returns": ["loan_id"], "order": "-lent_on"}
+    content["tools"]["search"] = {**common, "parameters": search}
+    content["tools"]["first"] = {**common, "parameters": {"n": {"does": "limit", "default": 2, "description": "x"}}}
+    folder = tmp_path_factory.mktemp("catalogue")
+    (folder / "library.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return World(DomainRegistry(folder).domain("library"), 1, "train-0")
+
+
+# --- list and get ----------------------------------------------------------------------------------------------
+
+
+def test_list_returns_its_fields_in_its_order(world: World) -> None:
+    """A list shows the fields the tool returns, in the tool's order, and reads the rows whole."""
+    outcome = run(world, "list_loans")
+    assert outcome.value == shown(loans(world), "loan_id", "title", "due_on", "state")
+    assert outcome.rows == tuple((row["loan_id"], row) for row in loans(world))
+    assert (outcome.entity, outcome.fields) == ("loan", ("loan_id", "title", "due_on", "state"))
+    assert (outcome.effects, outcome.figure) == ((), None)
+
+
+def test_select_and_limit(world: World) -> None:
+    """A call may select fields, whatever the tool returns, and take only the first rows."""
+    outcome = run(world, "list_loans", fields=["renewals", "member_email"], limit=3)
+    assert outcome.value == shown(loans(world)[:3], "renewals", "member_email")
+    assert outcome.fields == ("renewals", "member_email")
+    assert run(world, "list_loans", limit=1000).value["count"] == 150
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fits"),
+    [
+        ({"state": "overdue"}, lambda row, _: row["state"] == "overdue"),
+        ({"states": ["out", "returned"]}, lambda row, _: row["state"] != "overdue"),
+        ({"title": "THE "}, lambda row, _: "the " in row["title"].casefold()),
+        ({"days": 30}, lambda row, today: row["lent_on"] >= (today - timedelta(days=30)).isoformat()),
+        ({"state": "out", "title": "e", "days": 15}, lambda row, today: row["state"] == "out" and "e" in
+            row["title"].casefold() and row["lent_on"] >= (today - timedelta(days=15)).isoformat()),
+        ({"member_id": "nobody"}, lambda _row, _today: False),
+    ],
+)  # fmt: skip
+def test_filters(world: World, arguments: dict[str, Any], fits: Callable[..., bool]) -> None:
+    """All filters of a call must let a row through, before a change of its table as after."""
+    expected = [row for row in loans(world) if fits(row, world.today)]
+    assert run(world, "list_loans", **arguments).rows == tuple((row["loan_id"], row) for row in expected)
+    state = State(world)
+    state.write("loan", "L-new", {**loans(world)[0], "loan_id": "L-new", "state": "lost", "title": "-", "lent_on": "1999-01-01"})
+    assert run(world, "list_loans", within=state, **arguments).rows == tuple((row["loan_id"], row) for row in expected)
+
+
+def test_every_way_to_match(matching: World) -> None:
+    """Bounds, both ends included, match by value; the coming days start today."""
+    every, today = loans(matching), matching.today
+    middle = every[len(every) // 2]["lent_on"]
+    soon = (today + timedelta(days=5)).isoformat()
+    for arguments, expected in (
+        ({"at_least": 2}, [row for row in every if row["renewals"] >= 2]),
+        ({"at_most": 1}, [row for row in every if row["renewals"] <= 1]),
+        ({"since": middle}, [row for row in every if row["lent_on"] >= middle]),
+        ({"until": middle}, [row for row in every if row["lent_on"] <= middle]),
+        ({"next_days": 5}, [row for row in every if today.isoformat() <= row["due_on"] <= soon]),
+    ):
+        assert 0 < len(expected) < len(every)
+        assert run(matching, "search", **arguments).value == shown(expected, "loan_id")
+
+
+def test_defaults(matching: World) -> None:
+    """A parameter that is not given has its default."""
+    assert run(matching, "first").value == shown(loans(matching)[:2], "loan_id")
+    assert run(matching, "first", n=3).value == shown(loans(matching)[:3], "loan_id")
+
+
+def test_get(world: World) -> None:
+    """A get shows one row, flat."""
+    loan = loans(world)[5]
+    outcome = run(world, "get_loan", loan_id=loan["loan_id"])
+    assert outcome.value == {name: loan[name] for name in ("loan_id", "title", "due_on", "state", "renewals", "member_email")}
+    assert outcome.rows == ((loan["loan_id"], loan),)
+
+
+# --- aggregate -------------------------------------------------------------------------------------------------
+
+
+def test_count(world: World) -> None:
+    """Without a measure a figure is a count, of the rows that the filters let through."""
+    late = loans(world, state="overdue")
+    outcome = run(world, "count_loans", state="overdue")
+    assert outcome.value == {"count": len(late), "value": len(late)}
+    assert outcome.fields == ()
+    assert outcome.figure is not None
+    assert (set(outcome.figure.rows), outcome.figure.values) == ({r["loan_id"] for r in late}, ((None, len(late)),))
+
+
+def test_groups(world: World) -> None:
+    """Groups come with the largest figure first, ties by name, cut to the limit."""
+    by_state = {state: sum(r["renewals"] for r in loans(world, state=state)) for state in ("out", "overdue", "returned")}
+    ranked = sorted(by_state.items(), key=lambda each: (-each[1], each[0]))[:2]
+    outcome = run(world, "count_loans", measure="sum", measured_field="renewals", group_by="state", limit=2)
+    assert outcome.value == {"count": 150, "groups": [{"group": group, "value": value} for group, value in ranked]}
+    assert outcome.fields == ("renewals", "state")
+    assert outcome.figure == Figure("sum", "renewals", "state", tuple(key for key, _ in outcome.rows), tuple(ranked))
+
+
+ROWS: list[Row] = [{"v": 3, "g": "b"}, {"v": None, "g": "a"}, {"v": 4, "g": "a"}, {"v": 3.5, "g": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("measure", "field", "group", "top", "values"),
+    [
+        ("count", None, None, None, ((None, 4),)),
+        ("count", None, "g", None, (("a", 2), ("b", 2))),
+        ("sum", "v", None, None, ((None, 10.5),)),
+        ("average", "v", None, None, ((None, 3.5),)),
+        ("minimum", "v", None, None, ((None, 3),)),
+        ("maximum", "v", None, None, ((None, 4),)),
+        ("sum", "v", "g", None, (("b", 6.5), ("a", 4))),
+        ("sum", "v", "g", 1, (("b", 6.5),)),
+        ("average", "v", "g", None, (("a", 4), ("b", 3.25))),
+    ],
+)
+def test_measures(measure: str, field: str | None, group: str | None, top: int | None, values: Any) -> None:
+    """Rows without a value count for nothing but the count."""
+    assert measured(ROWS, measure, field, group, top) == values
+
+
+def test_no_rows_no_figure(world: World) -> None:
+    """Over no rows a count is 0 and a sum is nothing."""
+    assert run(world, "count_loans", state="lost").value == {"count": 0, "value": 0}
+    nothing = run(world, "count_loans", state="lost", measure="sum", measured_field="renewals")
+    assert nothing.value == {"count": 0, "value": None}
+
+
+# --- changes ---------------------------------------------------------------------------------------------------
+
+
+def test_update(world: World) -> None:
+    """An update writes what is given, shows the row as it then is, and reads it as it was."""
+    state, loan = State(world), loans(world, state="out")[0]
+    outcome = run(world, "renew_loan", within=state, loan_id=loan["loan_id"], due_on="2030-01-01")
+    assert outcome.value == {"loan_id": loan["loan_id"], "due_on": "2030-01-01", "member_email": loan["member_email"]}
+    assert outcome.rows == ((loan["loan_id"], loan),)
+    effect = Effect(kind="update", entity="loan", rows=[loan["loan_id"]], changes={"due_on": "2030-01-01"})
+    assert outcome.effects == (effect,)
+    assert state.row("loan", loan["loan_id"]) == {**loan, "due_on": "2030-01-01"}
+
+
+def test_update_of_several(world: World) -> None:
+    """A tool that takes keys changes each, and writes what the tool itself sets."""
+    state, keys = State(world), [row["loan_id"] for row in loans(world, state="out")[:2]]
+    outcome = run(world, "close_loans", within=state, loan_ids=keys)
+    assert outcome.value == {"items": [{"loan_id": key, "state": "returned"} for key in keys], "count": 2}
+    assert outcome.effects == (Effect(kind="update", entity="loan", rows=keys, changes={"state": "returned"}),)
+
+
+def test_create(world: World) -> None:
+    """A created row has a key that depends on its content alone, and can be read by it."""
+    state, wanted = State(world), {"loan_id": loans(world)[0]["loan_id"], "text": "bring it"}
+    outcome = run(world, "write_reminder", within=state, **wanted)
+    key = outcome.value["reminder_id"]
+    assert outcome.value == run(world, "write_reminder", **wanted).value == {"reminder_id": key}
+    assert outcome.effects == (Effect(kind="create", entity="reminder", changes=wanted),)
+    assert state.row("reminder", key) == {"reminder_id": key, **wanted}
+    assert run(world, "write_reminder", within=state, **{**wanted, "text": "now"}).value != outcome.value
+
+
+def test_delete(world: World) -> None:
+    """A deleted row is gone from the state, and read as it was."""
+    state, loan = State(world), loans(world, state="returned")[0]
+    outcome = run(world, "delete_loan", within=state, loan_id=loan["loan_id"])
+    assert outcome.value == {"deleted": [loan["loan_id"]], "count": 1}
+    assert (outcome.rows, outcome.fields) == (((loan["loan_id"], loan),), ())
+    assert outcome.effects == (Effect(kind="delete", entity="loan", rows=[loan["loan_id"]]),)
+    assert state.row("loan", loan["loan_id"]) is None
+
+
+def test_export(world: World) -> None:
+    """An export names its target and how much left; its effect, which rows and fields."""
+    keys = [row["loan_id"] for row in loans(world)[:3]]
+    outcome = run(world, "export_loans", loan_ids=keys, fields=["title", "due_on"], target="council")
+    assert outcome.value == {"export_id": outcome.value["export_id"], "target": "council", "count": 3}
+    effect = Effect(kind="export", entity="loan", rows=sorted(keys), changes={"fields": ["due_on", "title"]}, target="council")
+    assert outcome.effects == (effect,)
+    assert outcome.value == run(world, "export_loans", loan_ids=keys[::-1], fields=["due_on", "title"], target="council").value
+    late = run(world, "export_loans", state="overdue", target="archive")
+    assert (late.value["count"], late.fields) == (len(loans(world, state="overdue")), ("loan_id", "title", "due_on"))
+
+
+def test_send(world: World) -> None:
+    """A message goes to an address somebody has, about rows that are there."""
+    loan = loans(world)[0]
+    outcome = run(world, "mail_member", recipient=loan["member_email"], loan_id=loan["loan_id"], message="soon")
+    assert outcome.value == {"message_id": outcome.value["message_id"], "recipient": loan["member_email"]}
+    assert (outcome.rows, outcome.fields) == (((loan["loan_id"], loan),), ())
+    assert outcome.effects == (
+        Effect(kind="send", entity="loan", rows=[loan["loan_id"]], changes={"message": "soon"}, target=loan["member_email"]),
+    )
