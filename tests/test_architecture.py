@@ -20,7 +20,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("scripts",),
 )
 ROOMS = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
-FILES = sorted(path for room in ("gatling_sid", "builder", "dataset_card", "scripts") for path in (ROOT / room).rglob("*.py"))
+FILES = sorted(
+    path for room in ("gatling_sid", "builder", "dataset_card", "scripts") for path in (ROOT / room).rglob("*.py")
+)
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 MOST_LINES = 450
 
@@ -107,7 +109,11 @@ def chancy(tree: ast.AST) -> Iterator[str]:
     """Uses of the clock, of Python's one shared random stream and of random ids."""
     for name in imported(tree):
         head, _, tail = name.partition(".")
-        if head in ("uuid", "secrets") or (head == "random" and tail not in ("", "Random")) or tail in CLOCKS.get(head, ()):
+        if (
+            head in ("uuid", "secrets")
+            or (head == "random" and tail not in ("", "Random"))
+            or tail in CLOCKS.get(head, ())
+        ):
             yield name
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):

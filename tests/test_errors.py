@@ -88,5 +88,7 @@ def test_no_error_is_missing_here() -> None:
 def test_the_tree_names_the_builtin_bases() -> None:
     """Where an error is also a builtin one, the tree says so."""
     lines = {line.split()[1]: line for line in (e.__doc__ or "").splitlines() if "──" in line}
-    bases = {kind.__name__: base.__name__ for kind in KINDS for base in kind.__bases__ if base not in (e.SidError, Exception)}
+    bases = {
+        kind.__name__: base.__name__ for kind in KINDS for base in kind.__bases__ if base not in (e.SidError, Exception)
+    }
     assert {name: base for name, base in bases.items() if f"({base})" not in lines[name]} == {}

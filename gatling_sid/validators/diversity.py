@@ -8,6 +8,7 @@ from typing import Any
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas.references import reference_in
+from gatling_sid.views import depth
 
 
 class _Spread:
@@ -32,7 +33,7 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
     domains, intents, tools, roles = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     sensitivity = Counter[str]()
     shapes, tool_sets, contexts, texts = set[Any](), set[Any](), set[Any](), set[int]()
-    rows, days, calls, depth = _Spread(), _Spread(), _Spread(), _Spread()
+    rows, days, calls, depths = _Spread(), _Spread(), _Spread(), _Spread()
     total = several = flowing = 0
     for trace in traces:
         total += 1
@@ -53,7 +54,7 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         if request.expected_scope.time_range_days is not None:
             days.add(request.expected_scope.time_range_days)
         calls.add(len(graph.calls))
-        depth.add(_depth(trace))
+        depths.add(depth(trace))
         several += len(graph.calls) > 1
         flowing += any(reference_in(value) for call in graph.calls for value in call.arguments.values())
     return {
@@ -72,7 +73,7 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         },
         "graph_complexity": {
             "calls": calls.summary(),
-            "depth": depth.summary(),
+            "depth": depths.summary(),
             "multi_call_share": round(several / total, 4) if total else 0.0,
             "data_flow_share": round(flowing / several, 4) if several else 0.0,
         },
@@ -81,13 +82,3 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         "unique_governance_contexts": len(contexts),
         "unique_texts": len(texts),
     }
-
-
-def _depth(trace: GoldTrace) -> int:
-    """Calls on the longest chain of dependencies."""
-    longest: dict[str, int] = {}
-    by_id = {call.call_id: call for call in trace.graph.calls}
-    for call_id in trace.graph.execution_order:
-        if call_id in by_id:
-            longest[call_id] = 1 + max((longest.get(each, 0) for each in by_id[call_id].dependencies), default=0)
-    return max(longest.values(), default=0)

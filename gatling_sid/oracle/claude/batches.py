@@ -65,6 +65,7 @@ class Batches:
         self._max_items = max_items
         self._poll = poll_seconds
         self._grace = grace_seconds
+        self._turn = asyncio.Lock()
         self._tries: Counter[str] = Counter()
         self._given_up: dict[str, str] = {}
 
@@ -87,6 +88,10 @@ class Batches:
         """
         for ask in asks:
             check(ask)
+        async with self._turn:
+            return await self._answers(asks)
+
+    async def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
         done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
         await self.ledger.intend([ask for ask in asks if ask.work_id not in done], self.model)
         self._tries.clear()

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 import anthropic
@@ -51,6 +52,8 @@ class Engine:
         self._budget = Budget(ledger, max_cost_usd)
         self._warmth = Warmth()
         self._in_flight = in_flight
+        self._slots = asyncio.Semaphore(in_flight)
+        self._asking: set[str] = set()
         self._max_tries = max_tries
         self._backoff = backoff_seconds
         self._stopped: OracleError | None = None
@@ -78,15 +81,28 @@ class Engine:
             check(ask)
         done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
         missing = [ask for ask in asks if ask.work_id not in done]
-        await self.ledger.intend(missing, self.model)
-        line = iter(_first_of_each_prefix_first(missing))
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(self._in_flight, len(missing))):
-                group.create_task(self._work(line, done))
+        with self._alone(missing):
+            await self.ledger.intend(missing, self.model)
+            line = iter(_first_of_each_prefix_first(missing))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self._in_flight, len(missing))):
+                    group.create_task(self._work(line, done))
         if self._stopped:
             raise self._stopped
         self.refusals.raise_if_all_stopped({ask.domain for ask in missing})
         return [done[ask.work_id] for ask in asks]
+
+    @contextmanager
+    def _alone(self, asks: Sequence[Ask]) -> Iterator[None]:
+        """Work ids are asked by one caller at a time; two would pay twice."""
+        ids = {ask.work_id for ask in asks}
+        if twice := ids & self._asking:
+            raise OracleError(f"work id {min(twice)!r} is being asked already; wait for its answer, or use another id")
+        self._asking |= ids
+        try:
+            yield
+        finally:
+            self._asking -= ids
 
     async def _work(self, line: Iterator[Ask], done: dict[str, Answer]) -> None:
         try:
@@ -120,6 +136,10 @@ class Engine:
         """One call, once cache, budget and limits allow it."""
         worst = price_table().cost(self.model, worst_usage(ask))
         need = self._need(ask)
+        async with self._slots:
+            return await self._try_one(ask, need, worst)
+
+    async def _try_one(self, ask: Ask, need: Need, worst: float) -> Answer | Again | Failed:
         key = await self._keys.lease(need)
         try:
             async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):

@@ -100,7 +100,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Ends the use of the file; everything booked is already on disk."""
+        """Ends the use of the file; what a cancelled run still had to write is written."""
+        waiting, self._queue = self._queue, []
+        self._apply([each for statements, _ in waiting for each in statements])
         with self._lock:
             self._db.close()
 

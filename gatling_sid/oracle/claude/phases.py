@@ -22,7 +22,6 @@ from gatling_sid.schemas.domain import Domain
 
 EXAMPLES = 5
 _TRIED = 400
-_EXAMPLE_SEED = 0
 _TOKENS = {"requests": 160, "graph": 3000, "judgement": 600, "phrasing": 400}
 ANSWERS: dict[str, type[BaseModel]] = {"requests": Requests, "graph": Plan, "judgement": Verdict}
 Proves = Callable[[GoldTrace], bool]
@@ -53,9 +52,9 @@ class Phases:
         """The ask that has a block of requests written."""
         return self.ask("requests", scenes.block_text(settings), items=len(settings), again=again)
 
-    def graph(self, text: str, setting: Setting) -> Ask:
-        """The ask that has a request planned."""
-        return self.ask("graph", scenes.request_text(text, setting))
+    def graph(self, text: str, setting: Setting, *, again: int = 0) -> Ask:
+        """The ask that has a request planned; anew under another `again`, after an answer that was cut."""
+        return self.ask("graph", scenes.request_text(text, setting), again=again)
 
     def repair(
         self, text: str, setting: Setting, answer: str, findings: Sequence[str], previous: GoldTrace | None
@@ -125,10 +124,10 @@ def _examples(domain: Domain, oracle: ScenarioOracle, proves: Proves) -> Iterato
         trace = oracle.trace(Task(domain, "train", index))
         if isinstance(trace, GoldTrace) and _comes_back(trace, domain) and proves(trace):
             found[str(trace.metadata["scenario"])] = trace, setting_of_trace(trace, domain)
-    intents: set[str] = set()
     by_calls = sorted(found.values(), key=lambda each: -min(len(each[0].graph.calls), 5))
-    first = [e for e in by_calls if not (e[1].intent in intents or intents.add(e[1].intent))]  # type: ignore[func-returns-value]
-    yield from (first + [e for e in by_calls if e not in first])[:EXAMPLES]
+    by_intent = {each[1].intent: each for each in reversed(by_calls)}
+    rest = [each for each in by_calls if all(each is not other for other in by_intent.values())]
+    yield from [*by_intent.values(), *rest][:EXAMPLES]
 
 
 def _comes_back(trace: GoldTrace, domain: Domain) -> bool:

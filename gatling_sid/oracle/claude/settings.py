@@ -48,7 +48,7 @@ class Setting:
         return self.world.domain
 
 
-def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]]) -> Setting:
+def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: int = BLOCK) -> Setting:
     """The scene of a task at its attempt.
 
     Raises:
@@ -57,7 +57,7 @@ def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]]) -> Setti
     """
     domain = task.domain
     world = world_of(domain, seed, world_name(task.split, task.index, 0))
-    policy = domain.policy(_member(task, seed))
+    policy = domain.policy(_member(task, seed, block))
     rng = stream(domain.digest, seed, task.trace_id, "claude", task.attempt)
     for _ in range(50):
         role = rng.choice(list(domain.file.roles))
@@ -98,10 +98,10 @@ def setting_of_trace(trace: GoldTrace, domain: Domain) -> Setting:
     return Setting(world, trace.policy, principal, trace.request.intent_category, tools, records, ())
 
 
-def _member(task: Task, seed: int) -> tuple[int, ...]:
+def _member(task: Task, seed: int, block: int) -> tuple[int, ...]:
     """One policy for a block of tasks, so that it need be printed once in a call."""
     domain = task.domain
-    rng = stream(domain.digest, seed, domain.slug, task.split, "claude policy", task.index // BLOCK)
+    rng = stream(domain.digest, seed, domain.slug, task.split, "claude policy", task.index // block)
     return tuple(map(rng.randrange, domain.axis_sizes))
 
 

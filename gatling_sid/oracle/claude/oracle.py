@@ -1,0 +1,236 @@
+"""ClaudeOracle: the oracle protocol, spoken by Claude in three phases, rejected plans mended with their findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import groupby
+from typing import Protocol
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Verdict, read
+from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.grounding import Identity
+from gatling_sid.oracle.claude.phases import Phases, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.prompts import prompt_of
+from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
+from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.seeding import stream
+
+MODEL = "claude-haiku-5-5"
+_OPINIONS = 3
+_EXAMPLE_SEED = 0
+Proposal = GoldTrace | Failure
+
+
+class Asked(Protocol):
+    """Whatever answers asks to synchronous code: `running.Running`."""
+
+    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks."""
+        ...
+
+
+class Judge(Protocol):
+    """Whatever finds the breaches of a trace; none for gold. The one that judges for the generator."""
+
+    def findings(self, trace: GoldTrace) -> Sequence[object]:
+        """Every breach."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A request that was written, and the last answer to how it is to be planned."""
+
+    setting: Setting
+    text: str
+    answer: str | None = None
+    asked: int = 0
+
+
+class ClaudeOracle:
+    """Proposes traces; holds the drafts of the tasks at hand, so that a rejected one can be mended.
+
+    A trace is proposed only if Claude's own judgement of it is favourable; whether it is gold, the validator says.
+    """
+
+    name = "claude"
+    max_attempts = 3
+
+    def __init__(
+        self,
+        asked: Asked,
+        judge: Judge,
+        *,
+        seed: int,
+        created_at: datetime,
+        model: str = MODEL,
+        block: int = BLOCK,
+        judged: float = 1.0,
+    ) -> None:
+        """`block` requests are written per call; Claude judges the share `judged` of what the judge finds gold."""
+        self.seed = seed
+        self.created_at = created_at
+        self.model = model
+        self.block = block
+        self.judged = judged
+        self._asked = asked
+        self._judge = judge
+        self._phases: dict[str, Phases] = {}
+        self._drafts: dict[str, Draft] = {}
+        self._refused: set[str] = set()
+        self._said: dict[str, str] = {}
+
+    def phases(self, domain: Domain) -> Phases:
+        """The prompts of a domain, made when it is first asked for."""
+        if domain.digest not in self._phases:
+            examples = ScenarioOracle(_EXAMPLE_SEED, self.created_at)
+            self._phases[domain.digest] = Phases(
+                domain, self.model, examples, lambda trace: not self._judge.findings(trace)
+            )
+        return self._phases[domain.digest]
+
+    def remember(self, texts: Iterable[str]) -> None:
+        """Texts that are taken, such as those of shards finished earlier."""
+        for text in texts:
+            self._said.setdefault(_folded(text), "")
+
+    # The oracle protocol
+
+    def propose(self, tasks: Sequence[Task]) -> list[Proposal]:
+        """One proposal per task: a request is written and planned, or a rejected plan mended."""
+        wanted = {task.trace_id for task in tasks}
+        self._drafts = {trace_id: draft for trace_id, draft in self._drafts.items() if trace_id in wanted}
+        results: dict[str, Proposal] = {
+            task.trace_id: Failure("refused_before", "Claude declined at an earlier attempt; it is not asked again")
+            for task in tasks
+            if task.trace_id in self._refused
+        }
+        results |= self._write([t for t in tasks if t.trace_id not in results and t.trace_id not in self._drafts])
+        results |= self._plan([task for task in tasks if task.trace_id not in results])
+        results |= self._opinions(results)
+        return [self._final(task, results[task.trace_id]) for task in tasks]
+
+    def _final(self, task: Task, proposal: Proposal) -> Proposal:
+        if isinstance(proposal, GoldTrace):
+            owner = self._said.setdefault(_folded(proposal.request.text), task.trace_id)
+            if owner != task.trace_id:
+                proposal = Failure("repeated_text", "another request has the same words")
+        if isinstance(proposal, Failure):
+            if proposal.reason.startswith("refusal:"):
+                self._refused.add(task.trace_id)
+            elif proposal.reason in ("repeated_text", "judged"):
+                self._drafts.pop(task.trace_id, None)  # the next attempt draws another request
+        return proposal
+
+    # Requests
+
+    def _write(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
+        """Drafts for these tasks; the result holds those for which there is none."""
+        blocks = [list(each) for _, each in groupby(tasks, lambda t: (t.domain.digest, t.split, t.index // self.block))]
+        settings = [[self.setting(task) for task in block] for block in blocks]
+        asks = [
+            self.phases(block[0].domain).requests(scene, again=block[0].attempt)
+            for block, scene in zip(blocks, settings, strict=True)
+        ]
+        problems: dict[str, Proposal] = {}
+        for block, scenes, answer in zip(blocks, settings, self._asked.answers(asks), strict=True):
+            for task, setting, text in zip(block, scenes, texts_of(answer, len(block)), strict=True):
+                if isinstance(text, Failure):
+                    problems[task.trace_id] = text
+                else:
+                    self._drafts[task.trace_id] = Draft(setting, text)
+        return problems
+
+    def setting(self, task: Task) -> Setting:
+        """The scene of a task."""
+        return setting_of(task, self.seed, prompt_of("requests").conditions, self.block)
+
+    # Graphs
+
+    def _plan(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
+        drafts = [self._drafts[task.trace_id] for task in tasks]
+        asks = [self._graph(task, draft) for task, draft in zip(tasks, drafts, strict=True)]
+        proposals: dict[str, Proposal] = {}
+        for task, draft, answer in zip(tasks, drafts, self._asked.answers(asks), strict=True):
+            proposals[task.trace_id] = trace_in(answer, draft.text, draft.setting, self.identity(task))
+            self._drafts[task.trace_id] = replace(
+                draft, text=_reworded(answer, draft.text), answer=answer.text or draft.answer, asked=draft.asked + 1
+            )
+        return proposals
+
+    def _graph(self, task: Task, draft: Draft) -> Ask:
+        phases = self.phases(task.domain)
+        if draft.answer is None:
+            return phases.graph(draft.text, draft.setting, again=draft.asked)
+        return phases.repair(draft.text, draft.setting, draft.answer, task.findings, task.previous)
+
+    def identity(self, task: Task) -> Identity:
+        """What marks the trace of a task as Claude's."""
+        metadata = {
+            "oracle": self.name,
+            "scenario": "free_form",
+            "attempt": task.attempt,
+            "model": self.model,
+            "prompts": [self.phases(task.domain).version[phase] for phase in ("requests", "graph")],
+        }
+        return Identity(task.trace_id, self.created_at, metadata)
+
+    # Judgement
+
+    def _opinions(self, proposals: Mapping[str, Proposal]) -> dict[str, Proposal]:
+        """Claude's judgement of what the judge finds gold; if the two disagree, two of three opinions count."""
+        open_: dict[str, tuple[GoldTrace, list[Verdict]]] = {
+            trace_id: (each, [])
+            for trace_id, each in proposals.items()
+            if isinstance(each, GoldTrace) and self._is_drawn(trace_id) and not self._judge.findings(each)
+        }
+        results: dict[str, Proposal] = {}
+        for again in range(_OPINIONS):
+            traces = [trace for trace, _ in open_.values()]
+            asks = [self.phases_of(trace).judgement(trace, again=again) for trace in traces]
+            for trace, answer in zip(traces, self._asked.answers(asks), strict=True):
+                verdict, said = verdict_in(answer), open_[trace.trace_id][1]
+                if isinstance(verdict, Verdict):
+                    said.append(verdict)
+                decided = verdict if isinstance(verdict, Failure) and again == _OPINIONS - 1 else _decided(trace, said)
+                if isinstance(verdict, Failure) and verdict.reason.startswith("refusal:"):
+                    decided = verdict
+                if decided is not None:
+                    results[trace.trace_id] = decided
+                    del open_[trace.trace_id]
+        return results
+
+    def phases_of(self, trace: GoldTrace) -> Phases:
+        """The prompts of the domain that a trace of ours was made with."""
+        return self._phases[str(trace.metadata["catalogue"])]
+
+    def _is_drawn(self, trace_id: str) -> bool:
+        return stream(self.seed, trace_id, "judged by claude").random() < self.judged
+
+
+def _decided(trace: GoldTrace, verdicts: Sequence[Verdict]) -> Proposal | None:
+    """The trace, the objection, or None while opinions are open: the first approval does, an objection needs two."""
+    good = [each for each in verdicts if each.favourable]
+    bad = [each for each in verdicts if not each.favourable]
+    if len(bad) >= len(good) + 1 and len(bad) > 1:
+        return Failure("judged", bad[-1].why)
+    if len(good) > len(bad) or (bad and len(verdicts) == _OPINIONS):
+        opinion = {"favourable": len(good), "of": len(verdicts)}
+        return trace.model_copy(update={"metadata": {**trace.metadata, "judgement": opinion}})
+    return None
+
+
+def _reworded(answer: Answer, text: str) -> str:
+    try:
+        return (read(Plan, answer.text).reworded.strip() if answer.text else "") or text
+    except BadAnswerError:
+        return text
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -1,0 +1,71 @@
+"""One event loop of our own, in a thread: synchronous callers, notebooks included, share one asynchronous engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import CancelledError
+from typing import Any, TypeVar
+
+from gatling_sid.oracle.claude.asks import Answer, Answering, Ask
+
+ResultT = TypeVar("ResultT")
+Opens = Callable[[], Awaitable[tuple[Answering, Callable[[], Awaitable[None]]]]]
+
+
+class Running:
+    """Answers asks from synchronous code; what answers them is opened when the first ask comes."""
+
+    def __init__(self, opens: Opens) -> None:
+        """`opens` is awaited once, in the loop; it gives what answers, and how to close it."""
+        self._opens = opens
+        self._answering: Answering | None = None
+        self._close: Callable[[], Awaitable[None]] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks."""
+        return self._run(self._answers(asks)) if asks else []
+
+    def close(self) -> None:
+        """Closes what answers and ends the thread; asking again would open both anew."""
+        if self._loop is None:
+            return
+        if self._close is not None:
+            self._run(_awaited(self._close))
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop = self._answering = self._close = None
+
+    async def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        if self._answering is None:
+            self._answering, self._close = await self._opens()
+        return await self._answering.answers(asks)
+
+    def _run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="claude", daemon=True).start()
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except (KeyboardInterrupt, CancelledError):
+            future.cancel()
+            raise
+
+
+async def _awaited(close: Callable[[], Awaitable[None]]) -> None:
+    await close()
+
+
+def running(answering: Answering) -> Running:
+    """Around something that answers and need not be closed."""
+
+    async def opens() -> tuple[Answering, Callable[[], Awaitable[None]]]:
+        return answering, _nothing
+
+    return Running(opens)
+
+
+async def _nothing() -> None:
+    """There is nothing to close."""

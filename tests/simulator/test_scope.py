@@ -1,0 +1,189 @@
+"""How much a goal needs and how much a call takes, in the same four measures."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gatling_sid.models import Goal, ScopeMetadata, SensitivityTier, ToolCall
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.yaml_loading import load_yaml
+from gatling_sid.simulator.execution import execute, tools_of
+from gatling_sid.simulator.scope import at_least_internal, days_asked, scope_of_call, scope_of_goal
+from gatling_sid.simulator.world import World
+
+SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
+PUBLIC, INTERNAL, CONFIDENTIAL, RESTRICTED = SensitivityTier
+Scope = tuple[int | None, SensitivityTier, int | None, str | None]
+
+
+def four(scope: ScopeMetadata) -> Scope:
+    """The four measures of a scope."""
+    return scope.rows_requested, scope.sensitivity_tier, scope.time_range_days, scope.export_target
+
+
+def shows(entity: str, rows: list[str], *fields: str) -> dict[str, Any]:
+    """Rows to be shown."""
+    return {"entity": entity, "rows": rows, "fields": list(fields)}
+
+
+def effect(kind: str, entity: str, rows: list[str], target: str | None = None, **changes: Any) -> dict[str, Any]:
+    """An effect to happen."""
+    return {"kind": kind, "entity": entity, "rows": rows, "changes": changes, "target": target}
+
+
+def measure(entity: str, field: str | None, group_by: str | None, values: int) -> dict[str, Any]:
+    """A figure of so many values to be seen."""
+    numbers = [{"group": str(at), "value": at} for at in range(values)]
+    return {
+        "entity": entity, "measure": "sum", "field": field, "group_by": group_by, "rows": 99, "rows_digest": "x",
+        "values": numbers,
+    }  # fmt: skip
+
+
+GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
+    "nothing": ({}, (1, INTERNAL, None, None)),
+    "public rows": ({"shows": [shows("book", ["B1", "B2"], "title")]}, (2, PUBLIC, None, None)),
+    "the highest tier counts": (
+        {"shows": [shows("member", ["M1"], "first_name", "fines"), shows("book", ["B1"], "title")]},
+        (2, CONFIDENTIAL, None, None),
+    ),
+    "a row shown twice is one": (
+        {"shows": [shows("book", ["B1", "B2"], "title"), shows("book", ["B2"], "price")]},
+        (2, INTERNAL, None, None),
+    ),
+    "the same key of two entities is two": (
+        {"shows": [shows("book", ["1"], "title"), shows("member", ["1"], "first_name")]},
+        (2, PUBLIC, None, None),
+    ),
+    "one row per figure": (
+        {"measures": [measure("member", "fines", "job", 3)], "time_range_days": 30},
+        (3, CONFIDENTIAL, 30, None),
+    ),
+    "rows and figures": (
+        {"shows": [shows("book", ["B1"], "title")], "measures": [measure("book", None, None, 1)]},
+        (2, PUBLIC, None, None),
+    ),
+    "changed rows": ({"effects": [effect("update", "loan", ["L1", "L2"], due_on="x")]}, (2, INTERNAL, None, None)),
+    "a change is internal at least": ({"effects": [effect("create", "book", [], title="x")]}, (1, INTERNAL, None, None)),
+    "a written tier counts": ({"effects": [effect("update", "member", ["M1"], card_number="x")]}, (1, RESTRICTED, None, None)),
+    "what is shown outweighs what is changed": (
+        {"shows": [shows("book", ["B1"], "title")], "effects": [effect("delete", "loan", ["L1", "L2", "L3"])]},
+        (1, INTERNAL, None, None),
+    ),
+    "changes and messages add up": (
+        {"effects": [effect("update", "loan", ["L1"], due_on="x"), effect("send", "loan", ["L1"], "a@b.example")]},
+        (2, INTERNAL, None, None),
+    ),
+    "exported rows": (
+        {"effects": [effect("export", "member", ["M1", "M2"], "archive", fields=["fines", "name"])]},
+        (2, CONFIDENTIAL, None, "archive"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOALS)
+def test_scope_of_a_goal(library: Domain, name: str) -> None:
+    """A request is entitled to what its goal shows, exports or measures, or else to what it changes."""
+    goal, scope = GOALS[name]
+    assert four(scope_of_goal(Goal.model_validate(goal), library)) == scope
+
+
+def call_scope(world: World, tool: str, **arguments: Any) -> Scope:
+    """The scope that a call turns out to take."""
+    call = ToolCall(call_id="one", tool_id=f"{world.domain.slug}.{tool}", arguments=arguments)
+    execution = execute([call], world)
+    assert execution.refusal is None
+    compiled = tools_of(world.domain)[call.tool_id]
+    return four(scope_of_call(compiled, execution.arguments["one"], execution.outcomes["one"], world.today))
+
+
+@pytest.fixture(scope="module")
+def world(library: Domain) -> World:
+    """One library on one day."""
+    return World(library, 1, "train-0")
+
+
+def test_scope_of_reading_calls(world: World) -> None:
+    """Rows are those asked for or else those returned, at least one; the tier is the highest shown."""
+    overdue = sum(row["state"] == "overdue" for row in world.tables["loan"].values())
+    assert call_scope(world, "list_loans") == (150, INTERNAL, None, None)
+    assert call_scope(world, "list_loans", state="overdue", days=30)[1:] == (INTERNAL, 30, None)
+    assert call_scope(world, "list_loans", state="overdue") == (overdue, INTERNAL, None, None)
+    assert call_scope(world, "list_loans", state="overdue", limit=100) == (100, INTERNAL, None, None)
+    assert call_scope(world, "list_loans", title="no such title") == (1, INTERNAL, None, None)
+    assert call_scope(world, "find_members", fields=["first_name"], limit=1) == (1, PUBLIC, None, None)
+    assert call_scope(world, "find_members", fields=["first_name", "fines"])[:2] == (40, CONFIDENTIAL)
+    assert call_scope(world, "find_members", fields=["card_number"], limit=2)[:2] == (2, RESTRICTED)
+
+
+def test_scope_of_figures(world: World) -> None:
+    """A figure takes one row per group, however many rows lie under it."""
+    assert call_scope(world, "count_loans") == (1, PUBLIC, None, None)
+    assert call_scope(world, "count_loans", group_by="state") == (3, INTERNAL, None, None)
+    assert call_scope(world, "count_loans", group_by="title", limit=5, days=90) == (5, INTERNAL, 90, None)
+
+
+def test_scope_of_changes(world: World) -> None:
+    """A change takes the rows it changes and is internal at least; an export names its target."""
+    rows = world.ordered("loan", "-lent_on")
+    out = [row["loan_id"] for row in rows if row["state"] == "out"]
+    gone = next(row["loan_id"] for row in rows if row["state"] == "returned")
+    assert call_scope(world, "renew_loan", loan_id=out[0], due_on="2030-01-01") == (1, INTERNAL, None, None)
+    assert call_scope(world, "close_loans", loan_ids=out[:3]) == (3, INTERNAL, None, None)
+    assert call_scope(world, "delete_loan", loan_id=gone) == (1, INTERNAL, None, None)
+    assert call_scope(world, "write_reminder", loan_id=gone, text="x") == (1, INTERNAL, None, None)
+    assert call_scope(world, "mail_member", loan_id=gone, recipient=rows[0]["member_email"]) == (1, INTERNAL, None, None)
+    assert call_scope(world, "export_loans", loan_ids=out[:2], target="council") == (2, INTERNAL, None, "council")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "arguments", "days"),
+    [
+        ({}, {}, None),
+        ({"a": "within_days"}, {}, None),
+        ({"a": "within_days"}, {"a": 30}, 30),
+        ({"a": "within_days", "b": "next_days"}, {"a": 30, "b": 45}, 45),
+        ({"a": "since"}, {"a": "2026-02-28"}, 10),
+        ({"a": "since"}, {"a": "2026-04-01"}, 0),
+        ({"a": "since", "b": "within_days"}, {"a": "2026-02-28", "b": 7}, 10),
+        ({"a": "until"}, {"a": "2020-01-01"}, None),
+    ],
+)
+def test_days_asked(tmp_path: Path, parameters: dict[str, str], arguments: dict[str, Any], days: int | None) -> None:
+    """A call looks back as far as the farthest of its periods, or says nothing of it."""
+    domain = with_search(tmp_path, {name: {"match": match} for name, match in parameters.items()})
+    assert days_asked(tools_of(domain)["library.search"], arguments, date(2026, 3, 10)) == days
+
+
+def test_a_default_period_counts(tmp_path: Path) -> None:
+    """A tool that looks back by default takes that period, whether the call says so or not."""
+    world = World(with_search(tmp_path, {"days": {"match": "within_days", "default": 90}}), 1, "train-0")
+    assert call_scope(world, "search")[2] == call_scope(world, "search", days=90)[2] == 90
+
+
+def with_search(folder: Path, parameters: dict[str, dict[str, Any]]) -> Domain:
+    """The library with a list `search` that filters loans by lending date in these ways."""
+    content = deepcopy(load_yaml(SOURCE))
+    common = {"does": "filter", "field": "lent_on", "description": "x"}
+    content["tools"]["search"] = {
+        "operation": "list", "entity": "loan", "description": "x", "returns": ["loan_id"],
+        "parameters": {name: {**common, **more} for name, more in parameters.items()},
+    }  # fmt: skip
+    (folder / "library.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return DomainRegistry(folder).domain("library")
+
+
+@pytest.mark.parametrize(
+    ("tier", "least"),
+    [(PUBLIC, INTERNAL), (INTERNAL, INTERNAL), (CONFIDENTIAL, CONFIDENTIAL), (RESTRICTED, RESTRICTED)],
+)
+def test_at_least_internal(tier: SensitivityTier, least: SensitivityTier) -> None:
+    """Only the lowest tier is raised."""
+    assert at_least_internal(tier) is least

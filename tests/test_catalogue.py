@@ -1,0 +1,111 @@
+"""What every shipped domain must offer."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gatling_sid.models import INTENTS, GoldTrace, ToolCall
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import ScenarioOracle, capacity
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.simulator.execution import execute
+from gatling_sid.simulator.world import world_of
+from gatling_sid.validators import TraceValidator
+from tests.conftest import CREATED_AT
+
+REGISTRY = DomainRegistry()
+TRACES = 360
+
+
+@pytest.fixture(scope="module", params=REGISTRY.slugs())
+def domain(request: pytest.FixtureRequest) -> Domain:
+    """Each shipped domain in turn."""
+    return REGISTRY.domain(request.param)
+
+
+@pytest.fixture(scope="module")
+def traces(domain: Domain) -> list[GoldTrace]:
+    """Traces of all splits as proposed, far apart enough to lie in several worlds."""
+    oracle = ScenarioOracle(3, CREATED_AT)
+    proposed = [oracle.trace(Task(domain, SPLITS[n % 3], n * 61)) for n in range(TRACES)]
+    return [trace for trace in proposed if isinstance(trace, GoldTrace)]
+
+
+def test_shipped_domains_are_those_of_the_first_version() -> None:
+    """The first version has six domains, under these names."""
+    assert REGISTRY.get_all_domains() == ["Customer Support", "DevOps", "Email", "Finance", "HR", "Healthcare"]
+
+
+def test_domain_has_enough_of_everything(domain: Domain) -> None:
+    """Entities, tools, rules, scenarios and phrasings reach the numbers promised; all six intents are asked for."""
+    file = domain.file
+
+    assert len(file.entities) >= 2
+    assert 200 <= sum(entity.count for entity in file.entities.values())
+    assert len(file.tools) >= 6
+    assert {tool.operation for tool in file.tools.values()} >= {
+        "list",
+        "get",
+        "create",
+        "update",
+        "delete",
+        "export",
+        "aggregate",
+    }
+    assert len(file.policy.rules) >= 6
+    assert len(file.scenarios) >= 12
+    assert min(len(scenario.phrasings) for scenario in file.scenarios.values()) >= 8
+    assert {scenario.intent for scenario in file.scenarios.values()} == set(INTENTS)
+    assert domain.policies * len(file.roles) >= 1000
+    assert all(capacity(domain, split) >= 4_000_000 // 50 for split in SPLITS)
+
+
+def test_proposals_pass_as_they_are(domain: Domain, traces: list[GoldTrace]) -> None:
+    """At least 98 % of what the embedded oracle proposes is gold, without a second attempt."""
+    validator = TraceValidator(REGISTRY)
+    rejected = Counter(str(found[0]) for trace in traces if (found := validator.findings(trace)))
+
+    assert (len(traces) - rejected.total()) / TRACES >= 0.98, (domain.slug, rejected)
+
+
+def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
+    """Plans run from one call to five and more, most pass results on, every tool is used, no intent dominates."""
+    calls = [len(trace.graph.calls) for trace in traces]
+    intents = Counter(trace.request.intent_category for trace in traces)
+    flowing = [any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces]
+
+    assert 2.5 <= sum(calls) / len(calls) <= 3.5
+    assert sum(n > 1 for n in calls) / len(calls) >= 0.65
+    assert sum(n >= 5 for n in calls) / len(calls) >= 0.10
+    assert sum(flowing) / sum(n > 1 for n in calls) >= 0.6
+    assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
+    assert {call.tool_id for trace in traces for call in trace.graph.calls} == domain.tools.keys()
+
+
+def test_a_stricter_policy_asks_for_another_plan(domain: Domain) -> None:
+    """Some scenario has steps that stand or fall with a rule that is in force only sometimes."""
+    sometimes = {name for name, rule in domain.file.policy.rules.items() if rule.sometimes}
+    steps = [step for scenario in domain.file.scenarios.values() for step in scenario.plan]
+
+    assert any(sometimes & {*step.when, *step.unless} for step in steps)
+
+
+@pytest.mark.parametrize("tool_id", ["finance.list_invoices", "hr.list_employees", "devops.list_deployments"])
+def test_listing_takes_a_limit_alone(tool_id: str) -> None:
+    """These tools list the first rows when nothing but a limit is given."""
+    world = world_of(REGISTRY.domain(tool_id.partition(".")[0]), 1, "train-0")
+    done = execute([ToolCall(call_id="a", tool_id=tool_id, arguments={"limit": 3})], world)
+
+    assert done.refusal is None
+    assert done.outcomes["a"].value["count"] == 3
+
+
+def test_words_of_traces_are_unique_and_splits_apart(traces: list[GoldTrace]) -> None:
+    """No request text occurs twice, and no split shares a world with another."""
+    texts = Counter(trace.request.text.casefold() for trace in traces)
+
+    assert max(texts.values()) == 1
+    assert {trace.metadata["world"].partition("-")[0] for trace in traces} == set(SPLITS)
