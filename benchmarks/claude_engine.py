@@ -30,6 +30,7 @@ from gatling_sid.oracle.claude.ledger import Ledger
 from tests.claude_asks import questions
 
 IN_FLIGHT = 200
+WARM_UP = 4  # one call per domain; takes one latency, once
 LIMITS = {"requests": 3000, "input": 100_000_000, "output": 100_000_000}
 BURST_SECONDS = 10
 
@@ -69,9 +70,10 @@ async def bare(url: str, asks: Sequence[Ask]) -> float:
 
 
 async def ours(url: str, asks: Sequence[Ask]) -> float:
-    """Seconds of the engine, with its ledger on disk."""
+    """Seconds of the engine, with its ledger on disk, once its caches are warm."""
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger") as ledger:
         async with Engine(["key"], ledger, base_url=url, in_flight=IN_FLIGHT) as engine:
+            await engine.answers(questions(WARM_UP, start=len(asks)))
             start = time.perf_counter()
             await engine.answers(asks)
             return time.perf_counter() - start

@@ -149,6 +149,15 @@ class ToolCallGraph(_Record):
             return False
         return len(topological_order(self.calls)) == len(self.calls)
 
+    def depth(self) -> int:
+        """Calls on the longest chain of dependencies, in execution order; 0 for an empty graph."""
+        longest: dict[str, int] = {}
+        by_id = {call.call_id: call for call in self.calls}
+        for call_id in self.execution_order:
+            if call_id in by_id:
+                longest[call_id] = 1 + max((longest.get(each, 0) for each in by_id[call_id].dependencies), default=0)
+        return max(longest.values(), default=0)
+
 
 def topological_order(calls: list[ToolCall], *, last_first: bool = False) -> list[str]:
     """Call ids, dependencies first, ties by position (or reversed); calls on or behind a cycle are left out.

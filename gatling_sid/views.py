@@ -38,7 +38,7 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
         "minimal_scope": {
             "limit": max(scope.rows_requested or 1, 1),
             "date_range_days": scope.time_range_days or 0,
-            "max_depth": depth(trace),
+            "max_depth": trace.graph.depth(),
             "include_sensitive": scope.sensitivity_tier.level >= SensitivityTier.CONFIDENTIAL.level,
         },
     }
@@ -56,16 +56,6 @@ def _node(call: ToolCall) -> dict[str, Any]:
         "scope_volume": max(call.scope.rows_requested or 1, 1),
         "scope_sensitivity": call.scope.sensitivity_tier.level,
     }
-
-
-def depth(trace: GoldTrace) -> int:
-    """Calls on the longest chain of dependencies; 0 for an empty plan."""
-    longest: dict[str, int] = {}
-    by_id = {call.call_id: call for call in trace.graph.calls}
-    for call_id in trace.graph.execution_order:
-        if call_id in by_id:
-            longest[call_id] = 1 + max((longest.get(each, 0) for each in by_id[call_id].dependencies), default=0)
-    return max(longest.values(), default=0)
 
 
 def to_messages(trace: GoldTrace, tools: Iterable[ToolSchema]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def test_commands_and_loading_work_as_shown(reader: tuple[Path, str]) -> None:
     """Generating, validating, releasing and publishing run in the order shown, and loading finds what was published."""
     folder, output = reader
 
-    assert len(COMMANDS) >= 4  # noqa: PLR2004
+    assert len(COMMANDS) >= 4
     assert (folder / "out/run/manifest.json").exists()
     assert (folder / "out/release/README.md").exists()
     assert output.split(maxsplit=2)[1:] == ["customer_support_train_00000000", "['test', 'train', 'validation']\n"]

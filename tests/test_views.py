@@ -6,7 +6,7 @@ import json
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.views import depth, to_encoder_row, to_messages
+from gatling_sid.views import to_encoder_row, to_messages
 
 
 def longest(gold: list[GoldTrace], scenario: str) -> GoldTrace:
@@ -28,7 +28,7 @@ def test_encoder_row_has_tiers_as_integers_and_every_label(gold: list[GoldTrace]
     ]  # fmt: skip
     assert {node["provenance_tier"] for node in row["execution_plan"]["nodes"]} == {1}
     assert {node["scope_sensitivity"] for node in row["execution_plan"]["nodes"]} == {2}
-    assert len({node["provenance_hash"] for node in row["execution_plan"]["nodes"]}) == 3  # noqa: PLR2004 - two share words
+    assert len({node["provenance_hash"] for node in row["execution_plan"]["nodes"]}) == 3
     assert row["minimal_scope"] == {"limit": 2, "date_range_days": 0, "max_depth": 4, "include_sensitive": False}
     assert row["label"] == "compliant"
 
@@ -60,5 +60,5 @@ def test_messages_are_what_chat_trainers_read(gold: list[GoldTrace], library: Do
 
 def test_depth_counts_the_longest_chain(gold: list[GoldTrace]) -> None:
     """Calls side by side do not add up."""
-    assert depth(longest(gold, "renew")) == 4  # noqa: PLR2004
-    assert depth(longest(gold, "busiest_titles")) == 1
+    assert longest(gold, "renew").graph.depth() == 4
+    assert longest(gold, "busiest_titles").graph.depth() == 1

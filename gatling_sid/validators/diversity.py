@@ -8,7 +8,6 @@ from typing import Any
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas.references import reference_in
-from gatling_sid.views import depth
 
 
 class _Spread:
@@ -54,7 +53,7 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         if request.expected_scope.time_range_days is not None:
             days.add(request.expected_scope.time_range_days)
         calls.add(len(graph.calls))
-        depths.add(depth(trace))
+        depths.add(graph.depth())
         several += len(graph.calls) > 1
         flowing += any(reference_in(value) for call in graph.calls for value in call.arguments.values())
     return {

@@ -51,7 +51,7 @@ class Engine:
         self._keys = Keys(keys, base_url=base_url, in_flight=in_flight)
         self._budget = Budget(ledger, max_cost_usd)
         self._warmth = Warmth()
-        self._in_flight = in_flight
+        self._workers = in_flight + in_flight // 8  # some write to the ledger while others are in flight
         self._slots = asyncio.Semaphore(in_flight)
         self._asking: set[str] = set()
         self._max_tries = max_tries
@@ -85,7 +85,7 @@ class Engine:
             await self.ledger.intend(missing, self.model)
             line = iter(_first_of_each_prefix_first(missing))
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._in_flight, len(missing))):
+                for _ in range(min(self._workers, len(missing))):
                     group.create_task(self._work(line, done))
         if self._stopped:
             raise self._stopped
@@ -136,10 +136,6 @@ class Engine:
         """One call, once cache, budget and limits allow it."""
         worst = price_table().cost(self.model, worst_usage(ask))
         need = self._need(ask)
-        async with self._slots:
-            return await self._try_one(ask, need, worst)
-
-    async def _try_one(self, ask: Ask, need: Need, worst: float) -> Answer | Again | Failed:
         key = await self._keys.lease(need)
         try:
             async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):
@@ -155,7 +151,9 @@ class Engine:
         await self.ledger.attempt(attempt, ask.work_id, worst)
         sent = time.monotonic()
         try:
-            raw = await key.client.messages.with_raw_response.create(**body_of(ask, self.model))
+            async with self._slots:
+                sent = time.monotonic()
+                raw = await key.client.messages.with_raw_response.create(**body_of(ask, self.model))
             message = await raw.parse()
             answer = answer_of(ask.work_id, message, self.model)
         except (anthropic.APIError, httpx2.TransportError, ValueError) as problem:

@@ -16,7 +16,7 @@ from gatling_sid.oracle.claude.phases import Phases, texts_of, trace_in, verdict
 from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.scenario import WORLD_SIZE, ScenarioOracle
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
@@ -99,6 +99,19 @@ class ClaudeOracle:
         for text in texts:
             self._said.setdefault(_folded(text), "")
 
+    # The phases one by one
+
+    def texts(self, tasks: Sequence[Task]) -> list[str | Failure]:
+        """A request's text for every task, or why there is none."""
+        problems = self._write(tasks)
+        found = [problems.get(task.trace_id) or self._drafts[task.trace_id].text for task in tasks]
+        return [each for each in found if not isinstance(each, GoldTrace)]
+
+    def planned(self, task: Task, text: str, setting: Setting) -> Proposal:
+        """A trace for any request, planned as if it were the task's."""
+        self._drafts[task.trace_id] = Draft(setting, text)
+        return self._plan([task])[task.trace_id]
+
     # The oracle protocol
 
     def propose(self, tasks: Sequence[Task]) -> list[Proposal]:
@@ -131,7 +144,7 @@ class ClaudeOracle:
 
     def _write(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
         """Drafts for these tasks; the result holds those for which there is none."""
-        blocks = [list(each) for _, each in groupby(tasks, lambda t: (t.domain.digest, t.split, t.index // self.block))]
+        blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
         settings = [[self.setting(task) for task in block] for block in blocks]
         asks = [
             self.phases(block[0].domain).requests(scene, again=block[0].attempt)
@@ -145,6 +158,10 @@ class ClaudeOracle:
                 else:
                     self._drafts[task.trace_id] = Draft(setting, text)
         return problems
+
+    def _block_of(self, task: Task) -> tuple[str, str, int, int]:
+        """Tasks written in one call share policy and world."""
+        return task.domain.digest, task.split, task.index // self.block, task.index // WORLD_SIZE
 
     def setting(self, task: Task) -> Setting:
         """The scene of a task."""
@@ -197,13 +214,13 @@ class ClaudeOracle:
                 verdict, said = verdict_in(answer), open_[trace.trace_id][1]
                 if isinstance(verdict, Verdict):
                     said.append(verdict)
-                decided = verdict if isinstance(verdict, Failure) and again == _OPINIONS - 1 else _decided(trace, said)
+                decided: Proposal | None = _decided(trace, said)
                 if isinstance(verdict, Failure) and verdict.reason.startswith("refusal:"):
                     decided = verdict
                 if decided is not None:
                     results[trace.trace_id] = decided
                     del open_[trace.trace_id]
-        return results
+        return results | {trace_id: Failure("judged", "Claude came to no clear opinion") for trace_id in open_}
 
     def phases_of(self, trace: GoldTrace) -> Phases:
         """The prompts of the domain that a trace of ours was made with."""
@@ -217,9 +234,9 @@ def _decided(trace: GoldTrace, verdicts: Sequence[Verdict]) -> Proposal | None:
     """The trace, the objection, or None while opinions are open: the first approval does, an objection needs two."""
     good = [each for each in verdicts if each.favourable]
     bad = [each for each in verdicts if not each.favourable]
-    if len(bad) >= len(good) + 1 and len(bad) > 1:
+    if len(bad) > 1:
         return Failure("judged", bad[-1].why)
-    if len(good) > len(bad) or (bad and len(verdicts) == _OPINIONS):
+    if len(good) > len(bad):
         opinion = {"favourable": len(good), "of": len(verdicts)}
         return trace.model_copy(update={"metadata": {**trace.metadata, "judgement": opinion}})
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
@@ -23,10 +24,18 @@ class Running:
         self._answering: Answering | None = None
         self._close: Callable[[], Awaitable[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._counted: set[str] = set()
+        self.cost_usd: defaultdict[str, float] = defaultdict(float)
+        """What the answers given so far cost, by domain, whenever they were paid; each is counted once."""
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks."""
-        return self._run(self._answers(asks)) if asks else []
+        answers = self._run(self._answers(asks)) if asks else []
+        for ask, answer in zip(asks, answers, strict=True):
+            if ask.work_id not in self._counted:
+                self._counted.add(ask.work_id)
+                self.cost_usd[ask.domain] += answer.cost_usd
+        return answers
 
     def close(self) -> None:
         """Closes what answers and ends the thread; asking again would open both anew."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gatling_sid.errors import OracleError
@@ -46,6 +46,10 @@ class Setting:
     def domain(self) -> Domain:
         """The domain the world belongs to."""
         return self.world.domain
+
+    def asked_by(self, principal: Principal, intent: str) -> Setting:
+        """The same scene with somebody else asking."""
+        return replace(self, principal=principal, intent=intent)
 
 
 def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: int = BLOCK) -> Setting:

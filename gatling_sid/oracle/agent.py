@@ -1,0 +1,267 @@
+"""OracleAgent: Claude as oracle, phrase author and judge, for callers who want traces and not an engine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from gatling_sid.errors import OracleError
+from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
+from gatling_sid.oracle.claude.answers import Verdict
+from gatling_sid.oracle.claude.asks import Answering
+from gatling_sid.oracle.claude.opening import keys_of, opened
+from gatling_sid.oracle.claude.oracle import MODEL, ClaudeOracle, Judge
+from gatling_sid.oracle.claude.phases import verdict_in
+from gatling_sid.oracle.claude.running import Running, running
+from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.oracle.protocol import Failure, Oracle, Task
+from gatling_sid.schemas import DomainRegistry
+
+__all__ = ["MODEL", "ClaudeOracle", "OracleAgent", "Report"]
+LEDGER = Path("out/claude-ledger.sqlite")
+CREATED_AT = datetime(2026, 11, 22, tzinfo=UTC)
+_LINE = "gatling_sid.gold"
+"""Stands above this package, so it is named, not imported: nothing in here depends on a validator."""
+
+
+class Made(Protocol):
+    """What a line made of some tasks: a `generator.Yield`."""
+
+    traces: list[GoldTrace]
+    rejections: list[Any]
+    given_up: list[Task]
+
+
+class Line(Protocol):
+    """The generator's loop with its judge; `gold.GoldLine` unless another is given."""
+
+    judge: Judge
+
+    def generate(self, tasks: Sequence[Task], oracle: Oracle) -> Made:
+        """Gold for every task, as far as the oracle gets there."""
+        ...
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a domain went: of `tasks` traces asked for, how many were gold at once, and after repair, and at what cost."""
+
+    domain: str
+    tasks: int
+    gold_at_once: int
+    gold: int
+    rejected_by: dict[str, int]
+    cost_usd: float
+
+    def __str__(self) -> str:
+        """One line."""
+        per_trace = f"${self.cost_usd / self.gold:.6f}" if self.gold else "-"
+        reasons = ", ".join(f"{reason} {count}" for reason, count in self.rejected_by.items())
+        return (
+            f"{self.domain}: {self.gold:,} of {self.tasks:,}, raw pass rate {self.gold_at_once / max(1, self.tasks):.1%}, "
+            f"after repair {self.gold / max(1, self.tasks):.1%}, {per_trace} a trace"
+            + (f" ({reasons})" if reasons else "")
+        )
+
+
+class OracleAgent:
+    """Synchronous outside, one asynchronous engine inside. Close it, or use `with`.
+
+    What it calls valid the line's judge has judged: a trace it returns is `validated` by that judge and no one else.
+    Costs real money unless `answering` is given; read the provider's commercial terms before a paid run.
+    """
+
+    def __init__(
+        self,
+        api_key: str | Sequence[str] | None = None,
+        model: str = MODEL,
+        *,
+        seed: int = 7,
+        created_at: datetime = CREATED_AT,
+        ledger: Path | str = LEDGER,
+        max_cost_usd: float | None = None,
+        batch: bool = False,
+        judged: float = 1.0,
+        base_url: str | None = None,
+        registry: DomainRegistry | None = None,
+        line: Line | None = None,
+        answering: Answering | None = None,
+    ) -> None:
+        """Nothing is sent yet. `judged` is the share of gold that Claude judges too; `ledger` is kept between runs.
+
+        Raises:
+            OracleError: there is no key.
+
+        """
+        self.registry = registry or DomainRegistry()
+        self.model = model
+        self.seed = seed
+        self.reports: dict[str, Report] = {}
+        self._created_at = created_at
+        self._judged = judged
+        self._line: Line = line or import_module(_LINE).GoldLine(self.registry)
+        self._asked = (
+            running(answering)
+            if answering is not None
+            else opened(
+                keys_of(api_key), Path(ledger), model=model, max_cost_usd=max_cost_usd, batch=batch, base_url=base_url
+            )
+        )
+        self._scenes: dict[str, tuple[Task, Setting]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes connections and ledger."""
+        self._asked.close()
+
+    @property
+    def asked(self) -> Running:
+        """What answers, with what it cost so far."""
+        return self._asked
+
+    def oracle(self, block: int = 10) -> ClaudeOracle:
+        """An oracle for the generator, `block` requests written per call."""
+        return ClaudeOracle(
+            self._asked,
+            self._line.judge,
+            seed=self.seed,
+            created_at=self._created_at,
+            model=self.model,
+            block=block,
+            judged=self._judged,
+        )
+
+    # The three phases one by one
+
+    def generate_user_requests(self, domain: str, n: int = 10) -> list[UserRequest]:
+        """`n` requests of people of the simulated organisation; fewer if Claude declines some.
+
+        Their expected scope is not known before they are planned.
+        """
+        oracle, known = self.oracle(), self.registry.domain(domain)
+        tasks = [Task(known, "train", index) for index in range(n)]
+        requests = []
+        for task, text in zip(tasks, oracle.texts(tasks), strict=True):
+            if isinstance(text, Failure):
+                continue
+            setting = oracle.setting(task)
+            request = UserRequest(
+                request_id=f"{task.trace_id}_request",
+                domain=known.name,
+                text=text,
+                intent_category=setting.intent,
+                principal=setting.principal,
+            )
+            self._scenes[request.request_id] = task, setting
+            requests.append(request)
+        return requests
+
+    def generate_tool_graph(self, domain: str, request: UserRequest) -> ToolCallGraph:
+        """A plan for a request, executed in its world but not judged: its calls' scopes are true, no more.
+
+        Raises:
+            OracleError: Claude declines, or gives no plan.
+
+        """
+        oracle, known = self.oracle(), self.registry.domain(domain)
+        task, setting = self._scenes.get(request.request_id) or (Task(known, "train", 0), None)
+        setting = setting or oracle.setting(task)
+        if request.principal is not None:
+            setting = setting.asked_by(request.principal, request.intent_category)
+        proposal = oracle.planned(task, request.text, setting)
+        if isinstance(proposal, Failure):
+            raise OracleError(f"{request.request_id}: {proposal.reason}: {proposal.detail}")
+        return proposal.graph
+
+    def validate_trace(self, trace: GoldTrace) -> Verdict:
+        """Claude's judgement of a trace; a second look at what the validator found gold, never a proof.
+
+        Raises:
+            OracleError: Claude declines or cannot be understood, or the trace's scene is unknown.
+
+        """
+        oracle = self.oracle()
+        ask = oracle.phases(self.registry.domain(trace.request.domain)).judgement(trace)
+        answer = self._asked.answers([ask])[0]
+        verdict = verdict_in(answer)
+        if isinstance(verdict, Failure):
+            raise OracleError(f"{trace.trace_id}: {verdict.reason}: {verdict.detail}")
+        return verdict
+
+    # Whole traces
+
+    def generate_traces_for_domain(self, domain: str, num_traces: int = 1000, batch_size: int = 10) -> list[GoldTrace]:
+        """Gold traces of a domain, `batch_size` requests written per call; `reports` says how it went.
+
+        Items that fail are made up for by further ones, up to twice as many as asked for; what is missing then is
+        missing because Claude declines it or cannot plan it.
+        """
+        if num_traces < 1 or batch_size < 1:
+            raise OracleError(f"num_traces is {num_traces}, batch_size {batch_size}; both must be at least 1")
+        known, oracle = self.registry.domain(domain), self.oracle(batch_size)
+        cost = self._asked.cost_usd[known.slug]
+        traces: list[GoldTrace] = []
+        rejections: list[Any] = []
+        tried = 0
+        while len(traces) < num_traces and tried < 2 * num_traces:
+            more = min(num_traces - len(traces), 2 * num_traces - tried)
+            made = self._line.generate([Task(known, "train", tried + each) for each in range(more)], oracle)
+            traces += made.traces
+            rejections += made.rejections
+            tried += more
+            if not made.traces:
+                break
+        spent = self._asked.cost_usd[known.slug] - cost
+        self.reports[known.name] = report(known.name, tried, len(traces), rejections, spent)
+        return traces
+
+    def generate_traces_for_all_domains(
+        self, num_traces: int = 1000, batch_size: int = 10
+    ) -> dict[str, list[GoldTrace]]:
+        """Gold traces of every domain of the catalogue, `num_traces` of each, by display name."""
+        return {
+            name: self.generate_traces_for_domain(name, num_traces, batch_size)
+            for name in self.registry.get_all_domains()
+        }
+
+    def save_traces(self, traces: Iterable[GoldTrace], path: Path | str) -> Path:
+        """Writes traces as JSON lines, completely or not at all.
+
+        Raises:
+            OracleError: the file cannot be written.
+
+        """
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with beside.open("w", encoding="utf-8") as file:
+                file.writelines(f"{trace.model_dump_json()}\n" for trace in traces)
+            beside.replace(target)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise OracleError(f"{target} cannot be written: {error.strerror or error}") from None
+        return target
+
+
+def report(domain: str, tasks: int, gold: int, rejections: Sequence[Any], cost_usd: float) -> Report:
+    """The figures of a domain, from its rejections."""
+    counts: dict[str, int] = {}
+    for each in rejections:
+        counts[each.reason] = counts.get(each.reason, 0) + 1
+    at_first = {each.trace_id for each in rejections if each.attempt == 0}
+    ordered = dict(sorted(counts.items(), key=lambda each: -each[1]))
+    return Report(domain, tasks, tasks - len(at_first), gold, ordered, cost_usd)

@@ -1,0 +1,62 @@
+"""From keys and a ledger to something that answers: the online engine, or message batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.asks import Answering
+from gatling_sid.oracle.claude.batches import Batches
+from gatling_sid.oracle.claude.engine import Engine
+from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.running import Running
+
+VARIABLE = "ANTHROPIC_API_KEY"
+
+
+def keys_of(api_key: str | Sequence[str] | None) -> list[str]:
+    """The keys given, or the one of the environment; several in one text are separated by commas.
+
+    Raises:
+        OracleError: there is none; names the variable and the oracle that needs none.
+
+    """
+    given = [api_key] if isinstance(api_key, str) else list(api_key or [os.environ.get(VARIABLE, "")])
+    keys = [key.strip() for text in given for key in text.split(",") if key.strip()]
+    if not keys:
+        raise OracleError(
+            f"no API key: set {VARIABLE} or pass OracleAgent(api_key=…). The embedded oracle needs none: "
+            "gatling_sid.oracle.ScenarioOracle, or scripts.generate_shards --oracle scenario"
+        )
+    return keys
+
+
+def opened(
+    keys: Sequence[str],
+    ledger: Path,
+    *,
+    model: str,
+    max_cost_usd: float | None = None,
+    batch: bool = False,
+    base_url: str | None = None,
+    in_flight: int = 200,
+) -> Running:
+    """Answers through the API, every answer in `ledger`; connections and file are opened by the first ask."""
+
+    async def opens() -> tuple[Answering, Callable[[], Awaitable[None]]]:
+        book = Ledger(ledger)
+        engine: Engine | Batches
+        if batch:
+            engine = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
+        else:
+            engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
+
+        async def close() -> None:
+            await engine.close()
+            book.close()
+
+        return engine, close
+
+    return Running(opens)
