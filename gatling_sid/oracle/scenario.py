@@ -71,7 +71,9 @@ class ScenarioOracle:
             if cast is not None:
                 break
         else:
-            return Failure("no_draw", f"{scenario_id}: nothing fits in {world.name} or {_SPARE_WORLDS} worlds before it")
+            return Failure(
+                "no_draw", f"{scenario_id}: nothing fits in {world.name} or {_SPARE_WORLDS} worlds before it"
+            )
         rng = stream(domain.digest, self.seed, task.trace_id, task.attempt)
         said = say(domain, scenario_id, split, use, cast.slots, world.today, rng)
         moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)

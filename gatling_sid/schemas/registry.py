@@ -77,11 +77,11 @@ class DomainRegistry:
     def _slug(self, name: str) -> str | None:
         if name not in self._slugs:
             plain = _plain(name)
-            display = (slug for slug, each in self._names.items() if plain == _plain(each))
-            slug = plain if plain in self._files else next(display, None)
-            if slug is None:
+            if plain not in self._files:
+                plain = next((slug for slug, display in self._names.items() if plain == _plain(display)), "")
+            if not plain:
                 return None
-            self._slugs[name] = slug
+            self._slugs[name] = plain
         return self._slugs[name]
 
     def tool(self, tool_id: str) -> ToolSchema:

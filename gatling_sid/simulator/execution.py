@@ -181,12 +181,17 @@ def _other_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iter
 
 def atoms(effect: Effect) -> Iterator[Atom]:
     """An effect in comparable pieces: a change of several rows equals several changes of one."""
-    changes = repr(sorted(effect.changes.items()))
+    changes = repr(sorted((name, _plain(value)) for name, value in effect.changes.items()))
     if effect.kind in ("update", "delete"):
         for key in effect.rows:
             yield effect.kind, effect.entity, key, changes, ""
     else:
         yield effect.kind, effect.entity, tuple(effect.rows), changes, effect.target or ""
+
+
+def _plain(value: Any) -> Any:
+    """12.0 is 12."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _described(atom: Atom) -> str:

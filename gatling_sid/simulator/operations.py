@@ -198,7 +198,7 @@ def _let_through(rows: list[Row], field: str, match: str, want: Any, tool: Compi
 
 def _limited(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
     limit = tool.by_role.get("limit")
-    return rows[: arguments[limit]] if limit in arguments else rows
+    return rows[: int(arguments[limit])] if limit in arguments else rows
 
 
 def _existing(tool: CompiledTool, key: Any, state: State) -> Row:
@@ -272,7 +272,8 @@ def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> O
         raise Refused("invalid_argument", f"{measure} of which field?")
     if field_name is not None and measure != "count" and any(isinstance(row[field_name], (str, bool)) for row in rows):
         raise Refused("invalid_argument", f"{field_name} is not a number")
-    values = measured(rows, measure, field_name, group_by, arguments.get(roles.get("limit", "")))
+    limit = arguments.get(roles.get("limit", ""))
+    values = measured(rows, measure, field_name, group_by, None if limit is None else int(limit))
     value: dict[str, Any] = {"count": len(rows)}
     if group_by is None:
         value["value"] = values[0][1] if values else (0 if measure == "count" else None)

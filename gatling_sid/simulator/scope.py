@@ -46,7 +46,8 @@ def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
 
 
 def days_asked(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:
-    """How many days a call's arguments look back (or ahead), or None if they say nothing of it."""
+    """How many days a call looks back (or ahead), by its arguments or the tool's defaults; None if neither says."""
+    arguments = {**tool.defaults, **arguments} if tool.defaults else arguments
     spans = []
     for name, _, match in tool.filters:
         if name in arguments:
@@ -67,7 +68,7 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Out
     return trusted(
         ScopeMetadata,
         {
-            "rows_requested": max(rows, 1),
+            "rows_requested": max(int(rows), 1),
             "sensitivity_tier": at_least_internal(tier) if outcome.effects else tier,
             "time_range_days": days_asked(tool, arguments, today),
             "export_target": arguments.get(target) if target else None,

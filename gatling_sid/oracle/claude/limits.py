@@ -20,22 +20,34 @@ Clock = Callable[[], float]
 
 @dataclass(slots=True)
 class Bucket:
-    """`limit` per minute, refilled evenly; may be drawn below zero by what was not foreseen."""
+    """`limit` per minute, refilled evenly, of which `capacity` can be saved up; drawn below zero by what was not foreseen."""
 
     limit: float
+    capacity: float
     level: float
     at: float
 
     def refill(self, now: float) -> None:
         """Adds what has flowed in since the last look."""
-        self.level = min(self.limit, self.level + (now - self.at) * self.limit / 60)
+        self.level = min(self.capacity, self.level + (now - self.at) * self.limit / 60)
         self.at = now
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount` may be drawn; more than the bucket holds may be drawn when it is full."""
-        reserve = min(self.limit / 60 * _SLACK_SECONDS + 1, self.limit / 10)
-        missing = min(amount + reserve, self.limit) - self.level
+        reserve = min(self.limit / 60 * _SLACK_SECONDS + 1, self.capacity / 10)
+        missing = min(amount + reserve, self.capacity) - self.level
         return max(0.0, missing * 60 / self.limit)
+
+    def learn(self, limit: float, remaining: float, age: float) -> None:
+        """Believes a header that is `age` seconds old.
+
+        What remained, plus all that can have flowed in since, is the most that can be there now: if our own count is
+        higher, someone else draws too. The most that ever remained is what can be saved up: some limits per minute
+        are kept per second.
+        """
+        self.limit = limit
+        self.capacity = max(self.capacity, remaining)
+        self.level = min(self.level, remaining + age * limit / 60, self.capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +104,18 @@ class Limiter:
             bucket.level -= used.of(name) - need.of(name)
 
     def learn(self, headers: Mapping[str, str], sent: float) -> None:
-        """Takes limits from the headers of an answer to a call of time `sent`.
-
-        What remains by the header, plus all that can have flowed in since the call was sent, is the most that can be
-        there now: if our own count is higher, someone else draws from the same organisation.
-        """
+        """Takes limits from the headers of an answer to a call of time `sent`."""
         now = self.clock()
         for name, middle in HEADERS.items():
             limit = _number(headers.get(f"anthropic-ratelimit-{middle}-limit"))
             remaining = _number(headers.get(f"anthropic-ratelimit-{middle}-remaining"))
             if limit is None or remaining is None or limit <= 0:
                 continue
-            bucket = self.buckets.setdefault(name, Bucket(limit, min(limit, remaining), now))
-            bucket.refill(now)
-            bucket.limit = limit
-            bucket.level = min(bucket.level, remaining + (now - sent) * limit / 60, limit)
+            if name in self.buckets:
+                self.buckets[name].refill(now)
+            else:
+                self.buckets[name] = Bucket(limit, limit / 60, remaining, now)
+            self.buckets[name].learn(limit, remaining, now - sent)
 
     def pause(self, seconds: float) -> None:
         """Nobody of this organisation sends for so long, after the API said so; jitter keeps callers apart."""

@@ -30,9 +30,9 @@ def headers(limit: float, remaining: float, kind: str = "requests") -> dict[str,
     }
 
 
-def test_a_bucket_refills_evenly_and_no_further_than_its_limit() -> None:
+def test_a_bucket_refills_evenly_and_no_further_than_it_holds() -> None:
     """60 a minute is one a second."""
-    bucket = Bucket(60, 0, 0.0)
+    bucket = Bucket(60, 60, 0, 0.0)
     bucket.refill(10.0)
     assert bucket.level == 10
     bucket.refill(1000.0)
@@ -41,7 +41,7 @@ def test_a_bucket_refills_evenly_and_no_further_than_its_limit() -> None:
 
 def test_more_than_a_bucket_holds_waits_for_a_full_one() -> None:
     """A prompt larger than the limit per minute goes out alone instead of never."""
-    bucket = Bucket(60, 30, 0.0)
+    bucket = Bucket(60, 60, 30, 0.0)
     assert bucket.wait(500) == 30
     bucket.refill(30.0)
     assert bucket.wait(500) == 0
@@ -81,6 +81,16 @@ def test_an_old_header_does_not_take_what_has_flowed_in_since() -> None:
     clock.now += 10
     limiter.learn(headers(600, 300), sent)
     assert limiter.buckets["requests"].level == pytest.approx(400)
+
+
+def test_no_more_is_saved_up_than_was_ever_seen_to_remain() -> None:
+    """A limit of 600 a minute that lets 20 through at once: idle minutes do not add to that."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(600, 20), clock.now)
+    clock.now += 60
+    limiter.wait(ONE)
+    assert limiter.buckets["requests"].level == 20
 
 
 def test_a_call_that_used_more_than_foreseen_is_made_up_for() -> None:

@@ -1,0 +1,131 @@
+"""A stand-in for Claude that answers asks in memory: competent, or wrong in a way that a test chooses.
+
+It knows what the embedded oracle knows: requests are worded, planned and judged from scenarios of the catalogue drawn
+for the very person, policy and world of the ask.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
+from gatling_sid.oracle import scenario as s
+from gatling_sid.oracle.claude.answers import Plan
+from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.scenes import item_text
+from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.oracle.claude.telling import plan_told
+from gatling_sid.oracle.drawing import NoDrawError, draw, evaluated
+from gatling_sid.oracle.goals import goal_of
+from gatling_sid.oracle.speech import say
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.seeding import stream
+from gatling_sid.simulator.scope import scope_of_goal
+
+APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
+Spoils = Callable[[Ask, str], str | None]
+"""What an ask is answered instead of the competent text: `!refusal:…` and `!max_tokens` are problems, None nothing new."""
+
+
+def trace_for(setting: Setting, use: int) -> GoldTrace | None:
+    """A request and its plan, for this person under this policy in this world, or None if no scenario fits."""
+    world, domain = setting.world, setting.domain
+    rng = stream("stand-in", setting.principal.principal_id, setting.intent, use)
+    member = tuple(int(each) for each in setting.policy.policy_id.partition("-")[2].split("."))
+    fitting = [n for n, each in domain.file.scenarios.items() if each.intent == setting.intent]
+    fitting = [n for n in fitting if setting.principal.role in domain.file.scenarios[n].roles] or fitting
+    for _ in range(60 if fitting else 0):
+        name = rng.choice(fitting)
+        scenario, rules = domain.file.scenarios[name], domain.in_force(member)
+        try:
+            start = {"principal": setting.principal.attributes, "policy": domain.axes(member)}
+            bindings = draw(scenario, world, start, rng)
+            goal = goal_of(scenario, domain, bindings, rules)
+            slots = {each: evaluated(value, bindings) for each, value in scenario.slots.items()}
+        except NoDrawError:
+            continue
+        plan = s._scoped(s._plan(scenario, domain, setting.policy, rules, setting.principal, slots), world)
+        order = [each.call_id for each in plan]
+        cast = s.Cast(setting.principal, setting.policy, goal, scope_of_goal(goal, domain), slots, plan, order)
+        said = say(domain, name, "train", use, slots, world.today, rng)
+        moment = datetime.combine(world.today, datetime.min.time(), tzinfo=UTC)
+        request = UserRequest(
+            request_id="r",
+            domain=domain.name,
+            text=" ".join(said.text.split()),
+            intent_category=setting.intent,
+            principal=setting.principal,
+        )
+        calls = [s._call(each, cast, said, "r", moment) for each in plan]
+        return GoldTrace(
+            trace_id="t",
+            request=request,
+            policy=setting.policy,
+            graph=ToolCallGraph(graph_id="g", calls=calls, execution_order=order),
+            goal=goal,
+        )
+    return None
+
+
+class Model:
+    """Answers asks about the settings it was told of; counts what it was asked."""
+
+    def __init__(self, settings: Callable[[], Sequence[Setting]], spoils: Spoils = lambda _ask, _text: None) -> None:
+        self._settings = settings
+        self._spoils = spoils
+        self._plans: dict[str, Plan] = {}
+        self._uses: Counter[str] = Counter()
+        self.asked: list[Ask] = []
+        self.paid: Counter[str] = Counter()
+
+    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks."""
+        return [self._answer(ask) for ask in asks]
+
+    def phases(self) -> Counter[str]:
+        """How many asks of each phase came."""
+        return Counter(ask.phase for ask in self.asked)
+
+    def _answer(self, ask: Ask) -> Answer:
+        self.asked.append(ask)
+        self.paid[ask.work_id] += 1
+        text = {"requests": self._written, "graph": self._planned, "judgement": self._judged}[ask.phase](ask)
+        spoilt = self._spoils(ask, text)
+        usage = Usage(input_tokens=100, output_tokens=len(text) // 4)
+        if spoilt is not None and spoilt.startswith("!"):
+            return Answer(ask.work_id, None, spoilt[1:], usage, 0.001)
+        return Answer(ask.work_id, text if spoilt is None else spoilt, None, usage, 0.001)
+
+    def _written(self, ask: Ask) -> str:
+        bodies = {item_text(0, each).partition("\n")[2]: each for each in self._settings()}
+        items = []
+        for block in ask.user.split("\n\n")[1:]:
+            head, _, body = block.partition("\n")
+            setting = bodies[body]
+            self._uses[setting.domain.slug] += 1
+            trace = trace_for(setting, self._uses[setting.domain.slug])
+            text = trace.request.text if trace else f"Please do nothing at all, the {len(self._plans)}th time."
+            if trace:
+                self._plans[text] = plan_told(trace, setting.world)
+            items.append({"item": int(head.removeprefix("Item ")), "text": text})
+        return json.dumps({"items": items})
+
+    def _planned(self, ask: Ask) -> str:
+        text = ask.user.split("\nRequest: ", 1)[1].split("\n", 1)[0]
+        plan = self._plans.get(text)
+        return plan.model_dump_json() if plan else '{"reworded": "", "goal": {}, "calls": []}'
+
+    def _judged(self, _ask: Ask) -> str:
+        return json.dumps(APPROVAL)
+
+
+def settings_of(domain: Domain, oracle: object, count: int) -> list[Setting]:
+    """The settings of a domain's first tasks at each attempt."""
+    from gatling_sid.oracle.claude.oracle import ClaudeOracle
+    from gatling_sid.oracle.protocol import Task
+
+    assert isinstance(oracle, ClaudeOracle)
+    return [oracle.setting(Task(domain, "train", index, attempt)) for index in range(count) for attempt in range(3)]

@@ -1,0 +1,261 @@
+"""Drawing what a scenario is about: rows, values and the one who asks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from gatling_sid.oracle import drawing
+from gatling_sid.oracle.drawing import NoDrawError, draw, draw_principal, evaluated
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import scenario_consistency
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.world import Row, World
+
+FORMS: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, c.Draw])
+POLICY = {"max_rows": 20, "lookback": 30, "targets": ["archive"]}
+EVERY = {"count": [0, 999], "order": "loan_id"}
+
+
+@pytest.fixture(scope="module")
+def world(library: Domain) -> World:
+    """One library on one day."""
+    return World(library, 1, "train-0")
+
+
+def drawn(world: World, *, given: dict[str, list[Any]] | None = None, seed: int = 1, **specs: Any) -> dict[str, Any]:
+    """What these declarations draw, one after the other, for the first librarian."""
+    scenario = world.domain.file.scenarios["renew"]
+    scenario = scenario.model_copy(update={"draw": FORMS.validate_python(specs), "given": given or {}})
+    principal = next(row for row in world.tables["member"].values() if row["job"] == "librarian")
+    bindings = draw(scenario, world, {"principal": principal, "policy": POLICY}, random.Random(seed))
+    return {name: bindings[name] for name in specs}
+
+
+def no_draw(world: World, **specs: Any) -> str:
+    """Why these declarations draw nothing."""
+    with pytest.raises(NoDrawError) as caught:
+        drawn(world, **specs)
+    return str(caught.value)
+
+
+def loans(world: World, fits: Callable[[Row], bool]) -> list[Row]:
+    """Loans that fit, by number."""
+    return sorted((row for row in world.tables["loan"].values() if fits(row)), key=lambda row: row["loan_id"])
+
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+CONDITIONS: dict[str, tuple[str, Any, Callable[[Row, World], bool]]] = {
+    "at_most": ("renewals", 1, lambda row, _: row["renewals"] <= 1),
+    "at_least": ("renewals", 2, lambda row, _: row["renewals"] >= 2),
+    "above": ("renewals", 1, lambda row, _: row["renewals"] > 1),
+    "below": ("renewals", 2, lambda row, _: row["renewals"] < 2),
+    "not": ("state", "out", lambda row, _: row["state"] != "out"),
+    "in": ("state", ["out", "overdue"], lambda row, _: row["state"] in ("out", "overdue")),
+    "not_in": ("state", ["out", "overdue"], lambda row, _: row["state"] == "returned"),
+    "contains": ("title", "THE", lambda row, _: "the" in row["title"].casefold()),
+    "within_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) <= 20),
+    "older_than_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) > 20),
+    "next_days": ("due_on", 5, lambda row, world: 0 <= -world.age(row["due_on"]) <= 5),
+    "is_set": ("returned_on", True, lambda row, _: row["returned_on"] is not None),
+}
+
+
+@pytest.fixture(scope="module")
+def returns(library: Domain) -> World:
+    """A library that notes when a returned loan came back: a field without a value in other loans."""
+    world = World(library, 2, "train-0")
+    for row in world.tables["loan"].values():
+        row["returned_on"] = row["due_on"] if row["state"] == "returned" else None
+    return world
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_conditions(returns: World, name: str) -> None:
+    """Each condition lets through the rows it describes, all of them and no others."""
+    field, want, fits = CONDITIONS[name]
+    expected = loans(returns, lambda row: fits(row, returns))
+    assert 0 < len(expected) < 150
+    assert drawn(returns, rows={"all": "loan", "where": {field: {name: want}}, **EVERY}) == {"rows": expected}
+
+
+@pytest.mark.parametrize("name", ["at_most", "at_least", "above", "below", "contains", "within_days", "older_than_days"])
+def test_rows_without_a_value_meet_no_comparison(returns: World, name: str) -> None:
+    """A field without a value is neither large nor small, neither old nor new."""
+    want = 10_000 if name.endswith("days") else "2026-01-01"
+    found = drawn(returns, rows={"all": "loan", "where": {"returned_on": {name: want}}, **EVERY})["rows"]
+    assert [row for row in found if row["returned_on"] is None] == []
+
+
+def test_not_set(returns: World) -> None:
+    """A field may be asked to have no value."""
+    found = drawn(returns, rows={"all": "loan", "where": {"returned_on": {"is_set": False}}, **EVERY})["rows"]
+    assert found == loans(returns, lambda row: row["state"] != "returned")
+
+
+def test_no_condition_is_missing_here() -> None:
+    """What the catalogue may say, the oracle can draw, and a case above tries."""
+    assert CONDITIONS.keys() == drawing._CONDITIONS.keys() == set(scenario_consistency._CONDITION_NAMES)
+
+
+def test_conditions_hold_together(world: World) -> None:
+    """Values and conditions, of one field or several, must all hold; either may be an expression."""
+    rows = {"all": "loan", "where": {"state": "overdue", "renewals": {"above": 0, "at_most": "$most"}, "book_id": "$book.book_id"}}
+    found = drawn(world, most={"number": [2, 2]}, book={"one": "book"}, rows={**rows, **EVERY})
+    assert found["rows"] == loans(
+        world,
+        lambda row: row["state"] == "overdue" and 0 < row["renewals"] <= 2 and row["book_id"] == found["book"]["book_id"],
+    )
+
+
+def test_one(world: World) -> None:
+    """One row is any of those that fit, another with another stream, the same with the same."""
+    spec = {"one": "loan", "where": {"state": "out"}}
+    rows = [drawn(world, row=spec, seed=seed)["row"] for seed in range(20)]
+    assert rows == [drawn(world, row=spec, seed=seed)["row"] for seed in range(20)]
+    assert {row["state"] for row in rows} == {"out"}
+    assert len({row["loan_id"] for row in rows}) > 3
+    assert no_draw(world, row={"one": "loan", "where": {"state": "lost"}}) == "no loan fits"
+
+
+def test_one_that_stands_alone(world: World) -> None:
+    """With `alone_by`, no other row has the same values there, whether it fits otherwise or not."""
+    for seed in range(20):
+        row = drawn(world, row={"one": "loan", "where": {"state": "out"}, "alone_by": ["title", "state"]}, seed=seed)["row"]
+        assert loans(world, lambda each: (each["title"], each["state"]) == (row["title"], row["state"])) == [row]  # noqa: B023
+    assert no_draw(world, row={"one": "loan", "alone_by": ["state"]}) == "no loan fits"
+
+
+def test_all(world: World) -> None:
+    """All rows that fit are drawn if their number is right, in the order asked for."""
+    out = loans(world, lambda row: row["state"] == "out")
+    newest = sorted(out, key=lambda row: row["lent_on"], reverse=True)
+    spec = {"all": "loan", "where": {"state": "out"}, "order": "-lent_on"}
+    for count in ([0, 999], [len(out), len(out)], ["$n", "$n"]):
+        assert drawn(world, n={"number": [len(out)] * 2}, rows={**spec, "count": count})["rows"] == newest
+    for count in ([0, len(out) - 1], [len(out) + 1, 999], [1, 10]):
+        assert no_draw(world, rows={**spec, "count": count}) == f"{len(out)} loan fit"
+
+
+def test_the_first_few(world: World) -> None:
+    """With `first`, the first few in order are drawn, however many fit, if there are as many."""
+    spec = {"all": "loan", "where": {"state": "out"}, "order": "lent_on"}
+    out = sorted(loans(world, lambda row: row["state"] == "out"), key=lambda row: row["lent_on"])
+    assert drawn(world, rows={**spec, "first": 3})["rows"] == out[:3]
+    assert drawn(world, n={"number": [2, 2]}, rows={**spec, "first": "$n"})["rows"] == out[:2]
+    assert no_draw(world, rows={**spec, "first": 999}) == "fewer than 999 loan fit"
+
+
+def test_distinct(world: World) -> None:
+    """With `distinct`, rows that share a value there are not drawn together."""
+    same = {"all": "loan", "where": {"state": "out"}, "count": [0, 999], "distinct": "state"}
+    assert no_draw(world, rows=same) == "two loan have the same state"
+    assert len(drawn(world, rows={**same, "distinct": "loan_id"})["rows"]) > 1
+
+
+def test_row(world: World) -> None:
+    """The row with a key is drawn, or none."""
+    found = drawn(world, loan={"one": "loan"}, holder={"row": "member", "key": "$loan.member_id"})
+    assert found["holder"] == world.tables["member"][found["loan"]["member_id"]]
+    assert no_draw(world, loan={"one": "loan"}, holder={"row": "member", "key": "$loan.title"}).startswith("no member ")
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "left"),
+    [
+        ({"choose": [14, 30, 60]}, {14, 30, 60}),
+        ({"choose": [14, 30, 60], "at_most": "$policy.lookback"}, {14, 30}),
+        ({"choose": ["archive", "council"], "among": "$policy.targets"}, {"archive"}),
+        ({"choose": ["out", "overdue"], "but_not": "$loan.state"}, {"overdue"}),
+        ({"choose": [14, 30, 60], "but_not": "$policy.lookback", "at_most": "$policy.lookback"}, {14}),
+        ({"choose": ["a {loan.state} one", "{loan.state}{loan.state}"]}, {"a out one", "outout"}),
+        ({"choose": [None, True]}, {None, True}),
+    ],
+)
+def test_choose(world: World, spec: dict[str, Any], left: set[Any]) -> None:
+    """Any value that is left may be chosen, and no other; text is filled in."""
+    loan = {"one": "loan", "where": {"state": "out"}}
+    assert {drawn(world, loan=loan, it=spec, seed=seed)["it"] for seed in range(40)} == left
+
+
+def test_nothing_left_to_choose(world: World) -> None:
+    """If no value is left, nothing is drawn."""
+    assert no_draw(world, it={"choose": [60, 90], "at_most": "$policy.lookback"}) == "no choice is left"
+
+
+@pytest.mark.parametrize(
+    ("spec", "values"),
+    [
+        ({"number": [2, 4]}, {2, 3, 4}),
+        ({"amount": [15, 40], "step": 10}, {20, 30, 40}),
+        ({"amount": [10, 30]}, {10, 20, 30}),
+        ({"amount": ["$low", 2], "step": 0.5}, {1, 1.5, 2}),
+        ({"amount": [-5, 5], "step": 5}, {-5, 0, 5}),
+    ],
+)
+def test_numbers_and_amounts(world: World, spec: dict[str, Any], values: set[float]) -> None:
+    """Numbers and amounts lie from low to high, both included; amounts on steps, whole ones without a fraction."""
+    found = [drawn(world, low={"number": [1, 1]}, it=spec, seed=seed)["it"] for seed in range(60)]
+    assert {repr(value) for value in found} == {repr(value) for value in values}
+
+
+def test_no_amount_fits(world: World) -> None:
+    """Between ends that hold no step, nothing is drawn."""
+    assert no_draw(world, it={"amount": [11, 19]}) == "no multiple of 10 between 11 and 19"
+
+
+def test_days(world: World) -> None:
+    """Dates are drawn around today, and an age is that of a past date."""
+    ahead = {drawn(world, it={"days_from_today": [-1, 1]}, seed=seed)["it"] for seed in range(40)}
+    assert ahead == {(world.today + timedelta(days=shift)).isoformat() for shift in (-1, 0, 1)}
+    found = drawn(world, loan={"one": "loan"}, it={"age": "$loan.lent_on"})
+    assert found["it"] == world.age(found["loan"]["lent_on"])
+    assert no_draw(world, day={"days_from_today": [0, 0]}, it={"age": "$day"}) == "not in the past"
+
+
+def test_given(world: World) -> None:
+    """A scenario that is only asked for under some policies draws nothing under others."""
+    assert drawn(world, given={"lookback": [30, 60]}, n={"number": [1, 1]}) == {"n": 1}
+    with pytest.raises(NoDrawError, match=r"^the policy has another lookback$"):
+        drawn(world, given={"lookback": [60]}, n={"number": [1, 1]})
+
+
+BINDINGS = {"loan": {"id": "L1", "tags": ["a"]}, "rows": [{"id": "L1"}, {"id": "L2"}], "n": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("$loan.id", "L1"), ("$rows.id", ["L1", "L2"]), ("$rows[*].id", ["L1", "L2"]), ("$rows[1].id", "L2"),
+        ("$rows.count", 2), ("$n", 3), ("$loan.tags[0]", "a"), ("plain", "plain"), ("$50", "$50"), (7, 7), (["$n"], ["$n"]),
+    ],
+)  # fmt: skip
+def test_evaluated(value: Any, result: Any) -> None:
+    """An expression is what it leads to, over a list what it leads to in each; anything else is itself."""
+    assert evaluated(value, BINDINGS) == result
+
+
+@pytest.mark.parametrize("value", ["$nobody.id", "$loan.age", "$rows.age", "$rows[5].id", "$n.id"])
+def test_what_leads_nowhere_is_no_draw(value: str) -> None:
+    """An expression that leads nowhere in what was drawn draws nothing, and names itself."""
+    with pytest.raises(NoDrawError, match=r"^\$"):
+        evaluated(value, BINDINGS)
+
+
+def test_principals(world: World, library: Domain) -> None:
+    """Whoever asks has the role; if nobody has it, nobody asks."""
+    librarian = library.file.roles["librarian"]
+    asked = [draw_principal(world, librarian, random.Random(seed)) for seed in range(30)]
+    assert {row["job"] for row in asked} == {"librarian"}
+    assert len({row["member_id"] for row in asked}) > 1
+    with pytest.raises(NoDrawError, match=r"^nobody has the role$"):
+        draw_principal(world, librarian.model_copy(update={"where": {"job": "poet"}}), random.Random(1))
