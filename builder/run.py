@@ -8,16 +8,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from builder.audit import repeated_texts
+from builder.audit import repeated_texts, request_texts
 from builder.shards import (
     Receipt,
     Settings,
@@ -42,8 +42,23 @@ BATCH = 512
 """Traces made, judged and written at a time: what bounds a worker's memory."""
 
 
+class OnlineOracle(Oracle, Protocol):
+    """An oracle that answers over the network: one process, and some tasks may come to nothing."""
+
+    def remember(self, texts: Iterable[str]) -> None:
+        """Request texts that are taken."""
+        ...
+
+
 def planned(
-    domains: Sequence[str], total: int, splits: Mapping[str, float], *, seed: int, created_at: datetime, shard_size: int
+    domains: Sequence[str],
+    total: int,
+    splits: Mapping[str, float],
+    *,
+    seed: int,
+    created_at: datetime,
+    shard_size: int,
+    oracle: str = ScenarioOracle.name,
 ) -> Settings:
     """Settings of a run of `total` traces, spread evenly over domains and by share over splits.
 
@@ -69,13 +84,13 @@ def planned(
     for slug, parts in totals.items():
         for split, number in parts.items():
             most = capacity(registry.domain(slug), split)
-            if number > most:
+            if number > most and oracle == ScenarioOracle.name:
                 raise GenerationError(
                     f"{slug} can word {most:,} different {split} requests, {number:,} are asked for; "
                     "ask for less, or add phrasings to the domain"
                 )
     catalogue = {slug: registry.domain(slug).digest for slug in totals}
-    return Settings(seed, ScenarioOracle.name, created_at.isoformat(), shard_size, totals, catalogue)
+    return Settings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
 
 
 def shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
@@ -97,8 +112,8 @@ def _judge() -> ProvenPlans:
     return ProvenPlans(TraceValidator())
 
 
-def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
-    """Makes, judges and writes one shard.
+def make_shard(root: Path, settings: Settings, shard: Shard, online: OnlineOracle | None = None) -> Receipt:
+    """Makes, judges and writes one shard; what an online oracle cannot make is left out of it.
 
     Raises:
         GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file.
@@ -107,8 +122,18 @@ def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
     """
     judge = _judge()
     domain = judge.validator.registry.domain(shard.domain)
+    if online is not None:
+        return write_shard(root, shard, _online(domain, shard, online, judge))
     oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
     return write_shard(root, shard, _batches(domain, shard, oracle, judge))
+
+
+def _online(
+    domain: Domain, shard: Shard, oracle: OnlineOracle, judge: ProvenPlans
+) -> Iterator[tuple[list[GoldTrace], list[Rejection]]]:
+    """The whole shard at a time: phases wait for each other, and message batches should be large."""
+    made = generate([Task(domain, shard.split, index) for index in range(shard.start, shard.stop)], oracle, judge)
+    yield made.traces, made.rejections
 
 
 def _batches(
@@ -164,8 +189,17 @@ class Finished:
     seconds: float
 
 
-def run(root: Path, settings: Settings, *, workers: int, report: Callable[[Progress], None]) -> Finished:
+def run(
+    root: Path,
+    settings: Settings,
+    *,
+    workers: int,
+    report: Callable[[Progress], None],
+    online: OnlineOracle | None = None,
+) -> Finished:
     """Makes every shard of a run that is not there yet, then the manifest; the same call finishes an interrupted run.
+
+    With an `online` oracle all is made in this process.
 
     Raises:
         ShardError: the folder cannot be used or written; what is complete stays.
@@ -184,7 +218,12 @@ def run(root: Path, settings: Settings, *, workers: int, report: Callable[[Progr
         report(Progress(done, total, rejected, made, time.monotonic() - started))
 
     tell()
-    for shard, receipt in _made(root, settings, [shard for shard in shards if shard not in receipts], workers):
+    if online is not None:
+        for receipt in receipts.values():
+            for texts in request_texts(root / receipt.name):
+                online.remember(texts)
+    missing = [shard for shard in shards if shard not in receipts]
+    for shard, receipt in _made(root, settings, missing, workers, online):
         receipts[shard] = receipt
         made += receipt.rows
         tell()
@@ -196,11 +235,13 @@ def run(root: Path, settings: Settings, *, workers: int, report: Callable[[Progr
     return Finished(ordered, made, time.monotonic() - started)
 
 
-def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, Receipt]]:
+def _made(
+    root: Path, settings: Settings, shards: Sequence[Shard], workers: int, online: OnlineOracle | None
+) -> Iterator[tuple[Shard, Receipt]]:
     """Shards as they are finished, in no particular order."""
-    if workers == 1 or len(shards) <= 1:
+    if workers == 1 or len(shards) <= 1 or online is not None:
         for shard in shards:
-            yield shard, make_shard(root, settings, shard)
+            yield shard, make_shard(root, settings, shard, online)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(shards)), context, _prepare, (os.getpid(),)) as pool:

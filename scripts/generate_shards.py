@@ -2,6 +2,7 @@
 
 python -m scripts.generate_shards --sample
 python -m scripts.generate_shards --total 50000 --domains finance,hr --seed 7 --output-dir out/run --workers 2
+python -m scripts.generate_shards --oracle claude --total 200 --domains hr --output-dir out/claude --max-cost-usd 1
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from gatling_sid.oracle.scenario import WORLD_SIZE
 from scripts.command import command, progress_bar
 
 SAMPLE = 100
+MODEL = "claude-haiku-5-5"
 SHARD_SIZE = 4 * WORLD_SIZE  # whole worlds, so that no two shards populate the same one
 CREATED_AT = "2026-11-22T00:00:00+00:00"
 
@@ -36,7 +38,16 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help=f"traces per file (default {SHARD_SIZE})")
     parser.add_argument("--splits", default="train=0.9,validation=0.05,test=0.05", help="shares of the splits")
     parser.add_argument("--created-at", default=CREATED_AT, help=f"the traces' time stamp (default {CREATED_AT})")
-    parser.add_argument("--oracle", choices=["scenario"], default="scenario", help="who proposes traces")
+    parser.add_argument("--oracle", choices=["scenario", "claude"], default="scenario", help="who proposes traces")
+    online = parser.add_argument_group("with --oracle claude (costs money; the key is taken from ANTHROPIC_API_KEY)")
+    online.add_argument("--model", default=MODEL, help=f"default {MODEL}")
+    online.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, send nothing")
+    online.add_argument("--max-cost-usd", type=float, help="stop before more than this can have been spent")
+    online.add_argument("--batch", action="store_true", help="message batches: half the price, up to a day")
+    online.add_argument(
+        "--ledger", type=Path, help="what was asked and paid (default: claude-ledger.sqlite beside the run)"
+    )
+    online.add_argument("--judged", type=float, default=1.0, help="share of gold that Claude judges too (default 1)")
     return parser
 
 
@@ -79,7 +90,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
         created_at=moment_of(args.created_at),
         shard_size=args.shard_size,
+        oracle="scenario" if args.oracle == "scenario" else f"claude/{args.model}",
     )
+    if args.oracle == "claude":
+        from scripts.claude_run import generate_online  # noqa: PLC0415 - the embedded path must not pay for the client
+
+        return generate_online(root, settings, args)
     with progress_bar("traces") as bar:
 
         def report(progress: Progress) -> None:

@@ -114,9 +114,10 @@ class Model:
         return json.dumps({"items": items})
 
     def _planned(self, ask: Ask) -> str:
-        text = ask.user.split("\nRequest: ", 1)[1].split("\n", 1)[0]
-        plan = self._plans.get(text)
-        return plan.model_dump_json() if plan else '{"reworded": "", "goal": {}, "calls": []}'
+        texts = [line.removeprefix("Request: ") for line in ask.user.split("\n") if line.startswith("Request: ")]
+        plans = [self._plans.get(text) for text in texts]
+        items = [p.model_copy(update={"item": n}).model_dump() for n, p in enumerate(plans, start=1) if p]
+        return json.dumps({"items": items})
 
     def _judged(self, _ask: Ask) -> str:
         return json.dumps(APPROVAL)

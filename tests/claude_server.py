@@ -155,6 +155,7 @@ class ClaudeServer:
         self.calls: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.calls_of: Counter[str] = Counter()
+        self.calls_by_key: Counter[str] = Counter()
         self.usage: Counter[str] = Counter()
         self.batches: list[Batch] = []
         self.early_retries = 0
@@ -240,7 +241,9 @@ class ClaudeServer:
         parts = url.path.strip("/").split("/")
         if parts == ["_state"]:
             return _json(200, self.state())
-        place = self.keys.get(headers.get("authorization", "").removeprefix("Bearer "))
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        self.calls_by_key[key] += 1
+        place = self.keys.get(key)
         if place is None:
             return _refusal("revoked", {})
         body = json.loads(content) if content else {}

@@ -57,7 +57,7 @@ def calls(**dependencies: list[str]) -> list[m.ToolCall]:
 @pytest.mark.parametrize("model", PUBLISHED, ids=lambda model: model.__name__)
 def test_fields_and_defaults(model: type[BaseModel]) -> None:
     """Every published field has its name and default, in the published order."""
-    defaults = {
+    defaults: dict[str, Any] = {
         name: REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()
     }
@@ -195,7 +195,7 @@ class _Counted(list[str]):
 def test_large_graphs_take_linear_work(shape: str) -> None:
     """Ten thousand calls in a chain or a fan, last first, are ordered without recursion, each walked a few times."""
     size = 10_000
-    needs = {
+    needs: list[list[str]] = {
         "chain": [[f"c{at - 1}"] if at else [] for at in range(size)],
         "fan out": [["c0"] if at else [] for at in range(size)],
         "fan in": [[] for _ in range(size - 1)] + [[f"c{at}" for at in range(size - 1)]],

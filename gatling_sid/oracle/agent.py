@@ -105,6 +105,7 @@ class OracleAgent:
         self.reports: dict[str, Report] = {}
         self._created_at = created_at
         self._judged = judged
+        self._plans = 5 if batch else 1
         self._line: Line = line or import_module(_LINE).GoldLine(self.registry)
         self._asked = (
             running(answering)
@@ -141,6 +142,7 @@ class OracleAgent:
             created_at=self._created_at,
             model=self.model,
             block=block,
+            plans=self._plans,
             judged=self._judged,
         )
 

@@ -45,6 +45,8 @@ _SHAPES = (
     (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 1), (1, 1, 0), (0, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 1, 0),
 )  # fmt: skip
 _RANK = tuple(_SHAPES[:at].count(shape) for at, shape in enumerate(_SHAPES))
+_SHIFT = 7
+"""Each phrasing begins this much further on in the shapes than the one before it."""
 _TIMES = tuple(_SHAPES.count(shape) for shape in _SHAPES)
 _FULL = (1, 1, 1)
 
@@ -59,8 +61,10 @@ class Wording(NamedTuple):
 
     def capacity(self) -> int:
         """How many requests can be worded without repeating any."""
+        # Full frames are dealt from both ends; each turn takes at most one from the far end, every 20th one from the near.
         least = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
-        return len(self.phrasings) * (least * len(_SHAPES) // (len(_SHAPES) + 1) - 1)
+        turns = (len(_SHAPES) * (least - 1) - _SHIFT * len(self.phrasings)) // (len(_SHAPES) + 1)
+        return len(self.phrasings) * max(turns, 0)
 
     def _size(self, phrasing: Phrasing, shape: tuple[int, ...]) -> int:
         size = phrasing.spins
@@ -76,14 +80,14 @@ class Wording(NamedTuple):
         """The `use`-th wording: a phrasing, its spin, its frame; no two uses below `capacity` are alike."""
         turn, which = divmod(use, len(self.phrasings))
         phrasing = self.phrasings[which]
-        round_, place = divmod(turn + which * 7, len(_SHAPES))
+        round_, place = divmod(turn + which * _SHIFT, len(_SHAPES))
         shape = _SHAPES[place]
         size = self._size(phrasing, shape)
         code = round_ * _TIMES[place] + _RANK[place]
         if code >= size:  # this shape is used up: take full frames from the far end
             shape, size = _FULL, self._size(phrasing, _FULL)
             code = size - 1 - turn
-        if not 0 <= code < size:
+        if shape == _FULL and round_ >= size - 1 - turn:  # near and far end meet
             raise OracleError(f"phrasing {phrasing.text!r} cannot be worded {use} times; add alternatives or phrasings")
         # Each phrasing starts elsewhere, so that neighbours of different scenarios do not get the same frames.
         code = _scattered((code + _offset(phrasing.text)) % size, size)
@@ -162,7 +166,8 @@ def say(
     named = not opening and any(span[0] == start for span in spans.values())
     if quoted or (named and style == "small start"):
         style = "careful" if style == "small start" else "no full stop"
-    return Said(_typed("".join(parts), style), spans, core)
+    ends_in_value = any(span[1] == length for span in spans.values())
+    return Said(_typed("".join(parts), style, keep_end=ends_in_value), spans, core)
 
 
 def _said(value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random) -> str:
@@ -200,9 +205,10 @@ def _joined_on(text: str, opening: str) -> str:
 _STYLES = (*["careful"] * 12, *["no full stop"] * 2, *["small letters"] * 2, "small start")
 
 
-def _typed(text: str, style: str) -> str:
+def _typed(text: str, style: str, *, keep_end: bool) -> str:
     """How the text is typed; spans stay where they are."""
-    if style in ("no full stop", "small letters") and text.endswith(".") and not text.endswith(".."):
+    drops_stop = style in ("no full stop", "small letters") and not keep_end
+    if drops_stop and text.endswith(".") and not text.endswith(".."):
         text = text[:-1]
     if style in ("careful", "no full stop"):
         return text

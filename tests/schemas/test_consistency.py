@@ -91,7 +91,9 @@ def test_every_check_refuses_something(tmp_path: Path, monkeypatch: pytest.Monke
         return noted
 
     modules = (consistency, scenario_consistency)
-    checks = {name: each for module in modules for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)}
+    checks = {
+        name: each for module in modules for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)
+    }
     checks = {name: check for name, check in checks.items() if name.startswith("_") or name == "scenario_problems"}
     for module in modules:
         for name, check in checks.items():

@@ -15,7 +15,9 @@ from gatling_sid.schemas.phrasing import Phrasing, Slot
 def rendered(phrasing: Phrasing) -> list[str]:
     """Every spin as text, slots in braces."""
     return [
-        "".join(piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}" for piece in phrasing.pieces(code))
+        "".join(
+            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}" for piece in phrasing.pieces(code)
+        )
         for code in range(phrasing.spins)
     ]
 

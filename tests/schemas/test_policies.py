@@ -126,7 +126,11 @@ def test_constraints_are_well_formed(library: Domain) -> None:
 
 def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
     """A tool that a rule bars for everyone is a forbidden operation, one barred for a role is not."""
-    everyone = {"says": "Nothing is deleted.", "kind": "may_not_call", "with": {"tools": ["delete_loan", "close_loans"]}}
+    everyone = {
+        "says": "Nothing is deleted.",
+        "kind": "may_not_call",
+        "with": {"tools": ["delete_loan", "close_loans"]},
+    }
     policy = with_policy(tmp_path, rules={"nothing_goes": everyone}).default_policy
     assert policy.forbidden_operations == ["library.delete_loan", "library.close_loans"]
 

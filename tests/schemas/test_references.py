@@ -72,7 +72,12 @@ def test_follow_leads_to_what_is_there(path: list[str | int], leaf: int) -> None
             follow((*path, more), value)
 
 
-LOANS = {"items": [{"id": "L1", "tags": ["a", "b"]}, {"id": "L2", "tags": []}], "count": 2, "note": "text", "none": None}
+LOANS = {
+    "items": [{"id": "L1", "tags": ["a", "b"]}, {"id": "L2", "tags": []}],
+    "count": 2,
+    "note": "text",
+    "none": None,
+}
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,10 @@ def names(tmp_path: Path) -> DomainRegistry:
     """A catalogue of which only names are ever read."""
     (tmp_path / "notes.txt").write_text("no domain")
     return registry_of(
-        tmp_path, retail="name: Retail\n", ai_ml_operations='name: "AI/ML Operations"\n', e_commerce="name: E-commerce\n"
+        tmp_path,
+        retail="name: Retail\n",
+        ai_ml_operations='name: "AI/ML Operations"\n',
+        e_commerce="name: E-commerce\n",
     )
 
 
@@ -113,7 +116,9 @@ def test_tools(registry: DomainRegistry) -> None:
         "sensitivity": "internal",
         "requires_auth": True,
     }  # fmt: skip
-    with pytest.raises(UnknownToolError, match=r"^no tool named 'library\.get_lone'; did you mean 'library\.get_loan'\?$"):
+    with pytest.raises(
+        UnknownToolError, match=r"^no tool named 'library\.get_lone'; did you mean 'library\.get_loan'\?$"
+    ):
         registry.tool("library.get_lone")
     for tool_id in ("libary.get_loan", "get_loan", "", "library"):
         with pytest.raises(UnknownToolError, match=f"^no tool named '{tool_id}'; "):
@@ -199,7 +204,9 @@ def test_types_are_not_guessed(tmp_path: Path, old: str, new: str, where: str) -
         registry_of(tmp_path, library=TEXT.replace(old, new, 1)).domain("Library")
 
 
-@pytest.mark.parametrize("text", ["", "description: x\nname: Library", "name:", "names: Library", "# a comment\nname: A"])
+@pytest.mark.parametrize(
+    "text", ["", "description: x\nname: Library", "name:", "names: Library", "# a comment\nname: A"]
+)
 def test_a_file_begins_with_its_name(tmp_path: Path, text: str) -> None:
     """A file whose first line does not name its domain is refused when names are listed."""
     with pytest.raises(CatalogueError) as caught:
@@ -208,7 +215,8 @@ def test_a_file_begins_with_its_name(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("slug", "first"), [("library", "name: Library  # a small one"), ("library", "name: 'Library' "), ("zoo", "name: Library")]
+    ("slug", "first"),
+    [("library", "name: Library  # a small one"), ("library", "name: 'Library' "), ("zoo", "name: Library")],
 )
 def test_every_listed_name_leads_to_its_domain(tmp_path: Path, slug: str, first: str) -> None:
     """Names that are listed are those that can be asked for; a file that is called otherwise is refused."""

@@ -119,7 +119,9 @@ def test_wordings(kind: str, value: Any, words: tuple[str, ...], ways: tuple[str
     assert wordings(kind, value, TODAY, words) == ways
 
 
-@pytest.mark.parametrize(("kind", "first", "second"), [("number", 4321, 4321.0), ("integer", 1, True), ("choice", 1, 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "first", "second"), [("number", 4321, 4321.0), ("integer", 1, True), ("choice", 1, 1.0)]
+)
 def test_wordings_do_not_depend_on_what_was_asked_before(kind: str, first: Any, second: Any) -> None:
     """A value is said the same way whether or not an equal value of another type was said before."""
     wordings.cache_clear()

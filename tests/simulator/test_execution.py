@@ -74,7 +74,10 @@ REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
     "not_found": (("get_loan", {"loan_id": GONE}), f"no loan '{GONE}'"),
     "wrong_state": (("delete_loan", {"loan_id": "<out>"}), "loan <out> has state 'out'"),
     "already_exists": (("write_reminder", {"loan_id": "<out>", "text": "soon"}), ""),
-    "unknown_recipient": (("mail_member", {"recipient": NOBODY, "loan_id": "<out>"}), f"nobody has the address '{NOBODY}'"),
+    "unknown_recipient": (
+        ("mail_member", {"recipient": NOBODY, "loan_id": "<out>"}),
+        f"nobody has the address '{NOBODY}'",
+    ),
 }
 
 
@@ -140,7 +143,7 @@ def test_changes_stay_on_an_overlay(world: World) -> None:
     """Whatever a plan changes, the world stays as it was, and the next plan starts from it."""
     before = deepcopy(world.tables)
     out, returned = loan(world, "out")["loan_id"], loan(world, "returned")["loan_id"]
-    steps = (
+    steps: tuple[tuple[str, dict[str, Any]], ...] = (
         ("renew_loan", {"loan_id": out, "due_on": "2030-01-01"}),
         ("close_loans", {"loan_ids": [out]}),
         ("delete_loan", {"loan_id": returned}),
@@ -191,11 +194,21 @@ def test_every_order_that_a_graph_allows_ends_alike(world: World) -> None:
         ("get_loan", {"loan_id": "$call_2.loan_id"}),
     )
     calls[2].arguments = {"loan_ids": [loan(world, "overdue")["loan_id"]]}
-    needs = {"call_2": ["call_1"], "call_3": ["call_1"], "call_4": ["call_1"], "call_5": ["call_2"], "call_6": ["call_2"]}
+    needs = {
+        "call_2": ["call_1"],
+        "call_3": ["call_1"],
+        "call_4": ["call_1"],
+        "call_5": ["call_2"],
+        "call_6": ["call_2"],
+    }
     orders = [
         order
         for order in permutations(calls)
-        if all(order.index(calls[int(each[5:]) - 1]) < at for at, c in enumerate(order) for each in needs.get(c.call_id, ()))
+        if all(
+            order.index(calls[int(each[5:]) - 1]) < at
+            for at, c in enumerate(order)
+            for each in needs.get(c.call_id, ())
+        )
     ]
     usual = execute(calls, world)
     assert (len(orders), usual.refusal) == (40, None)

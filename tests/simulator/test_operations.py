@@ -16,7 +16,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.operations import Figure, Outcome, State, measured, operate
+from gatling_sid.simulator.operations import Outcome, State, operate
 from gatling_sid.simulator.world import Row, World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
@@ -48,7 +48,13 @@ def world(library: Domain) -> World:
 def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
     """A library whose `search` filters in every way there is, and whose `first` has a default limit."""
     content = deepcopy(load_yaml(SOURCE))
-    ways = {"at_least": "renewals", "at_most": "renewals", "since": "lent_on", "until": "lent_on", "next_days": "due_on"}
+    ways = {
+        "at_least": "renewals",
+        "at_most": "renewals",
+        "since": "lent_on",
+        "until": "lent_on",
+        "next_days": "due_on",
+    }
     search = {way: {"does": "filter", "field": field, "match": way, "description": "x"} for way, field in ways.items()}
     common = {"operation": "list", "entity": "loan", "description": "x", "returns": ["loan_id"], "order": "-lent_on"}
     content["tools"]["search"] = {**common, "parameters": search}
@@ -95,7 +101,9 @@ def test_filters(world: World, arguments: dict[str, Any], fits: Callable[..., bo
     expected = [row for row in loans(world) if fits(row, world.today)]
     assert run(world, "list_loans", **arguments).rows == tuple((row["loan_id"], row) for row in expected)
     state = State(world)
-    state.write("loan", "L-new", {**loans(world)[0], "loan_id": "L-new", "state": "lost", "title": "-", "lent_on": "1999-01-01"})
+    state.write(
+        "loan", "L-new", {**loans(world)[0], "loan_id": "L-new", "state": "lost", "title": "-", "lent_on": "1999-01-01"}
+    )
     assert run(world, "list_loans", within=state, **arguments).rows == tuple((row["loan_id"], row) for row in expected)
 
 
@@ -125,60 +133,10 @@ def test_get(world: World) -> None:
     """A get shows one row, flat."""
     loan = loans(world)[5]
     outcome = run(world, "get_loan", loan_id=loan["loan_id"])
-    assert outcome.value == {name: loan[name] for name in ("loan_id", "title", "due_on", "state", "renewals", "member_email")}
+    assert outcome.value == {
+        name: loan[name] for name in ("loan_id", "title", "due_on", "state", "renewals", "member_email")
+    }
     assert outcome.rows == ((loan["loan_id"], loan),)
-
-
-# --- aggregate -------------------------------------------------------------------------------------------------
-
-
-def test_count(world: World) -> None:
-    """Without a measure a figure is a count, of the rows that the filters let through."""
-    late = loans(world, state="overdue")
-    outcome = run(world, "count_loans", state="overdue")
-    assert outcome.value == {"count": len(late), "value": len(late)}
-    assert outcome.fields == ()
-    assert outcome.figure is not None
-    assert (set(outcome.figure.rows), outcome.figure.values) == ({r["loan_id"] for r in late}, ((None, len(late)),))
-
-
-def test_groups(world: World) -> None:
-    """Groups come with the largest figure first, ties by name, cut to the limit."""
-    by_state = {state: sum(r["renewals"] for r in loans(world, state=state)) for state in ("out", "overdue", "returned")}
-    ranked = sorted(by_state.items(), key=lambda each: (-each[1], each[0]))[:2]
-    outcome = run(world, "count_loans", measure="sum", measured_field="renewals", group_by="state", limit=2)
-    assert outcome.value == {"count": 150, "groups": [{"group": group, "value": value} for group, value in ranked]}
-    assert outcome.fields == ("renewals", "state")
-    assert outcome.figure == Figure("sum", "renewals", "state", tuple(key for key, _ in outcome.rows), tuple(ranked))
-
-
-ROWS: list[Row] = [{"v": 3, "g": "b"}, {"v": None, "g": "a"}, {"v": 4, "g": "a"}, {"v": 3.5, "g": "b"}]
-
-
-@pytest.mark.parametrize(
-    ("measure", "field", "group", "top", "values"),
-    [
-        ("count", None, None, None, ((None, 4),)),
-        ("count", None, "g", None, (("a", 2), ("b", 2))),
-        ("sum", "v", None, None, ((None, 10.5),)),
-        ("average", "v", None, None, ((None, 3.5),)),
-        ("minimum", "v", None, None, ((None, 3),)),
-        ("maximum", "v", None, None, ((None, 4),)),
-        ("sum", "v", "g", None, (("b", 6.5), ("a", 4))),
-        ("sum", "v", "g", 1, (("b", 6.5),)),
-        ("average", "v", "g", None, (("a", 4), ("b", 3.25))),
-    ],
-)
-def test_measures(measure: str, field: str | None, group: str | None, top: int | None, values: Any) -> None:
-    """Rows without a value count for nothing but the count."""
-    assert measured(ROWS, measure, field, group, top) == values
-
-
-def test_no_rows_no_figure(world: World) -> None:
-    """Over no rows a count is 0 and a sum is nothing."""
-    assert run(world, "count_loans", state="lost").value == {"count": 0, "value": 0}
-    nothing = run(world, "count_loans", state="lost", measure="sum", measured_field="renewals")
-    assert nothing.value == {"count": 0, "value": None}
 
 
 # --- changes ---------------------------------------------------------------------------------------------------
@@ -229,9 +187,14 @@ def test_export(world: World) -> None:
     keys = [row["loan_id"] for row in loans(world)[:3]]
     outcome = run(world, "export_loans", loan_ids=keys, fields=["title", "due_on"], target="council")
     assert outcome.value == {"export_id": outcome.value["export_id"], "target": "council", "count": 3}
-    effect = Effect(kind="export", entity="loan", rows=sorted(keys), changes={"fields": ["due_on", "title"]}, target="council")
+    effect = Effect(
+        kind="export", entity="loan", rows=sorted(keys), changes={"fields": ["due_on", "title"]}, target="council"
+    )
     assert outcome.effects == (effect,)
-    assert outcome.value == run(world, "export_loans", loan_ids=keys[::-1], fields=["due_on", "title"], target="council").value
+    assert (
+        outcome.value
+        == run(world, "export_loans", loan_ids=keys[::-1], fields=["due_on", "title"], target="council").value
+    )
     late = run(world, "export_loans", state="overdue", target="archive")
     assert (late.value["count"], late.fields) == (len(loans(world, state="overdue")), ("loan_id", "title", "due_on"))
 
@@ -243,5 +206,7 @@ def test_send(world: World) -> None:
     assert outcome.value == {"message_id": outcome.value["message_id"], "recipient": loan["member_email"]}
     assert (outcome.rows, outcome.fields) == (((loan["loan_id"], loan),), ())
     assert outcome.effects == (
-        Effect(kind="send", entity="loan", rows=[loan["loan_id"]], changes={"message": "soon"}, target=loan["member_email"]),
+        Effect(
+            kind="send", entity="loan", rows=[loan["loan_id"]], changes={"message": "soon"}, target=loan["member_email"]
+        ),
     )

@@ -12,6 +12,8 @@ from gatling_sid.simulator.execution import digest_of, execute, unmet
 from gatling_sid.simulator.operations import Outcome
 from gatling_sid.simulator.world import Row, World
 
+Step = tuple[str, dict[str, Any]]
+
 
 @pytest.fixture(scope="module")
 def world(library: Domain) -> World:
@@ -19,9 +21,11 @@ def world(library: Domain) -> World:
     return World(library, 1, "train-0")
 
 
-def outcomes(world: World, *steps: tuple[str, dict[str, Any]]) -> list[Outcome]:
+def outcomes(world: World, *steps: Step) -> list[Outcome]:
     """What calls of these tools with these arguments do, one after the other."""
-    calls = [ToolCall(call_id=str(at), tool_id=f"library.{tool}", arguments=args) for at, (tool, args) in enumerate(steps)]
+    calls = [
+        ToolCall(call_id=str(at), tool_id=f"library.{tool}", arguments=args) for at, (tool, args) in enumerate(steps)
+    ]
     execution = execute(calls, world)
     assert execution.refusal is None
     return list(execution.outcomes.values())
@@ -62,13 +66,13 @@ def test_what_shows_nothing(world: World, step: str) -> None:
     """A figure over rows, an export, a deletion or a message of them does not show them."""
     row = newest(world, "returned")[0]
     key = row["loan_id"]
-    does: tuple[str, dict[str, Any]] = {
+    does: dict[str, Step] = {
         "count": ("count_loans", {"group_by": "title", "state": "returned"}),
         "export": ("export_loans", {"loan_ids": [key], "fields": ["title"], "target": "archive"}),
         "delete": ("delete_loan", {"loan_id": key}),
         "send": ("mail_member", {"recipient": row["member_email"], "loan_id": key}),
-    }[step]
-    done = outcomes(world, does)
+    }
+    done = outcomes(world, does[step])
     goal = Goal(
         shows=[Showing(entity="loan", rows=[key], fields=["title"])],
         effects=[effect for outcome in done for effect in outcome.effects],
@@ -91,7 +95,8 @@ def figure(world: World, **changes: Any) -> Measurement:
 
 def test_what_is_measured(world: World) -> None:
     """A figure is met by the same measure over the same rows."""
-    late, everything = ("count_loans", {"state": "overdue"}), ("count_loans", {})
+    late: Step = ("count_loans", {"state": "overdue"})
+    everything: Step = ("count_loans", {})
     goal, rows = Goal(measures=[figure(world)]), figure(world).rows
     assert messages(goal, outcomes(world, everything, late)) == []
     assert messages(goal, outcomes(world, everything)) == [f"the user never sees the count of loan over {rows} rows"]
@@ -153,7 +158,10 @@ def test_effects_that_are_missing_and_that_are_too_many(world: World) -> None:
     [
         ({"rows": ["<two>"]}, "export loan <two> [('fields', ['title'])] to archive"),
         ({"target": "council"}, "export loan <one>, <two> [('fields', ['title'])] to council"),
-        ({"changes": {"fields": ["due_on", "title"]}}, "export loan <one>, <two> [('fields', ['due_on', 'title'])] to archive"),
+        (
+            {"changes": {"fields": ["due_on", "title"]}},
+            "export loan <one>, <two> [('fields', ['due_on', 'title'])] to archive",
+        ),
         ({"entity": "book"}, "export book <one>, <two> [('fields', ['title'])] to archive"),
     ],
 )
@@ -176,7 +184,10 @@ def test_several_rows_at_once_or_one_by_one(world: World) -> None:
     goal = Goal(effects=[Effect(kind="update", entity="loan", rows=[one, two], changes={"state": "returned"})])
     at_once = ("close_loans", {"loan_ids": [one, two]})
     assert messages(goal, outcomes(world, at_once)) == []
-    assert messages(goal, outcomes(world, ("close_loans", {"loan_ids": [two]}), ("close_loans", {"loan_ids": [one]}))) == []
+    assert (
+        messages(goal, outcomes(world, ("close_loans", {"loan_ids": [two]}), ("close_loans", {"loan_ids": [one]})))
+        == []
+    )
     assert len(messages(goal, outcomes(world, ("close_loans", {"loan_ids": [two]})))) == 1
 
 

@@ -138,8 +138,9 @@ FILLED: dict[str, tuple[Any, Any]] = {
     ),
     "fraction": (
         {"fraction_of": "renewals", "between": [0.25, 0.75], "round": 0.25},
-        lambda value, row, _today: 0.25 * row["renewals"] - 0.13 <= value <= 0.75 * row["renewals"] + 0.13
-        and value * 4 == int(value * 4),
+        lambda value, row, _today: (
+            0.25 * row["renewals"] - 0.13 <= value <= 0.75 * row["renewals"] + 0.13 and value * 4 == int(value * 4)
+        ),
     ),
     "chance": ({"chance": 0.5}, lambda value, _row, _today: value in (True, False)),
     "always": ({"chance": 1}, lambda value, _row, _today: value is True),
@@ -159,7 +160,10 @@ FILLED: dict[str, tuple[Any, Any]] = {
         {"ref": "member", "where": {"job": "librarian"}},
         lambda value, _row, _today: value.startswith("M-"),
     ),
-    "worded": ({"template": "{title} ({state})"}, lambda value, row, _today: value == f"{row['title']} ({row['state']})"),
+    "worded": (
+        {"template": "{title} ({state})"},
+        lambda value, row, _today: value == f"{row['title']} ({row['state']})",
+    ),
     "address": ({"email": ["title", "loan_id"], "at": "x.example"}, lambda value, _row, _today: value.isascii()),
 }
 
@@ -178,7 +182,9 @@ def test_ways_to_populate(tmp_path: Path, form: str) -> None:
 def test_too_few_values_are_an_error(tmp_path: Path) -> None:
     """A unique field whose pool is too small is an error that names the file and the pool."""
     domain = with_fields(tmp_path, extra={"pool": ["a", "b"], "unique": True})
-    with pytest.raises(CatalogueError, match=r"^library\.yaml: entities: too few different values for pool=\['a', 'b'\]"):
+    with pytest.raises(
+        CatalogueError, match=r"^library\.yaml: entities: too few different values for pool=\['a', 'b'\]"
+    ):
         World(domain, 1, "train-0")
 
 

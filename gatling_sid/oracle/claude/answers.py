@@ -128,11 +128,18 @@ class Meant(Said):
 
 
 class Plan(Said):
-    """Answer of the graph phase; `reworded` is empty unless the request's words had to be mended."""
+    """One request's goal and plan; `reworded` is empty unless the request's words had to be mended."""
 
+    item: int
     reworded: str = Field(max_length=2000)
     goal: Meant
     calls: list[PlannedCall] = Field(min_length=1, max_length=MOST_CALLS)
+
+
+class Plans(Said):
+    """Answer of the graph phase."""
+
+    items: list[Plan]
 
 
 class Violation(Said):
@@ -167,6 +174,9 @@ class Candidates(Said):
 SaidT = TypeVar("SaidT", bound=Said)
 
 
+ItemT = TypeVar("ItemT", Written, Plan)
+
+
 def read(model: type[SaidT], text: str) -> SaidT:
     """The answer that `text` holds, prose around one JSON object forgiven.
 
@@ -174,11 +184,44 @@ def read(model: type[SaidT], text: str) -> SaidT:
         BadAnswerError: it holds none, or not one of this form.
 
     """
+    return _valid(model, _object(text))
+
+
+def read_items(model: type[ItemT], text: str) -> dict[int, ItemT | BadAnswerError]:
+    """The items of an answer by number, each read by itself: one that is wrong spoils no other.
+
+    Raises:
+        BadAnswerError: the answer holds no items.
+
+    """
+    listed = _object(text).get("items")
+    if not isinstance(listed, list):
+        raise BadAnswerError("the answer holds no list of items")
+    result: dict[int, ItemT | BadAnswerError] = {}
+    for each in listed:
+        number = each.get("item") if isinstance(each, dict) else None
+        if isinstance(number, int):
+            try:
+                result[number] = _valid(model, each)
+            except BadAnswerError as error:
+                result[number] = error
+    return result
+
+
+def _object(text: str) -> dict[str, Any]:
     start, end = text.find("{"), text.rfind("}")
-    if start < 0 or end < start:
-        raise BadAnswerError("the answer holds no JSON object")
     try:
-        return model.model_validate_json(text[start : end + 1])
+        found = json.loads(text[start : end + 1]) if 0 <= start < end else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BadAnswerError("the answer holds no JSON object")
+    return found
+
+
+def _valid(model: type[SaidT], content: Any) -> SaidT:
+    try:
+        return model.model_validate(content, strict=False)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the answer"

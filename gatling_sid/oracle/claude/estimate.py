@@ -7,12 +7,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+import anthropic
+
+from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Ask, Usage
-from gatling_sid.oracle.claude.calls import MODEL, prefix_of
+from gatling_sid.oracle.claude.calls import MODEL, body_of, prefix_of
+from gatling_sid.oracle.claude.faults import judged
+from gatling_sid.oracle.claude.keys import Keys
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.prices import price_table
 
 _BYTES_PER_TOKEN = 3.1  # English prose and JSON under the newer tokenizer
+_COUNTED = 5
 _OUTPUT_SHARE = 0.4  # of max_tokens, until a ledger says better
 _BATCH_HITS = 0.7  # cache reads in batches are best effort
 
@@ -92,9 +98,15 @@ def estimate(planned: Iterable[Planned], model: str = MODEL, *, batch: bool = Fa
     return Estimate(model, batch, table.date, tuple(lines))
 
 
-def planned_of(asks: Sequence[Ask], ledger: Ledger | None = None) -> list[Planned]:
+def planned_of(
+    asks: Sequence[Ask], ledger: Ledger | None = None, bytes_per_token: float = _BYTES_PER_TOKEN
+) -> list[Planned]:
     """The plan of these asks; output lengths are those the ledger has seen per phase, if any."""
     seen = _seen_output(ledger) if ledger else {}
+
+    def tokens(text: str) -> float:
+        return len(text.encode()) / bytes_per_token
+
     plan = []
     for phase, group in groupby(sorted(asks, key=lambda ask: ask.phase), key=lambda ask: ask.phase):
         members = list(group)
@@ -112,9 +124,34 @@ def planned_of(asks: Sequence[Ask], ledger: Ledger | None = None) -> list[Planne
     return plan
 
 
-def tokens(text: str) -> float:
-    """About how many tokens a text has; `count_tokens` of the API knows."""
-    return len(text.encode()) / _BYTES_PER_TOKEN
+async def counted_bytes_per_token(
+    asks: Sequence[Ask], key: str, *, model: str = MODEL, base_url: str | None = None
+) -> float:
+    """The ratio the API itself counts on a few of these asks; counting is free.
+
+    Raises:
+        OracleError: the API cannot be asked, or refuses these prompts: better known before a batch is sent.
+
+    """
+    keys = Keys([key], base_url=base_url, in_flight=1)
+    written = counted = 0
+    try:
+        for ask in asks[:: max(1, len(asks) // _COUNTED)][:_COUNTED]:
+            body = body_of(ask, model)
+            reply = await keys.all[0].client.messages.count_tokens(
+                model=model, system=body["system"], messages=body["messages"], output_config=body["output_config"]
+            )
+            counted += reply.input_tokens
+            written += len((ask.system + ask.user + json.dumps(ask.schema)).encode())
+    except anthropic.APIError as problem:
+        verdict = judged(problem, keys.all[0].name)
+        says = keys.without_secrets(problem.message)
+        raise (
+            verdict if isinstance(verdict, OracleError) else OracleError(f"tokens cannot be counted: {says}")
+        ) from None
+    finally:
+        await keys.close()
+    return written / counted
 
 
 def _seen_output(ledger: Ledger) -> dict[str, float]:

@@ -9,11 +9,12 @@ from itertools import groupby
 from typing import Protocol
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Verdict, read
+from gatling_sid.oracle.claude.answers import Plan, Verdict
 from gatling_sid.oracle.claude.asks import Answer, Ask
 from gatling_sid.oracle.claude.grounding import Identity
-from gatling_sid.oracle.claude.phases import Phases, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
 from gatling_sid.oracle.claude.prompts import prompt_of
+from gatling_sid.oracle.claude.scenes import compact
 from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.oracle.scenario import WORLD_SIZE, ScenarioOracle
@@ -44,11 +45,11 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Draft:
-    """A request that was written, and the last answer to how it is to be planned."""
+    """A request that was written, and the last plan for it."""
 
     setting: Setting
     text: str
-    answer: str | None = None
+    plan: Plan | None = None
     asked: int = 0
 
 
@@ -70,13 +71,18 @@ class ClaudeOracle:
         created_at: datetime,
         model: str = MODEL,
         block: int = BLOCK,
+        plans: int = 1,
         judged: float = 1.0,
     ) -> None:
-        """`block` requests are written per call; Claude judges the share `judged` of what the judge finds gold."""
+        """`block` requests are written per call and `plans` planned; Claude judges the share `judged` of gold.
+
+        Online, one plan per call is best: the prefix costs a tenth. In batches it often does not, so plan several.
+        """
         self.seed = seed
         self.created_at = created_at
         self.model = model
         self.block = block
+        self.plans = plans
         self.judged = judged
         self._asked = asked
         self._judge = judge
@@ -170,21 +176,39 @@ class ClaudeOracle:
     # Graphs
 
     def _plan(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
-        drafts = [self._drafts[task.trace_id] for task in tasks]
-        asks = [self._graph(task, draft) for task, draft in zip(tasks, drafts, strict=True)]
+        """Proposals for tasks that have drafts: several new requests per call, a plan to be mended alone."""
+        new = [task for task in tasks if self._drafts[task.trace_id].plan is None]
+        groups = [group for _, block in groupby(new, self._block_of) for group in _in_parts([*block], self.plans)]
+        mended = [task for task in tasks if self._drafts[task.trace_id].plan is not None]
+        asks = [*map(self._graphs, groups), *map(self._repair, mended)]
         proposals: dict[str, Proposal] = {}
-        for task, draft, answer in zip(tasks, drafts, self._asked.answers(asks), strict=True):
-            proposals[task.trace_id] = trace_in(answer, draft.text, draft.setting, self.identity(task))
-            self._drafts[task.trace_id] = replace(
-                draft, text=_reworded(answer, draft.text), answer=answer.text or draft.answer, asked=draft.asked + 1
-            )
+        for group, answer in zip([*groups, *([task] for task in mended)], self._asked.answers(asks), strict=True):
+            for task, plan in zip(group, plans_of(answer, len(group)), strict=True):
+                proposals[task.trace_id] = self._proposal(task, plan)
         return proposals
 
-    def _graph(self, task: Task, draft: Draft) -> Ask:
+    def _proposal(self, task: Task, plan: Plan | Failure) -> Proposal:
+        draft = self._drafts[task.trace_id]
+        asked = draft.asked + 1
+        if isinstance(plan, Failure):
+            self._drafts[task.trace_id] = replace(draft, asked=asked)
+            return plan
+        text = plan.reworded.strip() or draft.text
+        self._drafts[task.trace_id] = replace(draft, text=text, plan=plan, asked=asked)
+        return trace_in(plan, draft.text, draft.setting, self.identity(task))
+
+    def _graphs(self, group: Sequence[Task]) -> Ask:
+        drafts = [self._drafts[task.trace_id] for task in group]
+        return self.phases(group[0].domain).graphs(
+            [(draft.text, draft.setting) for draft in drafts], again=drafts[0].asked
+        )
+
+    def _repair(self, task: Task) -> Ask:
+        draft = self._drafts[task.trace_id]
+        assert draft.plan is not None
+        plan = compact(draft.plan.model_copy(update={"item": 1}))
         phases = self.phases(task.domain)
-        if draft.answer is None:
-            return phases.graph(draft.text, draft.setting, again=draft.asked)
-        return phases.repair(draft.text, draft.setting, draft.answer, task.findings, task.previous)
+        return phases.repair(draft.text, draft.setting, plan, task.findings, task.previous, again=draft.asked)
 
     def identity(self, task: Task) -> Identity:
         """What marks the trace of a task as Claude's."""
@@ -242,11 +266,8 @@ def _decided(trace: GoldTrace, verdicts: Sequence[Verdict]) -> Proposal | None:
     return None
 
 
-def _reworded(answer: Answer, text: str) -> str:
-    try:
-        return (read(Plan, answer.text).reworded.strip() if answer.text else "") or text
-    except BadAnswerError:
-        return text
+def _in_parts(tasks: list[Task], size: int) -> list[list[Task]]:
+    return [tasks[at : at + size] for at in range(0, len(tasks), size)]
 
 
 def _folded(text: str) -> str:

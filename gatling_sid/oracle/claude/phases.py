@@ -10,7 +10,17 @@ from pydantic import BaseModel
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude import scenes
-from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Requests, Verdict, read, schema_of
+from gatling_sid.oracle.claude.answers import (
+    BadAnswerError,
+    Plan,
+    Plans,
+    Requests,
+    Verdict,
+    Written,
+    read,
+    read_items,
+    schema_of,
+)
 from gatling_sid.oracle.claude.asks import Answer, Ask
 from gatling_sid.oracle.claude.grounding import Identity, trace_of
 from gatling_sid.oracle.claude.prompts import system_text, version_of
@@ -20,10 +30,10 @@ from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.oracle.scenario import ScenarioOracle, dealt
 from gatling_sid.schemas.domain import Domain
 
-EXAMPLES = 5
+EXAMPLES = 4
 _TRIED = 400
 _TOKENS = {"requests": 160, "graph": 3000, "judgement": 600, "phrasing": 400}
-ANSWERS: dict[str, type[BaseModel]] = {"requests": Requests, "graph": Plan, "judgement": Verdict}
+ANSWERS: dict[str, type[BaseModel]] = {"requests": Requests, "graph": Plans, "judgement": Verdict}
 Proves = Callable[[GoldTrace], bool]
 
 
@@ -34,9 +44,9 @@ class Phases:
         """`oracle` makes the examples; `model` is part of every work id, as another model answers otherwise."""
         self.domain = domain
         self.model = model
-        examples = [*_examples(domain, oracle, proves)]
+        self.examples = [*_examples(domain, oracle, proves)]
         self.systems = {
-            phase: system_text(phase, domain, [told(phase, *each) for each in examples]) for phase in ANSWERS
+            phase: system_text(phase, domain, [told(phase, *each) for each in self.examples]) for phase in ANSWERS
         }
         self.version = {phase: version_of(phase, text) for phase, text in self.systems.items()}
 
@@ -52,15 +62,22 @@ class Phases:
         """The ask that has a block of requests written."""
         return self.ask("requests", scenes.block_text(settings), items=len(settings), again=again)
 
-    def graph(self, text: str, setting: Setting, *, again: int = 0) -> Ask:
-        """The ask that has a request planned; anew under another `again`, after an answer that was cut."""
-        return self.ask("graph", scenes.request_text(text, setting), again=again)
+    def graphs(self, requests: Sequence[tuple[str, Setting]], *, again: int = 0) -> Ask:
+        """The ask that has requests planned; anew under another `again`, after an answer that was cut."""
+        return self.ask("graph", scenes.requests_text(requests), items=len(requests), again=again)
 
     def repair(
-        self, text: str, setting: Setting, answer: str, findings: Sequence[str], previous: GoldTrace | None
+        self,
+        text: str,
+        setting: Setting,
+        answer: str,
+        findings: Sequence[str],
+        previous: GoldTrace | None,
+        *,
+        again: int = 1,
     ) -> Ask:
         """The ask that has a rejected plan mended."""
-        return self.ask("graph", scenes.repair_text(text, setting, answer, findings, previous))
+        return self.ask("graph", scenes.repair_text(text, setting, answer, findings, previous), again=again)
 
     def judgement(self, trace: GoldTrace, *, again: int = 0) -> Ask:
         """The ask that has a trace judged; the same trace is judged anew under another `again`."""
@@ -71,23 +88,39 @@ class Phases:
 
 
 def texts_of(answer: Answer, items: int) -> list[str | Failure]:
-    """The text of every item of a requests ask, or why there is none; what is whole of a lot is kept."""
+    """The text of every item of a requests ask, or why there is none."""
     if answer.text is None:
         return [failed(answer)] * items
     try:
-        written = {each.item: " ".join(each.text.split()) for each in read(Requests, answer.text).items}
+        found = read_items(Written, answer.text)
     except BadAnswerError as error:
         return [Failure("bad_answer", f"requests: {error}")] * items
-    missing = Failure("bad_answer", "requests: the answer leaves this item out")
-    return [written.get(number) or missing for number in range(1, items + 1)]
+    texts: list[str | Failure] = []
+    for number in range(1, items + 1):
+        each = found.get(number, _LEFT_OUT)
+        texts.append(" ".join(each.text.split()) if isinstance(each, Written) else Failure("bad_answer", str(each)))
+    return texts
 
 
-def trace_in(answer: Answer, text: str, setting: Setting, identity: Identity) -> GoldTrace | Failure:
-    """The trace that a graph answer makes, unproven."""
+def plans_of(answer: Answer, items: int) -> list[Plan | Failure]:
+    """The plan of every item of a graph ask, or why there is none."""
     if answer.text is None:
-        return failed(answer)
+        return [failed(answer)] * items
     try:
-        return trace_of(read(Plan, answer.text), text, setting, identity)
+        found = read_items(Plan, answer.text)
+    except BadAnswerError as error:
+        return [Failure("bad_answer", f"graph: {error}")] * items
+    plans = [found.get(number, _LEFT_OUT) for number in range(1, items + 1)]
+    return [each if isinstance(each, Plan) else Failure("bad_answer", str(each)) for each in plans]
+
+
+_LEFT_OUT = BadAnswerError("the answer leaves this item out")
+
+
+def trace_in(plan: Plan, text: str, setting: Setting, identity: Identity) -> GoldTrace | Failure:
+    """The trace that a plan makes, unproven."""
+    try:
+        return trace_of(plan, text, setting, identity)
     except BadAnswerError as error:
         return Failure("bad_answer", str(error))
 
@@ -108,6 +141,19 @@ def failed(answer: Answer) -> Failure:
     if problem.startswith("refusal:"):
         return Failure(problem, "Claude declined; the item is left out and not asked for again")
     return Failure("bad_answer", f"the answer ended with {problem}")
+
+
+def sample_asks(phases: Phases, settings: Sequence[Setting]) -> list[Ask]:
+    """One ask of each phase, as long as real ones are: what an estimate is made from."""
+    trace, setting = phases.examples[0]
+    return [phases.requests(settings), phases.graphs([(trace.request.text, setting)]), phases.judgement(trace)]
+
+
+def answer_lengths(phases: Phases) -> dict[str, float]:
+    """Characters of an answer by phase: plans as long as those of the examples, requests as theirs."""
+    plans = [len(scenes.compact(plan_told(trace, setting.world))) for trace, setting in phases.examples]
+    texts = [len(trace.request.text) + 30 for trace, _ in phases.examples]
+    return {"graph": sum(plans) / len(plans), "requests": sum(texts) / len(texts), "judgement": 200.0}
 
 
 # --- examples --------------------------------------------------------------------------------------------------

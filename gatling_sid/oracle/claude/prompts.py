@@ -154,13 +154,18 @@ def _rules(domain: Domain) -> Iterator[str]:
 
 
 def _words(domain: Domain) -> Iterator[str]:
-    for tool_id, tool in domain.tools.items():
+    """What the catalogue adds to the general ways, once for all parameters that share it."""
+    where: dict[str, list[str]] = {}
+    for tool in domain.tools.values():
         for name in tool.parameters:
             ways = domain.words(tool, name)
-            if ways:
-                listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WAYS])}" for value, w in ways.items() if w)
-                if listed:
-                    yield f"- {tool_id.partition('.')[2]}.{name}: {listed}"
+            listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WAYS])}" for value, w in ways.items() if w)
+            names = where.setdefault(listed, [])
+            if name not in names:
+                names.append(name)
+    for listed, names in where.items():
+        if listed:
+            yield f"- {', '.join(names)}: {listed}"
 
 
 def _compact(value: Mapping[str, Any]) -> str:

@@ -60,13 +60,12 @@ def block_text(settings: Sequence[Setting]) -> str:
     """The user message of a requests ask."""
     first = settings[0]
     items = "\n\n".join(item_text(number, each) for number, each in enumerate(settings, start=1))
-    return f"Today is {first.world.today:%A} {first.world.today.isoformat()}.\n{policy_line(first.domain, first.policy)}\n\n{items}"
+    return f"{_day(first)}\n{policy_line(first.domain, first.policy)}\n\n{items}"
 
 
 def request_text(text: str, setting: Setting) -> str:
-    """The user message of a graph ask."""
+    """One request to be planned."""
     lines = [
-        f"Today is {setting.world.today:%A} {setting.world.today.isoformat()}.",
         policy_line(setting.domain, setting.policy),
         f"Asked by: {asker(setting)}",
         f"Intent: {setting.intent}",
@@ -77,9 +76,19 @@ def request_text(text: str, setting: Setting) -> str:
     return "\n".join(lines)
 
 
+def requests_text(requests: Sequence[tuple[str, Setting]]) -> str:
+    """The user message of a graph ask."""
+    items = [f"Item {number}\n{request_text(*each)}" for number, each in enumerate(requests, start=1)]
+    return "\n\n".join([_day(requests[0][1]), *items])
+
+
+def _day(setting: Setting) -> str:
+    return f"Today is {setting.world.today:%A} {setting.world.today.isoformat()}."
+
+
 def repair_text(text: str, setting: Setting, answer: str, findings: Sequence[str], previous: GoldTrace | None) -> str:
     """The user message of a graph ask that comes again: the plan as it was, what it did, what was found."""
-    lines = [request_text(text, setting), "", "An earlier plan for it was:", answer]
+    lines = [requests_text([(text, setting)]), "", "An earlier plan for it was:", answer]
     if previous is not None:
         lines += ["What its calls did:", *did(previous, setting.world)]
     listed = [f"- {each}" for each in findings[:_MOST_FINDINGS]]
@@ -103,7 +112,7 @@ def verdict_text(trace: GoldTrace, setting: Setting) -> str:
     """The user message of a judgement ask."""
     plan = plan_told(trace, setting.world)
     lines = [
-        f"Today is {setting.world.today:%A} {setting.world.today.isoformat()}.",
+        _day(setting),
         policy_line(setting.domain, setting.policy),
         f"Asked by: {asker(setting)}",
         f"Request: {trace.request.text}",

@@ -25,7 +25,7 @@ from gatling_sid.simulator.world import Row, World, world_of
 
 BLOCK = 10
 """Tasks whose requests are written in one call; they share a policy."""
-_ROWS = 4
+_ROWS = 3
 _TOOLS = 4
 Records = dict[str, list[Row]]
 
@@ -162,7 +162,7 @@ def _records(
         rows = list(world.tables[tool.entity].values())
         for fits in _wishes(f"{domain.slug}.{name}", tool, policy, principal):
             rows = [row for row in rows if fits(row)] or rows
-        records[tool.entity] = rng.sample(rows, min(_ROWS, len(rows)))
+        records[tool.entity] = rng.sample(rows, min(_ROWS if not records else 2, len(rows)))
     for entity in list(records):
         for other, field in _referred(domain, entity).items():
             if other not in records:

@@ -43,7 +43,7 @@ _TESTS = {
 def plan_told(trace: GoldTrace, world: World) -> Plan:
     """The answer that a trace of ours corresponds to."""
     execution = execute(trace.graph.calls, world)
-    return Plan(reworded="", goal=_Telling(trace, world, execution).meant(), calls=[*_calls(trace)])
+    return Plan(item=1, reworded="", goal=_Telling(trace, world, execution).meant(), calls=[*_calls(trace)])
 
 
 def as_json(value: Any) -> str:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.estimate import Planned, estimate, planned_of
+from gatling_sid.oracle.claude.estimate import Planned, counted_bytes_per_token, estimate, planned_of
 from gatling_sid.oracle.claude.ledger import Ledger
 from tests.claude_asks import questions
 from tests.claude_server import ClaudeServer
@@ -35,6 +36,15 @@ def test_batches_cost_half_but_hit_the_cache_less() -> None:
     assert estimate(plan, batch=True).cost_usd == pytest.approx(estimate(plan).cost_usd / 2)
     cached = estimate([Planned("graph", 1000, 1, 4000, 0, 0)], batch=True).lines[0].usage
     assert 0.6 < cached.cache_read_tokens / cached.prompt_tokens < 0.8
+
+
+def test_tokens_are_counted_by_the_api_when_it_can_be_asked() -> None:
+    """This server counts four characters a token; a key it does not know is a clear error."""
+    with ClaudeServer() as server:
+        ratio = asyncio.run(counted_bytes_per_token(questions(20), "key", base_url=server.url))
+        assert ratio == pytest.approx(4, rel=0.05)
+        with pytest.raises(OracleError, match="not accepted"):
+            asyncio.run(counted_bytes_per_token(questions(20), "wrong", base_url=server.url))
 
 
 def test_the_table_names_model_way_and_date() -> None:

@@ -76,7 +76,8 @@ def test_an_old_header_does_not_take_what_has_flowed_in_since() -> None:
     """The answer to a call of ten seconds ago says what remained then."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 300), clock.now)
+    limiter.learn(headers(600, 600), clock.now)
+    limiter.buckets["requests"].level = 300
     sent = clock.now
     clock.now += 10
     limiter.learn(headers(600, 300), sent)

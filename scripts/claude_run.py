@@ -1,0 +1,102 @@
+"""`generate_shards --oracle claude`: the same line and the same shards, with an estimate, a ledger and a budget."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from builder.run import Finished, Progress, run
+from builder.shards import Settings, shards_of
+from gatling_sid.oracle.agent import Report, report
+from gatling_sid.oracle.claude.asks import Ask
+from gatling_sid.oracle.claude.estimate import Estimate, estimate, planned_of
+from gatling_sid.oracle.claude.opening import keys_of, opened
+from gatling_sid.oracle.claude.oracle import ClaudeOracle
+from gatling_sid.oracle.claude.phases import answer_lengths, sample_asks
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.validators import TraceValidator
+from scripts.command import progress_bar
+
+BASE_URL = "ANTHROPIC_BASE_URL"
+REPAIRS = 0.35
+"""Graph calls that come again, as a share of the traces; until a run has shown better."""
+
+
+PLANS_IN_BATCHES = 5
+CHARACTERS_PER_TOKEN = 3.1
+
+
+def generate_online(root: Path, settings: Settings, args: argparse.Namespace) -> int:
+    """Runs it, or only says what it would take."""
+    asked = opened(
+        [] if args.estimate else keys_of(None),
+        args.ledger or root.with_name(f"{root.name}-claude-ledger.sqlite"),
+        model=args.model,
+        max_cost_usd=args.max_cost_usd,
+        batch=args.batch,
+        base_url=os.environ.get(BASE_URL),
+    )
+    registry = DomainRegistry()
+    oracle = ClaudeOracle(
+        asked,
+        TraceValidator(registry),
+        seed=settings.seed,
+        created_at=datetime.fromisoformat(settings.created_at),
+        model=args.model,
+        plans=PLANS_IN_BATCHES if args.batch else 1,
+        judged=args.judged,
+    )
+    if args.estimate:
+        print(estimated(settings, oracle, registry, batch=args.batch))
+        return 0
+    try:
+        with progress_bar("traces") as bar:
+
+            def tell(progress: Progress) -> None:
+                spent = sum(asked.cost_usd.values())
+                bar(progress.done, progress.total, f"${spent:.4f}, raw pass rate {progress.pass_rate:.1%}")
+
+            finished = run(root, settings, workers=1, report=tell, online=oracle)
+    finally:
+        asked.close()
+    print("\n".join(map(str, reports(settings, finished, asked.cost_usd))))
+    rows = sum(each.rows for each in finished.receipts)
+    holes = sum(shard.stop - shard.start for shard in shards_of(settings)) - rows
+    print(f"{rows:,} traces in {root}, {holes:,} could not be made; answers cost ${sum(asked.cost_usd.values()):.4f}")
+    return 0
+
+
+def estimated(settings: Settings, oracle: ClaudeOracle, registry: DomainRegistry, *, batch: bool) -> Estimate:
+    """What a run will take, from the first asks of each of its domains."""
+    traces = sum(sum(splits.values()) for splits in settings.totals.values())
+    calls = {
+        "requests": -(-traces // oracle.block),
+        "graph": -(-traces // oracle.plans) + round(traces * REPAIRS),
+        "judgement": round(traces * oracle.judged),
+    }
+    asks: list[Ask] = []
+    lengths = dict.fromkeys(calls, 0.0)
+    for slug in settings.totals:
+        domain = registry.domain(slug)
+        scenes = [oracle.setting(Task(domain, "train", index)) for index in range(oracle.block)]
+        asks += sample_asks(oracle.phases(domain), scenes)
+        for phase, length in answer_lengths(oracle.phases(domain)).items():
+            items = {"requests": oracle.block, "graph": traces * (1 + REPAIRS) / calls["graph"]}.get(phase, 1)
+            lengths[phase] += items * length / CHARACTERS_PER_TOKEN / len(settings.totals)
+    planned = [replace(e, calls=calls[e.phase], output_tokens=lengths[e.phase]) for e in planned_of(asks)]
+    return estimate([each for each in planned if each.calls], oracle.model, batch=batch)
+
+
+def reports(settings: Settings, finished: Finished, cost_usd: dict[str, float]) -> list[Report]:
+    """How each domain went: raw pass rate, pass rate after repair, cost per accepted trace."""
+    result = []
+    for slug, splits in settings.totals.items():
+        mine = [each for each in finished.receipts if each.name.startswith(f"{slug}/")]
+        rejections = [rejection for each in mine for rejection in each.rejections]
+        rows = sum(each.rows for each in mine)
+        result.append(report(slug, sum(splits.values()), rows, rejections, cost_usd.get(slug, 0.0)))
+    return result
