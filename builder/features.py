@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -247,8 +248,7 @@ def _effect_row(effect: Effect) -> dict[str, Any]:
     return {**effect.__dict__, "changes": _json(effect.changes)}
 
 
-_LARGEST = 1e6
-_DECIMALS = 4
+_EXACT = 2.0**53
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -259,13 +259,21 @@ def _json(value: dict[str, Any]) -> str:
     return to_json(value).decode()
 
 
+@lru_cache(maxsize=65536)
+def _decodes_to_itself(value: float) -> bool:
+    """Whether the decoder that readers use gives the number back to the last bit; it does not for all."""
+    from datasets.utils.json import ujson_loads  # noqa: PLC0415 - takes a second, and few runs have fractions
+
+    return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)
+
+
 def _survives(value: Any) -> bool:
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return True
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
     if isinstance(value, float):
-        return math.isfinite(value) and abs(value) < _LARGEST and round(value, _DECIMALS) == value
+        return abs(value) < _EXACT if value.is_integer() else _decodes_to_itself(value)
     if isinstance(value, list):
         return all(map(_survives, value))
     return isinstance(value, dict) and all(isinstance(k, str) and _survives(v) for k, v in value.items())

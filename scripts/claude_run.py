@@ -83,7 +83,7 @@ def estimated(settings: Settings, oracle: ClaudeOracle, registry: DomainRegistry
     for slug in settings.totals:
         domain = registry.domain(slug)
         scenes = [oracle.setting(Task(domain, "train", index)) for index in range(oracle.block)]
-        asks += sample_asks(oracle.phases(domain), scenes)
+        asks += sample_asks(oracle.phases(domain), scenes, oracle.plans)
         for phase, length in answer_lengths(oracle.phases(domain)).items():
             items = {"requests": oracle.block, "graph": traces * (1 + REPAIRS) / calls["graph"]}.get(phase, 1)
             lengths[phase] += items * length / CHARACTERS_PER_TOKEN / len(settings.totals)

@@ -82,6 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise GenerationError(f"--workers is {args.workers}; it must be at least 1")
     if args.output_dir is None and not args.sample:
         raise GenerationError("say where to write: --output-dir FOLDER")
+    if args.oracle == "scenario" and (args.estimate or args.batch or args.max_cost_usd is not None):
+        raise GenerationError(
+            "the embedded oracle costs nothing; --estimate, --batch and --max-cost-usd need --oracle claude"
+        )
+    if not 0 <= args.judged <= 1:
+        raise GenerationError(f"--judged is {args.judged}; it is a share from 0 to 1")
     root = args.output_dir or Path("out/sample")
     settings = planned(
         [name for name in args.domains.split(",") if name.strip()],

@@ -10,6 +10,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import product
+from typing import Any
 
 from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
 from gatling_sid.oracle import scenario as s
@@ -22,7 +24,7 @@ from gatling_sid.oracle.drawing import NoDrawError, draw, evaluated
 from gatling_sid.oracle.goals import goal_of
 from gatling_sid.oracle.speech import say
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.seeding import stream
+from gatling_sid.seeding import seed_of, stream
 from gatling_sid.simulator.scope import scope_of_goal
 
 APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
@@ -77,13 +79,19 @@ class Model:
         self._settings = settings
         self._spoils = spoils
         self._plans: dict[str, Plan] = {}
-        self._uses: Counter[str] = Counter()
         self.asked: list[Ask] = []
         self.paid: Counter[str] = Counter()
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks."""
         return [self._answer(ask) for ask in asks]
+
+    def speak(self, body: dict[str, Any]) -> str:
+        """The same model behind a server: the text it answers to the body of a call."""
+        schema = body["output_config"]["format"]["schema"]
+        phase = {"Requests": "requests", "Plans": "graph", "Verdict": "judgement"}[schema["title"]]
+        system, user = body["system"][0]["text"], body["messages"][0]["content"]
+        return self._text(Ask("served", phase, "", system, user, schema, body["max_tokens"]))
 
     def phases(self) -> Counter[str]:
         """How many asks of each phase came."""
@@ -92,12 +100,15 @@ class Model:
     def _answer(self, ask: Ask) -> Answer:
         self.asked.append(ask)
         self.paid[ask.work_id] += 1
-        text = {"requests": self._written, "graph": self._planned, "judgement": self._judged}[ask.phase](ask)
+        text = self._text(ask)
         spoilt = self._spoils(ask, text)
         usage = Usage(input_tokens=100, output_tokens=len(text) // 4)
         if spoilt is not None and spoilt.startswith("!"):
             return Answer(ask.work_id, None, spoilt[1:], usage, 0.001)
         return Answer(ask.work_id, text if spoilt is None else spoilt, None, usage, 0.001)
+
+    def _text(self, ask: Ask) -> str:
+        return {"requests": self._written, "graph": self._planned, "judgement": self._judged}[ask.phase](ask)
 
     def _written(self, ask: Ask) -> str:
         bodies = {item_text(0, each).partition("\n")[2]: each for each in self._settings()}
@@ -105,9 +116,9 @@ class Model:
         for block in ask.user.split("\n\n")[1:]:
             head, _, body = block.partition("\n")
             setting = bodies[body]
-            self._uses[setting.domain.slug] += 1
-            trace = trace_for(setting, self._uses[setting.domain.slug])
-            text = trace.request.text if trace else f"Please do nothing at all, the {len(self._plans)}th time."
+            use = seed_of(body) % 400
+            trace = trace_for(setting, use)
+            text = trace.request.text if trace else f"Please do nothing at all, {setting.principal.principal_id} {use}."
             if trace:
                 self._plans[text] = plan_told(trace, setting.world)
             items.append({"item": int(head.removeprefix("Item ")), "text": text})
@@ -123,10 +134,13 @@ class Model:
         return json.dumps(APPROVAL)
 
 
-def settings_of(domain: Domain, oracle: object, count: int) -> list[Setting]:
+def settings_of(
+    domain: Domain, oracle: object, count: int, splits: Sequence[str] = ("train",), attempts: int = 3
+) -> list[Setting]:
     """The settings of a domain's first tasks at each attempt."""
     from gatling_sid.oracle.claude.oracle import ClaudeOracle
     from gatling_sid.oracle.protocol import Task
 
     assert isinstance(oracle, ClaudeOracle)
-    return [oracle.setting(Task(domain, "train", index, attempt)) for index in range(count) for attempt in range(3)]
+    places = product(splits, range(count), range(attempts))
+    return [oracle.setting(Task(domain, split, index, attempt)) for split, index, attempt in places]

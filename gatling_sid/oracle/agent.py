@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -254,7 +255,8 @@ class OracleAgent:
                 file.writelines(f"{trace.model_dump_json()}\n" for trace in traces)
             beside.replace(target)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink()
             raise OracleError(f"{target} cannot be written: {error.strerror or error}") from None
         return target
 

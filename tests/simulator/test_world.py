@@ -188,6 +188,35 @@ def test_too_few_values_are_an_error(tmp_path: Path) -> None:
         World(domain, 1, "train-0")
 
 
+def test_just_enough_values_are_enough(tmp_path: Path) -> None:
+    """A unique field whose pool has one value for each row gets each of them, in every world."""
+    pool = [f"value {at}" for at in range(150)]
+    domain = with_fields(tmp_path, extra={"pool": pool, "unique": True})
+    for name in range(10):
+        assert sorted(row["extra"] for row in World(domain, 1, f"train-{name}").tables["loan"].values()) == sorted(pool)
+
+
+def with_jobs(folder: Path, **weights: float) -> Domain:
+    """The library with other shares of jobs among its members."""
+    content = deepcopy(LIBRARY)
+    content["entities"]["member"]["fields"]["job"]["populate"] = {"choice": weights}
+    (folder / "library.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return DomainRegistry(folder).domain("library")
+
+
+def test_every_role_is_somebodys(tmp_path: Path) -> None:
+    """However rare a job, each world has somebody who does it; if nobody can, that is an error."""
+    rare = with_jobs(tmp_path, reader=50, librarian=1, director=1)
+    for name in range(10):
+        jobs = {row["job"] for row in World(rare, 1, f"train-{name}").tables["member"].values()}
+        assert jobs == {"reader", "librarian", "director"}
+    never = with_jobs(tmp_path, reader=1, librarian=0, director=1)
+    with pytest.raises(
+        CatalogueError, match=r"^library\.yaml: entities: no population in \d+ works out: nobody is librarian$"
+    ):
+        World(never, 1, "train-0")
+
+
 def test_lookups(library: Domain) -> None:
     """Rows are found by value in table order, counted by likeness, and dated from today."""
     world = World(library, 1, "train-0")

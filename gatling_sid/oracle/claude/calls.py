@@ -75,8 +75,12 @@ def answer_of(work_id: str, message: Message, model: str, *, batch: bool = False
 
     """
     used = getattr(message, "usage", None)
-    if not isinstance(used, ApiUsage) or not isinstance(getattr(used, "output_tokens", None), int):
-        raise ValueError("the answer is not a message")  # noqa: TRY004 - the same as JSON that cannot be read
+    if (
+        not isinstance(used, ApiUsage)
+        or not isinstance(getattr(used, "output_tokens", None), int)
+        or not getattr(message, "id", None)
+    ):
+        raise ValueError("the answer is not a message")
     usage = Usage(
         used.input_tokens,
         used.output_tokens,

@@ -79,9 +79,9 @@ class Engine:
         """
         for ask in asks:
             check(ask)
-        done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
-        missing = [ask for ask in asks if ask.work_id not in done]
-        with self._alone(missing):
+        with self._alone(asks):
+            done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
+            missing = [ask for ask in asks if ask.work_id not in done]
             await self.ledger.intend(missing, self.model)
             line = iter(_first_of_each_prefix_first(missing))
             async with asyncio.TaskGroup() as group:

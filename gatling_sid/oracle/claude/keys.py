@@ -33,6 +33,7 @@ class Key:
     organisation: str | None = None
     workspace: str | None = None
     in_flight: int = 0
+    taken: int = 0
     limiter: Limiter = field(default_factory=Limiter)
 
     @property
@@ -84,7 +85,9 @@ class Keys:
         while not (free := [key for key in self.all if key.organisation or key.in_flight < _BEFORE_LIMITS]):
             self._freed.clear()
             await self._freed.wait()
-        key = min(free, key=lambda key: (key.limiter.backlog(need), key.in_flight))
+        backlogs = {id(limiter): limiter.backlog(need) for limiter in {id(k.limiter): k.limiter for k in free}.values()}
+        key = min(free, key=lambda key: (backlogs[id(key.limiter)], key.in_flight, key.taken))
+        key.taken += 1
         key.in_flight += 1
         return key
 

@@ -169,6 +169,13 @@ class Ledger:
         """Batches whose results are read."""
         return {batch_id for (batch_id,) in self._rows("SELECT batch_id FROM groups WHERE state = 'done'")}
 
+    def unbooked_usd(self) -> float:
+        """About what lost and killed calls cost: each as much as the answer its ask got in the end.
+
+        Some were never billed; with `booked_usd` it is what the provider's bill should come near to.
+        """
+        return self._number(_UNBOOKED)
+
     # Writing: durable when the await returns
 
     async def intend(self, asks: Sequence[Ask], model: str) -> None:
@@ -276,6 +283,9 @@ FROM payments JOIN asks USING (work_id) GROUP BY domain, phase ORDER BY domain, 
 _PROBLEMS = """
 SELECT domain, phase, problem, count(*) FROM answers JOIN asks USING (work_id)
 WHERE problem IS NOT NULL GROUP BY domain, phase, problem"""
+_UNBOOKED = """
+SELECT total(payments.cost_usd) FROM attempts JOIN answers USING (work_id) JOIN payments USING (message_id)
+WHERE outcome IN ('lost', 'killed')"""
 _ENDED = "UPDATE attempts SET outcome = ?, request_id = ? WHERE id = ?"
 _GROUP_IS = "UPDATE groups SET state = ?, batch_id = ? WHERE id = ?"
 

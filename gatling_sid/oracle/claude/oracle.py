@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from itertools import groupby
 from typing import Protocol
 
@@ -89,7 +90,7 @@ class ClaudeOracle:
         self._phases: dict[str, Phases] = {}
         self._drafts: dict[str, Draft] = {}
         self._refused: set[str] = set()
-        self._said: dict[str, str] = {}
+        self._said: dict[bytes, str] = {}
 
     def phases(self, domain: Domain) -> Phases:
         """The prompts of a domain, made when it is first asked for."""
@@ -270,5 +271,6 @@ def _in_parts(tasks: list[Task], size: int) -> list[list[Task]]:
     return [tasks[at : at + size] for at in range(0, len(tasks), size)]
 
 
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _folded(text: str) -> bytes:
+    """What tells a text from others, without case and blanks; 8 bytes, since all of a run are remembered."""
+    return blake2b(" ".join(text.casefold().split()).encode(errors="replace"), digest_size=8).digest()

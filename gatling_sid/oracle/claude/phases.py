@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from hashlib import blake2b
+from typing import Self
 
 from pydantic import BaseModel
 
@@ -49,6 +51,14 @@ class Phases:
             phase: system_text(phase, domain, [told(phase, *each) for each in self.examples]) for phase in ANSWERS
         }
         self.version = {phase: version_of(phase, text) for phase, text in self.systems.items()}
+
+    def noted(self, phase: str, lines: Sequence[str]) -> Self:
+        """The same prompts, with these notes in one of them."""
+        other = copy(self)
+        text = system_text(phase, self.domain, [told(phase, *each) for each in self.examples], lines)
+        other.systems = {**self.systems, phase: text}
+        other.version = {**self.version, phase: version_of(phase, text)}
+        return other
 
     def ask(self, phase: str, user: str, *, items: int = 1, again: int = 0) -> Ask:
         """An ask whose id follows from its words; `again` tells repetitions of the same words apart."""
@@ -136,17 +146,17 @@ def verdict_in(answer: Answer) -> Verdict | Failure:
 
 
 def failed(answer: Answer) -> Failure:
-    """Why there is no text: a refusal by its category, else what cut or stopped the answer."""
+    """Why there is no text: a refusal by its category, an answer that was cut, or none that came."""
     problem = answer.problem or "error:unknown"
     if problem.startswith("refusal:"):
         return Failure(problem, "Claude declined; the item is left out and not asked for again")
-    return Failure("bad_answer", f"the answer ended with {problem}")
+    return Failure("unanswered" if problem.startswith("error:") else "bad_answer", f"the answer ended with {problem}")
 
 
-def sample_asks(phases: Phases, settings: Sequence[Setting]) -> list[Ask]:
+def sample_asks(phases: Phases, settings: Sequence[Setting], plans: int = 1) -> list[Ask]:
     """One ask of each phase, as long as real ones are: what an estimate is made from."""
     trace, setting = phases.examples[0]
-    return [phases.requests(settings), phases.graphs([(trace.request.text, setting)]), phases.judgement(trace)]
+    return [phases.requests(settings), phases.graphs([(trace.request.text, setting)] * plans), phases.judgement(trace)]
 
 
 def answer_lengths(phases: Phases) -> dict[str, float]:

@@ -24,6 +24,7 @@ class Running:
         self._answering: Answering | None = None
         self._close: Callable[[], Awaitable[None]] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._counted: set[str] = set()
         self.cost_usd: defaultdict[str, float] = defaultdict(float)
         """What the answers given so far cost, by domain, whenever they were paid; each is counted once."""
@@ -44,7 +45,10 @@ class Running:
         if self._close is not None:
             self._run(_awaited(self._close))
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._loop = self._answering = self._close = None
+        if self._thread is not None:
+            self._thread.join()
+        self._loop.close()
+        self._loop = self._answering = self._close = self._thread = None
 
     async def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
         if self._answering is None:
@@ -54,7 +58,8 @@ class Running:
     def _run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            threading.Thread(target=self._loop.run_forever, name="claude", daemon=True).start()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="claude", daemon=True)
+            self._thread.start()
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()

@@ -1,0 +1,118 @@
+"""Rows: what goes into the columns comes back as it was, or does not go in."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from datasets import Features, Json, Value, load_dataset
+from datasets.features.features import List
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builder.features import SCHEMA, from_row, table_of, to_row, traces_of
+from builder.sid import FEATURES
+from gatling_sid.errors import ShardError, TraceFormatError
+from gatling_sid.models import GoldTrace
+from tests.validators.test_ad_hoc import bakery
+
+TEXT = st.text(st.characters(codec="utf-8"))
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.integers(100, 10**9).map(lambda cents: cents / 100)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT, lambda each: st.lists(each) | st.dictionaries(TEXT, each), max_leaves=8
+)
+
+
+def odd(arguments: dict[str, Any]) -> GoldTrace:
+    """A hand-made trace with these arguments, its optional parts left out."""
+    trace = bakery()
+    trace.graph.calls[0].arguments = arguments
+    trace.graph.calls[1].provenance = None
+    trace.metadata = arguments
+    return trace
+
+
+def test_gold_comes_back_from_rows_and_tables(gold: list[GoldTrace]) -> None:
+    """`from_row(to_row(trace)) == trace`, one by one and as a table."""
+    assert [from_row(to_row(trace)) for trace in gold[:200]] == gold[:200]
+    assert list(traces_of(table_of(gold[:200]))) == gold[:200]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(TEXT, VALUES, max_size=4))
+def test_odd_values_come_back(arguments: dict[str, Any]) -> None:
+    """Any JSON value that is let in comes back, with whatever optional parts missing."""
+    trace = odd(arguments)
+
+    assert list(traces_of(table_of([trace, bakery()]))) == [trace, bakery()] or trace.created_at != bakery().created_at
+    assert next(traces_of(table_of([trace]))) == trace
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(0, 10**6).map(lambda n: n / 10**4))
+def test_what_is_let_in_survives_the_readers_decoder(value: float) -> None:
+    """A number is let in exactly if the decoder of `datasets` gives it back to the last bit."""
+    survives = Json().decode_example(json.dumps({"x": value})) == {"x": value}
+    try:
+        text = to_row(odd({"x": value}))["graph"]["calls"][0]["arguments"]
+    except ShardError:
+        assert not survives or abs(value) >= 2**53
+    else:
+        assert Json().decode_example(text) == {"x": value}
+
+
+def test_rows_come_back_through_a_parquet_file_and_datasets(gold: list[GoldTrace], tmp_path: Path) -> None:
+    """What `load_dataset` yields from a Parquet file is the trace that was written."""
+    pq.write_table(table_of([*gold[:50], odd({"ü\u2028🙂": [1, None, {"a": {}}], "empty": []})]), tmp_path / "rows.parquet")
+    rows = load_dataset("parquet", data_files=str(tmp_path / "rows.parquet"), split="train", cache_dir=str(tmp_path))
+    back = [from_row(row) for row in rows]
+
+    assert rows.features == FEATURES
+    assert back[:50] == gold[:50]
+    assert back[50].graph.calls[0].arguments == {"ü\u2028🙂": [1, None, {"a": {}}], "empty": []}
+
+
+@pytest.mark.parametrize(
+    "value", [1 / 3, 0.0121, 1e300, math.nan, math.inf, 2**70, -(2**70), [2 / 3], {"deep": [{"x": 0.35}]}]
+)
+def test_what_would_come_back_otherwise_is_refused(value: Any) -> None:
+    """A value that a reader would not get back as it is names its trace and its argument."""
+    with pytest.raises(ShardError, match=r"^trace t1: weight: .* would not come back as it is from a published row$"):
+        to_row(odd({"weight": value}))
+
+
+def test_text_that_is_no_unicode_is_refused() -> None:
+    """A lone surrogate cannot be written, and the trace is named."""
+    with pytest.raises(ShardError, match="^trace t1: "):
+        table_of([odd({"name": "\ud800"})])
+
+
+@pytest.mark.parametrize("row", [{}, {"trace_id": "x"}, {"trace_id": "x", "request": 5}, {"trace_id": "x", "metadata": "{"}])
+def test_what_is_no_trace_is_refused(row: dict[str, Any]) -> None:
+    """A row of something else is refused by name, not with a traceback of pydantic's."""
+    with pytest.raises(TraceFormatError, match=f"^{row.get('trace_id', 'row')}: "):
+        from_row(row)
+
+
+def test_free_form_columns_are_json_and_nothing_else_is() -> None:
+    """Exactly the columns without a fixed shape are `Json()`; times are UTC; lists are lists of structs."""
+
+    def leaves(feature: Any, path: str = "") -> dict[str, Any]:
+        if isinstance(feature, (dict, Features)):
+            return {k: v for name, each in feature.items() for k, v in leaves(each, f"{path}.{name}").items()}
+        return leaves(feature.feature, path) if isinstance(feature, List) else {path[1:]: feature}
+
+    found = leaves(FEATURES)
+
+    assert {path for path, feature in found.items() if isinstance(feature, Json)} == {
+        "request.principal.attributes", "policy.scope_limits", "policy.constraints.parameters", "graph.calls.arguments",
+        "metadata", "goal.effects.changes",
+    }  # fmt: skip
+    assert found["created_at"] == Value("timestamp[us, tz=UTC]")
+    assert json.loads(json.dumps(list(found))) == list(found)
+    assert SCHEMA.field("graph").type.field("calls").type.value_type.field("arguments").type == pa.json_(pa.string())

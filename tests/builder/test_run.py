@@ -1,0 +1,213 @@
+"""Runs: the same bytes however they come about."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from builder.audit import request_texts, repeated_texts
+from builder.run import Progress, planned, run, shared
+from builder.shards import read_manifest, read_traces
+from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.validators import TraceValidator
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+ROOT = Path(__file__).parents[2]
+COMMAND = [
+    sys.executable, "-m", "scripts.generate_shards", "--total", "1500", "--shard-size", "100", "--workers", "2",
+    "--domains", "finance,hr", "--output-dir",
+]  # fmt: skip
+
+
+def small(folder: Path, *, seed: int = 5, workers: int = 1, total: int = 90) -> Path:
+    """A finished run of a few traces over two domains."""
+    settings = planned(["Finance", "email"], total, SPLITS, seed=seed, created_at=MOMENT, shard_size=20)
+    run(folder, settings, workers=workers, report=lambda _: None)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Checksum of every file of a folder, by path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_same_settings_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
+    """One process or two write the same files; another seed writes others."""
+    one = contents(small(tmp_path / "one"))
+
+    assert contents(small(tmp_path / "two", workers=2)) == one
+    assert contents(small(tmp_path / "other", seed=6))["finance/train-00000-of-00002.arrow"] not in one.values()
+
+
+def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -> None:
+    """Read back from the bytes, each trace is proven once more; splits share no request text."""
+    folder = small(tmp_path / "run")
+    manifest, validator = read_manifest(folder), TraceValidator()
+    paths = [folder / each["name"] for each in manifest["shards"]]
+    reports = [validator.validate_trace(trace)[1] for path in paths for trace in read_traces(path)]
+    texts = [text.casefold() for path in paths for batch in request_texts(path) for text in batch]
+
+    assert len(reports) == manifest["rows"] == 90
+    assert all(report["validated"] for report in reports)
+    assert len(set(texts)) == len(texts)
+    assert repeated_texts([*paths, paths[0]]) == manifest["shards"][0]["rows"]
+
+
+def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:
+    """An altered, a cut and a missing shard are made again to the same bytes, the others are left alone."""
+    folder = small(tmp_path / "run")
+    before = contents(folder)
+    shards = sorted(folder.rglob("*.arrow"))
+    shards[0].write_bytes(shards[0].read_bytes()[:-7])
+    shards[1].write_bytes(b"x" + shards[1].read_bytes()[1:])
+    shards[2].unlink()
+    kept = shards[3].stat().st_mtime_ns
+
+    small(folder)
+
+    assert contents(folder) == before
+    assert shards[3].stat().st_mtime_ns == kept
+
+
+def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: Path) -> None:
+    """After kill -9 of the whole group or of the main process alone, running again completes the run."""
+    subprocess.run([*COMMAND, str(tmp_path / "calm")], cwd=ROOT, check=True, capture_output=True)
+    moments, killed = random.Random(4), 0
+    for attempt in range(8):
+        process = subprocess.Popen(
+            [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(moments.uniform(0.2, 2.5))
+        killed += process.poll() is None
+        if attempt % 2:
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    subprocess.run([*COMMAND, str(tmp_path / "torn")], cwd=ROOT, check=True, capture_output=True)
+
+    assert killed >= 4
+    assert contents(tmp_path / "torn") == contents(tmp_path / "calm")
+
+
+def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    """Ctrl-C ends with status 130 and a sentence, without a traceback, and the run can be finished."""
+    process = subprocess.Popen(
+        [*COMMAND, str(tmp_path / "run")], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not list((tmp_path / "run").glob("*/*.arrow")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "stopped; what is complete is kept, the same command goes on from there" in said
+    assert "Traceback" not in said
+    subprocess.run([*COMMAND, str(tmp_path / "run")], cwd=ROOT, check=True, capture_output=True)
+    assert read_manifest(tmp_path / "run")["rows"] == 1500
+
+
+def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+    """Where no more can be written the command says so, keeps complete shards, and completes once there is room."""
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, {})); " \
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " \
+        "from scripts.generate_shards import main; raise SystemExit(main({arguments!r}))"
+    arguments = ["--total", "300", "--shard-size", "150", "--workers", "1", "--domains", "finance",
+                 "--splits", "train=1", "--output-dir", str(tmp_path / "run")]  # fmt: skip
+    code = limited.format(60_000, 60_000, arguments=arguments)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "cannot be written: File too large; what was complete before is kept" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "run").rglob("*.part")) == []
+    subprocess.run([sys.executable, "-m", "scripts.generate_shards", *arguments], cwd=ROOT, check=True, capture_output=True)
+    assert read_manifest(tmp_path / "run")["rows"] == 300
+
+
+def test_progress_knows_rate_and_time_left() -> None:
+    """Rate counts only what this sitting made; time left follows from it."""
+    progress = Progress(done=300, total=900, rejected=100, made=200, seconds=4.0)
+
+    assert (progress.rate, progress.eta, progress.pass_rate) == (50.0, 12.0, 0.75)
+    assert Progress(0, 900, 0, 0, 0.0).eta is None
+
+
+def test_totals_are_shared_out_exactly() -> None:
+    """Every trace asked for is planned, by domain and by split."""
+    settings = planned([], 1001, SPLITS, seed=1, created_at=MOMENT, shard_size=50)
+    totals = {slug: sum(parts.values()) for slug, parts in settings.totals.items()}
+
+    assert sum(totals.values()) == 1001
+    assert totals.keys() == set(DomainRegistry().slugs())
+    assert max(totals.values()) - min(totals.values()) <= 1
+    assert shared(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"total": 0}, "total is 0; ask for at least 1 trace"),
+        ({"total": -5}, "total is -5; ask for at least 1 trace"),
+        ({"shard_size": 0}, "shard size is 0; it must be at least 1"),
+        ({"splits": {"dev": 1.0}}, "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"),
+        ({"splits": {"train": -1.0, "test": 2.0}}, "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"),
+    ],
+)  # fmt: skip
+def test_plans_that_make_no_sense_are_refused(changed: dict[str, object], message: str) -> None:
+    """The error names the number and what it should be."""
+    asked = {"domains": [], "total": 10, "splits": SPLITS, "seed": 1, "created_at": MOMENT, "shard_size": 5, **changed}
+    with pytest.raises(GenerationError) as caught:
+        planned(**asked)  # type: ignore[arg-type]
+
+    assert str(caught.value) == message
+
+
+def test_unknown_domain_suggests_the_nearest() -> None:
+    """A misspelt domain is answered with the one that was meant."""
+    with pytest.raises(UnknownDomainError) as caught:
+        planned(["Finence"], 10, SPLITS, seed=1, created_at=MOMENT, shard_size=5)
+
+    assert str(caught.value) == "no domain named 'Finence'; did you mean 'Finance'?"
+
+
+def test_more_than_can_be_worded_is_refused() -> None:
+    """A domain that would have to repeat its words says how many it has."""
+    with pytest.raises(GenerationError, match=r"finance can word [\d,]+ different test requests, 9,000,000,000 are asked"):
+        planned(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
+
+
+def test_a_folder_serves_one_run(tmp_path: Path) -> None:
+    """A folder with another run, with other things, or that is a file is refused, saying which."""
+    folder = small(tmp_path / "run", total=12)
+    with pytest.raises(ShardError) as other:
+        small(folder, seed=6, total=12)
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("precious")
+    with pytest.raises(ShardError) as foreign:
+        small(tmp_path / "foreign")
+    with pytest.raises(ShardError) as file:
+        small(tmp_path / "foreign" / "thesis.txt")
+
+    assert str(other.value) == (
+        f"{folder} holds a run with other settings (seed is 5, asked is 6); name another folder, or remove it"
+    )
+    assert str(foreign.value) == f"{tmp_path / 'foreign'} is not empty and holds no run; name another folder"
+    assert str(file.value) == f"{tmp_path / 'foreign' / 'thesis.txt'} is a file; name a folder"

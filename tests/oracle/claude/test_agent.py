@@ -1,0 +1,237 @@
+"""The whole line with Claude as oracle: what is gold, what is mended, what is given up, and what it cost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gatling_sid.errors import OracleError
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle import OracleAgent
+from gatling_sid.oracle.claude.asks import Ask
+from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.validators import TraceValidator
+from tests.claude_model import APPROVAL, Model, Spoils, settings_of
+
+
+class Played:
+    """An agent and the model it talks to."""
+
+    def __init__(self, registry: DomainRegistry, spoils: Spoils, **options: object) -> None:
+        self.registry = registry
+        self._known: list[Setting] = []
+        self.model = Model(self._settings, spoils)
+        self.agent = OracleAgent(registry=registry, answering=self.model, **options)  # type: ignore[arg-type]
+
+    def _settings(self) -> Sequence[Setting]:
+        if not self._known:
+            self._known = settings_of(self.registry.domain("library"), self.agent.oracle(), 80)
+        return self._known
+
+    def made(self, number: int) -> list[GoldTrace]:
+        """Traces of the small domain."""
+        return self.agent.generate_traces_for_domain("Library", number)
+
+
+def play(registry: DomainRegistry, spoils: Spoils = lambda _ask, _text: None, **options: object) -> Played:
+    """An agent whose model answers well but for what `spoils` says."""
+    return Played(registry, spoils, **options)
+
+
+def is_repair(ask: Ask) -> bool:
+    """Whether a graph ask comes with findings."""
+    return ask.phase == "graph" and "It was rejected:" in ask.user
+
+
+@pytest.fixture
+def without_key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An environment that holds no key."""
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    return
+
+
+@pytest.mark.usefixtures("without_key")
+def test_no_key_is_a_clear_error() -> None:
+    """The error names the variable and the oracle that needs no key."""
+    with pytest.raises(OracleError) as caught:
+        OracleAgent()
+    assert str(caught.value) == (
+        "no API key: set ANTHROPIC_API_KEY or pass OracleAgent(api_key=…). The embedded oracle needs none: "
+        "gatling_sid.oracle.ScenarioOracle, or scripts.generate_shards --oracle scenario"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("from gatling_sid.oracle import ScenarioOracle; import scripts.generate_shards", "anthropic"),
+        ("import gatling_sid.oracle.agent", "gatling_sid.validators"),
+    ],
+)
+def test_nobody_pays_for_what_is_not_used(code: str, absent: str) -> None:
+    """The embedded path never imports the API's client, and the agent depends on no validator."""
+    check = (
+        f"import sys; {code}; assert not [m for m in sys.modules if m.split('.')[0] == {absent!r} or m == {absent!r}]"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: TraceValidator) -> None:
+    """Every trace is gold to a validator of our own, is marked so, and is judged by Claude as well."""
+    played = play(registry)
+    traces = played.made(30)
+    assert len(traces) == 30
+    for trace in traces:
+        assert trace.validated
+        assert validator.validate_trace(trace)[1]["validated"]
+        assert trace.metadata["judgement"] == {"favourable": 1, "of": 1}
+    assert len({trace.request.text for trace in traces}) == 30
+    report = played.agent.reports["Library"]
+    assert (report.tasks, report.gold_at_once, report.gold, report.rejected_by) == (30, 30, 30, {})
+    assert played.model.phases() == {"requests": 3, "graph": 30, "judgement": 30}
+    assert report.cost_usd == pytest.approx(0.063)
+    assert str(report) == "Library: 30 of 30, raw pass rate 100.0%, after repair 100.0%, $0.002100 a trace"
+
+
+def test_the_same_agent_again_asks_the_same(registry: DomainRegistry) -> None:
+    """Asks depend on settings alone, so a ledger answers all of a second run."""
+    first, second = play(registry), play(registry)
+    assert first.made(20) == second.made(20)
+    assert [ask.work_id for ask in first.model.asked] == [ask.work_id for ask in second.model.asked]
+    assert len({ask.work_id for ask in first.model.asked}) == len(first.model.asked)
+    other = play(registry, seed=8)
+    other.made(20)
+    assert not {ask.work_id for ask in other.model.asked} & {ask.work_id for ask in first.model.asked}
+
+
+def extra_call(ask: Ask, text: str) -> str | None:
+    """A plan with a call that nothing needs."""
+    if ask.phase != "graph" or is_repair(ask):
+        return None
+    content = json.loads(text)
+    for item in content["items"]:
+        extra = {"id": "call_9", "tool": "find_members", "arguments": [], "after": [], "rule": "", "quote": ""}
+        item["calls"].append(extra)
+    return json.dumps(content)
+
+
+def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
+    """The validator's findings go back to the model; what it mends is gold, and the raw pass rate stays what it was."""
+    played = play(registry, extra_call)
+    assert len(played.made(20)) == 20
+    report = played.agent.reports["Library"]
+    assert (report.gold_at_once, report.gold) == (0, 20)
+    assert sum(report.rejected_by.values()) == 20
+    repairs = [ask for ask in played.model.asked if is_repair(ask)]
+    assert len(repairs) == 20
+    assert all("\n- " in ask.user and "call_9" in ask.user for ask in repairs)
+
+
+def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
+    """At most two repairs a task, nothing called valid, every rejection with its reason."""
+    played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
+    assert played.made(10) == []
+    report = played.agent.reports["Library"]
+    assert report.rejected_by == {"bad_answer": 30}
+    assert played.model.phases()["graph"] == 30
+    assert played.model.phases()["judgement"] == 0
+
+
+def test_nothing_is_valid_that_the_judge_rejects(registry: DomainRegistry) -> None:
+    """Claude's approval alone makes nothing gold."""
+    played = play(registry, lambda ask, text: extra_call(ask, text) if not is_repair(ask) else '{"items": []}')
+    assert played.made(5) == []
+    assert played.model.phases()["judgement"] == 0
+
+
+def test_refusals_leave_holes(registry: DomainRegistry) -> None:
+    """A refused item is left out, counted by category, and asked neither again nor in other words."""
+    refused: list[str] = []
+
+    def refuses(ask: Ask, _text: str) -> str | None:
+        if ask.phase == "graph" and (not refused or ask.user == refused[0]):
+            refused.append(ask.user)
+            return "!refusal:cyber"
+        return None
+
+    played = play(registry, refuses)
+    assert len(played.made(10)) == 10  # made up for by a further one
+    report = played.agent.reports["Library"]
+    assert (report.tasks, report.rejected_by) == (11, {"refused_before": 2, "refusal:cyber": 1})
+    assert len(refused) == 1
+
+
+def verdicts(*favourable: bool) -> Spoils:
+    """A judge whose opinions follow each other like this."""
+    opinions = iter(favourable)
+
+    def spoils(ask: Ask, _text: str) -> str | None:
+        if ask.phase != "judgement":
+            return None
+        good = next(opinions, True)
+        return json.dumps(APPROVAL if good else {**APPROVAL, "serves_request": False, "why": "Other books."})
+
+    return spoils
+
+
+@pytest.mark.parametrize(
+    ("opinions", "rejected", "asked"),
+    [((True,), {}, 1), ((False, True, True), {}, 3), ((False, False, True), {"judged": 1}, 3)],
+)
+def test_an_objection_needs_a_majority(
+    registry: DomainRegistry, opinions: tuple[bool, ...], rejected: dict[str, int], asked: int
+) -> None:
+    """If Claude objects to what the judge found gold, two of three opinions count; then another request is drawn."""
+    played = play(registry, verdicts(*opinions))
+    assert len(played.made(1)) == 1
+    assert played.agent.reports["Library"].rejected_by == rejected
+    assert played.model.phases()["judgement"] == asked
+
+
+def test_repeated_texts_are_drawn_anew(registry: DomainRegistry) -> None:
+    """Two requests of the same words are never both kept."""
+    texts: list[str] = []
+
+    def repeats(ask: Ask, text: str) -> str | None:
+        if ask.phase != "requests" or "Item 2" not in ask.user:
+            return None
+        items = json.loads(text)["items"]
+        texts.append(items[0]["text"])
+        return json.dumps({"items": [{**each, "text": texts[0]} if each["item"] == 2 else each for each in items]})
+
+    played = play(registry, repeats, judged=0.0)
+    traces = played.made(10)
+    assert len({trace.request.text.casefold() for trace in traces}) == len(traces)
+
+
+def test_phases_one_by_one(registry: DomainRegistry, library: Domain) -> None:
+    """Requests, a graph for one of them, and a verdict of a trace can be had by themselves."""
+    played = play(registry)
+    requests = played.agent.generate_user_requests("Library", 5)
+    assert [each.request_id for each in requests] == [f"library_train_{n:08d}_request" for n in range(5)]
+    graph = played.agent.generate_tool_graph("library", requests[0])
+    assert graph.validate_dag()
+    assert graph.calls[0].argument_sources
+    verdict = played.agent.validate_trace(played.made(1)[0])
+    assert verdict.favourable
+    with pytest.raises(LookupError, match="did you mean 'Library'"):
+        played.agent.generate_user_requests("Libary", 1)
+    assert library.name == "Library"
+
+
+def test_traces_are_saved_as_json_lines(registry: DomainRegistry, tmp_path: Path) -> None:
+    """One line a trace, read back equal; a file that cannot be written is an error, not a half file."""
+    played = play(registry)
+    traces = played.made(3)
+    path = played.agent.save_traces(traces, tmp_path / "deep" / "traces.jsonl")
+    assert [GoldTrace.model_validate_json(line) for line in path.read_text().splitlines()] == traces
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OracleError, match="cannot be written"):
+        played.agent.save_traces(traces, tmp_path / "file" / "traces.jsonl")

@@ -1,0 +1,122 @@
+"""`generate_shards --oracle claude` through the real engine, against a server that fails in every way it can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from builder.run import planned
+from builder.shards import read_manifest, read_traces, verified_shards
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.oracle import ClaudeOracle
+from gatling_sid.oracle.claude.running import running
+from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import SPLITS
+from gatling_sid.validators import TraceValidator
+from scripts.generate_shards import CREATED_AT, main
+from tests.claude_model import Model, settings_of
+from tests.claude_server import ClaudeServer
+
+NUMBER = 60
+FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "garbled": 0.02, "max_tokens": 0.01}
+
+
+def model() -> Model:
+    """A competent model for the HR domain of the shipped catalogue."""
+    known: list[Setting] = []
+    domain = DomainRegistry().domain("hr")
+
+    def settings() -> Sequence[Setting]:
+        if not known:
+            created_at = datetime.fromisoformat(CREATED_AT)
+            oracle = ClaudeOracle(running(Model(list)), TraceValidator(), seed=7, created_at=created_at)
+            known.extend(settings_of(domain, oracle, NUMBER, SPLITS))
+        return known
+
+    settings()
+    return Model(settings)
+
+
+@pytest.fixture(scope="module")
+def played() -> Model:
+    """One model for all tests."""
+    return model()
+
+
+@pytest.fixture
+def server(played: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
+    """A server with that model behind it."""
+    with ClaudeServer(answer=played.speak, faults=FAULTS) as running_server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(running_server.keys)))
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", running_server.url)
+        yield running_server
+
+
+def command(folder: Path, *more: str) -> int:
+    """Runs the command for the HR domain."""
+    fixed = ["--oracle", "claude", "--domains", "hr", "--total", str(NUMBER), "--output-dir", str(folder)]
+    return main([*fixed, *more])
+
+
+def traces_in(folder: Path) -> list[GoldTrace]:
+    """All traces of a finished run."""
+    return [trace for path in verified_shards(folder, read_manifest(folder)) for trace in read_traces(path)]
+
+
+def booked(folder: Path) -> float:
+    """What the run's ledger has booked."""
+    with Ledger(folder.with_name(f"{folder.name}-claude-ledger.sqlite")) as ledger:
+        return ledger.booked_usd
+
+
+def test_shards_through_a_failing_server(
+    server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shards hold gold alone, the ledger agrees with what was delivered, a second run pays nothing."""
+    assert command(tmp_path / "run") == 0
+    said = capsys.readouterr().out
+    traces = traces_in(tmp_path / "run")
+    validator = TraceValidator()
+    assert len(traces) > NUMBER // 2  # the model knows no request for some roles and intents
+    assert all(validator.validate_trace(trace)[1]["validated"] for trace in traces)
+    assert {trace.metadata["oracle"] for trace in traces} == {"claude"}
+    assert f"{len(traces):,} traces in" in said
+    assert "raw pass rate" in said
+    assert booked(tmp_path / "run") == pytest.approx(server.delivered_usd, abs=1e-9)
+    bill = server.bill_usd
+    assert command(tmp_path / "run") == 0
+    (tmp_path / "again-claude-ledger.sqlite").write_bytes((tmp_path / "run-claude-ledger.sqlite").read_bytes())
+    assert command(tmp_path / "again") == 0
+    assert traces_in(tmp_path / "again") == traces
+    assert server.bill_usd == bill
+
+
+def test_an_estimate_sends_nothing(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints calls, tokens and dollars, and needs no key."""
+    assert command(tmp_path / "run", "--estimate") == 0
+    said = capsys.readouterr().out
+    assert "claude-haiku-5-5, online, prices of " in said
+    assert server.bill_usd == 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_stops_the_run(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends before more can have been spent, says so, and goes on with a larger budget."""
+    assert command(tmp_path / "run", "--max-cost-usd", "0.01") == 1
+    assert "budget of $0.0100 reached" in capsys.readouterr().err
+    assert 0 < server.bill_usd <= 0.01
+    assert command(tmp_path / "run") == 0
+    assert traces_in(tmp_path / "run")
+
+
+def test_a_run_knows_its_model(tmp_path: Path) -> None:
+    """Settings name oracle and model, so that a run of another is not gone on with; embedded limits do not bind."""
+    moment = datetime.fromisoformat(CREATED_AT)
+    settings = planned(["hr"], 10**9, {"train": 1.0}, seed=1, created_at=moment, shard_size=10**6, oracle="claude/m")
+    assert settings.oracle == "claude/m"
+    assert tmp_path.exists()
