@@ -38,6 +38,12 @@ CASES: list[tuple[e.SidError, str, type[Exception], dict[str, Any]]] = [
         {"name": "ecommerce"},
     ),
     (
+        e.UnknownDomainError("Finanzen", DOMAINS),
+        "no domain named 'Finanzen'; did you mean 'Finance'?",
+        LookupError,
+        {"name": "Finanzen"},
+    ),
+    (
         e.UnknownDomainError("Astrology", DOMAINS),
         "no domain named 'Astrology'; known are E-commerce, Finance, HR",
         LookupError,

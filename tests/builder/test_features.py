@@ -22,7 +22,7 @@ from gatling_sid.models import GoldTrace
 from tests.validators.test_ad_hoc import bakery
 
 TEXT = st.text(st.characters(codec="utf-8"))
-NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.integers(100, 10**9).map(lambda cents: cents / 100)
+NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.integers(-(10**9), 10**9).map(lambda quarters: quarters / 4)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXT, lambda each: st.lists(each) | st.dictionaries(TEXT, each), max_leaves=8
 )
@@ -68,7 +68,9 @@ def test_what_is_let_in_survives_the_readers_decoder(value: float) -> None:
 
 def test_rows_come_back_through_a_parquet_file_and_datasets(gold: list[GoldTrace], tmp_path: Path) -> None:
     """What `load_dataset` yields from a Parquet file is the trace that was written."""
-    pq.write_table(table_of([*gold[:50], odd({"ü\u2028🙂": [1, None, {"a": {}}], "empty": []})]), tmp_path / "rows.parquet")
+    pq.write_table(
+        table_of([*gold[:50], odd({"ü\u2028🙂": [1, None, {"a": {}}], "empty": []})]), tmp_path / "rows.parquet"
+    )
     rows = load_dataset("parquet", data_files=str(tmp_path / "rows.parquet"), split="train", cache_dir=str(tmp_path))
     back = [from_row(row) for row in rows]
 
@@ -92,7 +94,9 @@ def test_text_that_is_no_unicode_is_refused() -> None:
         table_of([odd({"name": "\ud800"})])
 
 
-@pytest.mark.parametrize("row", [{}, {"trace_id": "x"}, {"trace_id": "x", "request": 5}, {"trace_id": "x", "metadata": "{"}])
+@pytest.mark.parametrize(
+    "row", [{}, {"trace_id": "x"}, {"trace_id": "x", "request": 5}, {"trace_id": "x", "metadata": "{"}]
+)
 def test_what_is_no_trace_is_refused(row: dict[str, Any]) -> None:
     """A row of something else is refused by name, not with a traceback of pydantic's."""
     with pytest.raises(TraceFormatError, match=f"^{row.get('trace_id', 'row')}: "):

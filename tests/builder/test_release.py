@@ -137,7 +137,9 @@ def test_unfinished_or_altered_runs_are_not_released(made: tuple[Path, Path], tm
             target.write_bytes(path.read_bytes())
     shard = next((tmp_path / "run").rglob("*.arrow"))
     shard.write_bytes(shard.read_bytes() + b"!")
-    with pytest.raises(ShardError, match=f"{shard.name} is missing or was altered; run the same generate command again"):
+    with pytest.raises(
+        ShardError, match=f"{shard.name} is missing or was altered; run the same generate command again"
+    ):
         release.write_data(tmp_path / "run", tmp_path / "tree")
 
 

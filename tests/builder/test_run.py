@@ -126,9 +126,11 @@ def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     """Where no more can be written the command says so, keeps complete shards, and completes once there is room."""
-    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, {})); " \
-        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); " \
+    limited = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, {})); "
+        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "from scripts.generate_shards import main; raise SystemExit(main({arguments!r}))"
+    )
     arguments = ["--total", "300", "--shard-size", "150", "--workers", "1", "--domains", "finance",
                  "--splits", "train=1", "--output-dir", str(tmp_path / "run")]  # fmt: skip
     code = limited.format(60_000, 60_000, arguments=arguments)
@@ -138,7 +140,9 @@ def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     assert "cannot be written: File too large; what was complete before is kept" in done.stderr
     assert "Traceback" not in done.stderr
     assert list((tmp_path / "run").rglob("*.part")) == []
-    subprocess.run([sys.executable, "-m", "scripts.generate_shards", *arguments], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "scripts.generate_shards", *arguments], cwd=ROOT, check=True, capture_output=True
+    )
     assert read_manifest(tmp_path / "run")["rows"] == 300
 
 
@@ -190,7 +194,9 @@ def test_unknown_domain_suggests_the_nearest() -> None:
 
 def test_more_than_can_be_worded_is_refused() -> None:
     """A domain that would have to repeat its words says how many it has."""
-    with pytest.raises(GenerationError, match=r"finance can word [\d,]+ different test requests, 9,000,000,000 are asked"):
+    with pytest.raises(
+        GenerationError, match=r"finance can word [\d,]+ different test requests, 9,000,000,000 are asked"
+    ):
         planned(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
 
 

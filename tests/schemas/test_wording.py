@@ -150,6 +150,22 @@ def test_lists_of_numbers_are_read_back(values: list[int], data: st.DataObject) 
     assert says(span, "integer", values, TODAY, {})
 
 
+def test_ordinals() -> None:
+    """Days of the month are counted as people do."""
+    said = [wordings("date", f"2026-01-{day:02}", TODAY)[2].removeprefix("January ") for day in range(1, 32)]
+    assert " ".join(said) == (
+        "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th 13th 14th 15th 16th 17th 18th 19th 20th "
+        "21st 22nd 23rd 24th 25th 26th 27th 28th 29th 30th 31st"
+    )
+
+
+def test_longer_wordings_are_read_first() -> None:
+    """A wording that begins like another does not stop that from being read."""
+    words = {"late": ("late", "late again", "again"), "out": ("out",)}
+    for span in ("late again and out", "late and out", "again, out"):
+        assert says(span, "choice", ["late", "out"], TODAY, words)
+
+
 @pytest.mark.parametrize(
     ("span", "read"),
     [

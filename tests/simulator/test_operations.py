@@ -170,6 +170,7 @@ def test_create(world: World) -> None:
     assert outcome.effects == (Effect(kind="create", entity="reminder", changes=wanted),)
     assert state.row("reminder", key) == {"reminder_id": key, **wanted}
     assert run(world, "write_reminder", within=state, **{**wanted, "text": "now"}).value != outcome.value
+    assert run(World(world.domain, 1, "train-1"), "write_reminder", **wanted).value != outcome.value
 
 
 def test_delete(world: World) -> None:

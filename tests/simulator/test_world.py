@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from copy import deepcopy
 from datetime import date, timedelta
 from itertools import pairwise
@@ -194,6 +195,15 @@ def test_just_enough_values_are_enough(tmp_path: Path) -> None:
     domain = with_fields(tmp_path, extra={"pool": pool, "unique": True})
     for name in range(10):
         assert sorted(row["extra"] for row in World(domain, 1, f"train-{name}").tables["loan"].values()) == sorted(pool)
+
+
+def test_addresses_are_plain_and_unique(tmp_path: Path) -> None:
+    """Namesakes get numbers, accents and blanks are dropped; a domain may come from another field."""
+    names = {"pool": ["Zoë Łukasz", "İpek"]}
+    domain = with_fields(tmp_path, extra=names, mail={"email": ["extra"], "at": "x.example"})
+    mails = [row["mail"] for row in World(domain, 1, "train-0").tables["loan"].values()]
+    counts = Counter(re.sub(r"\d*@x\.example$", "", mail) for mail in mails)
+    assert (len(set(mails)), counts.keys()) == (150, {"zoelukasz", "ipek"})
 
 
 def with_jobs(folder: Path, **weights: float) -> Domain:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +24,10 @@ from gatling_sid.schemas.domain import SPLITS
 from gatling_sid.validators import TraceValidator
 from scripts.generate_shards import CREATED_AT, main
 from tests.claude_model import Model, settings_of
-from tests.claude_server import ClaudeServer
+from tests.claude_server import ClaudeServer, Place
 
 NUMBER = 60
+KEY = "sk-not-a-real-key-0123456789"
 FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "garbled": 0.02, "max_tokens": 0.01}
 
 
@@ -51,8 +56,8 @@ def played() -> Model:
 @pytest.fixture
 def server(played: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
     """A server with that model behind it."""
-    with ClaudeServer(answer=played.speak, faults=FAULTS) as running_server:
-        monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(running_server.keys)))
+    with ClaudeServer(answer=played.speak, faults=FAULTS, keys={KEY: Place()}) as running_server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", running_server.url)
         yield running_server
 
@@ -88,12 +93,45 @@ def test_shards_through_a_failing_server(
     assert f"{len(traces):,} traces in" in said
     assert "raw pass rate" in said
     assert booked(tmp_path / "run") == pytest.approx(server.delivered_usd, abs=1e-9)
+    assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert KEY not in said
     bill = server.bill_usd
     assert command(tmp_path / "run") == 0
     (tmp_path / "again-claude-ledger.sqlite").write_bytes((tmp_path / "run-claude-ledger.sqlite").read_bytes())
     assert command(tmp_path / "again") == 0
     assert traces_in(tmp_path / "again") == traces
     assert server.bill_usd == bill
+
+
+def test_killed_at_any_moment(played: Model, tmp_path: Path) -> None:
+    """Killed and run again until it ends, a run gives the traces of one that was not; only calls in flight come again."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANTHROPIC_")}
+    found: list[list[GoldTrace]] = []
+    with ClaudeServer(answer=played.speak, latency=0.05) as server:
+        environment |= {"ANTHROPIC_API_KEY": next(iter(server.keys)), "ANTHROPIC_BASE_URL": server.url}
+        for name, kills in (("whole", 0), ("killed", 3)):
+            before, folder = len(server.bills), tmp_path / name
+            fixed = ["--oracle", "claude", "--domains", "hr", "--total", str(NUMBER), "--output-dir", str(folder)]
+            for attempt in range(kills + 1):
+                with subprocess.Popen(
+                    [sys.executable, "-m", "scripts.generate_shards", *fixed], env=environment
+                ) as run:
+                    if attempt < kills:
+                        start = len(server.bills)
+                        while len(server.bills) < start + 25 and run.poll() is None:
+                            time.sleep(0.01)
+                        run.kill()
+                    else:
+                        assert run.wait(120) == 0
+            found.append(traces_in(folder))
+            with Ledger(folder.with_name(f"{name}-claude-ledger.sqlite")) as ledger:
+                killed = ledger.outcomes().get("killed", 0)
+            paid = len(server.bills) - before
+            if not kills:
+                whole = paid
+    assert found[0] == found[1]
+    assert killed > 0
+    assert whole <= paid <= whole + killed
 
 
 def test_an_estimate_sends_nothing(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

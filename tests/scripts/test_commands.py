@@ -1,0 +1,143 @@
+"""Commands: bad input ends in one clear line and status 1, good input in what was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gatling_sid.models import GoldTrace
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(name: str, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Runs one of our commands."""
+    return subprocess.run(
+        [sys.executable, "-m", f"scripts.{name}", *arguments],
+        cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+REFUSED = [
+    ("generate_shards", "", "say either --sample or --total N"),
+    ("generate_shards", "--sample --total 5", "say either --sample or --total N"),
+    ("generate_shards", "--total 5", "say where to write: --output-dir FOLDER"),
+    ("generate_shards", "--total 0 --output-dir {tmp}/x", "total is 0; ask for at least 1 trace"),
+    ("generate_shards", "--total -3 --output-dir {tmp}/x", "total is -3; ask for at least 1 trace"),
+    ("generate_shards", "--total 5 --workers 0 --output-dir {tmp}/x", "--workers is 0; it must be at least 1"),
+    ("generate_shards", "--total 5 --domains Finence --output-dir {tmp}/x", "did you mean 'Finance'?"),
+    ("generate_shards", "--total 5 --splits train --output-dir {tmp}/x", "--splits 'train' is not of the form"),
+    ("generate_shards", "--total 5 --splits train=nan --output-dir {tmp}/x", "a share that is no number"),
+    ("generate_shards", "--total 5 --splits train=1,train=2 --output-dir {tmp}/x", "names a split twice"),
+    ("generate_shards", "--total 5 --created-at noon --output-dir {tmp}/x", "--created-at 'noon' is no ISO time"),
+    ("generate_shards", "--total 5 --output-dir {file}", "is a file; name a folder"),
+    ("generate_shards", "--total 5 --output-dir /proc/none", "cannot be written"),
+    ("push_to_hub", "--run {tmp}", "say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both"),
+    ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree", "holds no finished run"),
+    ("show_traces", "{tmp}/nothing", "cannot be loaded as a dataset"),
+    ("validate_shards", "{tmp}/nothing.jsonl", "cannot be read"),
+    ("check_domain", "Astrology", "no domain named 'Astrology'"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), REFUSED, ids=[f"{n} {a}" for n, a, _ in REFUSED])
+def test_bad_input_is_one_clear_line(name: str, arguments: str, message: str, tmp_path: Path) -> None:
+    """Whatever is wrong with the input is said in one line, with status 1 and no traceback."""
+    file = tmp_path / "file.txt"
+    file.write_text("not a folder")
+    done = command(name, *arguments.format(tmp=tmp_path, file=file).split())
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+
+    assert done.returncode == 1
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a sample of a few traces and its release."""
+    folder = tmp_path_factory.mktemp("sample")
+    for name, *arguments in (
+        ("generate_shards", "--total", "30", "--domains", "devops", "--output-dir", "run", "--workers", "1"),
+        ("push_to_hub", "--run", "run", "--local-dir", "tree"),
+    ):
+        done = command(name, *arguments, folder=folder)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_summary_counts_by_domain(sample: Path) -> None:
+    """Running again says that nothing was missing, and counts traces and pass rate by domain."""
+    done = command("generate_shards", "--total", "30", "--domains", "devops", "--output-dir", "run", folder=sample)
+
+    assert done.returncode == 0
+    assert [line.split() for line in done.stdout.splitlines()[:3]] == [
+        ["domain", "traces", "rejected", "raw", "pass", "rate"],
+        ["devops", "30", "0", "100.00%"],
+        ["all", "30", "0", "100.00%"],
+    ]
+    assert done.stdout.endswith("30 traces in run (0 made now in 0.0 s, nothing was missing)\n")
+
+
+def test_validating_a_run_and_a_jsonl(sample: Path, gold: list[GoldTrace]) -> None:
+    """A run is proven again from its bytes; a JSONL of traces from elsewhere is judged as far as possible."""
+    whole = command("validate_shards", "run", folder=sample)
+    lines = [trace.model_dump_json() for trace in gold[:3]]
+    (sample / "traces.jsonl").write_text("\n".join(lines) + "\n\n", encoding="utf-8")
+    foreign = command("validate_shards", "traces.jsonl", folder=sample)
+
+    assert whole.stdout == "30 traces judged, 30 gold, 0 judged in part, 0 rejected\n"
+    assert foreign.stdout == "3 traces judged, 0 gold, 3 judged in part, 0 rejected\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{not json", "traces.jsonl, line 2: is no JSON object of a trace"),
+        ('{"trace_id": "x"}', "traces.jsonl, line 2: request: Field required"),
+        ("[1, 2]", "traces.jsonl, line 2: : Input should be a valid dictionary"),
+        ("[" * 100_000, "traces.jsonl, line 2: is no JSON object of a trace"),
+        ('{"trace_id": NaN}', "traces.jsonl, line 2: is no JSON object of a trace: NaN is not JSON"),
+    ],
+    ids=["broken", "incomplete", "list", "deep", "nan"],
+)
+def test_a_line_that_is_no_trace_is_named(line: str, message: str, gold: list[GoldTrace], tmp_path: Path) -> None:
+    """The file and the number of the line stand in the error."""
+    (tmp_path / "traces.jsonl").write_text(f"{gold[0].model_dump_json()}\n{line}\n", encoding="utf-8")
+    done = command("validate_shards", str(tmp_path / "traces.jsonl"))
+
+    assert done.returncode == 1
+    assert f"error: {message}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rejected_traces_are_named_with_their_rule(gold: list[GoldTrace], tmp_path: Path) -> None:
+    """A trace that breaks a rule is printed with the rule, counted, and makes the status 1."""
+    data = json.loads(gold[0].model_dump_json())
+    data["graph"]["execution_order"] = []
+    (tmp_path / "traces.jsonl").write_text(json.dumps(data), encoding="utf-8")
+    done = command("validate_shards", str(tmp_path / "traces.jsonl"))
+
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{gold[0].trace_id}: order_names_every_call_once: execution_order lacks: call_1")
+    assert done.stdout.endswith("1 rejected {'order_names_every_call_once': 1}\n")
+
+
+def test_traces_are_shown_as_a_person_reads_them(sample: Path) -> None:
+    """Who asks, in which words, under which rules; the plan, where each argument came from, what it returned."""
+    done = command("show_traces", "tree", "--number", "3", folder=sample)
+    shown = done.stdout
+
+    assert done.returncode == 0
+    assert shown.count(" · gold\n") == 3
+    assert shown.count("Rules in force (devops-") == 3
+    assert shown.count("\nPlan:\n") == 3
+    assert shown.count("← “") >= 3
+    assert "→ " in shown
+    assert shown.count("\nServed when:\n") == 3
