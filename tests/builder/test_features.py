@@ -99,7 +99,7 @@ def test_text_that_is_no_unicode_is_refused() -> None:
 )
 def test_what_is_no_trace_is_refused(row: dict[str, Any]) -> None:
     """A row of something else is refused by name, not with a traceback of pydantic's."""
-    with pytest.raises(TraceFormatError, match=f"^{row.get('trace_id', 'row')}: "):
+    with pytest.raises(TraceFormatError, match=rf"^{row.get('trace_id', 'row')}: "):
         from_row(row)
 
 

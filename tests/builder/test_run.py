@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.audit import request_texts, repeated_texts
+from builder.audit import repeated_texts, request_texts
 from builder.run import Progress, planned, run, shared
 from builder.shards import read_manifest, read_traces
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError

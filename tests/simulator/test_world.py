@@ -157,15 +157,11 @@ FILLED: dict[str, tuple[Any, Any]] = {
         {"if_past": "due_on", "then": {"value": "past"}, "otherwise": {"value": "to come"}},
         lambda value, row, today: value == ("past" if row["due_on"] < today else "to come"),
     ),
-    "where": (
-        {"ref": "member", "where": {"job": "librarian"}},
-        lambda value, _row, _today: value.startswith("M-"),
-    ),
+    "where": ({"ref": "member", "where": {"job": "librarian"}}, lambda value, _row, _today: value.startswith("M-")),
     "worded": (
         {"template": "{title} ({state})"},
         lambda value, row, _today: value == f"{row['title']} ({row['state']})",
     ),
-    "address": ({"email": ["title", "loan_id"], "at": "x.example"}, lambda value, _row, _today: value.isascii()),
 }
 
 

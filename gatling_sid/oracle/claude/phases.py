@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel
 
+from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude import scenes
 from gatling_sid.oracle.claude.answers import (
@@ -154,7 +155,16 @@ def failed(answer: Answer) -> Failure:
 
 
 def sample_asks(phases: Phases, settings: Sequence[Setting], plans: int = 1) -> list[Ask]:
-    """One ask of each phase, as long as real ones are: what an estimate is made from."""
+    """One ask of each phase, as long as real ones are: what an estimate is made from.
+
+    Raises:
+        OracleError: no trace of the domain's scenarios is proven, so there is no example to go by.
+
+    """
+    if not phases.examples:
+        raise OracleError(
+            f"{phases.domain.slug}: none of its scenarios gives a proven trace; mend the domain file first"
+        )
     trace, setting = phases.examples[0]
     return [phases.requests(settings), phases.graphs([(trace.request.text, setting)] * plans), phases.judgement(trace)]
 

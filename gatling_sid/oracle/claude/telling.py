@@ -27,6 +27,9 @@ from gatling_sid.simulator.execution import Execution, digest_of, execute, tools
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.simulator.world import World
 
+_LONGEST_QUOTE = 60
+"""Longer ones are left out, which stands for the whole request: every word of an answer is paid for."""
+_NAMED_BY = ("id", "ref", "email")
 _TESTS = {
     "equals": "is",
     "contains": "contains",
@@ -67,7 +70,7 @@ def _calls(trace: GoldTrace) -> Iterator[PlannedCall]:
             arguments=[*_arguments(call, trace.request.text)],
             after=[each for each in call.dependencies if each not in used],
             rule=rules[snippet] if demanded else "",
-            quote="" if demanded else snippet,
+            quote="" if demanded or len(snippet) > _LONGEST_QUOTE else snippet,
         )
 
 
@@ -90,6 +93,10 @@ class _Telling:
         self.world, self.execution = world, execution
         self.tools = tools_of(world.domain)
         self.calls = trace.graph.calls
+        self.text = trace.request.text
+        values = [reference_in(value) for call in self.calls for value in call.arguments.values()]
+        self.singled = {each.root for each in values if each and each.path[:2] == ("items", 0)}
+        """Calls of whose rows the first is meant, as the only one."""
         self.selections: dict[str, Selection] = {}
         self.rows: dict[str, tuple[str, list[str]]] = {}
         for call in self.calls:
@@ -114,6 +121,8 @@ class _Telling:
         ]
         effects = [self._effect(each) for each in goal.effects]
         used = {e.selection for e in shows} | {e.selection for e in measures} | {e.selection for e in effects}
+        said = " ".join([*(e.target for e in effects), *(c.value_json for e in effects for c in e.changes)])
+        used |= {name for name in self.selections if f"${name}." in said}
         return Meant(
             selections=[*self._needed(used)],
             shows=shows,
@@ -141,7 +150,7 @@ class _Telling:
         self.selections[name] = Selection(
             name=name,
             entity=tool.entity,
-            one=len(keys) == 1,
+            one=len(keys) == 1 and (tool.tool.operation == "get" or call.call_id in self.singled),
             where=[*self._conditions(call, tool)],
             order=(tool.tool.order or "") if cut else "",
             first=len(keys) if cut else 0,
@@ -204,7 +213,19 @@ class _Telling:
             kind=effect.kind,
             entity=effect.entity,
             selection=self._of(effect.entity, effect.rows) if about else "",
-            changes=[FieldValue(field=name, value_json=as_json(value)) for name, value in changes.items()],
+            changes=[FieldValue(field=name, value_json=as_json(self._named(value))) for name, value in changes.items()],
             fields=effect.changes["fields"] if export else [],
-            target=effect.target or "",
+            target=str(self._named(effect.target or "")),
         )
+
+    def _named(self, value: Any) -> Any:
+        """A number or address that the request does not say, by the selection that has it."""
+        if not isinstance(value, str) or not value or value in self.text:
+            return value
+        for name, (entity, keys) in self.rows.items():
+            if self.selections[name].one:
+                spec, row = self.world.domain.file.entities[entity], self.world.tables[entity].get(keys[0], {})
+                for field, each in spec.fields.items():
+                    if each.type in _NAMED_BY and row.get(field) == value:
+                        return f"${name}.{field}"
+        return value

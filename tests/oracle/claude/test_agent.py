@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -235,3 +236,21 @@ def test_traces_are_saved_as_json_lines(registry: DomainRegistry, tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(OracleError, match="cannot be written"):
         played.agent.save_traces(traces, tmp_path / "file" / "traces.jsonl")
+
+
+def test_it_works_where_a_loop_runs_already(registry: DomainRegistry) -> None:
+    """In a notebook, say: the engine has a loop of its own."""
+
+    async def cell() -> int:
+        with play(registry).agent as agent:
+            return len(agent.generate_user_requests("Library", 3))
+
+    assert asyncio.run(cell()) == 3
+
+
+def test_claude_may_judge_embedded_traces(registry: DomainRegistry, gold: list[GoldTrace]) -> None:
+    """A trace of the other oracle has a scene as well; one without a simulated world has none, and the error says so."""
+    agent = play(registry).agent
+    assert agent.validate_trace(gold[0]).favourable
+    with pytest.raises(OracleError, match="names no principal or no simulated world"):
+        agent.validate_trace(gold[0].model_copy(update={"metadata": {}}))
