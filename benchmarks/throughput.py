@@ -98,7 +98,9 @@ def main() -> None:
                 GoldTrace.model_validate(each)
     baseline = watch.seconds["baseline"] / (5 * len(plain)) * 1e6
 
-    print(f"{made:,} traces over {len(domains)} domains, {calls / made:.2f} calls each, {rejected} rejected as proposed")
+    print(
+        f"{made:,} traces over {len(domains)} domains, {calls / made:.2f} calls each, {rejected} rejected as proposed"
+    )
     print(f"{'stage':12}{'µs/trace':>10}{'x baseline':>12}")
     for name in STAGES:
         micro = watch.seconds[name] / made * 1e6

@@ -90,7 +90,7 @@ def test_what_would_come_back_otherwise_is_refused(value: Any) -> None:
 
 def test_text_that_is_no_unicode_is_refused() -> None:
     """A lone surrogate cannot be written, and the trace is named."""
-    with pytest.raises(ShardError, match="^trace t1: "):
+    with pytest.raises(ShardError, match=r"^trace t1: "):
         table_of([odd({"name": "\ud800"})])
 
 

@@ -119,7 +119,7 @@ def test_small_shards_become_whole_files(
 def test_foreign_folder_is_not_overwritten(made: tuple[Path, Path], tmp_path: Path) -> None:
     """A folder that holds anything else is refused, and left as it is."""
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ShardError, match="holds thesis.tex, which no release has; name another folder"):
+    with pytest.raises(ShardError, match=r"holds thesis\.tex, which no release has; name another folder"):
         release.write_data(made[0], tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -165,14 +165,17 @@ def test_totals_are_shared_out_exactly() -> None:
     assert shared(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
 
 
+SHARES = "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
         ({"total": 0}, "total is 0; ask for at least 1 trace"),
         ({"total": -5}, "total is -5; ask for at least 1 trace"),
         ({"shard_size": 0}, "shard size is 0; it must be at least 1"),
-        ({"splits": {"dev": 1.0}}, "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"),
-        ({"splits": {"train": -1.0, "test": 2.0}}, "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"),
+        ({"splits": {"dev": 1.0}}, SHARES),
+        ({"splits": {"train": -1.0, "test": 2.0}}, SHARES),
     ],
 )  # fmt: skip
 def test_plans_that_make_no_sense_are_refused(changed: dict[str, object], message: str) -> None:

@@ -81,6 +81,16 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
         {"effects": [effect("update", "loan", ["L1"], due_on="x"), effect("send", "loan", ["L1"], "a@b.example")]},
         (2, INTERNAL, None, None),
     ),
+    "a new row, and a message about none, are one each": (
+        {
+            "effects": [
+                effect("update", "loan", ["L1", "L2"], due_on="x"),
+                effect("create", "reminder", [], text="x"),
+                effect("send", "loan", [], "a@b.example"),
+            ]
+        },
+        (4, INTERNAL, None, None),
+    ),
     "exported rows": (
         {"effects": [effect("export", "member", ["M1", "M2"], "archive", fields=["fines", "name"])]},
         (2, CONFIDENTIAL, None, "archive"),
