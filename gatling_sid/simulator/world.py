@@ -7,7 +7,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
@@ -165,17 +165,35 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
         return None
     value = _FILLERS[type(spec)](spec, row, filling)
     if isinstance(spec, (p.Pool, p.Template)) and spec.unique:
-        taken = filling.taken.setdefault(id(spec), set())
-        for _ in range(200):
-            if value not in taken:
-                break
-            value = _FILLERS[type(spec)](spec, row, filling)
-        else:
-            raise CatalogueError(
-                f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {spec}"
-            )
-        taken.add(value)
+        value = _untaken(spec, value, row, filling)
     return value
+
+
+def _untaken(spec: p.Pool | p.Template, value: Any, row: Row, filling: _Filling) -> Any:
+    """`value`, or another if it is taken; a pool is searched through before it counts as used up."""
+    taken = filling.taken.setdefault(id(spec), set())
+    for _ in range(20):
+        if value not in taken:
+            break
+        value = _FILLERS[type(spec)](spec, row, filling)
+    else:
+        value = _last_resort(spec, row, filling, taken)
+    taken.add(value)
+    return value
+
+
+def _last_resort(spec: p.Pool | p.Template, row: Row, filling: _Filling, taken: set[Any]) -> Any:
+    if isinstance(spec, p.Pool):
+        left = [each for each in _values(spec, filling) if each not in taken]
+        if left:
+            return filling.rng.choice(left)
+    else:
+        for _ in range(500):
+            value = _template(spec, row, filling)
+            if value not in taken:
+                return value
+    what = f"pool {spec.pool!r:.60}" if isinstance(spec, p.Pool) else f"template {spec.template!r}"
+    raise CatalogueError(f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {what}")
 
 
 def _sequence(spec: p.Sequence, _row: Row, filling: _Filling) -> str:
@@ -185,8 +203,11 @@ def _sequence(spec: p.Sequence, _row: Row, filling: _Filling) -> str:
 
 
 def _pool(spec: p.Pool, _row: Row, filling: _Filling) -> Any:
-    values = filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
-    return filling.rng.choice(values)
+    return filling.rng.choice(_values(spec, filling))
+
+
+def _values(spec: p.Pool, filling: _Filling) -> Sequence[Any]:
+    return filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
 
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
