@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -217,7 +218,7 @@ def _call_row(call: ToolCall, known: dict[int, Any]) -> dict[str, Any]:
         "provenance": {
             **pointer.__dict__,
             "source_type": pointer.source_type.value,
-            "timestamp": pointer.timestamp.isoformat() if pointer.timestamp else None,
+            "timestamp": _once(known, pointer.timestamp, datetime.isoformat) if pointer.timestamp else None,
         }
         if pointer
         else None,

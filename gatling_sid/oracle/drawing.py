@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from math import ceil, floor
 from typing import Any
 
 from gatling_sid.schemas import catalogue as c
@@ -159,7 +160,8 @@ def _number(spec: c.Number, _world: World, _bindings: Bindings, rng: random.Rand
 
 def _amount(spec: c.Amount, _world: World, bindings: Bindings, rng: random.Random) -> float:
     low, high = (evaluated(end, bindings) for end in spec.amount)
-    steps = range(-int(-low // spec.step), int(high // spec.step) + 1)
+    # Quotients are rounded first: 0.3 // 0.1 is 2.
+    steps = range(ceil(round(low / spec.step, 9)), floor(round(high / spec.step, 9)) + 1)
     if not steps:
         raise NoDrawError(f"no multiple of {spec.step} between {low} and {high}")
     value = rng.choice(steps) * spec.step

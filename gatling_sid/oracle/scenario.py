@@ -36,7 +36,7 @@ from gatling_sid.simulator.world import World, world_of
 
 WORLD_SIZE = 2048
 """Traces that share a world; the next ones live in another, with other people and records."""
-WORDINGS = 4
+WORDINGS = 6
 """How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
 _APART = 5
 """Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""

@@ -12,7 +12,7 @@ from gatling_sid.models import Effect, Goal, Measurement, ToolCall
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import MissingPathError, follow, reference_in
 from gatling_sid.simulator.arguments import argument_problems
-from gatling_sid.simulator.operations import CompiledTool, Outcome, Refused, State, compile_tools, operate
+from gatling_sid.simulator.operations import Change, CompiledTool, Outcome, Refused, State, compile_tools, operate
 from gatling_sid.simulator.world import World
 
 
@@ -97,19 +97,24 @@ def _run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, A
     tool = tools.get(tool_id)
     if tool is None:
         raise Refused("unknown_tool", tool_id)
-    # Reads of an unchanged world are the same for every trace that makes them, so the world remembers them.
-    remembered: dict[tuple[str, str], Outcome] = state.world.outcomes
-    key = None if state.changed else (tool_id, repr(arguments))
-    if key is not None and key in remembered:
-        return remembered[key]
-    for problem in argument_problems(tool, arguments):
-        raise Refused("invalid_argument", problem)
-    outcome = operate(tool, arguments, state)
-    if key is not None and not state.changed:
+    # A call is a pure function of the world, the changes before it and its arguments, so the world remembers them.
+    remembered: dict[tuple[str, str, str], tuple[Outcome, tuple[Change, ...]]] = state.world.outcomes
+    key = (state.trail, tool_id, repr(arguments))
+    known = remembered.get(key)
+    if known is None:
+        for problem in argument_problems(tool, arguments):
+            raise Refused("invalid_argument", problem)
+        before = len(state.changes)
+        outcome = operate(tool, arguments, state)
         if len(remembered) >= _REMEMBERED:
             remembered.clear()
-        remembered[key] = outcome
-    return outcome
+        known = remembered[key] = (outcome, tuple(state.changes[before:]))
+    else:
+        for change in known[1]:
+            state.write(*change)
+    if known[1]:
+        state.trail = f"{state.trail}\n{tool_id} {key[2]}"
+    return known[0]
 
 
 # --- goals -----------------------------------------------------------------------------------------------------

@@ -63,6 +63,10 @@ class Outcome:
     figure: Figure | None = None
 
 
+Change = tuple[str, str, Row | None]
+"""A write: entity, key, and the row as it is from then on (None: deleted)."""
+
+
 class State:
     """A world and, over it, the changes of one execution."""
 
@@ -70,6 +74,10 @@ class State:
         """Starts without changes."""
         self.world = world
         self.changed: dict[str, dict[str, Row | None]] = {}
+        self.changes: list[Change] = []
+        """Every write, in order."""
+        self.trail = ""
+        """The calls that wrote; two states of a world with the same trail are alike."""
 
     def row(self, entity: str, key: str) -> Row | None:
         """The row as it is now."""
@@ -81,6 +89,7 @@ class State:
     def write(self, entity: str, key: str, row: Row | None) -> None:
         """Puts a new version of a row (None: deleted) on the overlay."""
         self.changed.setdefault(entity, {})[key] = row
+        self.changes.append((entity, key, row))
 
 
 @dataclass(frozen=True, slots=True)

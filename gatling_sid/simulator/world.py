@@ -50,8 +50,8 @@ class World:
                 break
         else:
             raise CatalogueError(f"{domain.slug}.yaml", "entities", f"no population in {_TRIES} works out: {problem}")
-        self.outcomes: dict[tuple[str, str], Any] = {}
-        """What calls did to this unchanged world; kept by `execution`, which knows their type."""
+        self.outcomes: dict[tuple[str, str, str], Any] = {}
+        """What calls did here; kept by `execution`, which knows their type."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._folded: dict[tuple[str, str], dict[str, str]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}

@@ -199,6 +199,7 @@ def test_choose(world: World, spec: dict[str, Any], left: set[Any]) -> None:
         ({"amount": [10, 30]}, {10, 20, 30}),
         ({"amount": ["$low", 2], "step": 0.5}, {1, 1.5, 2}),
         ({"amount": [-5, 5], "step": 5}, {-5, 0, 5}),
+        ({"amount": [0.1, 0.3], "step": 0.1}, {0.1, 0.2, 0.3}),
     ],
 )
 def test_numbers_and_amounts(world: World, spec: dict[str, Any], values: set[float]) -> None:
