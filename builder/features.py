@@ -104,6 +104,19 @@ def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
         ShardError: a value that a reader would not get back as it is; names trace and value.
 
     """
+    try:
+        columns = _columns(traces)
+    except ShardError:
+        raise
+    except (ValueError, OverflowError) as error:  # one trace of many: find out which
+        for trace in traces:
+            _alone(trace)
+        raise ShardError(f"a trace does not fit the columns: {error}") from None
+    typed = [_typed(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.Table.from_arrays(typed, schema=SCHEMA)
+
+
+def _columns(traces: Sequence[GoldTrace]) -> list[pa.Array]:
     known: dict[int, Any] = {}
     rows = [to_row(trace, shared=False, known=known) for trace in traces]
     columns = []
@@ -112,8 +125,17 @@ def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
             columns.append(_shared_column([getattr(trace, field.name) for trace in traces], field))
         else:
             columns.append(pa.array([row[field.name] for row in rows], field.type))
-    typed = [_typed(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
-    return pa.Table.from_arrays(typed, schema=SCHEMA)
+    return columns
+
+
+def _alone(trace: GoldTrace) -> None:
+    """Raises ShardError if this trace does not fit the columns."""
+    row = to_row(trace)
+    for field in _STORAGE:
+        try:
+            pa.array([row[field.name]], field.type)
+        except (ValueError, OverflowError) as error:
+            raise ShardError(f"trace {trace.trace_id}: {field.name}: {error}") from None
 
 
 def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
@@ -157,6 +179,8 @@ def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | Non
 
     """
     known = {} if known is None else known
+    if trace.created_at.tzinfo is None:
+        raise ShardError(f"trace {trace.trace_id}: created_at: {trace.created_at} names no time zone")
     try:
         return {
             "trace_id": trace.trace_id,
@@ -255,9 +279,19 @@ _EXACT = 2.0**53
 def _json(value: dict[str, Any]) -> str:
     """JSON text of a dict whose every value a reader decodes to itself; raises ValueError naming the one that is not."""
     for name, each in value.items():
-        if type(each) is not str and not _survives(each):
-            raise ValueError(f"{name}: {str(each)[:80]} would not come back as it is from a published row")
+        if not isinstance(name, str) or not _survives(each):
+            raise ValueError(f"{name}: {_shown(each)} would not come back as it is from a published row")
     return to_json(value).decode()
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)[:80].encode("utf-8", "backslashreplace").decode()
+    except RecursionError:
+        return "a value nested this deep"
+
+
+_DEEPEST = 100
 
 
 @lru_cache(maxsize=65536)
@@ -268,16 +302,22 @@ def _decodes_to_itself(value: float) -> bool:
     return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)
 
 
-def _survives(value: Any) -> bool:
-    if isinstance(value, bool) or value is None or isinstance(value, str):
+def _survives(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
+    if isinstance(value, bool) or value is None:
         return True
+    if depth > _DEEPEST:
+        return False
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
     if isinstance(value, float):
         return abs(value) < _EXACT if value.is_integer() else _decodes_to_itself(value)
     if isinstance(value, list):
-        return all(map(_survives, value))
-    return isinstance(value, dict) and all(isinstance(k, str) and _survives(v) for k, v in value.items())
+        return all(_survives(each, depth + 1) for each in value)
+    return isinstance(value, dict) and all(
+        isinstance(k, str) and _survives(k) and _survives(v, depth + 1) for k, v in value.items()
+    )
 
 
 _SHARED: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {"policy": _policy_row, "goal": _goal_row}
@@ -294,23 +334,35 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
     """
     try:
         return GoldTrace.model_validate(_decoded(row))
-    except (ValidationError, ValueError) as error:
-        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+    except ValidationError as error:
+        first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise TraceFormatError(str(row.get("trace_id", "row")), f"{where}: {first['msg']}") from None
+    except ValueError as error:
+        raise TraceFormatError(str(row.get("trace_id", "row")), str(error)) from None
 
 
-def _decoded(value: Any) -> Any:
+def _decoded(value: Any, path: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {
-            key: json.loads(each)
-            if key in _JSON_FIELDS and isinstance(each, str)
-            else each
-            if key in _JSON_FIELDS
-            else _decoded(each)
-            for key, each in value.items()
-        }
-    return [_decoded(each) for each in value] if isinstance(value, list) else value
+        return {key: _field(each, f"{path}{key}", key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_decoded(each, f"{path}{at}.") for at, each in enumerate(value)]
+    return value
+
+
+def _field(value: Any, path: str, key: str) -> Any:
+    if key not in _JSON_FIELDS:
+        return _decoded(value, f"{path}.")
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value, parse_constant=_no_json)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is no JSON: {error}") from None
+
+
+def _no_json(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
 
 
 def batches(traces: Iterable[GoldTrace], size: int) -> Iterator[list[GoldTrace]]:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.features import SCHEMA
-from builder.shards import MANIFEST, complete_file, read_manifest, read_tables
-from builder.sid import DEFAULT, shards_by_split
+from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, verified_shards
+from builder.sid import DEFAULT, by_split_of
 from gatling_sid.errors import ShardError
+from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_FILE = 100_000
 ROWS_PER_GROUP = 2_000
@@ -37,14 +39,18 @@ def write_data(run: Path, tree: Path) -> Layout:
 
     """
     manifest = read_manifest(run)
+    verified = verified_shards(run, manifest)
     _clear(tree)
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
-        for split, paths in shards_by_split(run, domain).items():
+        for split, paths in by_split_of(verified, domain).items():
             layout.setdefault(domain, {})[split] = _write_split(tree / DATA / domain, split, paths)
     with complete_file(tree / MANIFEST) as file:
         file.write((run / MANIFEST).read_bytes())
     return layout
+
+
+_RELEASED = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")
 
 
 def _clear(tree: Path) -> None:
@@ -53,6 +59,8 @@ def _clear(tree: Path) -> None:
     ours = {DATA, MANIFEST, "README.md", "LICENSE"}
     if tree.is_dir():
         others = sorted(each.name for each in tree.iterdir() if each.name not in ours and not each.name.startswith("."))
+        data = [path.relative_to(tree) for path in (tree / DATA).rglob("*") if path.is_file()]
+        others += sorted(str(path) for path in data if not _RELEASED.fullmatch(path.as_posix()))
         if others:
             raise ShardError(f"{tree} holds {', '.join(others[:3])}, which no release has; name another folder")
         shutil.rmtree(tree / DATA, ignore_errors=True)

@@ -6,7 +6,7 @@ import gc
 import multiprocessing
 import os
 import signal
-import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -72,7 +72,7 @@ def planned(
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     unknown = sorted(set(splits) - set(SPLITS))
-    if unknown or not splits or min(splits.values()) < 0 or sum(splits.values()) <= 0:
+    if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e300:
         raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
     registry = DomainRegistry()
     chosen = sorted({registry.domain(name).slug for name in domains}) or registry.slugs()
@@ -245,9 +245,14 @@ def _made(
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(shards)), context, _prepare, (os.getpid(),)) as pool:
-        waiting: dict[Future[Receipt], Shard] = {
-            pool.submit(_in_worker, root, settings, shard, os.getpid()): shard for shard in shards
-        }
+        # Workers start here, and inherit that Ctrl-C is not for them.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            waiting: dict[Future[Receipt], Shard] = {
+                pool.submit(_in_worker, root, settings, shard, os.getpid()): shard for shard in shards
+            }
+        finally:
+            signal.signal(signal.SIGINT, before)
         try:
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -262,6 +267,7 @@ def _made(
 def _prepare(parent: int) -> None:
     """A worker leaves Ctrl-C to its parent, and its few reference cycles to the end of a shard."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     _judge()
     gc.freeze()
     gc.disable()
@@ -270,7 +276,14 @@ def _prepare(parent: int) -> None:
 
 def _leave_if_orphaned(parent: int) -> None:
     if os.getppid() != parent:
-        sys.exit(1)
+        os._exit(1)  # sys.exit would be caught by the pool, and sent to nobody
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _in_worker(root: Path, settings: Settings, shard: Shard, parent: int) -> Receipt:

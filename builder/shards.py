@@ -242,6 +242,13 @@ def open_run(root: Path, settings: Settings) -> None:
         ShardError: the folder is a file, cannot be written, holds something else, or another run.
 
     """
+    try:
+        _claim(root, settings)
+    except PermissionError as error:
+        raise ShardError(f"{root} cannot be used: {error.strerror}") from None
+
+
+def _claim(root: Path, settings: Settings) -> None:
     if root.exists() and not root.is_dir():
         raise ShardError(f"{root} is a file; name a folder")
     stored = root / SETTINGS
@@ -304,12 +311,9 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """
     if not (root / MANIFEST).exists():
         raise ShardError(f"{root} holds no finished run (no {MANIFEST}); run the generate command to its end first")
-    manifest = read_json(root / MANIFEST)
-    if (
-        not isinstance(manifest, dict)
-        or manifest.get("settings", {}).get("format") != FORMAT
-        or "shards" not in manifest
-    ):
+    manifest: dict[str, Any] = read_json(root / MANIFEST)
+    settings = manifest.get("settings") if isinstance(manifest, dict) else None
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT or "shards" not in manifest:
         raise ShardError(f"{root / MANIFEST} is no manifest of this version")
     return manifest
 

@@ -14,6 +14,7 @@ from datasets.builder import Key
 
 from builder.features import SCHEMA
 from builder.shards import FORMAT, MANIFEST, read_manifest, read_tables, verified_shards
+from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 
@@ -55,6 +56,8 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     def _split_generators(self, _dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         by_split = shards_by_split(Path(self.config.run), self.config.name)
+        if not by_split:
+            raise ShardError(f"{self.config.run} holds nothing of {self.config.name}")
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"paths": [str(path) for path in paths]})
             for split, paths in by_split.items()
@@ -71,8 +74,13 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
 def shards_by_split(run: Path, config: str = DEFAULT) -> dict[str, list[Path]]:
     """The verified shards of a config, by split, in order. Raises ShardError."""
+    return by_split_of(verified_shards(run, read_manifest(run)), config)
+
+
+def by_split_of(paths: list[Path], config: str = DEFAULT) -> dict[str, list[Path]]:
+    """The shards of a config, by split, in order."""
     by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for path in verified_shards(run, read_manifest(run)):
+    for path in paths:
         if config in (DEFAULT, path.parent.name):
             by_split[path.name.partition("-")[0]].append(path)
     return {split: paths for split, paths in by_split.items() if paths}

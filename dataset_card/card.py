@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,7 +38,8 @@ def rendered(statistics: Statistics, manifest: dict[str, Any], layout: Layout, *
         "task_categories": ["text-generation"],
         "tags": ["tool-use", "agents", "policy-compliance", "synthetic", "function-calling"],
         "size_categories": [size_category(statistics.total)],
-        "configs": configs(layout),
+        # Readers keep what they loaded under the words of a config: other rows need other words.
+        "configs": [{**each, "description": f"rows of manifest {_digest(manifest)}"} for each in configs(layout)],
     }
     text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         _values(statistics, manifest, layout), repo_id=repo_id, version=version
@@ -48,7 +51,8 @@ def _values(statistics: Statistics, manifest: dict[str, Any], layout: Layout) ->
     several = sum(n for calls, n in statistics.calls.items() if calls > 1)
     return {
         "total": f"{statistics.total:,}",
-        "domains": len(layout),
+        "domains": f"{len(layout)} domain{'s' * (len(layout) > 1)}",
+        "intent_number": {6: "six"}.get(len(statistics.intents), len(statistics.intents)),
         "tools": len(statistics.tools),
         "example_config": min(layout),
         "rejected": f"{manifest['rejected']:,}",
@@ -72,6 +76,10 @@ def _values(statistics: Statistics, manifest: dict[str, Any], layout: Layout) ->
     }
 
 
+def _digest(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest).encode()).hexdigest()[:16]
+
+
 def _shares(counts: Counter[str]) -> str:
     whole = sum(counts.values())
     return ", ".join(f"{name} {n / whole:.1%}" for name, n in counts.most_common())
@@ -93,4 +101,4 @@ def _row(cells: Iterable[object]) -> str:
 def size_category(rows: int) -> str:
     """The Hub's name for a dataset's size."""
     steps = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-    return next((name for limit, name in steps if rows < limit), "1M<n<10M")
+    return next((name for limit, name in steps if rows < limit), "1M<n<10M" if rows < 10_000_000 else "10M<n<100M")

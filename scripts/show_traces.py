@@ -34,6 +34,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Loads, draws, prints."""
     args = arguments().parse_args(argv)
+    if args.number < 1:
+        raise ShardError(f"--number is {args.number}; it must be at least 1")
     datasets.disable_progress_bars()
     try:
         rows = datasets.load_dataset(args.release, args.config, split=args.split)

@@ -53,7 +53,9 @@ def _trace_of(line: str, where: str) -> GoldTrace:
         return GoldTrace.model_validate(json.loads(line, parse_constant=_refuse_constant))
     except ValidationError as error:
         first = error.errors()[0]
-        raise TraceFormatError(where, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise TraceFormatError(
+            where, ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
+        ) from None
     except (ValueError, RecursionError) as error:
         raise TraceFormatError(where, f"is no JSON object of a trace: {error}") from None
 

@@ -35,7 +35,7 @@ def test_scenarios_are_dealt_by_weight(library: Domain) -> None:
 
 def test_cases_are_worded_several_times() -> None:
     """Each case is put into words as often as every other, never twice in a row."""
-    cases = [case_of(use) for use in range(4000)]
+    cases = [case_of(use) for use in range(100 * WORDINGS * 5)]
     assert set(Counter(cases).values()) == {WORDINGS}
     assert all(one != two for one, two in pairwise(cases))
 

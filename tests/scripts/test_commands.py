@@ -101,7 +101,7 @@ def test_validating_a_run_and_a_jsonl(sample: Path, gold: list[GoldTrace]) -> No
     [
         ("{not json", "traces.jsonl, line 2: is no JSON object of a trace"),
         ('{"trace_id": "x"}', "traces.jsonl, line 2: request: Field required"),
-        ("[1, 2]", "traces.jsonl, line 2: : Input should be a valid dictionary"),
+        ("[1, 2]", "traces.jsonl, line 2: Input should be a valid dictionary"),
         ("[" * 100_000, "traces.jsonl, line 2: is no JSON object of a trace"),
         ('{"trace_id": NaN}', "traces.jsonl, line 2: is no JSON object of a trace: NaN is not JSON"),
     ],
