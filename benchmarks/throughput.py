@@ -1,6 +1,6 @@
 """Fully proven traces per second of CPU on one core, written to disk, by stage; and that memory does not grow.
 
-    python -m benchmarks.throughput [--traces 12000]
+    python -m benchmarks.throughput [--traces 48000]
 
 Absolute figures drift with the machine, so each is also given as a multiple of what validating one trace's plain data
 with pydantic costs in the same run.
@@ -19,11 +19,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 from pyarrow import ipc
 
 from builder.features import SCHEMA, table_of
 from builder.run import BATCH
+from builder.shards import WRITE_OPTIONS
 from gatling_sid.models import GoldTrace, trusted
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.oracle.scenario import ScenarioOracle
@@ -56,7 +56,7 @@ def megabytes() -> float:
 def main() -> None:
     """Runs the line by hand, batch by batch, over all domains in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--traces", type=int, default=12_000)
+    parser.add_argument("--traces", type=int, default=48_000)
     total = parser.parse_args().traces
 
     registry = DomainRegistry()
@@ -69,8 +69,7 @@ def main() -> None:
     watch, made, rejected, calls, memory = Stopwatch(), 0, 0, 0, list[tuple[int, float]]()
     sample: list[GoldTrace] = []
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "shard.arrow").open("wb") as file:
-        options = ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
-        with ipc.new_stream(file, SCHEMA, options=options) as writer:
+        with ipc.new_stream(file, SCHEMA, options=WRITE_OPTIONS) as writer:
             for domain in domains:
                 for start in range(0, per_domain, BATCH):
                     indices = range(start, min(start + BATCH, per_domain))

@@ -31,7 +31,7 @@ from gatling_sid.models import GoldTrace
 FORMAT = 1
 """Version of the files' layout and columns."""
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
-_OPTIONS = ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
+WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def write_shard(root: Path, shard: Shard, batches: Iterable[tuple[list[GoldTrace
     rows, rejections = 0, list[Rejection]()
     with complete_file(path) as file:
         hashed = _Hashed(file)
-        with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=_OPTIONS) as writer:
+        with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=WRITE_OPTIONS) as writer:
             for traces, rejected in batches:
                 rejections += rejected
                 rows += len(traces)

@@ -36,7 +36,7 @@ from gatling_sid.simulator.world import World, world_of
 
 WORLD_SIZE = 2048
 """Traces that share a world; the next ones live in another, with other people and records."""
-WORDINGS = 6
+WORDINGS = 9
 """How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
 _APART = 5
 """Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""
@@ -192,14 +192,14 @@ class Cast(NamedTuple):
     order: list[str]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
 def _members(world: World) -> list[tuple[int, ...]]:
     """The policies of one world: an organisation has some dozens, not the whole family."""
     rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
     return [tuple(map(rng.randrange, world.domain.axis_sizes)) for _ in range(_POLICIES)]
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def cast_of(world: World, scenario_id: str, case: int, attempt: int) -> Cast | None:
     """The `case`-th case of a scenario in a world, or None if nothing in the world fits."""
     domain, members = world.domain, _members(world)

@@ -144,7 +144,7 @@ def say(
         parts.append(opening)
         length += len(opening)
     start = length
-    for piece in phrasing.pieces(spin):
+    for piece in phrasing.run(spin):
         if isinstance(piece, Slot):
             words = piece.wording or _said(slots[piece.name], ways.get(piece.name), today, rng)
             if length == start and piece.wording:
@@ -165,7 +165,7 @@ def say(
     quoted = any(name in spans and kind == "quote" for name, (kind, _) in ways.items())
     named = not opening and any(span[0] == start for span in spans.values())
     if quoted or (named and style == "small start"):
-        style = "careful" if style == "small start" else "no full stop"
+        style = {"small start": "careful", "small letters": "no full stop"}.get(style, style)
     ends_in_value = any(span[1] == length for span in spans.values())
     return Said(_typed("".join(parts), style, keep_end=ends_in_value), spans, core)
 

@@ -38,6 +38,7 @@ class Phrasing:
         """
         self.text = text
         self.groups = tuple(_groups(text))
+        self._runs: dict[int, tuple[Piece, ...]] = {}
         if self.spins > MOST_SPINS:
             raise ValueError(f"{text!r} can be said in {self.spins:,} ways; keep it to {MOST_SPINS:,}")
         if len({_plain(self.pieces(code)) for code in range(self.spins)}) < self.spins:
@@ -59,6 +60,19 @@ class Phrasing:
         for group in self.groups:
             for alternative in group:
                 yield from (piece for piece in alternative if isinstance(piece, Slot))
+
+    def run(self, code: int) -> tuple[Piece, ...]:
+        """The pieces of spin `code` with neighbouring literals made one; kept, since each spin is said many times."""
+        if code not in self._runs:
+            run: list[Piece] = []
+            for piece in self.pieces(code):
+                last = run[-1] if run else None
+                if isinstance(piece, str) and isinstance(last, str):
+                    run[-1] = last + piece
+                else:
+                    run.append(piece)
+            self._runs[code] = tuple(run)
+        return self._runs[code]
 
     def plain_renderings(self) -> Iterator[str]:
         """Texts in which every alternative stands once, with `{slot}` for values not worded here."""

@@ -37,7 +37,7 @@ class Execution:
     refusal: Refusal | None
 
 
-_REMEMBERED = 20_000
+_REMEMBERED = 4_000
 
 
 @lru_cache(maxsize=64)

@@ -115,7 +115,7 @@ def in_order(rows: list[Row], order: str | None, key: str) -> list[Row]:
     return sorted(with_value, key=lambda row: row[field], reverse=order.startswith("-")) + without
 
 
-@lru_cache(maxsize=24)
+@lru_cache(maxsize=8)
 def world_of(domain: Domain, seed: int, name: str) -> World:
     """The world of that name, kept for a while since many traces share it."""
     return World(domain, seed, name)

@@ -14,7 +14,7 @@ from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, Finding, findings
 from gatling_sid.validators.trace_validator import TraceValidator
 
-_KEPT = 8192
+_KEPT = 1024
 _WORLD = ("catalogue", "seed", "world", "today")
 
 
