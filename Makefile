@@ -33,7 +33,7 @@ check: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	touch $@
 
-LOCK := pip-compile --quiet --generate-hashes --strip-extras --no-header --no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+LOCK := pip-compile --quiet
 lock:
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/$(LOCK) -o requirements.lock pyproject.toml

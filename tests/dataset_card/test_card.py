@@ -148,7 +148,7 @@ def test_traces_of_one_call_make_a_card(tmp_path: Path, gold: list[GoldTrace]) -
 
 
 def test_nothing_is_left_to_fill_in(tmp_path: Path, parts: Parts) -> None:
-    """No placeholder is left; the one dollar sign is that of a reference in an example."""
+    """Every value is filled in; the one dollar sign is that of a reference in an example."""
     _, card = written(tmp_path, parts)
 
     assert re.findall(r"\$\S+", card) == ["$call_1.items[0].invoice_id`"]
