@@ -22,7 +22,7 @@ from scripts.command import command, progress_bar
 
 SAMPLE = 100
 MODEL = "claude-haiku-5-5"
-SHARD_SIZE = 4 * WORLD_SIZE  # whole worlds, so that no two shards populate the same one
+SHARD_SIZE = 2 * WORLD_SIZE  # whole worlds, so that no two shards populate the same one
 CREATED_AT = "2026-11-22T00:00:00+00:00"
 
 

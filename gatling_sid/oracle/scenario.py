@@ -34,7 +34,7 @@ from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
 from gatling_sid.simulator.world import World, world_of
 
-WORLD_SIZE = 2048
+WORLD_SIZE = 4096
 """Traces that share a world; the next ones live in another, with other people and records."""
 WORDINGS = 9
 """How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
