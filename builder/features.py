@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -363,15 +363,3 @@ def _field(value: Any, path: str, key: str) -> Any:
 
 def _no_json(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
-
-
-def batches(traces: Iterable[GoldTrace], size: int) -> Iterator[list[GoldTrace]]:
-    """Traces in lists of `size`, the last one shorter."""
-    batch: list[GoldTrace] = []
-    for trace in traces:
-        batch.append(trace)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -9,7 +9,6 @@ from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing
 from gatling_sid.oracle.drawing import Bindings, NoDrawError, evaluated
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import parse_reference
 from gatling_sid.simulator.execution import digest_of
 from gatling_sid.simulator.operations import measured
 from gatling_sid.simulator.world import Row
@@ -119,8 +118,3 @@ def _about(spec: c.SendEffect, scenario: c.Scenario, domain: Domain, bindings: B
         return entity, sorted(keys)
     senders = [domain.file.tools[step.tool] for step in scenario.plan]
     return next(tool.entity for tool in senders if tool.operation == "send"), []
-
-
-def is_expression(value: object) -> bool:
-    """Whether a catalogue value is an expression rather than a literal."""
-    return isinstance(value, str) and parse_reference(value) is not None

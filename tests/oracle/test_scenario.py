@@ -204,12 +204,13 @@ def test_every_span_says_its_value(gold: list[GoldTrace], library: Domain) -> No
 def test_a_world_has_one_day(gold: list[GoldTrace], library: Domain, oracle: ScenarioOracle) -> None:
     """All traces of a world play on its one day, among its people."""
     days: dict[str, set[str]] = defaultdict(set)
-    for trace in [*gold, *made(oracle, library, "train", [3 * index for index in FAR])]:
+    others = [trace for split in ("validation", "test") for trace in made(oracle, library, split, range(20))]
+    for trace in [*gold, *made(oracle, library, "train", [3 * index for index in FAR]), *others]:
         days[trace.metadata["world"]].add(trace.metadata["today"])
         world = world_of(library, 1, trace.metadata["world"])
         assert trace.request.principal is not None
         assert world.tables["member"][trace.request.principal.principal_id]["job"] == trace.request.principal.role
-    assert len(days) >= 3
+    assert len(days) >= 5
     assert days == {name: {world_of(library, 1, name).today.isoformat()} for name in days}
 
 
