@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, pr
 from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
 from gatling_sid.oracle.claude.keys import Key, Keys
 from gatling_sid.oracle.claude.ledger import Ledger
-from gatling_sid.oracle.claude.limits import Need
+from gatling_sid.oracle.claude.limits import Draw, Need
 from gatling_sid.oracle.claude.prices import price_table
 from gatling_sid.oracle.claude.refusals import Refusals
 from gatling_sid.oracle.claude.warmth import Warmth
@@ -139,20 +139,21 @@ class Engine:
         key = await self._keys.lease(need)
         try:
             async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):
-                await key.limiter.enter(need)
+                draw = await self._keys.enter(key, need)
                 if self._stopped:
                     raise self._stopped
-                return await self._call(ask, key, need, worst)
+                return await self._call(ask, key, draw, worst)
         finally:
             self._keys.give_back(key)
 
-    async def _call(self, ask: Ask, key: Key, need: Need, worst: float) -> Answer | Again | Failed:
+    async def _call(self, ask: Ask, key: Key, draw: Draw, worst: float) -> Answer | Again | Failed:
         attempt = uuid.uuid4().hex
         await self.ledger.attempt(attempt, ask.work_id, worst)
         sent = time.monotonic()
         try:
             async with self._slots:
                 sent = time.monotonic()
+                draw.sent(sent)
                 raw = await key.client.messages.with_raw_response.create(**body_of(ask, self.model))
             message = await raw.parse()
             answer = answer_of(ask.work_id, message, self.model)
@@ -160,7 +161,7 @@ class Engine:
             return await self._after(problem, attempt, key, sent, worst)
         used = Need(answer.usage.input_tokens + answer.usage.cache_creation_tokens, answer.usage.output_tokens)
         await self.ledger.answered(attempt, raw.request_id, message.id, answer)
-        key.limiter.settle(need, used)
+        draw.settle(used)
         self._keys.learn(key, raw.headers, sent)
         self._warmth.mark((key.cache, prefix_of(ask)))
         self._seen[ask.phase].add(used)

@@ -16,11 +16,12 @@ import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.limits import Limiter, Need
+from gatling_sid.oracle.claude.limits import Draw, Limiter, Need
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _POOL_SIZE = 25  # a pool looks at each of its connections before each call: several small ones cost less than one large
 _BEFORE_LIMITS = 8  # calls a key may have in flight while its limits are unknown
+_IN_LINE = 8  # calls that wait for one organisation; the rest choose later, when more is known
 _TIMEOUT = anthropic.Timeout(600, connect=20)
 
 
@@ -40,6 +41,11 @@ class Key:
     def client(self) -> anthropic.AsyncAnthropic:
         """One for the next call."""
         return next(self.clients)
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether another call may choose this key now."""
+        return self.limiter.waiting < _IN_LINE if self.organisation else self.in_flight < _BEFORE_LIMITS
 
     @property
     def cache(self) -> str:
@@ -73,7 +79,8 @@ class Keys:
             for place, text in enumerate(texts, start=1)
         ]
         self._limiters: dict[str, Limiter] = {}
-        self._freed = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -81,20 +88,31 @@ class Keys:
             await pool.aclose()
 
     async def lease(self, need: Need) -> Key:
-        """The key whose organisation is free soonest, then the one with the fewest calls in flight."""
-        while not (free := [key for key in self.all if key.organisation or key.in_flight < _BEFORE_LIMITS]):
-            self._freed.clear()
-            await self._freed.wait()
-        backlogs = {id(limiter): limiter.backlog(need) for limiter in {id(k.limiter): k.limiter for k in free}.values()}
-        key = min(free, key=lambda key: (backlogs[id(key.limiter)], key.in_flight, key.taken))
+        """Of the organisation that is free soonest, the key that was taken least; first come, first served."""
+        async with self._turn:
+            while not (open_keys := [key for key in self.all if key.takes_more]):
+                self._changed.clear()
+                await self._changed.wait()
+        limiters = dict.fromkeys(key.limiter for key in open_keys)
+        soonest = min(limiters, key=lambda limiter: (limiter.backlog(need), self._in_flight(limiter)))
+        key = min((key for key in open_keys if key.limiter is soonest), key=lambda key: key.taken)
         key.taken += 1
         key.in_flight += 1
         return key
 
+    async def enter(self, key: Key, need: Need) -> Draw:
+        """Waits until the key's organisation may send."""
+        draw = await key.limiter.enter(need)
+        self._changed.set()
+        return draw
+
     def give_back(self, key: Key) -> None:
         """The call has ended."""
         key.in_flight -= 1
-        self._freed.set()
+        self._changed.set()
+
+    def _in_flight(self, limiter: Limiter) -> int:
+        return sum(key.in_flight for key in self.all if key.limiter is limiter)
 
     def learn(self, key: Key, headers: Mapping[str, str], sent: float) -> None:
         """Takes organisation, workspace and limits from an answer's headers."""

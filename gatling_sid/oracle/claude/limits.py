@@ -13,19 +13,24 @@ from dataclasses import dataclass, field
 
 # Bucket name → the middle of its headers. `tokens` is left out: it repeats the tighter of the two.
 HEADERS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
-_SLACK_SECONDS = 0.4  # a busy machine sends later than it drew; keep so much of the rate in reserve
+_RESERVE_SECONDS = 0.4  # needs are means of what calls used before; keep so much of the rate for those above the mean
 
 Clock = Callable[[], float]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Bucket:
-    """`limit` per minute, refilled evenly, of which `capacity` can be saved up; drawn below zero by what was not foreseen."""
+    """`limit` per minute, refilled evenly, of which `capacity` can be saved up; drawn below zero by what was not foreseen.
+
+    `promised` is what calls have been granted that are not sent yet. It leaves the bucket only when they are: a bucket
+    that is full on the other side takes no more in, however long we take to send.
+    """
 
     limit: float
     capacity: float
     level: float
     at: float
+    promised: float = 0.0
 
     def refill(self, now: float) -> None:
         """Adds what has flowed in since the last look."""
@@ -34,8 +39,8 @@ class Bucket:
 
     def wait(self, amount: float) -> float:
         """Seconds until `amount` may be drawn; more than the bucket holds may be drawn when it is full."""
-        reserve = min(self.limit / 60 * _SLACK_SECONDS + 1, self.capacity / 10)
-        missing = min(amount + reserve, self.capacity) - self.level
+        reserve = min(self.limit / 60 * _RESERVE_SECONDS + 1, self.capacity / 10)
+        missing = min(amount + reserve, self.capacity) - (self.level - self.promised)
         return max(0.0, missing * 60 / self.limit)
 
     def learn(self, limit: float, remaining: float, age: float) -> None:
@@ -62,7 +67,28 @@ class Need:
         return {"requests": 1.0, "input": self.input, "output": self.output}[name]
 
 
-@dataclass
+class Draw:
+    """What one call was granted; made when its turn came, taken out of the buckets when it is sent."""
+
+    def __init__(self, buckets: Mapping[str, Bucket], need: Need) -> None:
+        self._parts = [(name, bucket, need.of(name)) for name, bucket in buckets.items()]
+        for _, bucket, amount in self._parts:
+            bucket.promised += amount
+
+    def sent(self, now: float) -> None:
+        """The call goes out."""
+        for _, bucket, amount in self._parts:
+            bucket.refill(now)
+            bucket.promised -= amount
+            bucket.level -= amount
+
+    def settle(self, used: Need) -> None:
+        """Corrects the draw by what the call really used."""
+        for name, bucket, amount in self._parts:
+            bucket.level -= used.of(name) - amount
+
+
+@dataclass(eq=False)
 class Limiter:
     """The limits of one (organisation, model); unlimited until the first headers are seen."""
 
@@ -81,15 +107,14 @@ class Limiter:
             waits.append(bucket.wait(need.of(name)))
         return max(0.0, *waits)
 
-    async def enter(self, need: Need) -> None:
-        """Waits for its turn, first come first served, and draws."""
+    async def enter(self, need: Need) -> Draw:
+        """Waits for its turn, first come first served."""
         self.waiting += 1
         try:
             async with self._turn:
                 while delay := self.wait(need):  # noqa: ASYNC110 - time passes, nobody tells
                     await asyncio.sleep(delay)
-                for name, bucket in self.buckets.items():
-                    bucket.level -= need.of(name)
+                return Draw(self.buckets, need)
         finally:
             self.waiting -= 1
 
@@ -97,11 +122,6 @@ class Limiter:
         """Seconds that a call which joins the line now must expect."""
         requests = self.buckets.get("requests")
         return self.wait(need) + (self.waiting * 60 / requests.limit if requests else 0.0)
-
-    def settle(self, need: Need, used: Need) -> None:
-        """Corrects a draw by what the call really used."""
-        for name, bucket in self.buckets.items():
-            bucket.level -= used.of(name) - need.of(name)
 
     def learn(self, headers: Mapping[str, str], sent: float) -> None:
         """Takes limits from the headers of an answer to a call of time `sent`."""

@@ -125,10 +125,10 @@ def test_keys_of_one_organisation_share_its_limit_and_its_calls(tmp_path: Path) 
         Ledger(tmp_path / "l") as ledger,
     ):
         answers = answered(server, ledger, questions(400))
-        assert server.statuses[429] <= 20  # of 400: on a busy machine, calls bunch up
+        assert server.statuses[429] <= 2
         assert server.early_retries == 0
-        assert 100 < server.calls_by_key["c"] < 300
-        assert min(server.calls_by_key["a"], server.calls_by_key["b"]) > 0
+        assert 150 < server.calls_by_key["c"] < 250
+        assert server.calls_by_key["a"] == pytest.approx(server.calls_by_key["b"], rel=0.3)
         # Four prefixes in two workspaces; before their first answers, "a" and "b" do not know that they share one.
         assert 8 <= sum(each.usage.cache_creation_tokens > 0 for each in answers) <= 12
 

@@ -99,9 +99,27 @@ def test_a_call_that_used_more_than_foreseen_is_made_up_for() -> None:
     clock = Clock()
     limiter = Limiter(clock)
     limiter.learn(headers(6000, 100, "output-tokens"), clock.now)
-    limiter.settle(Need(0, 10), Need(0, 510))
-    assert limiter.buckets["output"].level == -400
+    draw = asyncio.run(limiter.enter(Need(0, 10)))
+    draw.sent(clock.now)
+    draw.settle(Need(0, 510))
+    assert limiter.buckets["output"].level == -410
     assert limiter.wait(Need(0, 10)) > 4
+
+
+def test_what_is_granted_but_not_sent_does_not_make_room_for_more() -> None:
+    """Our disk stalls for a minute: 20 calls hold all that can be saved up, and no other is granted on top of them."""
+    clock = Clock()
+    limiter = Limiter(clock)
+    limiter.learn(headers(600, 20), clock.now)
+    draws = []
+    while not limiter.wait(ONE):
+        draws.append(asyncio.run(limiter.enter(ONE)))
+        clock.now += 0.05
+    assert 15 < len(draws) <= 20
+    clock.now += 60
+    for draw in draws:
+        draw.sent(clock.now)
+    assert limiter.buckets["requests"].level == pytest.approx(20 - len(draws))
 
 
 def test_a_pause_holds_everyone_back_and_no_shorter_than_told() -> None:
