@@ -8,22 +8,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import product
 from typing import Any
 
 from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
 from gatling_sid.oracle import scenario as s
 from gatling_sid.oracle.claude.answers import Plan
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.scenes import item_text
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.claude.telling import plan_told
 from gatling_sid.oracle.drawing import NoDrawError, draw, evaluated
 from gatling_sid.oracle.goals import goal_of
+from gatling_sid.oracle.protocol import Task
 from gatling_sid.oracle.speech import say
-from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import seed_of, stream
 from gatling_sid.simulator.scope import scope_of_goal
 
@@ -75,8 +76,9 @@ def trace_for(setting: Setting, use: int) -> GoldTrace | None:
 class Model:
     """Answers asks about the settings it was told of; counts what it was asked."""
 
-    def __init__(self, settings: Callable[[], Sequence[Setting]], spoils: Spoils = lambda _ask, _text: None) -> None:
-        self._settings = settings
+    def __init__(self, settings: Iterable[Setting], spoils: Spoils = lambda _ask, _text: None) -> None:
+        self._more = iter(settings)
+        self._settings: dict[str, Setting] = {}
         self._spoils = spoils
         self._plans: dict[str, Plan] = {}
         self.asked: list[Ask] = []
@@ -111,11 +113,10 @@ class Model:
         return {"requests": self._written, "graph": self._planned, "judgement": self._judged}[ask.phase](ask)
 
     def _written(self, ask: Ask) -> str:
-        bodies = {item_text(0, each).partition("\n")[2]: each for each in self._settings()}
         items = []
         for block in ask.user.split("\n\n")[1:]:
             head, _, body = block.partition("\n")
-            setting = bodies[body]
+            setting = self._setting(body)
             use = seed_of(body) % 400
             trace = trace_for(setting, use)
             text = trace.request.text if trace else f"Please do nothing at all, {setting.principal.principal_id} {use}."
@@ -123,6 +124,13 @@ class Model:
                 self._plans[text] = plan_told(trace, setting.world)
             items.append({"item": int(head.removeprefix("Item ")), "text": text})
         return json.dumps({"items": items})
+
+    def _setting(self, body: str) -> Setting:
+        """The setting that an item of a requests ask was made from."""
+        while body not in self._settings:
+            setting = next(self._more)
+            self._settings[item_text(0, setting).partition("\n")[2]] = setting
+        return self._settings[body]
 
     def _planned(self, ask: Ask) -> str:
         texts = [line.removeprefix("Request: ") for line in ask.user.split("\n") if line.startswith("Request: ")]
@@ -134,13 +142,8 @@ class Model:
         return json.dumps(APPROVAL)
 
 
-def settings_of(
-    domain: Domain, oracle: object, count: int, splits: Sequence[str] = ("train",), attempts: int = 3
-) -> list[Setting]:
-    """The settings of a domain's first tasks at each attempt."""
-    from gatling_sid.oracle.claude.oracle import ClaudeOracle
-    from gatling_sid.oracle.protocol import Task
-
-    assert isinstance(oracle, ClaudeOracle)
-    places = product(splits, range(count), range(attempts))
-    return [oracle.setting(Task(domain, split, index, attempt)) for split, index, attempt in places]
+def settings_of(oracle: ClaudeOracle, tasks: Sequence[Task]) -> Iterator[Setting]:
+    """The settings of tasks, all of an attempt before those of the next."""
+    for attempt in range(oracle.max_attempts):
+        for task in tasks:
+            yield oracle.setting(replace(task, attempt=attempt))

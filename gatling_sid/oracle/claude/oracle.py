@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import blake2b
 from itertools import groupby
 from typing import Protocol
 
+from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import Plan, Verdict
 from gatling_sid.oracle.claude.asks import Answer, Ask
 from gatling_sid.oracle.claude.grounding import Identity
+from gatling_sid.oracle.claude.novelty import Novelty
 from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
 from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.scenes import compact
@@ -24,6 +26,9 @@ from gatling_sid.seeding import stream
 
 MODEL = "claude-haiku-5-5"
 _OPINIONS = 3
+_PLANS = 3  # a plan, and two more with the findings of the one before
+_DRAWS = 6  # requests that are drawn for a task before it is given up
+_ENOUGH_SEEN = 40
 _EXAMPLE_SEED = 0
 Proposal = GoldTrace | Failure
 
@@ -61,7 +66,7 @@ class ClaudeOracle:
     """
 
     name = "claude"
-    max_attempts = 3
+    max_attempts = _PLANS * _DRAWS
 
     def __init__(
         self,
@@ -89,8 +94,9 @@ class ClaudeOracle:
         self._judge = judge
         self._phases: dict[str, Phases] = {}
         self._drafts: dict[str, Draft] = {}
-        self._refused: set[str] = set()
-        self._said: dict[bytes, str] = {}
+        self._said = Novelty()
+        self._drawn: Counter[str] = Counter()
+        self._in_vain: Counter[str] = Counter()
 
     def phases(self, domain: Domain) -> Phases:
         """The prompts of a domain, made when it is first asked for."""
@@ -104,7 +110,7 @@ class ClaudeOracle:
     def remember(self, texts: Iterable[str]) -> None:
         """Texts that are taken, such as those of shards finished earlier."""
         for text in texts:
-            self._said.setdefault(_folded(text), "")
+            self._said.add(text)
 
     # The phases one by one
 
@@ -122,30 +128,54 @@ class ClaudeOracle:
     # The oracle protocol
 
     def propose(self, tasks: Sequence[Task]) -> list[Proposal]:
-        """One proposal per task: a request is written and planned, or a rejected plan mended."""
-        wanted = {task.trace_id for task in tasks}
-        self._drafts = {trace_id: draft for trace_id, draft in self._drafts.items() if trace_id in wanted}
-        results: dict[str, Proposal] = {
-            task.trace_id: Failure("refused_before", "Claude declined at an earlier attempt; it is not asked again")
-            for task in tasks
-            if task.trace_id in self._refused
-        }
-        results |= self._write([t for t in tasks if t.trace_id not in results and t.trace_id not in self._drafts])
-        results |= self._plan([task for task in tasks if task.trace_id not in results])
-        results |= self._opinions(results)
-        return [self._final(task, results[task.trace_id]) for task in tasks]
+        """One proposal per task: a request is written and planned, or a rejected plan mended.
 
-    def _final(self, task: Task, proposal: Proposal) -> Proposal:
-        if isinstance(proposal, GoldTrace):
-            owner = self._said.setdefault(_folded(proposal.request.text), task.trace_id)
-            if owner != task.trace_id:
-                proposal = Failure("repeated_text", "another request has the same words")
-        if isinstance(proposal, Failure):
-            if proposal.reason.startswith("refusal:"):
-                self._refused.add(task.trace_id)
-            elif proposal.reason in ("repeated_text", "judged"):
-                self._drafts.pop(task.trace_id, None)  # the next attempt draws another request
-        return proposal
+        A request that is refused, nearly repeated, judged against, or not planned in three tries is given up for
+        another, drawn anew.
+
+        Raises:
+            OracleError: most requests of a domain are given up; something is wrong, and going on would only cost.
+
+        """
+        wanted = {task.trace_id for task in tasks}
+        self._drafts = {t: draft for t, draft in self._drafts.items() if t in wanted and draft.asked < _PLANS}
+        new = [task for task in tasks if task.trace_id not in self._drafts]
+        self._count(new)
+        results = self._write(new)
+        results |= self._plan([task for task in tasks if task.trace_id not in results])
+        gold = {
+            trace_id: each
+            for trace_id, each in results.items()
+            if isinstance(each, GoldTrace) and not self._judge.findings(each)
+        }
+        results |= self._copies(gold)
+        results |= self._opinions({trace_id: each for trace_id, each in gold.items() if results[trace_id] is each})
+        for task in tasks:
+            self._forget(task.trace_id, results[task.trace_id])
+        return [results[task.trace_id] for task in tasks]
+
+    def _copies(self, gold: Mapping[str, GoldTrace]) -> dict[str, Proposal]:
+        """Those of these traces whose requests say nearly what another says."""
+        copies = [trace_id for trace_id, each in gold.items() if not self._said.add(each.request.text)]
+        return {trace_id: Failure("near_copy", "another request says nearly the same") for trace_id in copies}
+
+    def _forget(self, trace_id: str, proposal: Proposal) -> None:
+        """Requests that no repair can mend."""
+        if isinstance(proposal, Failure) and proposal.reason.partition(":")[0] in ("refusal", "near_copy", "judged"):
+            self._drafts.pop(trace_id, None)
+
+    def _count(self, new: Sequence[Task]) -> None:
+        """Stops a run that draws request after request in vain."""
+        for task in new:
+            slug = task.domain.slug
+            self._drawn[slug] += 1
+            unplanned = task.attempt > 0 and not task.findings[0].startswith(("unanswered", "refusal"))
+            self._in_vain[slug] += unplanned
+            if self._in_vain[slug] > max(_ENOUGH_SEEN, 0.7 * self._drawn[slug]):
+                raise OracleError(
+                    f"{task.domain.name}: {self._in_vain[slug]} of {self._drawn[slug]} requests had to be given up, "
+                    f"the last for: {'; '.join(task.findings)[:300]}. Try scripts.tune_prompts, or another model"
+                )
 
     # Requests
 
@@ -224,12 +254,10 @@ class ClaudeOracle:
 
     # Judgement
 
-    def _opinions(self, proposals: Mapping[str, Proposal]) -> dict[str, Proposal]:
+    def _opinions(self, gold: Mapping[str, GoldTrace]) -> dict[str, Proposal]:
         """Claude's judgement of what the judge finds gold; if the two disagree, two of three opinions count."""
         open_: dict[str, tuple[GoldTrace, list[Verdict]]] = {
-            trace_id: (each, [])
-            for trace_id, each in proposals.items()
-            if isinstance(each, GoldTrace) and self._is_drawn(trace_id) and not self._judge.findings(each)
+            trace_id: (each, []) for trace_id, each in gold.items() if self._is_drawn(trace_id)
         }
         results: dict[str, Proposal] = {}
         for again in range(_OPINIONS):
@@ -269,8 +297,3 @@ def _decided(trace: GoldTrace, verdicts: Sequence[Verdict]) -> Proposal | None:
 
 def _in_parts(tasks: list[Task], size: int) -> list[list[Task]]:
     return [tasks[at : at + size] for at in range(0, len(tasks), size)]
-
-
-def _folded(text: str) -> bytes:
-    """What tells a text from others, without case and blanks; 8 bytes, since all of a run are remembered."""
-    return blake2b(" ".join(text.casefold().split()).encode(errors="replace"), digest_size=8).digest()

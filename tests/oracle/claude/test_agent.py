@@ -6,16 +6,18 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gatling_sid.errors import OracleError
+from gatling_sid.gold import GoldLine
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.claude.asks import Ask
 from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
@@ -27,14 +29,12 @@ class Played:
 
     def __init__(self, registry: DomainRegistry, spoils: Spoils, **options: object) -> None:
         self.registry = registry
-        self._known: list[Setting] = []
-        self.model = Model(self._settings, spoils)
+        self.model = Model(self._settings(), spoils)
         self.agent = OracleAgent(registry=registry, answering=self.model, **options)  # type: ignore[arg-type]
 
-    def _settings(self) -> Sequence[Setting]:
-        if not self._known:
-            self._known = settings_of(self.registry.domain("library"), self.agent.oracle(), 80)
-        return self._known
+    def _settings(self) -> Iterator[Setting]:
+        library = self.registry.domain("library")
+        yield from settings_of(self.agent.oracle(), [Task(library, "train", index) for index in range(80)])
 
     def made(self, number: int) -> list[GoldTrace]:
         """Traces of the small domain."""
@@ -136,13 +136,19 @@ def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
 
 
 def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
-    """At most two repairs a task, nothing called valid, every rejection with its reason."""
+    """At most two repairs a request and six requests a task, nothing called valid, every rejection with its reason."""
     played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
-    assert played.made(10) == []
+    assert played.made(5) == []
     report = played.agent.reports["Library"]
-    assert report.rejected_by == {"bad_answer": 30}
-    assert played.model.phases()["graph"] == 30
-    assert played.model.phases()["judgement"] == 0
+    assert report.rejected_by == {"bad_answer": 5 * 18}
+    assert played.model.phases() == {"requests": 6, "graph": 5 * 18}
+
+
+def test_a_run_in_vain_is_stopped(registry: DomainRegistry) -> None:
+    """When most requests have to be given up, the run ends and says what was wrong with them."""
+    played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
+    with pytest.raises(OracleError, match=r"Library: 94 of 134 requests had to be given up, the last for: bad_answer: "):
+        played.made(40)
 
 
 def test_nothing_is_valid_that_the_judge_rejects(registry: DomainRegistry) -> None:
@@ -152,8 +158,8 @@ def test_nothing_is_valid_that_the_judge_rejects(registry: DomainRegistry) -> No
     assert played.model.phases()["judgement"] == 0
 
 
-def test_refusals_leave_holes(registry: DomainRegistry) -> None:
-    """A refused item is left out, counted by category, and asked neither again nor in other words."""
+def test_what_is_refused_is_left_out(registry: DomainRegistry) -> None:
+    """A refused item is counted by category, and asked neither again nor in other words: another is drawn."""
     refused: list[str] = []
 
     def refuses(ask: Ask, _text: str) -> str | None:
@@ -163,10 +169,12 @@ def test_refusals_leave_holes(registry: DomainRegistry) -> None:
         return None
 
     played = play(registry, refuses)
-    assert len(played.made(10)) == 10  # made up for by a further one
+    traces = played.made(10)
     report = played.agent.reports["Library"]
-    assert (report.tasks, report.rejected_by) == (11, {"refused_before": 2, "refusal:cyber": 1})
+    assert (report.tasks, len(traces), report.rejected_by) == (10, 10, {"refusal:cyber": 1})
     assert len(refused) == 1
+    said = next(line for line in refused[0].split("\n") if line.startswith("Request: "))
+    assert not [trace for trace in traces if trace.request.text in said]
 
 
 def verdicts(*favourable: bool) -> Spoils:
@@ -196,20 +204,18 @@ def test_an_objection_needs_a_majority(
     assert played.model.phases()["judgement"] == asked
 
 
-def test_repeated_texts_are_drawn_anew(registry: DomainRegistry) -> None:
-    """Two requests of the same words are never both kept."""
-    texts: list[str] = []
-
-    def repeats(ask: Ask, text: str) -> str | None:
-        if ask.phase != "requests" or "Item 2" not in ask.user:
-            return None
-        items = json.loads(text)["items"]
-        texts.append(items[0]["text"])
-        return json.dumps({"items": [{**each, "text": texts[0]} if each["item"] == 2 else each for each in items]})
-
-    played = play(registry, repeats, judged=0.0)
-    traces = played.made(10)
-    assert len({trace.request.text.casefold() for trace in traces}) == len(traces)
+@pytest.mark.parametrize("change", ["", "!", " please"])
+def test_near_copies_are_drawn_anew(registry: DomainRegistry, change: str) -> None:
+    """What says nearly the same as a finished trace is rejected, and another request takes its place."""
+    tasks = [Task(registry.domain("library"), "train", index) for index in range(10)]
+    first = GoldLine(registry).generate(tasks, play(registry).agent.oracle()).traces
+    oracle = play(registry).agent.oracle()
+    oracle.remember([first[3].request.text + change, "Nobody says this."])
+    made = GoldLine(registry).generate(tasks, oracle)
+    assert [each.request.text for each in made.traces[:3]] == [each.request.text for each in first[:3]]
+    assert made.traces[3].request.text != first[3].request.text
+    assert [(each.trace_id, each.reason) for each in made.rejections] == [("library_train_00000003", "near_copy")]
+    assert len(made.traces) == 10
 
 
 def test_phases_one_by_one(registry: DomainRegistry, library: Domain) -> None:
