@@ -40,6 +40,8 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 BATCH = 512
 """Traces made, judged and written at a time: what bounds a worker's memory."""
+ONLINE_BATCH = 20_000
+"""Traces of an online oracle made at a time, whole shards of any domain: its phases wait for each other."""
 
 
 class OnlineOracle(Oracle, Protocol):
@@ -112,8 +114,8 @@ def _judge() -> ProvenPlans:
     return ProvenPlans(TraceValidator())
 
 
-def make_shard(root: Path, settings: Settings, shard: Shard, online: OnlineOracle | None = None) -> Receipt:
-    """Makes, judges and writes one shard; what an online oracle cannot make is left out of it.
+def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
+    """Makes, judges and writes one shard.
 
     Raises:
         GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file.
@@ -122,18 +124,39 @@ def make_shard(root: Path, settings: Settings, shard: Shard, online: OnlineOracl
     """
     judge = _judge()
     domain = judge.validator.registry.domain(shard.domain)
-    if online is not None:
-        return write_shard(root, shard, _online(domain, shard, online, judge))
     oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
     return write_shard(root, shard, _batches(domain, shard, oracle, judge))
 
 
-def _online(
-    domain: Domain, shard: Shard, oracle: OnlineOracle, judge: ProvenPlans
-) -> Iterator[tuple[list[GoldTrace], list[Rejection]]]:
-    """The whole shard at a time: phases wait for each other, and message batches should be large."""
-    made = generate([Task(domain, shard.split, index) for index in range(shard.start, shard.stop)], oracle, judge)
-    yield made.traces, made.rejections
+def _made_online(root: Path, shards: Sequence[Shard], oracle: OnlineOracle) -> Iterator[tuple[Shard, Receipt]]:
+    """Several shards at a time; what the oracle cannot make is left out of them."""
+    judge = _judge()
+    for group in _in_groups(shards):
+        made = generate([task for shard in group for task in _tasks(shard, judge)], oracle, judge)
+        traces = {trace.trace_id: trace for trace in made.traces}
+        rejections: dict[str, list[Rejection]] = {}
+        for each in made.rejections:
+            rejections.setdefault(each.trace_id, []).append(each)
+        for shard in group:
+            ids = [task.trace_id for task in _tasks(shard, judge)]
+            mine = [traces[each] for each in ids if each in traces]
+            rejected = [rejection for each in ids for rejection in rejections.get(each, ())]
+            yield shard, write_shard(root, shard, [(mine, rejected)])
+
+
+def _tasks(shard: Shard, judge: ProvenPlans) -> list[Task]:
+    domain = judge.validator.registry.domain(shard.domain)
+    return [Task(domain, shard.split, index) for index in range(shard.start, shard.stop)]
+
+
+def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
+    group: list[Shard] = []
+    for shard in shards:
+        if group and sum(each.stop - each.start for each in [*group, shard]) > ONLINE_BATCH:
+            yield group
+            group = []
+        group.append(shard)
+    yield from [group] if group else []
 
 
 def _batches(
@@ -223,7 +246,8 @@ def run(
             for texts in request_texts(root / receipt.name):
                 online.remember(texts)
     missing = [shard for shard in shards if shard not in receipts]
-    for shard, receipt in _made(root, settings, missing, workers, online):
+    making = _made(root, settings, missing, workers) if online is None else _made_online(root, missing, online)
+    for shard, receipt in making:
         receipts[shard] = receipt
         made += receipt.rows
         tell()
@@ -235,13 +259,11 @@ def run(
     return Finished(ordered, made, time.monotonic() - started)
 
 
-def _made(
-    root: Path, settings: Settings, shards: Sequence[Shard], workers: int, online: OnlineOracle | None
-) -> Iterator[tuple[Shard, Receipt]]:
+def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, Receipt]]:
     """Shards as they are finished, in no particular order."""
-    if workers == 1 or len(shards) <= 1 or online is not None:
+    if workers == 1 or len(shards) <= 1:
         for shard in shards:
-            yield shard, make_shard(root, settings, shard, online)
+            yield shard, make_shard(root, settings, shard)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(shards)), context, _prepare, (os.getpid(),)) as pool:

@@ -7,7 +7,6 @@ python -m scripts.author_domain hr --phrasings 6 --max-cost-usd 0.50
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,12 +15,11 @@ from pathlib import Path
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.authoring import Author, Authored
 from gatling_sid.oracle.claude.estimate import estimate, planned_of
-from gatling_sid.oracle.claude.opening import keys_of, opened
-from gatling_sid.oracle.claude.oracle import MODEL
 from gatling_sid.oracle.claude.phrasebook import replaced
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
+from scripts.claude_options import add_options, opened_by
 from scripts.command import command
 
 LEDGER = Path("out/claude-authoring.sqlite")
@@ -34,13 +32,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scenarios", default="", help="names, separated by commas; all if left out")
     parser.add_argument("--phrasings", type=int, default=6, help="how many to ask for per scenario (default 6)")
     parser.add_argument("--round", type=int, default=0, help="another round asks anew, for other people's manners")
-    parser.add_argument("--model", default=MODEL, help=f"default {MODEL}")
-    parser.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, send nothing")
     parser.add_argument("--dry-run", action="store_true", help="ask and prove, but leave the domain file as it is")
-    parser.add_argument("--max-cost-usd", type=float, help="stop before more than this can have been spent")
-    parser.add_argument("--batch", action="store_true", help="message batches: half the price, up to a day")
-    parser.add_argument("--ledger", type=Path, default=LEDGER, help=f"what was asked and paid (default {LEDGER})")
     parser.add_argument("--catalogue", type=Path, default=CATALOGUE, help="folder of the domain files")
+    add_options(parser, LEDGER)
     return parser
 
 
@@ -59,14 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         asks = author.asks(scenarios, args.phrasings, args.round)
         print(estimate(planned_of(asks), args.model, batch=args.batch))
         return 0
-    asked = opened(
-        keys_of(None),
-        args.ledger,
-        model=args.model,
-        max_cost_usd=args.max_cost_usd,
-        batch=args.batch,
-        base_url=os.environ.get("ANTHROPIC_BASE_URL"),
-    )
+    asked = opened_by(args)
     try:
         authored = author.author(asked, scenarios, args.phrasings, args.round)
     finally:

@@ -50,7 +50,7 @@ class Batches:
         max_refusal_rate: float = 0.1,
         max_tries: int = 4,
         max_items: int = 10_000,
-        poll_seconds: float = 30,
+        poll_seconds: float = 60,
         grace_seconds: float = 60,
     ) -> None:
         price_table().model(model)
@@ -96,12 +96,14 @@ class Batches:
         await self.ledger.intend([ask for ask in asks if ask.work_id not in done], self.model)
         self._tries.clear()
         self._given_up.clear()
+        pause = min(1.0, self._poll)
         while missing := [ask for ask in asks if ask.work_id not in done and ask.work_id not in self._given_up]:
             await self._sync()
             done |= await asyncio.to_thread(self.ledger.answers_to, missing, self.model)
             await self._submit(self._to_send(missing, done))
             if self.ledger.groups():
-                await asyncio.sleep(self._poll)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, self._poll)
         return [done.get(ask.work_id) or self._unanswered(ask) for ask in asks]
 
     def _unanswered(self, ask: Ask) -> Answer:

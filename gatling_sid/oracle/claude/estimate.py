@@ -17,7 +17,7 @@ from gatling_sid.oracle.claude.keys import Keys
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.prices import price_table
 
-_BYTES_PER_TOKEN = 3.1  # English prose and JSON under the newer tokenizer
+BYTES_PER_TOKEN = 3.1  # English prose and JSON under the newer tokenizer
 _COUNTED = 5
 _OUTPUT_SHARE = 0.4  # of max_tokens, until a ledger says better
 _BATCH_HITS = 0.7  # cache reads in batches are best effort
@@ -99,7 +99,7 @@ def estimate(planned: Iterable[Planned], model: str = MODEL, *, batch: bool = Fa
 
 
 def planned_of(
-    asks: Sequence[Ask], ledger: Ledger | None = None, bytes_per_token: float = _BYTES_PER_TOKEN
+    asks: Sequence[Ask], ledger: Ledger | None = None, bytes_per_token: float = BYTES_PER_TOKEN
 ) -> list[Planned]:
     """The plan of these asks; output lengths are those the ledger has seen per phase, if any."""
     seen = _seen_output(ledger) if ledger else {}

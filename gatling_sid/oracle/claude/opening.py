@@ -7,13 +7,32 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answering
+from gatling_sid.oracle.claude.asks import Answer, Answering, Ask
 from gatling_sid.oracle.claude.batches import Batches
 from gatling_sid.oracle.claude.engine import Engine
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.running import Running
 
 VARIABLE = "ANTHROPIC_API_KEY"
+FEW = 100
+"""Asks that are fewer than these are not worth a batch."""
+
+
+class InVolume:
+    """Batches where many asks come together, single calls for a few.
+
+    A batch costs half, but may take a day: the last repairs of a run would wait for one after another.
+    """
+
+    def __init__(self, batches: Batches, engine: Engine, ledger: Ledger) -> None:
+        self._batches = batches
+        self._engine = engine
+        self._ledger = ledger
+
+    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        """In the order of the asks; while a batch is open, its asks may be among these, so none goes alone."""
+        few = len(asks) < FEW and not self._ledger.groups()
+        return await (self._engine if few else self._batches).answers(asks)
 
 
 def keys_of(api_key: str | Sequence[str] | None) -> list[str]:
@@ -47,16 +66,14 @@ def opened(
 
     async def opens() -> tuple[Answering, Callable[[], Awaitable[None]]]:
         book = Ledger(ledger)
-        engine: Engine | Batches
-        if batch:
-            engine = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
-        else:
-            engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
+        engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
+        batches = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
 
         async def close() -> None:
             await engine.close()
+            await batches.close()
             book.close()
 
-        return engine, close
+        return (InVolume(batches, engine, book) if batch else engine), close
 
     return Running(opens)

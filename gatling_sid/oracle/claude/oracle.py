@@ -148,15 +148,16 @@ class ClaudeOracle:
             for trace_id, each in results.items()
             if isinstance(each, GoldTrace) and not self._judge.findings(each)
         }
-        results |= self._copies(gold)
-        results |= self._opinions({trace_id: each for trace_id, each in gold.items() if results[trace_id] is each})
+        results |= self._opinions(gold)
+        results |= self._copies(results[trace_id] for trace_id in gold)
         for task in tasks:
             self._forget(task.trace_id, results[task.trace_id])
         return [results[task.trace_id] for task in tasks]
 
-    def _copies(self, gold: Mapping[str, GoldTrace]) -> dict[str, Proposal]:
-        """Those of these traces whose requests say nearly what another says."""
-        copies = [trace_id for trace_id, each in gold.items() if not self._said.add(each.request.text)]
+    def _copies(self, proposals: Iterable[Proposal]) -> dict[str, Proposal]:
+        """Those whose requests say nearly what another says; asked last, so that only what is kept is remembered."""
+        traces = [each for each in proposals if isinstance(each, GoldTrace)]
+        copies = [each.trace_id for each in traces if not self._said.add(each.request.text)]
         return {trace_id: Failure("near_copy", "another request says nearly the same") for trace_id in copies}
 
     def _forget(self, trace_id: str, proposal: Proposal) -> None:

@@ -47,9 +47,10 @@ def replaced(path: Path, text: str) -> None:
         beside.write_text(text, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise CatalogueError(path.name, "", f"cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            beside.unlink()  # it is gone if all went well, and must not stay if we were stopped
 
 
 def words_of(text: str) -> Iterator[str]:

@@ -3,63 +3,361 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import count, product
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gatling_sid.oracle.claude.asks import Ask
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude import opening
+from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.batches import Batches
+from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.prompts import Notes
+from gatling_sid.oracle.claude.phrasebook import replaced
+from gatling_sid.oracle.claude.prompts import Notes, notes_of
+from gatling_sid.oracle.claude.rehearsal import Rehearsal
 from gatling_sid.oracle.claude.running import running
 from gatling_sid.oracle.claude.settings import Setting
-from gatling_sid.oracle.claude.tuning import Tuning, luck
+from gatling_sid.oracle.claude.tuning import TUNED, Trial, Tuning, luck, with_winners
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
+from scripts.tune_prompts import main
 from tests.claude_model import Model
-from tests.conftest import CREATED_AT
+from tests.claude_server import ClaudeServer
+from tests.conftest import CATALOGUE, CREATED_AT
 
-HELPS, USELESS = "Name no call that nothing needs.", "Be careful."
-FIRST, NUMBER = 500, 20
+HELPS, USELESS = "Name every value, and no call that nothing needs.", "Be careful."
+FIRST, SEED = 500, 7
+NUMBER = {"graph": 12, "requests": 51}
+"""Fresh requests per measurement: requests are written ten at a time, and it is the calls that count."""
 
 
 class Learner(Model):
-    """Plans well only if its instructions hold the note that helps; proposes that one and another."""
+    """Makes a mistake in every answer of a phase unless its instructions hold the note that helps."""
+
+    def __init__(self, settings: Iterable[Setting], phase: str) -> None:
+        super().__init__(settings)
+        self._phase = phase
+
+    def speak(self, body: dict[str, Any]) -> str:
+        """The text it answers to the body of a call."""
+        if body["output_config"]["format"]["schema"]["title"] == "Proposed":
+            return json.dumps({"notes": [USELESS, HELPS]})
+        return super().speak(body)
 
     def _text(self, ask: Ask) -> str:
         if ask.phase == "tuning":
             return json.dumps({"notes": [USELESS, HELPS]})
-        text = super()._text(ask)
-        return text if ask.phase != "graph" or f"- {HELPS}" in ask.system else '{"items": []}'
+        answer = json.loads(super()._text(ask))
+        if ask.phase == self._phase and f"- {HELPS}" not in ask.system:
+            for item in answer["items"]:
+                self._spoil(item, len(ask.system))
+        return json.dumps(answer)
+
+    def _spoil(self, item: dict[str, Any], size: int) -> None:
+        """A plan gets a call too many, a request loses its values; other instructions, other words."""
+        if "calls" in item:
+            item["calls"] += [{**item["calls"][0], "id": "call_9"}]
+            return
+        whole, item["text"] = item["text"], " ".join([*item["text"].split()[:3], f"{item['item']}-{size}"])
+        if whole in self._plans:
+            self._plans[item["text"]] = self._plans[whole]
 
 
-def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator) -> None:
+def learner(library: Domain, validator: TraceValidator, phase: str) -> Learner:
+    """One that knows the scenes of all tasks that may come."""
+    oracle = ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    return Learner((oracle.setting(Task(library, "validation", at)) for at in count(FIRST)), phase)
+
+
+# --- the trials ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", [*TUNED])
+def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phase: str) -> None:
     """The useless note stays out; the one that helps is kept with its figures, and the notes get a new version."""
-    known: list[Setting] = []
-
-    def settings() -> Sequence[Setting]:
-        return known
-
-    model = Learner(settings)
+    model = learner(library, validator, phase)
     asked = running(model)
-    oracle = ClaudeOracle(asked, validator, seed=7, created_at=CREATED_AT)
-    known += [oracle.setting(Task(library, "validation", FIRST + at)) for at in range(6 * NUMBER)]
-    tuning = Tuning(oracle, asked, validator, library, first=FIRST)
-    tuned, trials = tuning.tried(Notes(version=3, notes={"requests": ["Speak."]}), NUMBER, 1)
-    assert [(each.note, each.wins) for each in trials] == [(USELESS, False), (HELPS, True)]
-    assert tuned.version == 4
-    assert tuned.notes == {"requests": ["Speak."], "graph": [HELPS]}
-    assert tuned.measured == [str(trials[1])]
-    assert trials[1].after > 0.8 > trials[1].before == 0.0
-    asks = [ask.user for ask in model.asked if ask.phase == "requests"]
-    assert len(asks) == len(set(asks))
+    oracle = ClaudeOracle(asked, validator, seed=SEED, created_at=CREATED_AT)
+    tuning = Tuning(oracle, asked, validator, library, phase, first=FIRST)
+    notes = Notes(version=3, notes={"judgement": ["Be fair."], phase: ["Speak."]}, measured=["earlier"])
+    tuned, trials = tuning.tried(notes, NUMBER[phase] + 10, 2)
+    assert [(each.phase, each.note, each.wins) for each in trials] == [(phase, USELESS, False), (phase, HELPS, True)]
+    assert tuned == Notes(
+        version=4,
+        notes={"judgement": ["Be fair."], phase: ["Speak.", HELPS]},
+        measured=["earlier", str(trials[1])],
+    )
+    assert trials[1].before == 0.0
+    assert trials[1].after > 0.8
+    assert trials[1].level == pytest.approx(0.05 / 4)
+    assert all("- Speak." in ask.system for ask in model.asked if ask.phase in (phase, "tuning"))
+
+
+def test_what_was_rejected_is_told(library: Domain, validator: TraceValidator) -> None:
+    """The prompt's author sees the prompt, the requests with their first findings, and how often each occurred."""
+    model = learner(library, validator, "graph")
+    oracle = ClaudeOracle(running(model), validator, seed=SEED, created_at=CREATED_AT)
+    tuning = Tuning(oracle, running(model), validator, library, first=FIRST)
+    tuning.tried(Notes(version=1), 12, 1)
+    (ask,) = (ask for ask in model.asked if ask.phase == "tuning")
+    assert ask.system == oracle.phases(library).systems["graph"]
+    assert ask.user.startswith("Plans by these instructions were rejected for:\n- ")
+    assert " -> no_call_can_be_dropped: call_9 (library.list_loans) can be dropped: " in ask.user
+    assert 'In all: {"no_call_can_be_dropped": ' in ask.user
+
+
+def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: TraceValidator) -> None:
+    """A note that has the same thing asked again and again makes no gold."""
+    model = learner(library, validator, "graph")
+    oracle = ClaudeOracle(running(model), validator, seed=SEED, created_at=CREATED_AT)
+    tuning = Tuning(oracle, running(model), validator, library, "requests", first=FIRST)
+    tasks = [Task(library, "validation", FIRST) for _ in range(3)]
+    measured = tuning.measured(oracle.phases(library).noted("graph", [HELPS]), tasks)
+    assert measured.gold == (True, False, False)
+    assert {each.why.partition(":")[0] for each in measured.rejected} == {"near_copy"}
+
+
+def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceValidator) -> None:
+    """A call that failed says nothing about a prompt: the run stops, and can go on."""
+
+    class Silent:
+        def answers(self, asks: list[Ask]) -> list[Answer]:
+            return [Answer(ask.work_id, None, "error:overloaded_error", Usage(), 0.0) for ask in asks]
+
+    oracle = ClaudeOracle(Silent(), validator, seed=SEED, created_at=CREATED_AT)
+    with pytest.raises(
+        OracleError, match=r"2 of 2 asks got no answer \(error:overloaded_error\), so nothing can be me"
+    ):
+        Tuning(oracle, Silent(), validator, library, first=FIRST).tried(Notes(version=1), 20, 1)
+
+
+# --- luck ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "chance"),
-    [("0000", "0000", 1.0), ("0000", "0001", 0.5), ("0000000", "0111110", 1 / 32), ("1000", "0111", 5 / 16)],
+    ("gains", "chance"),
+    [
+        ([0, 0, 0, 0], 1.0),
+        ([0, 0, 0, 1], 1 / 2),
+        ([0, 1, 1, 1, 1, 1, 0], 1 / 32),
+        ([-1, 1, 1, 1], 5 / 16),
+        ([10, 8, -3], 2 / 8),
+        ([10, 0], 1 / 2),
+    ],
 )
-def test_luck_counts_what_differs(before: str, after: str, chance: float) -> None:
-    """A sign test: what both got right, or neither, tells nothing."""
-    old, new = ([each == "1" for each in text] for text in (before, after))
-    assert luck(old, new) == pytest.approx(chance)
+def test_luck_counts_what_differs(gains: list[int], chance: float) -> None:
+    """A sign test where calls gain or lose one; calls that gain as much as they lose tell nothing, large ones count."""
+    assert luck(gains) == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("sizes", [(1,) * 10, (10,) * 10, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), (0, 0, 3, 3, 3, 9, 9, 9)])
+def test_luck_is_honest(sizes: tuple[int, ...]) -> None:
+    """If each call gains or loses by a coin's toss, a chance of at most p comes up at most p of the time."""
+    chances = [luck([size * sign for size, sign in zip(sizes, signs, strict=True)]) for signs in _tosses(len(sizes))]
+    for level in (0.01, 0.025, 0.05, 0.2, 0.5):
+        assert sum(chance <= level for chance in chances) / len(chances) <= level
+
+
+def _tosses(calls: int) -> Iterator[tuple[int, ...]]:
+    return product((1, -1), repeat=calls)
+
+
+def test_a_win_must_be_clearer_the_more_is_tried() -> None:
+    """A chance of 2 % is a win among two trials, none among four; a note that wins nothing never is one."""
+    trial = Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
+    assert trial.wins
+    assert str(trial) == "graph, kept: 50.0% -> 70.0% (by luck: 2.00%, needed: 2.50%): Speak."
+    assert not Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4).wins
+    notes = Notes(version=1)
+    assert with_winners(notes, [Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4)]) == notes
+
+
+# --- the command -----------------------------------------------------------------------------------------------
+
+
+class Place:
+    """A folder to run the command in, against a server with a learner behind it."""
+
+    def __init__(self, folder: Path, server: ClaudeServer, phase: str) -> None:
+        self.notes, self.ledger, self.server, self.phase = folder / "notes", folder / "l.db", server, phase
+        self.notes.mkdir()
+
+    def run(self, *more: str) -> int:
+        """Runs the command as a user would."""
+        fixed = ["library", "--catalogue", str(CATALOGUE), "--folder", str(self.notes), "--ledger", str(self.ledger)]
+        fixed += ["--phase", self.phase, "--requests", str(NUMBER[self.phase]), "--first", str(FIRST)]
+        return main([*fixed, *more])
+
+    def files(self) -> dict[str, str]:
+        """What lies in the notes' folder, hidden files included."""
+        return {path.name: path.read_text() for path in self.notes.iterdir()}
+
+    def spent(self) -> dict[str, int]:
+        """Answers in the ledger, by phase."""
+        with Ledger(self.ledger) as ledger:
+            return {each.phase: each.answers for each in ledger.spent()}
+
+
+@pytest.fixture
+def phase() -> str:
+    """The phase whose prompt is tuned, where a test does not say another."""
+    return "graph"
+
+
+@pytest.fixture
+def place(
+    phase: str, library: Domain, validator: TraceValidator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Place]:
+    """The command's surroundings."""
+    model = learner(library, validator, phase)
+    with ClaudeServer(answer=model.speak) as server:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(server.keys)))
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        yield Place(tmp_path, server, phase)
+
+
+@pytest.mark.parametrize("phase", [*TUNED])
+def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The notes file holds the note that helps and its worth; all is booked; what was answered is not paid again."""
+    place.server.next("messages", "ok", "lost", "ok", "500")
+    assert place.run() == 0
+    said = capsys.readouterr()
+    kept = notes_of("library", place.notes)
+    assert (kept.version, kept.notes) == (2, {place.phase: [HELPS]})
+    assert len(kept.measured) == 1
+    assert kept.measured[0].startswith(f"{place.phase}, kept: ")
+    assert kept.measured[0] in said.out
+    assert f"{place.phase}, not kept: " in said.out
+    assert "notes-library.yaml is at version 2\n" in said.out
+    assert "round 1 of 1: with" in said.err
+    with Ledger(place.ledger) as ledger:
+        assert ledger.booked_usd == pytest.approx(place.server.delivered_usd, abs=1e-9)
+    bill, files = place.server.bill_usd, place.files()
+    (place.notes / "notes-library.yaml").unlink()
+    assert place.run() == 0
+    assert (place.server.bill_usd, place.files()) == (bill, files)
+    assert list(files) == ["notes-library.yaml"]
+
+
+@pytest.mark.parametrize("phase", [*TUNED])
+def test_an_estimate_is_what_the_run_asks(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs no key and sends nothing; the run then asks so many calls of each phase, and costs about that."""
+    with monkeypatch.context() as without_key:
+        without_key.delenv("ANTHROPIC_API_KEY")
+        assert place.run("--estimate") == 0
+    assert place.server.calls["messages"] == 0
+    assert not place.ledger.exists()
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert place.run() == 0
+    assert {row[0]: int(row[1]) for row in rows[:-1]} == place.spent()
+    assert float(rows[-1][-1]) == pytest.approx(place.server.delivered_usd, rel=0.5)
+
+
+def test_a_budget_leaves_the_notes_as_they_were(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run stops before more can have been spent; with more money the same command goes on from there."""
+    path = place.notes / "notes-library.yaml"
+    path.write_text("version: 5\nnotes: {}\n")
+    before = place.files()
+    assert place.run("--max-cost-usd", "0.01") == 1
+    assert "budget of $0.0100 reached" in capsys.readouterr().err
+    assert 0 < place.server.bill_usd <= 0.01
+    assert place.files() == before
+    assert place.run() == 0
+    assert notes_of("library", place.notes).version == 6
+
+
+def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """At any moment: no file, no half of one; the same command goes on from there."""
+    speak, left = place.server.answer, [30]
+
+    def interrupted(body: dict[str, Any]) -> str:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return speak(body)
+
+    place.server.answer = interrupted
+    assert place.run() == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert place.files() == {}
+    assert place.spent()
+    assert place.run() == 0
+    assert notes_of("library", place.notes).notes == {place.phase: [HELPS]}
+
+
+def test_batches_serve_as_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same run through message batches."""
+    monkeypatch.setattr(opening, "Batches", partial(Batches, poll_seconds=0.02))
+    monkeypatch.setattr(opening, "FEW", 1, raising=False)
+    assert place.run("--batch") == 0
+    assert notes_of("library", place.notes).notes == {place.phase: [HELPS]}
+    assert place.server.calls["messages"] == 0 < place.server.calls["create"]
+    with Ledger(place.ledger) as ledger:
+        assert ledger.booked_usd == pytest.approx(place.server.delivered_usd, abs=1e-9)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped before it has taken the old one's place, the new file is gone."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "notes.yaml"
+    path.write_text("old")
+    monkeypatch.setattr(Path, "replace", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        replaced(path, "new")
+    assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"notes.yaml": "old"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (["--requests", "0"], "--requests and --rounds must be at least 1, --first at least 0"),
+        (["--first", "-1"], "--requests and --rounds must be at least 1, --first at least 0"),
+        (["--requests", "5"], "5 requests cannot tell a note from luck; in so many rounds take at least 6"),
+        (["--phase", "requests", "--requests", "60", "--rounds", "2"], "in so many rounds take at least 61"),
+        (["--folder", "nowhere"], "--folder nowhere is no folder; the notes could not be kept"),
+        (["--model", "claude-haiku-5-6"], "no price of model 'claude-haiku-5-6'"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    wrong: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A clear line and an exit status, before anything is sent."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
+    fixed = ["library", "--catalogue", str(CATALOGUE), "--folder", str(tmp_path), "--ledger", str(tmp_path / "l.db")]
+    assert main([*fixed, *wrong]) == 1
+    assert says in capsys.readouterr().err
+    assert main(["libary", *fixed[1:]]) == 1
+    assert "no domain named 'libary'; did you mean" in capsys.readouterr().err
+
+
+def test_a_phase_that_cannot_be_tuned_is_refused(library: Domain, validator: TraceValidator) -> None:
+    """By the command with its usage, by the class with the phases there are."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["library", "--phase", "judgement"])
+    oracle = ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    with pytest.raises(OracleError, match="'judgement' cannot be tuned; known are graph, requests"):
+        Tuning(oracle, running(Model([])), validator, library, "judgement", first=0)
+
+
+def test_no_rehearsal_without_examples(library: Domain, validator: TraceValidator) -> None:
+    """A domain whose scenarios prove nothing must be mended before its prompts are tuned."""
+    phases = (
+        ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT).phases(library).noted("graph", [])
+    )
+    phases.examples = []
+    with pytest.raises(OracleError, match="library: none of its scenarios gives a proven trace"):
+        Rehearsal(phases, 10)

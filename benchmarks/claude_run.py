@@ -1,0 +1,189 @@
+"""Whole runs of `generate_shards --oracle claude` against a local server, held beside its bill.
+
+    python -m benchmarks.claude_run [--total 2000]
+
+Three runs over all domains of the catalogue, with the same stand-in for the model:
+
+    online   connections fail and replies are lost; the process is killed five times, then finishes
+    batches  items expire or fail, creations and results are lost; the process is killed twice
+    wrong    the answers themselves are bad: refusals, cut or wrapped JSON, plans with a needless call, objections
+
+Each must end complete. Printed are the traces, the ledger beside the bill, what the ledger cannot explain (0 if all is
+well), the share of input read from the cache, and calls a second over the whole line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from builder.run import planned
+from builder.shards import read_manifest, read_traces, shards_of, verified_shards
+from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.oracle import ClaudeOracle
+from gatling_sid.oracle.claude.running import running
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.validators import TraceValidator
+from scripts.generate_shards import CREATED_AT, SHARD_SIZE, splits_of
+from tests.claude_model import Model, settings_of
+from tests.claude_server import ClaudeServer
+
+SEED = 7
+SPLITS = "train=0.8,validation=0.1,test=0.1"
+TRANSPORT = {"500": 0.02, "529": 0.02, "429": 0.005, "drop": 0.01, "lost": 0.02, "cut": 0.01, "garbled": 0.01}
+ITEMS = {"expired": 0.02, "errored": 0.02}
+CONTENT = {"refusal": 0.01, "max_tokens": 0.01}
+OBJECTION = {"serves_request": False, "nothing_beyond": True, "compliant": True, "violations": [], "why": "No."}
+
+
+def stand_in(total: int) -> Model:
+    """Knows every request that a run of this size can have written."""
+    registry = DomainRegistry()
+    moment = datetime.fromisoformat(CREATED_AT)
+    settings = planned(
+        [], total, splits_of(SPLITS), seed=SEED, created_at=moment, shard_size=SHARD_SIZE, oracle="claude"
+    )
+    oracle = ClaudeOracle(running(Model(())), TraceValidator(), seed=SEED, created_at=moment)
+    tasks = [
+        Task(registry.domain(shard.domain), shard.split, index)
+        for shard in shards_of(settings)
+        for index in range(shard.start, shard.stop)
+    ]
+    return Model(settings_of(oracle, tasks))
+
+
+class Run:
+    """One run of the command against the server, killed and repeated until it ends."""
+
+    def __init__(self, folder: Path, server: ClaudeServer, total: int, *options: str) -> None:
+        self.server = server
+        self.folder = folder
+        self.command = [
+            sys.executable, "-m", "scripts.generate_shards", "--oracle", "claude", "--total", str(total),
+            "--seed", str(SEED), "--splits", SPLITS, "--output-dir", str(folder), *options,
+        ]  # fmt: skip
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
+        self.environment |= {"ANTHROPIC_API_KEY": next(iter(server.keys)), "ANTHROPIC_BASE_URL": server.url}
+        self.seconds = 0.0
+
+    def ends(self, kills: int, *, between: float = 9) -> None:
+        """Killed so often, after random times; then run to its end."""
+        chance = random.Random(SEED)
+        for kill in range(kills + 1):
+            start = time.monotonic()
+            with subprocess.Popen(self.command, env=self.environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+                try:
+                    said, _ = process.communicate(timeout=between * chance.uniform(0.7, 1.3) if kill < kills else None)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    continue
+            self.seconds = time.monotonic() - start
+            if process.returncode:
+                raise SystemExit(f"{' '.join(self.command)} ended with {process.returncode}")
+            print(said.strip().rpartition("\n")[2])
+            return
+
+    def accepted(self) -> dict[str, str]:
+        """The requests of all traces in the shards, by trace id, judged again."""
+        judge = TraceValidator()
+        paths = verified_shards(self.folder, read_manifest(self.folder))
+        traces = [trace for path in paths for trace in read_traces(path)]
+        assert all(judge.validate_trace(trace)[1]["validated"] for trace in traces)
+        return {trace.trace_id: trace.request.text for trace in traces}
+
+    def books(self) -> None:
+        """The ledger beside the bill: every message, every repeated call."""
+        with Ledger(self.folder.with_name(f"{self.folder.name}-claude-ledger.sqlite")) as ledger:
+            paid, spent, guess = ledger.paid(), ledger.spent(), ledger.unbooked_usd()
+            attempts = {each: Counter(ledger.attempts_of(each)) for each, _ in paid.values()}
+        billed = {each.message_id: each for each in self.server.bills}
+        wrong = sum(abs(cost - billed[message].cost / 1e12) > 1e-9 for message, (_, cost) in paid.items())
+        twice = len(paid) - len(attempts)
+        calls: defaultdict[str, Counter[str]] = defaultdict(
+            Counter
+        )  # by words: some asks are repeated under another id
+        for work_id, words in {(work_id, billed[message].words) for message, (work_id, _) in paid.items()}:
+            calls[words] += attempts[work_id]
+        lost = Counter(each.words for each in billed.values() if each.message_id not in paid)
+        unexplained = sum(max(0, n - calls[each]["lost"] - calls[each]["killed"]) for each, n in lost.items())
+        again = sum((each for each in attempts.values()), Counter[str]())
+        booked = sum(cost for _, cost in paid.values())
+        undelivered = sum(each.cost for each in billed.values() if each.message_id not in paid) / 1e12
+        prompt = sum(each.usage.prompt_tokens for each in spent)
+        read = sum(each.usage.cache_read_tokens for each in spent)
+        print(
+            f"  bill ${self.server.bill_usd:.6f} = booked ${booked:.6f} + never delivered ${undelivered:.6f} "
+            f"({lost.total()} messages; the ledger's guess is ${guess:.6f})\n"
+            f"  {len(paid)} messages booked, {wrong} at another price, {twice} asks paid twice, "
+            f"{unexplained} undelivered ones without a lost or killed call\n"
+            f"  calls by outcome: {dict(again.most_common())}\n"
+            f"  {read / prompt:.1%} of {prompt:,} input tokens read from the cache"
+        )
+
+
+def wrongly(model: Model, share: float) -> Callable[[dict[str, Any]], str]:
+    """The same model, some of whose answers are wrapped in prose, hold a needless call, or object."""
+    chance = random.Random(SEED)
+
+    def speak(body: dict[str, Any]) -> str:
+        text = model.speak(body)
+        if chance.random() >= share:
+            return text
+        said = json.loads(text)
+        if "serves_request" in said:
+            return json.dumps(OBJECTION)
+        for item in said["items"]:
+            item.get("calls", []).append(
+                {"id": "call_9", "tool": "nothing", "arguments": [], "after": [], "rule": "", "quote": ""}
+            )
+        return f"Here you are:\n{json.dumps(said)}\nAnything else?"
+
+    return speak
+
+
+def main() -> None:
+    """Prints the three runs; ends with an error if one is not what it should be."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--total", type=int, default=2000)
+    total = parser.parse_args().total
+    model = stand_in(total)
+    accepted: dict[str, dict[str, str]] = {}
+    runs: list[tuple[str, dict[str, Any], int, list[str]]] = [
+        ("online", {"answer": model.speak, "faults": TRANSPORT, "latency": 0.2}, 5, []),
+        ("batches", {"answer": model.speak, "item_faults": ITEMS, "batch_seconds": 1}, 2, ["--batch"]),
+        ("wrong", {"answer": wrongly(model, 0.1), "faults": CONTENT, "latency": 0.2}, 0, []),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, settings, kills, options in runs:
+            print(f"{name}, {kills} kills")
+            with ClaudeServer(**settings) as server:
+                if options:
+                    server.next("create", "lost", "ok", "500", "drop")
+                    server.next("results", "cut", "500")
+                run = Run(Path(folder) / name, server, total, *options)
+                run.ends(kills)
+                accepted[name] = run.accepted()
+                print(
+                    f"  {len(accepted[name])} of {total} traces, all proven again; the last start took {run.seconds:.0f} s"
+                )
+                run.books()
+    same = accepted["online"] == accepted["batches"]
+    print(f"online and batches accepted {'the same' if same else 'DIFFERENT'} traces")
+    if not same or {len(each) for each in accepted.values()} != {total}:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
