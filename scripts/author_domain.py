@@ -1,7 +1,7 @@
-"""Has Claude write new phrasings for a domain's scenarios; keeps those that the machinery proves, in the domain file.
+"""Has Claude write phrasings, scenarios and rules for a domain; keeps those that the machinery proves, in its file.
 
 python -m scripts.author_domain hr --phrasings 6 --estimate
-python -m scripts.author_domain hr --phrasings 6 --max-cost-usd 0.50
+python -m scripts.author_domain hr --scenarios 4 --rules 2 --max-cost-usd 0.50
 """
 
 from __future__ import annotations
@@ -9,13 +9,18 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.authoring import Author, Authored
-from gatling_sid.oracle.claude.estimate import estimate, planned_of
-from gatling_sid.oracle.claude.phrasebook import replaced
+from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kind
+from gatling_sid.oracle.claude.authoring.edits import replaced
+from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
+from gatling_sid.oracle.claude.authoring.rules import Rules
+from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
+from gatling_sid.oracle.claude.estimate import Estimate, estimate, planned_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
@@ -23,15 +28,18 @@ from scripts.claude_options import add_options, opened_by
 from scripts.command import command
 
 LEDGER = Path("out/claude-authoring.sqlite")
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", help="a domain's name or slug")
-    parser.add_argument("--scenarios", default="", help="names, separated by commas; all if left out")
-    parser.add_argument("--phrasings", type=int, default=6, help="how many to ask for per scenario (default 6)")
-    parser.add_argument("--round", type=int, default=0, help="another round asks anew, for other people's manners")
+    parser.add_argument("--rules", type=int, default=0, metavar="N", help="N new rules of its policy")
+    parser.add_argument("--scenarios", type=int, default=0, metavar="N", help="N new scenarios")
+    parser.add_argument("--phrasings", type=int, default=0, metavar="N", help="N new phrasings per scenario")
+    parser.add_argument("--of", default="", help="phrasings of these scenarios only, separated by commas")
+    parser.add_argument("--round", type=int, default=0, help="another round asks anew, for other people and matters")
     parser.add_argument("--dry-run", action="store_true", help="ask and prove, but leave the domain file as it is")
     parser.add_argument("--catalogue", type=Path, default=CATALOGUE, help="folder of the domain files")
     add_options(parser, LEDGER)
@@ -40,35 +48,64 @@ def arguments() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Asks, proves, writes, says what came of it."""
+    """Asks, proves, writes, says what came of it; each kind goes on from the file that the one before it left."""
     args = arguments().parse_args(argv)
-    if args.phrasings < 1:
-        raise OracleError(f"--phrasings is {args.phrasings}; ask for at least 1")
-    slug = DomainRegistry(args.catalogue).domain(args.domain).slug
-    path = args.catalogue / f"{slug}.yaml"
-    author = Author(path, TraceValidator, model=args.model, created_at=datetime(2026, 1, 1, tzinfo=UTC))
-    scenarios = [each.strip() for each in args.scenarios.split(",") if each.strip()]
-    scenarios = scenarios or list(author.domain.file.scenarios)
+    kinds = kinds_of(args)
+    path = args.catalogue / f"{DomainRegistry(args.catalogue).domain(args.domain).slug}.yaml"
     if args.estimate:
-        asks = author.asks(scenarios, args.phrasings, args.round)
-        print(estimate(planned_of(asks), args.model, batch=args.batch))
+        print(estimated(author_of(path, args.model), kinds, args.model, args.round, batch=args.batch))
         return 0
     asked = opened_by(args)
     try:
-        authored = author.author(asked, scenarios, args.phrasings, args.round)
+        for kind in kinds:
+            authored = author_of(path, args.model).author(asked, kind, args.round)
+            if authored.kept and not args.dry_run:
+                replaced(path, authored.text)
+            print("\n".join(summary(authored)))
+            unchanged = args.dry_run or not authored.kept
+            print(f"{path.name} {'is as it was' if unchanged else 'has them; its version changes'}")
     finally:
         asked.close()
-    if authored.kept and not args.dry_run:
-        replaced(path, authored.text)
-    print("\n".join(summary(authored)))
-    print(f"{path.name} {'is as it was' if args.dry_run or not authored.kept else 'has them; its version changes'}")
     return 0
+
+
+def author_of(path: Path, model: str) -> Author:
+    """An author of the file as it is now."""
+    return Author(path, TraceValidator, model=model, created_at=MOMENT)
+
+
+def kinds_of(args: argparse.Namespace) -> list[Kind[Any]]:
+    """What is asked for; rules first, since they bind what comes after. Raises OracleError."""
+    numbers = {"--rules": args.rules, "--scenarios": args.scenarios, "--phrasings": args.phrasings}
+    for name, number in numbers.items():
+        if number < 0:
+            raise OracleError(f"{name} is {number}; it cannot be less than 0")
+    names = [each.strip() for each in args.of.split(",") if each.strip()]
+    kinds: list[Kind[Any]] = []
+    kinds += [Rules(args.rules)] if args.rules else []
+    kinds += [Scenarios(args.scenarios)] if args.scenarios else []
+    kinds += [Phrasings(args.phrasings, names)] if args.phrasings else []
+    if not kinds:
+        raise OracleError("say what to write: --phrasings N, --scenarios N or --rules N")
+    return kinds
+
+
+def estimated(author: Author, kinds: Sequence[Kind[Any]], model: str, round_: int, *, batch: bool) -> Estimate:
+    """The most that a round may take: every candidate is mended as often as may be, and looked at in the end."""
+    planned = []
+    questions = 0
+    for kind in kinds:
+        asks = author.asks(kind, round_)
+        planned += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in planned_of(asks)]
+        questions += len(asks) * kind.pieces * kind.opinions
+    planned += planned_of(author.sample_questions(questions))
+    return estimate(planned, model, batch=batch)
 
 
 def summary(authored: Authored) -> list[str]:
     """What was kept, what was not and why."""
     kept, dropped = len(authored.kept), len(authored.dropped)
-    lines = [f"{each.scenario}: {each.text}" for each in authored.kept]
+    lines = [f"{each.about}: {each.text}" for each in authored.kept]
     reasons = Counter(each.reason.partition(":")[0] for each in authored.dropped)
     lines += [f"  dropped for {reason}: {count}" for reason, count in reasons.most_common()]
     each = f", ${authored.cost_usd / kept:.6f} each" if kept else ""

@@ -14,9 +14,9 @@ from pathlib import Path
 import yaml
 
 from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.authoring.edits import replaced
 from gatling_sid.oracle.claude.estimate import estimate
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.phrasebook import replaced
 from gatling_sid.oracle.claude.prompts import FOLDER, notes_of, notes_path
 from gatling_sid.oracle.claude.rehearsal import Rehearsal
 from gatling_sid.oracle.claude.tuning import TUNED, Tuning

@@ -99,9 +99,17 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
+    return read_yaml(text, path.name)
+
+
+def read_yaml(text: str, name: str) -> Any:
+    """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
+    try:
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise CatalogueError(path.name, where, error.problem or "not YAML") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
+        raise CatalogueError(name, where, error.problem or "not YAML") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CatalogueError(name, "", f"cannot be read: {error}") from None

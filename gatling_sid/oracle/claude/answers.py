@@ -171,6 +171,32 @@ class Candidates(Said):
     phrasings: list[str]
 
 
+class NewScenario(Said):
+    """Answer of the scenario phase: one scenario in the catalogue's notation, as YAML."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")
+    scenario_yaml: str = Field(max_length=20_000)
+
+
+class NewRule(Said):
+    """Answer of the rule phase; `axis` and its values are empty unless the rule's boundary varies with the policy."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")
+    says: str = Field(min_length=10, max_length=300)
+    kind: str
+    parameters_json: str
+    sometimes: bool
+    axis: str = Field(pattern=r"^([a-z][a-z0-9_]{2,40})?$")
+    axis_values_json: str
+
+
+class Agreement(Said):
+    """Claude's opinion whether a rule's sentence says what its constraint enforces, no more and no less."""
+
+    exact: bool
+    why: str
+
+
 SaidT = TypeVar("SaidT", bound=Said)
 
 

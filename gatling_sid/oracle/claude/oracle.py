@@ -27,7 +27,7 @@ from gatling_sid.seeding import stream
 MODEL = "claude-haiku-5-5"
 _OPINIONS = 3
 _PLANS = 3  # a plan, and two more with the findings of the one before
-_DRAWS = 6  # requests that are drawn for a task before it is given up
+_DRAWS = 12  # requests that are drawn for a task before it is given up
 _ENOUGH_SEEN = 40
 _EXAMPLE_SEED = 0
 Proposal = GoldTrace | Failure

@@ -23,7 +23,7 @@ from gatling_sid.schemas.strict import Strict
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 FOLDER = Path(schemas.__file__).parent / "prompts"
-PHASES = ("requests", "graph", "judgement", "phrasing")
+PHASES = ("requests", "graph", "judgement", "phrasing", "scenario", "rule")
 MIN_SPINS = 24
 _MOST_WAYS = 5
 

@@ -136,18 +136,20 @@ def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
 
 
 def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
-    """At most two repairs a request and six requests a task, nothing called valid, every rejection with its reason."""
+    """At most two repairs a request and twelve requests a task, nothing called valid, every rejection with its reason."""
     played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
     assert played.made(5) == []
     report = played.agent.reports["Library"]
-    assert report.rejected_by == {"bad_answer": 5 * 18}
-    assert played.model.phases() == {"requests": 6, "graph": 5 * 18}
+    assert report.rejected_by == {"bad_answer": 5 * 36}
+    assert played.model.phases() == {"requests": 12, "graph": 5 * 36}
 
 
 def test_a_run_in_vain_is_stopped(registry: DomainRegistry) -> None:
     """When most requests have to be given up, the run ends and says what was wrong with them."""
     played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
-    with pytest.raises(OracleError, match=r"Library: 94 of 134 requests had to be given up, the last for: bad_answer: "):
+    with pytest.raises(
+        OracleError, match=r"Library: 94 of 134 requests had to be given up, the last for: bad_answer: "
+    ):
         played.made(40)
 
 

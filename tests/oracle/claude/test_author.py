@@ -7,17 +7,24 @@ import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
-from gatling_sid.oracle.claude.authoring import Author, Authored, Kept
-from gatling_sid.oracle.claude.phrasebook import replaced, with_phrasings
+from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kept, Kind
+from gatling_sid.oracle.claude.authoring.edits import entry_text, replaced, with_entry, with_phrasings
+from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
+from gatling_sid.oracle.claude.authoring.rules import Rules
+from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
+from gatling_sid.oracle.claude.authoring.trial import Trial
 from gatling_sid.oracle.scenario import capacity
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.validators import TraceValidator
 from scripts.author_domain import main
+from tests.claude_model import APPROVAL
 from tests.claude_server import ClaudeServer
 from tests.conftest import CATALOGUE
 
@@ -25,17 +32,54 @@ GOOD = "[Somebody|A reader|Someone|A boy] would [like|love] {title}, {state:out 
 ALSO_GOOD = "[Move|Shift|Set|Put] the return of {title} to {date}; it [sits|lies] there, {state:not yet back}[ of course| still|]."
 
 
-class Writer:
-    """A model that answers every ask with the same candidates."""
+OBJECTS = {
+    "judgement": {**APPROVAL, "serves_request": False, "why": "Other books."},
+    "agreement": {"exact": False, "why": "Less."},
+}
+PIECES: Any = load_yaml(Path(__file__).with_name("authored.yaml"))
 
-    def __init__(self, *phrasings: str, text: str | None = None) -> None:
-        self.text = text if text is not None else json.dumps({"phrasings": phrasings})
+
+class Writer:
+    """A model that gives these answers in turn, the last again and again, and likes what it is shown unless told."""
+
+    def __init__(self, *texts: str, objects: bool = False) -> None:
+        self.texts = list(texts)
+        self.objects = objects
         self.asked: list[Ask] = []
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks."""
         self.asked += asks
-        return [Answer(ask.work_id, self.text, None, Usage(10, 10), 0.002) for ask in asks]
+        return [Answer(ask.work_id, self._text(ask), None, Usage(10, 10), 0.002) for ask in asks]
+
+    def _text(self, ask: Ask) -> str:
+        opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": {"exact": True, "why": "It does."}}
+        if ask.phase in opinions:
+            return json.dumps(opinions[ask.phase])
+        return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
+
+
+def phrasings_said(*phrasings: str) -> str:
+    """An answer of the phrasing phase."""
+    return json.dumps({"phrasings": phrasings})
+
+
+def scenario_said(replace: dict[str, str] | None = None) -> str:
+    """An answer of the scenario phase: the good one, edited."""
+    content = PIECES["scenario"]["content"]
+    for old, new in (replace or {}).items():
+        assert old in content
+        content = content.replace(old, new, 1)
+    return json.dumps({"name": PIECES["scenario"]["name"], "scenario_yaml": content})
+
+
+def rule_said(piece: dict[str, Any], edit: dict[str, Any] | None = None) -> str:
+    """An answer of the rule phase: a good one, edited."""
+    rule = {**piece, **(edit or {})}
+    values, parameters = rule.pop("values"), rule.pop("parameters")
+    return json.dumps({
+        **rule, "parameters_json": json.dumps(parameters), "axis_values_json": json.dumps(values) if values else "",
+    })  # fmt: skip
 
 
 @pytest.fixture
@@ -44,14 +88,24 @@ def path(tmp_path: Path) -> Path:
     return Path(shutil.copy(CATALOGUE / "library.yaml", tmp_path))
 
 
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 def author_of(path: Path) -> Author:
     """An author of that file."""
-    return Author(path, TraceValidator, model="m", created_at=datetime(2026, 1, 1, tzinfo=UTC))
+    return Author(path, TraceValidator, model="m", created_at=MOMENT)
 
 
-def authored(path: Path, *phrasings: str) -> Authored:
+def authored(path: Path, *phrasings: str, objects: bool = False) -> Authored:
     """What comes of these candidates for the scenario `renew`."""
-    return author_of(path).author(Writer(*phrasings), ["renew"], len(phrasings))
+    writer = Writer(phrasings_said(*phrasings), objects=objects)
+    return author_of(path).author(writer, Phrasings(len(phrasings), ["renew"]))
+
+
+def registry_with(path: Path, text: str) -> DomainRegistry:
+    """The catalogue with the file as it would become."""
+    replaced(path, text)
+    return DomainRegistry(path.parent)
 
 
 def test_proven_phrasings_are_kept(path: Path) -> None:
@@ -59,13 +113,14 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
     before = path.read_text()
     result = authored(path, GOOD, ALSO_GOOD)
     assert [each.text for each in result.kept] == [GOOD, ALSO_GOOD], result.dropped
-    assert result.kept[0] == Kept("renew", GOOD, 0.001)
+    assert result.kept[0] == Kept("renew", GOOD, 0.003)
+    assert result.cost_usd == 0.006
     assert path.read_text() == before
     replaced(path, result.text)
     added = [line for line in result.text.splitlines() if line not in before.splitlines()]
     assert added == [
-        f"      - {json.dumps(ALSO_GOOD)}  # m, round 0, $0.001000",
-        f"      - {json.dumps(GOOD)}  # m, round 0, $0.001000",
+        f"      - {json.dumps(ALSO_GOOD)}  # m, round 0, $0.003000",
+        f"      - {json.dumps(GOOD)}  # m, round 0, $0.003000",
     ]
     assert [line for line in result.text.splitlines() if line not in added] == before.splitlines()
     old, new = DomainRegistry(CATALOGUE).domain("library"), DomainRegistry(path.parent).domain("library")
@@ -111,28 +166,155 @@ def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
         def findings(self, trace: object) -> list[object]:  # type: ignore[override]
             return [f"no: {type(trace).__name__}"]
 
-    author = Author(path, Never, model="m", created_at=datetime(2026, 1, 1, tzinfo=UTC))  # type: ignore[arg-type]
-    result = author.author(Writer(GOOD), ["renew"], 1)
+    author = Author(path, Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
+    result = author.author(Writer(phrasings_said(GOOD)), Phrasings(1, ["renew"]))
     assert result.kept == []
     assert result.dropped[0].reason.startswith("proof: ")
 
 
 def test_an_answer_that_cannot_be_read_drops_the_scenario(path: Path) -> None:
     """It is counted, not fatal."""
-    result = author_of(path).author(Writer(text="sorry"), ["renew", "remind"], 3)
-    assert [each.scenario for each in result.dropped] == ["renew", "remind"]
+    result = author_of(path).author(Writer("sorry"), Phrasings(3, ["renew", "remind"]))
+    assert [each.about for each in result.dropped] == ["renew", "remind"]
+    assert result.text == path.read_text()
 
 
 def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
     """Slots, fixed words in use, the plan and the phrasings there are; another round is another ask."""
-    author = author_of(path)
-    ask = author.ask("renew", 2, 0)
+    author, renew = author_of(path), Phrasings(2, ["renew"])
+    (ask,) = author.asks(renew)
     for part in ("{title}", "{date}", "fixed, means 'out'", "on loan", "renew_loan", "Write 2 new ones:"):
         assert part in ask.user
     assert ask.phase == "phrasing"
-    assert ask.work_id == author_of(path).ask("renew", 2, 0).work_id != author.ask("renew", 2, 1).work_id
+    assert ask.work_id == author_of(path).asks(renew)[0].work_id != author.asks(renew, 1)[0].work_id
     with pytest.raises(OracleError, match="library has no scenario 'renewal'; it has overdue_of_member"):
-        author.asks(["renewal"], 1)
+        author.asks(Phrasings(1, ["renewal"]))
+
+
+def test_what_claude_objects_to_is_dropped(path: Path) -> None:
+    """Proven or not: a phrasing whose trace does not serve the request, in Claude's opinion, is not kept."""
+    result = authored(path, GOOD, ALSO_GOOD, objects=True)
+    assert [each.reason for each in result.dropped] == ["objection: Other books."] * 2
+    assert (result.text, result.kept, result.cost_usd) == (path.read_text(), [], 0.006)
+
+
+# --- scenarios -------------------------------------------------------------------------------------------------
+
+
+def test_a_proven_scenario_is_kept(path: Path) -> None:
+    """It stands last, with source and cost; what was there stays to the byte; its traces are gold."""
+    before = path.read_text()
+    writer = Writer(scenario_said())
+    result = author_of(path).author(writer, Scenarios(1), round_=3)
+    assert result.dropped == []
+    assert [each.about for each in result.kept] == ["1"]
+    assert result.kept[0].cost_usd == pytest.approx(0.008)  # one answer, and three looks at traces
+    assert result.text.startswith(before)
+    assert "  # m, round 3, $0.008000\n  newest_returned:\n    intent: retrieve\n" in result.text
+    registry = registry_with(path, result.text)
+    scenario = registry.domain("library").file.scenarios["newest_returned"]
+    assert len(scenario.phrasings) == 10
+    trial = Trial(registry.domain("library"), TraceValidator(registry), MOMENT)
+    gold = [trace for _, trace in zip(range(40), trial.gold("newest_returned"), strict=False)]
+    assert len({trace.request.text for trace in gold}) == 40
+
+
+@pytest.mark.parametrize("case", PIECES["scenario"]["wrong"], ids=lambda case: case["reason"][:40])
+def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
+    """Every way to get a scenario wrong has its reason, and goes back to be mended twice."""
+    writer = Writer(scenario_said(case["replace"]))
+    result = author_of(path).author(writer, Scenarios(1))
+    assert (result.kept, result.text) == ([], path.read_text())
+    assert len(result.dropped) == 3
+    assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
+    assert [f"It was rejected: {result.dropped[0].reason}" in ask.user for ask in writer.asked] == [False, True, True]
+
+
+def test_a_mended_scenario_is_kept(path: Path) -> None:
+    """The second answer counts; what the first cost is part of the round's cost."""
+    wrong, good = scenario_said(PIECES["scenario"]["wrong"][0]["replace"]), scenario_said()
+    result = author_of(path).author(Writer(wrong, good), Scenarios(1))
+    assert len(result.kept) == len(result.dropped) == 1
+    assert result.cost_usd == pytest.approx(0.010)
+
+
+def test_the_same_scenario_is_not_kept_twice(path: Path) -> None:
+    """By its name, nor under another name."""
+    said = json.loads(scenario_said())
+    other = json.dumps({"name": "latest", "scenario_yaml": said["scenario_yaml"].replace('- "', '- "Well, ')})
+    result = author_of(path).author(Writer(scenario_said(), scenario_said(), other), Scenarios(3))
+    assert len(result.kept) == 1
+    assert {each.reason.partition(":")[0] for each in result.dropped} <= {"catalogue", "copy"}
+    assert any("does what newest_returned does" in each.reason for each in result.dropped)
+
+
+# --- rules -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", ["good", "also_good"])
+def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
+    """Sentence, constraint and axis stand in the file, with source and cost; policies differ by them."""
+    rule = PIECES["rule"][piece]
+    before = DomainRegistry(path.parent).domain("library")
+    result = author_of(path).author(Writer(rule_said(rule)), Rules(1))
+    assert result.dropped == []
+    library = registry_with(path, result.text).domain("library")
+    added = library.file.policy.rules[rule["name"]]
+    assert (added.says, added.kind, added.parameters, added.sometimes) == (
+        rule["says"], rule["kind"], rule["parameters"], rule["sometimes"],
+    )  # fmt: skip
+    assert library.default_policy.constraints[-1].constraint_id == rule["name"]
+    assert len(library.axis_sizes) == len(before.axis_sizes) + bool(rule["axis"]) + rule["sometimes"]
+    assert result.text.count("# m, round 0, $0.004000") == 1 + bool(rule["axis"])
+
+
+@pytest.mark.parametrize("case", PIECES["rule"]["wrong"], ids=lambda case: str(case["edit"])[:60])
+def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
+    """It forbids what is asked for, binds nobody, says what no constraint has, or is there already."""
+    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"], case["edit"])), Rules(1))
+    assert (result.kept, result.text) == ([], path.read_text())
+    assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
+
+
+def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
+    """What the machinery cannot judge, Claude does."""
+    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"]), objects=True), Rules(1))
+    assert [each.reason for each in result.dropped] == ["objection: Less."]
+
+
+@pytest.mark.parametrize("kind", [Phrasings(2), Scenarios(2), Rules(2)], ids=["phrasings", "scenarios", "rules"])
+def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: Kind[Any]) -> None:
+    """The same round asks the same, another asks something else; every prompt is long enough to be cached."""
+    asks = author_of(path).asks(kind)
+    assert asks == author_of(path).asks(kind)
+    assert not {ask.work_id for ask in asks} & {ask.work_id for ask in author_of(path).asks(kind, 1)}
+    assert all("@" not in ask.system.replace("@elm.example", "") for ask in asks)
+    assert all(len(ask.system) > 3000 for ask in asks)
+
+
+# --- the file --------------------------------------------------------------------------------------------------
+
+
+def test_an_entry_needs_a_place() -> None:
+    """A mapping with one key per line; comments and blank lines after it stay where they are."""
+    text = "a:\n  b: {c: d}\n  # said\n\nz: 1\n"
+    assert (
+        with_entry(text, ["a"], "e", "[1, 2]", "s", "x.yaml")
+        == "a:\n  b: {c: d}\n  # s\n  e: [1, 2]\n  # said\n\nz: 1\n"
+    )
+    assert (
+        with_entry("a:\n  b: 1", ["a"], "e", "f: 1\n\ng: 2", "s", "x")
+        == "a:\n  b: 1\n  # s\n  e:\n    f: 1\n\n    g: 2\n"
+    )
+    assert entry_text(text, ["a", "b"]) == "b: {c: d}"
+    assert entry_text(text, ["a", "q"]) == ""
+    for place, name, says in (
+        (["a", "b"], "e", "a new entry needs a mapping"),
+        (["q"], "e", "a new entry needs a mapping"),
+        (["a"], "b", "stands there already"),
+    ):
+        with pytest.raises(CatalogueError, match=says):
+            with_entry(text, place, name, "1", "s", "x.yaml")
 
 
 def test_a_list_in_one_line_cannot_be_added_to() -> None:
@@ -146,7 +328,12 @@ def test_the_command_writes_the_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Through the real engine: asked once, proven, written; a dry run writes nothing, a second run pays nothing."""
-    with ClaudeServer(answer=lambda _: json.dumps({"phrasings": [GOOD, "bad"]}), faults={"500": 0.2}) as server:
+
+    def answer(body: dict[str, Any]) -> str:
+        asked = body["output_config"]["format"]["schema"]["title"]
+        return json.dumps(APPROVAL) if asked == "Verdict" else phrasings_said(GOOD, "bad")
+
+    with ClaudeServer(answer=answer, faults={"500": 0.2}) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(server.keys)))
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         before = path.read_text()
@@ -154,7 +341,9 @@ def test_the_command_writes_the_file(
             "library",
             "--catalogue",
             str(path.parent),
-            "--scenarios",
+            "--phrasings",
+            "2",
+            "--of",
             "renew",
             "--ledger",
             str(path.parent / "l.db"),

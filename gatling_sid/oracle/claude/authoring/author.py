@@ -1,0 +1,241 @@
+"""The loop that all kinds of authored data go through: asked for, proven, looked at by Claude, set into the file."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from gatling_sid.errors import CatalogueError
+from gatling_sid.oracle.claude.answers import BadAnswerError, Said, Verdict, read, schema_of
+from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.authoring.trial import JudgeOf, Trial, on_trial
+from gatling_sid.oracle.claude.oracle import Asked
+from gatling_sid.oracle.claude.phases import Phases
+from gatling_sid.oracle.claude.prompts import system_text
+from gatling_sid.oracle.claude.scenes import verdict_text
+from gatling_sid.oracle.claude.settings import setting_of_trace
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+
+CandidateT = TypeVar("CandidateT")
+
+
+class Brief(NamedTuple):
+    """What one ask is about (a scenario's name, or the number of the piece), and its words."""
+
+    about: str
+    user: str
+
+    def mended(self, candidate: str, problem: str) -> Brief:
+        """The ask that comes again after a candidate was rejected."""
+        first = self.user.partition("\n\nAn earlier answer was:")[0]
+        return Brief(
+            self.about, f"{first}\n\nAn earlier answer was:\n{candidate}\nIt was rejected: {problem}\nMend it."
+        )
+
+
+class Kind(ABC, Generic[CandidateT]):
+    """One kind of catalogue data that Claude may write; `CandidateT` is one piece of it, as answered."""
+
+    phase: str
+    answer: type[Said]
+    tokens: int
+    """Most tokens of an answer."""
+    pieces: int = 1
+    """Candidates in an answer."""
+    repairs: int = 0
+    """How often a rejected candidate may come back mended."""
+    opinions: int = 1
+    """How many of its traces Claude looks at; the most part of them must please."""
+
+    @abstractmethod
+    def examples(self, domain: Domain, text: str) -> list[str]:
+        """What the prompt shows of the domain file `text`."""
+
+    @abstractmethod
+    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+        """What to ask in a round. Raises OracleError if it cannot be asked of this domain."""
+
+    @abstractmethod
+    def candidates(self, text: str) -> list[CandidateT]:
+        """What an answer holds. Raises BadAnswerError."""
+
+    @abstractmethod
+    def shown(self, candidate: CandidateT) -> str:
+        """A candidate as text."""
+
+    @abstractmethod
+    def unfit(self, domain: Domain, candidate: CandidateT) -> str | None:
+        """What is wrong with a candidate by itself."""
+
+    @abstractmethod
+    def set_in(self, text: str, about: str, candidate: CandidateT, source: str, file: str) -> str:
+        """The domain file's text with the candidate, and a comment that tells its source. Raises CatalogueError."""
+
+    @abstractmethod
+    def unproven(self, trial: Trial, about: str, candidate: CandidateT) -> str | None:
+        """What is wrong with the file that has it."""
+
+    def questions(self, phases: Phases, trial: Trial, about: str, candidate: CandidateT) -> list[Ask]:
+        """What Claude is asked about a proven candidate: whether traces made of it are what their words ask for."""
+        gold = trial.gold(self.scenario_of(about, candidate), first_phrasing=self.phase == "phrasing")
+        chosen = [trace for _, trace in zip(range(self.opinions), gold, strict=False)]
+        return [phases.ask("judgement", verdict_text(each, setting_of_trace(each, trial.domain))) for each in chosen]
+
+    def scenario_of(self, about: str, _candidate: CandidateT) -> str | None:
+        """The scenario whose traces show the candidate."""
+        return about
+
+    def agrees(self, text: str) -> str | None:
+        """What Claude's answer to a question objects to. Raises BadAnswerError."""
+        verdict = read(Verdict, text)
+        return None if verdict.favourable else verdict.why
+
+
+class Kept(NamedTuple):
+    """A piece that was proven, and its share of what the answers about it cost."""
+
+    about: str
+    text: str
+    cost_usd: float
+
+
+class Dropped(NamedTuple):
+    """A candidate that was not kept, and why."""
+
+    about: str
+    text: str
+    reason: str
+
+
+class Authored(NamedTuple):
+    """What came of asking: the domain file's text with what was kept, and every candidate's fate."""
+
+    text: str
+    kept: list[Kept]
+    dropped: list[Dropped]
+    cost_usd: float
+
+
+class Author:
+    """Asks for pieces of one domain file and proves them; edits no file."""
+
+    def __init__(self, path: Path, judge_of: JudgeOf, *, model: str, created_at: datetime) -> None:
+        """`path` is the domain's file; `judge_of` gives the validator over a catalogue folder."""
+        self.path = path
+        self.model = model
+        self.text = path.read_text(encoding="utf-8")
+        registry = DomainRegistry(path.parent)
+        self.domain = registry.domain(path.stem)
+        self._judge_of = judge_of
+        self._created_at = created_at
+        judge = judge_of(registry)
+        self.phases = Phases(self.domain, model, ScenarioOracle(0, created_at), lambda trace: not judge.findings(trace))
+
+    def asks(self, kind: Kind[Any], round_: int = 0) -> list[Ask]:
+        """The first asks of a round. Raises OracleError if the domain has no such thing."""
+        return self._asks(kind, kind.briefs(self.domain, round_))
+
+    def sample_questions(self, count: int) -> list[Ask]:
+        """So many questions as long as those about candidates, for an estimate."""
+        trace, setting = self.phases.examples[0]
+        return [self.phases.ask("judgement", verdict_text(trace, setting), again=at) for at in range(count)]
+
+    def author(self, asked: Asked, kind: Kind[CandidateT], round_: int = 0) -> Authored:
+        """Asks, proves each candidate against the file with those kept before it, and has Claude look at them."""
+        text, cost = self.text, 0.0
+        proven: list[tuple[str, CandidateT, float]] = []
+        dropped: list[Dropped] = []
+        waiting = kind.briefs(self.domain, round_)
+        for _ in range(1 + kind.repairs):
+            again: list[Brief] = []
+            for brief, answer in zip(waiting, asked.answers(self._asks(kind, waiting)), strict=True):
+                cost += answer.cost_usd
+                candidates, problem = _candidates(kind, answer)
+                if problem:
+                    dropped.append(Dropped(brief.about, "", problem))
+                for candidate in candidates:
+                    text, problem = self._tried(text, kind, brief.about, candidate)
+                    if problem:
+                        dropped.append(Dropped(brief.about, kind.shown(candidate), problem))
+                        again.append(brief.mended(kind.shown(candidate), problem))
+                    else:
+                        proven.append((brief.about, candidate, answer.cost_usd / len(candidates)))
+            waiting = again
+        return self._looked_at(asked, kind, round_, text, proven, Authored(self.text, [], dropped, cost))
+
+    def _looked_at(
+        self,
+        asked: Asked,
+        kind: Kind[CandidateT],
+        round_: int,
+        text: str,
+        proven: Sequence[tuple[str, CandidateT, float]],
+        before: Authored,
+    ) -> Authored:
+        """Sets in what Claude, shown traces of it, does not object to."""
+        result, kept, dropped, cost = before
+        with on_trial(text, self.path.name, self._judge_of, self._created_at) as trial:
+            questions = [kind.questions(self.phases, trial, about, candidate) for about, candidate, _ in proven]
+        answers = iter(asked.answers([ask for each in questions for ask in each]))
+        for (about, candidate, share), asks in zip(proven, questions, strict=True):
+            mine = [next(answers) for _ in asks]
+            looked = sum(each.cost_usd for each in mine)
+            cost += looked
+            objections = [problem for each in mine if (problem := _objection(kind, each))]
+            if 2 * len(objections) >= max(1, len(mine)):
+                why = objections[0] if objections else "no trace to look at"
+                dropped.append(Dropped(about, kind.shown(candidate), f"objection: {why}"))
+                continue
+            source = f"{self.model}, round {round_}, ${share + looked:.6f}"
+            result = kind.set_in(result, about, candidate, source, self.path.name)
+            kept.append(Kept(about, kind.shown(candidate), share + looked))
+        with on_trial(result, self.path.name, self._judge_of, self._created_at):
+            return Authored(result, kept, dropped, cost)
+
+    def _asks(self, kind: Kind[Any], briefs: Sequence[Brief]) -> list[Ask]:
+        system = system_text(kind.phase, self.domain, kind.examples(self.domain, self.text))
+        schema = schema_of(kind.answer)
+        asks = []
+        for brief in briefs:
+            words = json.dumps([self.model, system, brief.user, schema], sort_keys=True)
+            work_id = f"{kind.phase}-{self.path.stem}"[:35] + f"-{blake2b(words.encode(), digest_size=14).hexdigest()}"
+            asks.append(Ask(work_id, kind.phase, self.path.stem, system, brief.user, schema, kind.tokens))
+        return asks
+
+    def _tried(self, text: str, kind: Kind[CandidateT], about: str, candidate: CandidateT) -> tuple[str, str | None]:
+        """The file's text with a candidate, and why it must not be kept, if so."""
+        if problem := kind.unfit(self.domain, candidate):
+            return text, problem
+        try:
+            longer = kind.set_in(text, about, candidate, "on trial", self.path.name)
+            with on_trial(longer, self.path.name, self._judge_of, self._created_at) as trial:
+                problem = kind.unproven(trial, about, candidate)
+        except CatalogueError as error:
+            problem = f"catalogue: {error.where}: {error.problem}"
+        return (text, problem) if problem else (longer, None)
+
+
+def _candidates(kind: Kind[CandidateT], answer: Answer) -> tuple[list[CandidateT], str | None]:
+    if answer.text is None:
+        return [], answer.problem or "unanswered"
+    try:
+        found = kind.candidates(answer.text)
+    except BadAnswerError as error:
+        return [], f"bad_answer: {error}"
+    return found, None if found else "bad_answer: it holds nothing"
+
+
+def _objection(kind: Kind[Any], answer: Answer) -> str | None:
+    if answer.text is None:
+        return answer.problem or "unanswered"
+    try:
+        return kind.agrees(answer.text)
+    except BadAnswerError as error:
+        return f"bad_answer: {error}"

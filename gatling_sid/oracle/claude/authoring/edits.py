@@ -1,0 +1,92 @@
+"""A domain file edited in place: new pieces set in among the old, every other character as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from textwrap import dedent
+
+import yaml
+
+from gatling_sid.errors import CatalogueError
+
+
+def with_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
+    """The file's text with phrasings before the others of a scenario, each with a comment that says its source.
+
+    The last phrasing of a scenario is kept for test and the one before for validation, so new ones go first.
+
+    Raises:
+        CatalogueError: the scenario is not there, or its phrasings are not a list of one per line.
+
+    """
+    where = f"scenarios.{scenario}.phrasings"
+    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), ("scenarios", scenario, "phrasings"))
+    if not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value:
+        raise CatalogueError(file, where, "new phrasings need a list with one phrasing per line to stand in")
+    indent = " " * node.start_mark.column
+    lines = text.splitlines(keepends=True)
+    at = node.start_mark.line
+    added = [f"{indent}- {json.dumps(each, ensure_ascii=False)}  # {source}\n" for each in phrasings]
+    return "".join([*lines[:at], *added, *lines[at:]])
+
+
+def with_entry(text: str, place: Sequence[str], name: str, entry: str, source: str, file: str) -> str:
+    """The file's text with `name: entry` as the last of a mapping, under a comment that says its source.
+
+    `entry` is YAML of one line, or a block that starts in column 0.
+
+    Raises:
+        CatalogueError: there is no such mapping with one key per line, or it has the name already.
+
+    """
+    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), place)
+    where = ".".join(place)
+    if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
+        raise CatalogueError(file, where, "a new entry needs a mapping with one key per line to stand in")
+    if name in {key.value for key, _ in node.value}:
+        raise CatalogueError(file, f"{where}.{name}", "stands there already")
+    indent = " " * node.start_mark.column
+    lines = text.splitlines(keepends=True)
+    at = node.end_mark.line
+    while not lines[at - 1].strip() or lines[at - 1].lstrip().startswith("#"):
+        at -= 1
+    block = "\n" in entry.strip()
+    body = (
+        "".join(f"\n{indent}  {line}" if line else "\n" for line in entry.strip().split("\n")) if block else f" {entry}"
+    )
+    last = lines[at - 1] if lines[at - 1].endswith("\n") else f"{lines[at - 1]}\n"
+    return "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
+
+
+def entry_text(text: str, place: Sequence[str]) -> str:
+    """An entry of the file as it is written there, key and all, moved to column 0; empty if it is not there."""
+    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), place[:-1])
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
+        if key.value == place[-1]:
+            lines = text.splitlines()[key.start_mark.line : max(value.end_mark.line, key.start_mark.line + 1)]
+            return dedent("\n".join(lines)).strip()
+    return ""
+
+
+def _found(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
+    for key in path:
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []
+        node = next((value for name, value in pairs if name.value == key), None)
+    return node
+
+
+def replaced(path: Path, text: str) -> None:
+    """Writes a file completely or not at all. Raises CatalogueError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise CatalogueError(path.name, "", f"cannot be written: {error.strerror or error}") from None
+    finally:
+        with suppress(OSError):
+            beside.unlink()  # it is gone if all went well, and must not stay if we were stopped

@@ -1,0 +1,137 @@
+"""New phrasings of the scenarios there are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.answers import Candidates, read
+from gatling_sid.oracle.claude.authoring.author import Brief, Kind
+from gatling_sid.oracle.claude.authoring.edits import with_phrasings
+from gatling_sid.oracle.claude.authoring.trial import Trial
+from gatling_sid.oracle.claude.prompts import MIN_SPINS, prompt_of
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.references import parse_reference
+from gatling_sid.seeding import stream
+
+PROOFS = 16
+"""Traces of a phrasing that must all be gold before it is kept."""
+_ALIKE = 0.7
+_TOKENS_EACH = 220
+
+
+class Phrasings(Kind[str]):
+    """So many new phrasings for each of some scenarios, all if none is named."""
+
+    phase = "phrasing"
+    answer = Candidates
+
+    def __init__(self, number: int, scenarios: Sequence[str] = ()) -> None:
+        self.number = self.pieces = number
+        self.scenarios = scenarios
+        self.tokens = _TOKENS_EACH * number + 200
+
+    def examples(self, domain: Domain, _text: str) -> list[str]:
+        """Two phrasings of every scenario."""
+        scenarios = domain.file.scenarios.items()
+        return [f"{name}:\n" + "\n".join(f"  {text}" for text in each.phrasings[:2]) for name, each in scenarios]
+
+    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+        """One ask per scenario."""
+        known = domain.file.scenarios
+        for each in self.scenarios:
+            if each not in known:
+                raise OracleError(f"{domain.slug} has no scenario {each!r}; it has {', '.join(known)}")
+        names = self.scenarios or list(known)
+        return [Brief(name, "\n".join(_brief(domain, name, self.number, round_))) for name in names]
+
+    def candidates(self, text: str) -> list[str]:
+        """As the answer lists them, without repetitions."""
+        return [*dict.fromkeys(read(Candidates, text).phrasings)]
+
+    def shown(self, candidate: str) -> str:
+        """The phrasing."""
+        return candidate
+
+    def unfit(self, _domain: Domain, candidate: str) -> str | None:
+        """Notation, and how many texts its alternatives make."""
+        return unfit_phrasing(candidate)
+
+    def set_in(self, text: str, about: str, candidate: str, source: str, file: str) -> str:
+        """Before the scenario's other phrasings."""
+        return with_phrasings(text, about, [candidate], source, file)
+
+    def unproven(self, trial: Trial, about: str, candidate: str) -> str | None:
+        """A near-copy of another phrasing, or the first of its traces that is not gold."""
+        if like := near_copy(candidate, trial.domain.file.scenarios[about].phrasings[1:]):
+            return f"near-copy: of {like!r}"
+        proofs = 0
+        for proposal in trial.traces(about, first_phrasing=True):
+            if problem := trial.problem(proposal):
+                return problem
+            proofs += 1
+            if proofs == PROOFS:
+                return None
+        return f"proof: only {proofs} traces could be made of it"
+
+
+def unfit_phrasing(text: str) -> str | None:
+    """What is wrong with a phrasing by itself."""
+    try:
+        phrasing = Phrasing(text)
+    except ValueError as error:
+        return f"notation: {error}"
+    if phrasing.spins < MIN_SPINS:
+        return f"alternatives: they make {phrasing.spins} texts, {MIN_SPINS} are needed"
+    return None if text.isprintable() else "notation: it holds characters that cannot be seen"
+
+
+def near_copy(phrasing: str, others: Iterable[str]) -> str | None:
+    """The one of the others that a phrasing nearly copies: most words, notation apart, are the same."""
+    mine = _words(phrasing)
+    return next((each for each in others if len(mine & _words(each)) > _ALIKE * len(mine | _words(each))), None)
+
+
+def _words(text: str) -> set[str]:
+    return set("".join(letter if letter.isalnum() else " " for letter in text.casefold()).split())
+
+
+def _brief(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]:
+    scenario = domain.file.scenarios[name]
+    yield f"Scenario {name}: somebody with the role {' or '.join(scenario.roles)} wants to {scenario.intent}."
+    yield "What is done for them:"
+    for step in scenario.plan:
+        when = f" (only if the policy has {', '.join(step.when)})" if step.when else ""
+        yield f"- {step.tool} {json.dumps(step.arguments, ensure_ascii=False)}{when}"
+    yield f"What they get: {json.dumps(scenario.goal.model_dump(exclude_defaults=True), ensure_ascii=False)}"
+    yield "Slots:"
+    said = domain.slot_parameters(scenario)
+    for slot, value in scenario.slots.items():
+        yield f"- {{{slot}}}: {_slot(domain, value, said.get(slot, []))}"
+    yield "Phrasings it has, not to be repeated or varied:"
+    yield from (f"- {text}" for text in scenario.phrasings)
+    yield f"Write {number} new ones:"
+    conditions = prompt_of("requests").conditions
+    rng = stream(domain.slug, name, "phrasings", round_)
+    for at in range(1, number + 1):
+        manner = "; ".join(f"{key}: {rng.choice(ways)}" for key, ways in conditions.items() if key != "difficulty")
+        yield f"{at}. {manner}"
+
+
+def _slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]]) -> str:
+    what = "; ".join(sorted({tool.parameters[name].description for tool, name in uses})) or "said only"
+    kinds = ", ".join(sorted({domain.kind(tool, tool.parameters[name]) for tool, name in uses}))
+    if isinstance(value, str) and parse_reference(value):
+        return f"varies ({kinds}). {what}"
+    if isinstance(value, list) and len(value) > 1:
+        return f"always the list {json.dumps(value)}, said as a list by the program. {what}"
+    words = {way for tool, name in uses for way in domain.words(tool, name).get(_single(value), ())}
+    return f"fixed, means {value!r} ({kinds}); say it in words of your own. In use: {', '.join(sorted(words)) or 'none'}. {what}"
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value

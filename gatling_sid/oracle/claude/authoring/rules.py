@@ -1,0 +1,216 @@
+"""New rules of a domain's policy: a sentence, the constraint that enforces it, and proof that it can bind."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.oracle.claude.answers import Agreement, BadAnswerError, NewRule, read, schema_of, value_of
+from gatling_sid.oracle.claude.asks import Ask
+from gatling_sid.oracle.claude.authoring.author import Brief, Kind
+from gatling_sid.oracle.claude.authoring.edits import with_entry
+from gatling_sid.oracle.claude.authoring.trial import Trial
+from gatling_sid.oracle.claude.phases import Phases
+from gatling_sid.oracle.claude.settings import principal_of
+from gatling_sid.oracle.drawing import NoDrawError, draw_principal
+from gatling_sid.oracle.protocol import Failure
+from gatling_sid.schemas.constraints import KINDS, Parameters, parameters_of
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.seeding import stream
+from gatling_sid.simulator.world import world_of
+
+_KEPT = 30  # traces per scenario that must be gold under the new rule
+_ELSEWHERE = "somebody@elsewhere.example"
+_SEARCHED = 4000  # traces among which those are that are edited to break the rule
+
+
+class Rules(Kind[NewRule]):
+    """So many new rules, each of a kind of constraint and about a tool that are drawn."""
+
+    phase = "rule"
+    answer = NewRule
+    tokens = 900
+    repairs = 2
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def examples(self, domain: Domain, _text: str) -> list[str]:
+        """The kinds of constraints, and what people ask for today."""
+        kinds = "\n".join(_kind_line(name, kind) for name, kind in KINDS.items())
+        scenarios = "\n".join(
+            f"{name}: {', '.join(dict.fromkeys(each.roles))}: "
+            + "; ".join(f"{step.tool}({', '.join(step.arguments)})" for step in each.plan)
+            for name, each in domain.file.scenarios.items()
+        )
+        return [f"Kinds:\n{kinds}", f"What people ask for:\n{scenarios}"]
+
+    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+        """One ask per rule."""
+        briefs = []
+        for at in range(1, self.number + 1):
+            rng = stream(domain.slug, "rules", round_, at)
+            kind, tool = rng.choice(sorted(KINDS)), rng.choice(sorted(domain.file.tools))
+            briefs.append(
+                Brief(
+                    str(at),
+                    f"Write one new rule about {tool}, of the kind {kind} if that kind can speak of this tool without "
+                    "forbidding what people ask for today, else of another kind.\n"
+                    + ("Let its boundary vary with the policy." if rng.random() < 0.5 else "Its boundary is fixed."),
+                )
+            )
+        return briefs
+
+    def candidates(self, text: str) -> list[NewRule]:
+        """The one that the answer holds."""
+        rule = read(NewRule, text)
+        if not isinstance(value_of(rule.parameters_json), dict):
+            raise BadAnswerError("parameters_json holds no object")
+        if rule.axis and not isinstance(value_of(rule.axis_values_json), list):
+            raise BadAnswerError("axis_values_json holds no list")
+        return [rule]
+
+    def shown(self, candidate: NewRule) -> str:
+        """As it was answered."""
+        return candidate.model_dump_json()
+
+    def unfit(self, domain: Domain, candidate: NewRule) -> str | None:
+        """A name that is taken, or a constraint that is there already."""
+        family = domain.file.policy
+        if candidate.name in family.rules or candidate.axis in family.vary:
+            return "name: the policy has a rule or an axis of that name already"
+        parameters = value_of(candidate.parameters_json)
+        same = [
+            name for name, each in family.rules.items() if (each.kind, each.parameters) == (candidate.kind, parameters)
+        ]
+        return f"copy: {same[0]} has the same constraint" if same else None
+
+    def set_in(self, text: str, _about: str, candidate: NewRule, source: str, file: str) -> str:
+        """After the last rule, its axis after the last axis."""
+        if candidate.axis:
+            values = _flow(value_of(candidate.axis_values_json))
+            text = with_entry(text, ("policy", "vary"), candidate.axis, values, source, file)
+        parameters = value_of(candidate.parameters_json)
+        entry = f"says: {json.dumps(candidate.says, ensure_ascii=False)}\nkind: {candidate.kind}\n"
+        entry += "sometimes: true\n" if candidate.sometimes else ""
+        return with_entry(text, ("policy", "rules"), candidate.name, f"{entry}with: {_flow(parameters)}", source, file)
+
+    def unproven(self, trial: Trial, _about: str, candidate: NewRule) -> str | None:
+        """A request of today that it forbids, or no way to break it."""
+        if problem := trial.problem_of_first(_KEPT * len(trial.domain.file.scenarios)):
+            return problem
+        if any(_breaks(each, candidate.name, trial) for each in _probes(trial, candidate.name)):
+            return None
+        return "idle: no plan was found that breaks it and no other rule"
+
+    def questions(self, phases: Phases, trial: Trial, _about: str, candidate: NewRule) -> list[Ask]:
+        """Whether the sentence says what the constraint enforces."""
+        rule = next(each for each in trial.domain.default_policy.constraints if each.constraint_id == candidate.name)
+        sentence = trial.domain.default_policy.rules[rule.rule]
+        user = "\n".join([
+            "A policy has this sentence, and this constraint to enforce it:",
+            sentence,
+            f"{_kind_line(rule.kind, KINDS[rule.kind])}",
+            json.dumps(rule.parameters, ensure_ascii=False, default=sorted),
+            "Does the sentence say exactly what the constraint enforces: for whom, which calls, which boundary?",
+        ])  # fmt: skip
+        asked = phases.ask("judgement", user)
+        schema = schema_of(Agreement)
+        return [Ask(f"agree-{asked.work_id}"[:64], "agreement", asked.domain, asked.system, user, schema, 400)]
+
+    def agrees(self, text: str) -> str | None:
+        """What is inexact."""
+        agreement = read(Agreement, text)
+        return None if agreement.exact else agreement.why
+
+
+def _kind_line(name: str, kind: type[Parameters]) -> str:
+    fields = ", ".join(f"{field} ({_type(spec.annotation)})" for field, spec in kind.model_fields.items())
+    return f"{name}: {inspect.getdoc(kind)} Parameters: {fields}"
+
+
+def _type(annotation: Any) -> str:
+    return str(annotation).replace("typing.", "") if not isinstance(annotation, type) else annotation.__name__
+
+
+def _flow(value: Any) -> str:
+    return (
+        yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
+        .removesuffix("...\n")
+        .strip()
+    )
+
+
+# --- whether a rule can bind -----------------------------------------------------------------------------------
+
+
+def _breaks(trace: GoldTrace, rule: str, trial: Trial) -> bool:
+    """Whether the trace breaks this rule and no other of its policy."""
+    broken = {
+        found.split(": ")[1]
+        for each in trial.judge.findings(trace)
+        if (found := str(each)).startswith("constraints_hold: ")
+    }
+    return broken == {rule}
+
+
+def _probes(trial: Trial, rule: str) -> Iterator[GoldTrace]:
+    """Traces under the rule that it speaks of, edited as a careless plan might differ."""
+    cases: set[object] = set()
+    for number, trace in zip(range(_SEARCHED), trial.traces(), strict=False):
+        if isinstance(trace, Failure) or trial.case(trace) in cases:
+            continue
+        cases.add(trial.case(trace))
+        mine = next((each for each in trace.policy.constraints if each.constraint_id == rule), None)
+        tools = {call.tool_id for call in trace.graph.calls}
+        if mine and not tools.isdisjoint(parameters_of(mine).tools or tools):
+            yield from _asked_by_others(trace, trial.domain, stream("probe", number))
+            yield from _with_other_calls(trace, trial.domain)
+
+
+def _asked_by_others(trace: GoldTrace, domain: Domain, rng: random.Random) -> Iterator[GoldTrace]:
+    world = world_of(domain, trace.metadata["seed"], trace.metadata["world"])
+    for role, definition in domain.file.roles.items():
+        try:
+            principal = principal_of(domain, role, draw_principal(world, definition, rng))
+        except NoDrawError:
+            continue
+        yield trace.model_copy(update={"request": trace.request.model_copy(update={"principal": principal})})
+
+
+def _with_other_calls(trace: GoldTrace, domain: Domain) -> Iterator[GoldTrace]:
+    """One call left out, one argument left out, a larger number, another of the allowed values."""
+    calls = trace.graph.calls
+    for at, call in enumerate(calls):
+        yield _with_calls(trace, [*calls[:at], *calls[at + 1 :]])
+        for arguments in _other_arguments(call, domain):
+            yield _with_calls(trace, [*calls[:at], call.model_copy(update={"arguments": arguments}), *calls[at + 1 :]])
+
+
+def _other_arguments(call: ToolCall, domain: Domain) -> Iterator[dict[str, Any]]:
+    schema = next(each for each in domain.schemas if each.tool_id == call.tool_id)
+    for parameter in schema.parameters:
+        others = {name: value for name, value in call.arguments.items() if name != parameter.name}
+        value, limits = call.arguments.get(parameter.name), parameter.constraints
+        if value is not None:
+            yield others
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            yield from ({**others, parameter.name: more} for more in (value + 1, value * 2, value * 10))
+        if limits.get("format") == "email":
+            yield {**others, parameter.name: _ELSEWHERE}
+        for choice in [*limits.get("enum", ()), *([each] for each in limits.get("items", {}).get("enum", ()))]:
+            if choice != value:
+                yield {**others, parameter.name: choice}
+
+
+def _with_calls(trace: GoldTrace, calls: list[ToolCall]) -> GoldTrace:
+    kept = {call.call_id for call in calls}
+    order = [each for each in trace.graph.execution_order if each in kept]
+    graph = trace.graph.model_copy(update={"calls": calls, "execution_order": order})
+    return trace.model_copy(update={"graph": graph})

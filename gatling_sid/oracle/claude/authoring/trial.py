@@ -1,0 +1,73 @@
+"""A domain file on trial: loaded by itself, its traces made and judged."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude.oracle import Judge
+from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.scenario import ScenarioOracle, dealt
+from gatling_sid.oracle.speech import wording_of
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
+
+JudgeOf = Callable[[DomainRegistry], Judge]
+_SEED = 1
+_SEARCHED = 60_000
+
+
+class Trial:
+    """The domain of a file, an oracle that speaks for it and a judge of what it says."""
+
+    def __init__(self, domain: Domain, judge: Judge, created_at: datetime) -> None:
+        self.domain = domain
+        self.judge = judge
+        self._oracle = ScenarioOracle(_SEED, created_at)
+
+    def traces(self, scenario: str | None = None, *, first_phrasing: bool = False) -> Iterator[GoldTrace | Failure]:
+        """Proposals, unjudged: of every scenario or of one, worded in every way or with its first phrasing only."""
+        count = len(wording_of(self.domain, scenario, "train").phrasings) if scenario and first_phrasing else 1
+        for index in range(_SEARCHED):
+            name, use = dealt(self.domain, self._oracle.seed, "train", index)
+            if scenario in (None, name) and use % count == 0:
+                yield self._oracle.trace(Task(self.domain, "train", index))
+
+    @staticmethod
+    def case(trace: GoldTrace) -> tuple[object, object, object]:
+        """What traces that differ in their words alone have in common."""
+        return trace.metadata["world"], trace.metadata["scenario"], trace.metadata["case"]
+
+    def gold(self, scenario: str | None = None, *, first_phrasing: bool = False) -> Iterator[GoldTrace]:
+        """The proposals that are gold."""
+        for each in self.traces(scenario, first_phrasing=first_phrasing):
+            if isinstance(each, GoldTrace) and not self.judge.findings(each):
+                yield each
+
+    def problem(self, proposal: GoldTrace | Failure) -> str | None:
+        """Why a proposal is not gold."""
+        if isinstance(proposal, Failure):
+            return f"proof: {proposal.reason}: {proposal.detail}"
+        found = self.judge.findings(proposal)
+        return f"proof: {proposal.request.text!r}: {found[0]}" if found else None
+
+    def problem_of_first(self, count: int) -> str | None:
+        """What is wrong with the first of so many proposals, over all scenarios and policies, that is not gold."""
+        for _, proposal in zip(range(count), self.traces(), strict=False):
+            if problem := self.problem(proposal):
+                return problem
+        return None
+
+
+@contextmanager
+def on_trial(text: str, file: str, judge_of: JudgeOf, created_at: datetime) -> Iterator[Trial]:
+    """A domain file's text as if it stood in a catalogue. Raises CatalogueError naming the key that is wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file
+        path.write_text(text, encoding="utf-8")
+        registry = DomainRegistry(path.parent)
+        yield Trial(registry.domain(path.stem), judge_of(registry), created_at)
