@@ -138,10 +138,10 @@ def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
 def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
     """At most two repairs a request and twelve requests a task, nothing called valid, every rejection with its reason."""
     played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
-    assert played.made(5) == []
+    assert played.made(3) == []
     report = played.agent.reports["Library"]
-    assert report.rejected_by == {"bad_answer": 5 * 36}
-    assert played.model.phases() == {"requests": 12, "graph": 5 * 36}
+    assert report.rejected_by == {"bad_answer": 3 * 36}
+    assert played.model.phases() == {"requests": 12, "graph": 3 * 36}
 
 
 def test_a_run_in_vain_is_stopped(registry: DomainRegistry) -> None:
@@ -156,7 +156,7 @@ def test_a_run_in_vain_is_stopped(registry: DomainRegistry) -> None:
 def test_nothing_is_valid_that_the_judge_rejects(registry: DomainRegistry) -> None:
     """Claude's approval alone makes nothing gold."""
     played = play(registry, lambda ask, text: extra_call(ask, text) if not is_repair(ask) else '{"items": []}')
-    assert played.made(5) == []
+    assert played.made(3) == []
     assert played.model.phases()["judgement"] == 0
 
 
