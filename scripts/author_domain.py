@@ -25,7 +25,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
 from scripts.claude_options import add_options, opened_by
-from scripts.command import command
+from scripts.command import command, progress_bar
 
 LEDGER = Path("out/claude-authoring.sqlite")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -58,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = opened_by(args)
     try:
         for kind in kinds:
-            authored = author_of(path, args.model).author(asked, kind, args.round)
+            with progress_bar(kind.phase) as bar:
+                asked.telling = lambda waiting_for, bar=bar: bar(0, 0, waiting_for)
+                authored = author_of(path, args.model).author(asked, kind, args.round)
             if authored.kept and not args.dry_run:
                 replaced(path, authored.text)
             print("\n".join(summary(authored)))

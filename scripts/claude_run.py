@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,34 +11,25 @@ from builder.run import Finished, Progress, run
 from builder.shards import Settings, shards_of
 from gatling_sid.oracle.agent import Report, report
 from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.estimate import Estimate, estimate, planned_of
-from gatling_sid.oracle.claude.opening import keys_of, opened
+from gatling_sid.oracle.claude.estimate import BYTES_PER_TOKEN, Estimate, estimate, planned_of
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.phases import answer_lengths, sample_asks
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
+from scripts.claude_options import opened_by
 from scripts.command import progress_bar
 
-BASE_URL = "ANTHROPIC_BASE_URL"
 REPAIRS = 0.35
 """Graph calls that come again, as a share of the traces; until a run has shown better."""
-
-
 PLANS_IN_BATCHES = 5
-CHARACTERS_PER_TOKEN = 3.1
+"""Plans per call: the prefix of a batch is not always read from the cache."""
 
 
 def generate_online(root: Path, settings: Settings, args: argparse.Namespace) -> int:
     """Runs it, or only says what it would take."""
-    asked = opened(
-        [] if args.estimate else keys_of(None),
-        args.ledger or root.with_name(f"{root.name}-claude-ledger.sqlite"),
-        model=args.model,
-        max_cost_usd=args.max_cost_usd,
-        batch=args.batch,
-        base_url=os.environ.get(BASE_URL),
-    )
+    args.ledger = args.ledger or root.with_name(f"{root.name}-claude-ledger.sqlite")
+    asked = opened_by(args)
     registry = DomainRegistry()
     oracle = ClaudeOracle(
         asked,
@@ -55,10 +45,14 @@ def generate_online(root: Path, settings: Settings, args: argparse.Namespace) ->
         return 0
     try:
         with progress_bar("traces") as bar:
+            done = total = 0
 
             def tell(progress: Progress) -> None:
-                spent = sum(asked.cost_usd.values())
-                bar(progress.done, progress.total, f"${spent:.4f}, raw pass rate {progress.pass_rate:.1%}")
+                nonlocal done, total
+                done, total = progress.done, progress.total
+                bar(done, total, f"${asked.spent():.4f}, raw pass rate {progress.pass_rate:.1%}")
+
+            asked.telling = lambda waiting_for: bar(done, total, waiting_for)
 
             finished = run(root, settings, workers=1, report=tell, online=oracle)
     finally:
@@ -86,7 +80,7 @@ def estimated(settings: Settings, oracle: ClaudeOracle, registry: DomainRegistry
         asks += sample_asks(oracle.phases(domain), scenes, oracle.plans)
         for phase, length in answer_lengths(oracle.phases(domain)).items():
             items = {"requests": oracle.block, "graph": traces * (1 + REPAIRS) / calls["graph"]}.get(phase, 1)
-            lengths[phase] += items * length / CHARACTERS_PER_TOKEN / len(settings.totals)
+            lengths[phase] += items * length / BYTES_PER_TOKEN / len(settings.totals)
     planned = [replace(e, calls=calls[e.phase], output_tokens=lengths[e.phase]) for e in planned_of(asks)]
     return estimate([each for each in planned if each.calls], oracle.model, batch=batch)
 

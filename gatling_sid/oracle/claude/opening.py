@@ -66,6 +66,7 @@ def opened(
 
     async def opens() -> tuple[Answering, Callable[[], Awaitable[None]]]:
         book = Ledger(ledger)
+        asked.spent = lambda: book.booked_usd
         engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
         batches = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
 
@@ -76,4 +77,5 @@ def opened(
 
         return (InVolume(batches, engine, book) if batch else engine), close
 
-    return Running(opens)
+    asked = Running(opens)
+    return asked

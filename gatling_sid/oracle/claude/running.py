@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from typing import Any, TypeVar
 
 from gatling_sid.oracle.claude.asks import Answer, Answering, Ask
 
 ResultT = TypeVar("ResultT")
+_TICK_SECONDS = 1.0
 Opens = Callable[[], Awaitable[tuple[Answering, Callable[[], Awaitable[None]]]]]
 
 
@@ -28,10 +29,15 @@ class Running:
         self._counted: set[str] = set()
         self.cost_usd: defaultdict[str, float] = defaultdict(float)
         """What the answers given so far cost, by domain, whenever they were paid; each is counted once."""
+        self.spent: Callable[[], float] = lambda: sum(self.cost_usd.values())
+        """What is booked by now, answers still under way included if what answers can tell."""
+        self.telling: Callable[[str], None] | None = None
+        """Told every second what is being waited for."""
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks."""
-        answers = self._run(self._answers(asks)) if asks else []
+        phases = ", ".join(f"{phase} {count:,}" for phase, count in Counter(ask.phase for ask in asks).items())
+        answers = self._run(self._answers(asks), phases) if asks else []
         for ask, answer in zip(asks, answers, strict=True):
             if ask.work_id not in self._counted:
                 self._counted.add(ask.work_id)
@@ -55,13 +61,15 @@ class Running:
             self._answering, self._close = await self._opens()
         return await self._answering.answers(asks)
 
-    def _run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    def _run(self, work: Coroutine[Any, Any, ResultT], what: str = "") -> ResultT:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="claude", daemon=True)
             self._thread.start()
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
+            while self.telling and not wait([future], _TICK_SECONDS).done:
+                self.telling(f"{what}, ${self.spent():.4f}")
             return future.result()
         except (KeyboardInterrupt, CancelledError):
             future.cancel()
