@@ -11,7 +11,6 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Self
 
 import anthropic
 import httpx2
@@ -20,21 +19,21 @@ from anthropic.types.messages.batch_create_params import Request
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
-from gatling_sid.oracle.claude.budget import Budget
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
+from gatling_sid.oracle.claude.client import Client
 from gatling_sid.oracle.claude.faults import Again, Failed, judged, pause_before
-from gatling_sid.oracle.claude.keys import Keys
 from gatling_sid.oracle.claude.ledger import Group, Ledger
 from gatling_sid.oracle.claude.prices import price_table
 from gatling_sid.oracle.claude.refusals import Refusals
 
+_CONNECTIONS = 10
 _MAX_BYTES = 200_000_000  # the API takes 256 MB
 _CLOCK_SKEW_SECONDS = 3600  # generous: what a batch holds is compared anyway
 _PROBLEMS = (anthropic.APIError, httpx2.TransportError, ValueError)
 
 
-class Batches:
-    """Answers asks through the Batches API. It belongs to one event loop; close it, or use `async with`.
+class Batches(Client):
+    """Answers asks through the Batches API; batches go on without us and are found again by the next run.
 
     The first key is used: keys of one organisation share the queue, and those of a workspace see the same batches.
     """
@@ -53,13 +52,11 @@ class Batches:
         poll_seconds: float = 60,
         grace_seconds: float = 60,
     ) -> None:
-        price_table().model(model)
-        self.model = model
-        self.ledger = ledger
-        self._keys = Keys(keys, base_url=base_url, in_flight=10)
+        super().__init__(
+            keys, ledger, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=_CONNECTIONS
+        )
         self._key = self._keys.all[0]
         self._api = self._key.client.messages.batches
-        self._budget = Budget(ledger, max_cost_usd)
         self._max_refusal_rate = max_refusal_rate
         self._max_tries = max_tries
         self._max_items = max_items
@@ -68,16 +65,6 @@ class Batches:
         self._turn = asyncio.Lock()
         self._tries: Counter[str] = Counter()
         self._given_up: dict[str, str] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Closes the connections; batches go on without us and are found again by the next run."""
-        await self._keys.close()
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks; returns when every batch has ended and is booked.

@@ -8,17 +8,16 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
 
 import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
-from gatling_sid.oracle.claude.budget import Budget
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
+from gatling_sid.oracle.claude.client import Client
 from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
-from gatling_sid.oracle.claude.keys import Key, Keys
+from gatling_sid.oracle.claude.keys import Key
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.limits import Draw, Need
 from gatling_sid.oracle.claude.prices import price_table
@@ -28,8 +27,8 @@ from gatling_sid.oracle.claude.warmth import Warmth
 _HOPELESS = 5  # so many asks failing in a row, none answered between them, is not the asks' fault
 
 
-class Engine:
-    """Answers asks through the Messages API. It belongs to one event loop; close it, or use `async with`."""
+class Engine(Client):
+    """Answers asks through the Messages API."""
 
     def __init__(
         self,
@@ -44,12 +43,8 @@ class Engine:
         max_tries: int = 8,
         backoff_seconds: float = 0.5,
     ) -> None:
-        price_table().model(model)
-        self.model = model
-        self.ledger = ledger
+        super().__init__(keys, ledger, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
         self.refusals = Refusals(ledger, max_refusal_rate)
-        self._keys = Keys(keys, base_url=base_url, in_flight=in_flight)
-        self._budget = Budget(ledger, max_cost_usd)
         self._warmth = Warmth()
         self._workers = in_flight + in_flight // 8  # some write to the ledger while others are in flight
         self._slots = asyncio.Semaphore(in_flight)
@@ -59,16 +54,6 @@ class Engine:
         self._stopped: OracleError | None = None
         self._failed_in_a_row = 0
         self._seen: defaultdict[str, _Mean] = defaultdict(_Mean)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Closes the connections; the ledger stays open, it is the caller's."""
-        await self._keys.close()
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks; those in the ledger are not asked again.

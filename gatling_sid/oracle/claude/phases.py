@@ -15,6 +15,7 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude import scenes
 from gatling_sid.oracle.claude.answers import (
     BadAnswerError,
+    ItemT,
     Plan,
     Plans,
     Requests,
@@ -100,32 +101,25 @@ class Phases:
 
 def texts_of(answer: Answer, items: int) -> list[str | Failure]:
     """The text of every item of a requests ask, or why there is none."""
-    if answer.text is None:
-        return [failed(answer)] * items
-    try:
-        found = read_items(Written, answer.text)
-    except BadAnswerError as error:
-        return [Failure("bad_answer", f"requests: {error}")] * items
-    texts: list[str | Failure] = []
-    for number in range(1, items + 1):
-        each = found.get(number, _LEFT_OUT)
-        texts.append(" ".join(each.text.split()) if isinstance(each, Written) else Failure("bad_answer", str(each)))
-    return texts
+    found = _items_of(Written, answer, items)
+    return [" ".join(each.text.split()) if isinstance(each, Written) else each for each in found]
 
 
 def plans_of(answer: Answer, items: int) -> list[Plan | Failure]:
     """The plan of every item of a graph ask, or why there is none."""
+    return _items_of(Plan, answer, items)
+
+
+def _items_of(model: type[ItemT], answer: Answer, items: int) -> list[ItemT | Failure]:
     if answer.text is None:
         return [failed(answer)] * items
     try:
-        found = read_items(Plan, answer.text)
+        found = read_items(model, answer.text)
     except BadAnswerError as error:
-        return [Failure("bad_answer", f"graph: {error}")] * items
-    plans = [found.get(number, _LEFT_OUT) for number in range(1, items + 1)]
-    return [each if isinstance(each, Plan) else Failure("bad_answer", str(each)) for each in plans]
-
-
-_LEFT_OUT = BadAnswerError("the answer leaves this item out")
+        return [Failure("bad_answer", str(error))] * items
+    left_out = BadAnswerError("the answer leaves this item out")
+    listed = [found.get(number, left_out) for number in range(1, items + 1)]
+    return [each if isinstance(each, model) else Failure("bad_answer", str(each)) for each in listed]
 
 
 def trace_in(plan: Plan, text: str, setting: Setting, identity: Identity) -> GoldTrace | Failure:

@@ -16,10 +16,10 @@ import pytest
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude import opening
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.authoring.edits import replaced
 from gatling_sid.oracle.claude.batches import Batches
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.phrasebook import replaced
 from gatling_sid.oracle.claude.prompts import Notes, notes_of
 from gatling_sid.oracle.claude.rehearsal import Rehearsal
 from gatling_sid.oracle.claude.running import running
