@@ -65,7 +65,7 @@ def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: i
     rng = stream(domain.digest, seed, task.trace_id, "claude", task.attempt)
     for _ in range(50):
         role = rng.choice(list(domain.file.roles))
-        allowed = [name for name in domain.file.tools if _may_call(role, domain, name, policy)]
+        allowed = [name for name in domain.file.tools if may_call(role, domain, name, policy)]
         intents = [each for each in INTENTS if any(_serves(domain, name, each) for name in allowed)]
         try:
             person = draw_principal(world, domain.file.roles[role], rng)
@@ -116,7 +116,8 @@ def _serves(domain: Domain, tool: str, intent: str) -> bool:
     return domain.file.tools[tool].operation in OPERATIONS_OF_INTENT[intent]
 
 
-def _may_call(role: str, domain: Domain, tool: str, policy: SystemPolicy) -> bool:
+def may_call(role: str, domain: Domain, tool: str, policy: SystemPolicy) -> bool:
+    """Whether no rule of the policy keeps a role from a tool altogether."""
     tool_id = f"{domain.slug}.{tool}"
     for each in policy.constraints:
         roles, tools = each.parameters.get("roles"), each.parameters.get("tools")

@@ -16,6 +16,7 @@ from gatling_sid.oracle.claude.authoring.author import Brief, Kind
 from gatling_sid.oracle.claude.authoring.edits import entry_text, with_entry
 from gatling_sid.oracle.claude.authoring.phrasings import near_copy, unfit_phrasing
 from gatling_sid.oracle.claude.authoring.trial import Trial
+from gatling_sid.oracle.claude.settings import may_call
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
@@ -174,10 +175,11 @@ def _brief(domain: Domain, rng: random.Random) -> str:
 
 
 def _conditions(domain: Domain, intent: str, tool: str, rng: random.Random) -> Iterator[str]:
-    roles = rng.sample(sorted(domain.file.roles), min(2, len(domain.file.roles)))
+    able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.default_policy)]
+    roles = rng.sample(able, min(2, len(able)))
     yield f"Write one new scenario. Intent: {intent}. Its main call is {tool}."
     yield f"Its plan has {rng.randint(1, _LONGEST_PLAN)} calls, or fewer if so many are not needed."
-    yield f"Asked by {' or '.join(roles)}, if they may under the policy; else by whoever may."
+    yield f"Asked by {' or '.join(roles) or 'whoever may'}."
     yield f"What makes it new: {rng.choice(_NEWS)}."
 
 
