@@ -17,7 +17,7 @@ from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
 from gatling_sid.oracle.claude.answers import Verdict
 from gatling_sid.oracle.claude.asks import Answering
 from gatling_sid.oracle.claude.opening import keys_of, opened
-from gatling_sid.oracle.claude.oracle import MODEL, ClaudeOracle, Judge
+from gatling_sid.oracle.claude.oracle import MODEL, PLANS, ClaudeOracle, Judge
 from gatling_sid.oracle.claude.phases import verdict_in
 from gatling_sid.oracle.claude.running import Running, running
 from gatling_sid.oracle.claude.settings import Setting
@@ -51,11 +51,15 @@ class Line(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """How a domain went: of `tasks` traces asked for, how many were gold at once, and after repair, and at what cost."""
+    """How a domain went: of `tasks` traces asked for, how many were gold at once, after two repairs, and in the end.
+
+    The rest of those in the end came of other requests, drawn for the same task.
+    """
 
     domain: str
     tasks: int
     gold_at_once: int
+    gold_mended: int
     gold: int
     rejected_by: dict[str, int]
     cost_usd: float
@@ -66,7 +70,7 @@ class Report:
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.rejected_by.items())
         return (
             f"{self.domain}: {self.gold:,} of {self.tasks:,}, raw pass rate {self.gold_at_once / max(1, self.tasks):.1%}, "
-            f"after repair {self.gold / max(1, self.tasks):.1%}, {per_trace} a trace"
+            f"after repair {self.gold_mended / max(1, self.tasks):.1%}, {per_trace} a trace"
             + (f" ({reasons})" if reasons else "")
         )
 
@@ -267,5 +271,6 @@ def report(domain: str, tasks: int, gold: int, rejections: Sequence[Any], cost_u
     for each in rejections:
         counts[each.reason] = counts.get(each.reason, 0) + 1
     at_first = {each.trace_id for each in rejections if each.attempt == 0}
+    thrice = {each.trace_id for each in rejections if each.attempt >= PLANS - 1}
     ordered = dict(sorted(counts.items(), key=lambda each: -each[1]))
-    return Report(domain, tasks, tasks - len(at_first), gold, ordered, cost_usd)
+    return Report(domain, tasks, tasks - len(at_first), tasks - len(thrice), gold, ordered, cost_usd)

@@ -26,7 +26,8 @@ from gatling_sid.seeding import stream
 
 MODEL = "claude-haiku-5-5"
 _OPINIONS = 3
-_PLANS = 3  # a plan, and two more with the findings of the one before
+PLANS = 3
+"""Plans for a request: one, and two more with the findings of the one before."""
 _DRAWS = 12  # requests that are drawn for a task before it is given up
 _ENOUGH_SEEN = 40
 _EXAMPLE_SEED = 0
@@ -66,7 +67,7 @@ class ClaudeOracle:
     """
 
     name = "claude"
-    max_attempts = _PLANS * _DRAWS
+    max_attempts = PLANS * _DRAWS
 
     def __init__(
         self,
@@ -138,7 +139,7 @@ class ClaudeOracle:
 
         """
         wanted = {task.trace_id for task in tasks}
-        self._drafts = {t: draft for t, draft in self._drafts.items() if t in wanted and draft.asked < _PLANS}
+        self._drafts = {t: draft for t, draft in self._drafts.items() if t in wanted and draft.asked < PLANS}
         new = [task for task in tasks if task.trace_id not in self._drafts]
         self._count(new)
         results = self._write(new)

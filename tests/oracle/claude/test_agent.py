@@ -95,7 +95,8 @@ def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: Trace
         assert trace.metadata["judgement"] == {"favourable": 1, "of": 1}
     assert len({trace.request.text for trace in traces}) == 30
     report = played.agent.reports["Library"]
-    assert (report.tasks, report.gold_at_once, report.gold, report.rejected_by) == (30, 30, 30, {})
+    assert (report.tasks, report.gold_at_once, report.gold_mended, report.gold) == (30, 30, 30, 30)
+    assert report.rejected_by == {}
     assert played.model.phases() == {"requests": 3, "graph": 30, "judgement": 30}
     assert report.cost_usd == pytest.approx(0.063)
     assert str(report) == "Library: 30 of 30, raw pass rate 100.0%, after repair 100.0%, $0.002100 a trace"
@@ -128,7 +129,7 @@ def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
     played = play(registry, extra_call)
     assert len(played.made(20)) == 20
     report = played.agent.reports["Library"]
-    assert (report.gold_at_once, report.gold) == (0, 20)
+    assert (report.gold_at_once, report.gold_mended, report.gold) == (0, 20, 20)
     assert sum(report.rejected_by.values()) == 20
     repairs = [ask for ask in played.model.asked if is_repair(ask)]
     assert len(repairs) == 20
