@@ -17,7 +17,7 @@ _PLAIN_NULLS = ("null", "~", "")
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, bare dates, repeated keys, merge keys."""
+    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, bare dates, repeated keys, merge keys, aliases."""
 
 
 def _refuse(node: yaml.Node, problem: str) -> yaml.YAMLError:
@@ -107,9 +107,19 @@ def load_yaml(path: Path) -> Any:
 def read_yaml(text: str, name: str) -> Any:
     """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
     try:
+        _refuse_aliases(text)
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise CatalogueError(name, where, error.problem or "not YAML") from None
     except (yaml.YAMLError, RecursionError) as error:
         raise CatalogueError(name, "", f"cannot be read: {error}") from None
+
+
+def _refuse_aliases(text: str) -> None:
+    """Aliases of aliases make a short text endless; parsed once more only if one seems to be there."""
+    if "*" in text:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                problem = f"*{event.anchor} is an alias; write out what it stands for"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
