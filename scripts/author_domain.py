@@ -16,7 +16,7 @@ from typing import Any
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kind
-from gatling_sid.oracle.claude.authoring.edits import replaced
+from gatling_sid.oracle.claude.authoring.edits import read_text, replaced
 from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
 from gatling_sid.oracle.claude.authoring.rules import Rules
 from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
@@ -48,32 +48,36 @@ def arguments() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Asks, proves, writes, says what came of it; each kind goes on from the file that the one before it left."""
+    """Asks, proves, writes, says what came of it; each kind goes on from the text that the one before it left.
+
+    The file is written last: until then, the same command finds all its answers in the ledger.
+    """
     args = arguments().parse_args(argv)
     kinds = kinds_of(args)
     path = args.catalogue / f"{DomainRegistry(args.catalogue).domain(args.domain).slug}.yaml"
+    before = text = read_text(path)
     if args.estimate:
-        print(estimated(author_of(path, args.model), kinds, args.model, args.round, batch=args.batch))
+        print(estimated(author_of(path, text, args.model), kinds, args.model, args.round, batch=args.batch))
         return 0
     asked = opened_by(args)
     try:
         for kind in kinds:
             with progress_bar(kind.phase) as bar:
                 asked.telling = lambda waiting_for, bar=bar: bar(0, 0, waiting_for)
-                authored = author_of(path, args.model).author(asked, kind, args.round)
-            if authored.kept and not args.dry_run:
-                replaced(path, authored.text)
+                authored = author_of(path, text, args.model).author(asked, kind, args.round)
+            text = authored.text
             print("\n".join(summary(authored)))
-            unchanged = args.dry_run or not authored.kept
-            print(f"{path.name} {'is as it was' if unchanged else 'has them; its version changes'}")
     finally:
         asked.close()
+    if text != before and not args.dry_run:
+        replaced(path, text)
+    print(f"{path.name} {'is as it was' if text == before or args.dry_run else 'has them; its version changes'}")
     return 0
 
 
-def author_of(path: Path, model: str) -> Author:
-    """An author of the file as it is now."""
-    return Author(path, TraceValidator, model=model, created_at=MOMENT)
+def author_of(path: Path, text: str, model: str) -> Author:
+    """An author of a file that is to hold this text."""
+    return Author(path.name, text, TraceValidator, model=model, created_at=MOMENT)
 
 
 def kinds_of(args: argparse.Namespace) -> list[Kind[Any]]:

@@ -107,7 +107,7 @@ def load_yaml(path: Path) -> Any:
 def read_yaml(text: str, name: str) -> Any:
     """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
     try:
-        _refuse_aliases(text)
+        _refuse_aliases(text, name)
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -116,10 +116,10 @@ def read_yaml(text: str, name: str) -> Any:
         raise CatalogueError(name, "", f"cannot be read: {error}") from None
 
 
-def _refuse_aliases(text: str) -> None:
+def _refuse_aliases(text: str, name: str) -> None:
     """Aliases of aliases make a short text endless; parsed once more only if one seems to be there."""
     if "*" in text:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             if isinstance(event, yaml.AliasEvent):
-                problem = f"*{event.anchor} is an alias; write out what it stands for"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
+                line = event.start_mark.line + 1 if event.start_mark else "?"
+                raise CatalogueError(name, f"line {line}", f"*{event.anchor} is an alias; write out what it stands for")

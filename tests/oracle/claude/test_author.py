@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
+from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
 from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kept, Kind
 from gatling_sid.oracle.claude.authoring.edits import entry_text, replaced, with_entry, with_phrasings
@@ -32,6 +33,7 @@ GOOD = "[Somebody|A reader|Someone|A boy] would [like|love] {title}, {state:out 
 ALSO_GOOD = "[Move|Shift|Set|Put] the return of {title} to {date}; it [sits|lies] there, {state:not yet back}[ of course| still|]."
 
 
+AGREES = {"exact": True, "why": "It does."}
 OBJECTS = {
     "judgement": {**APPROVAL, "serves_request": False, "why": "Other books."},
     "agreement": {"exact": False, "why": "Less."},
@@ -53,7 +55,7 @@ class Writer:
         return [Answer(ask.work_id, self._text(ask), None, Usage(10, 10), 0.002) for ask in asks]
 
     def _text(self, ask: Ask) -> str:
-        opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": {"exact": True, "why": "It does."}}
+        opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": AGREES}
         if ask.phase in opinions:
             return json.dumps(opinions[ask.phase])
         return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
@@ -93,7 +95,7 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 def author_of(path: Path) -> Author:
     """An author of that file."""
-    return Author(path, TraceValidator, model="m", created_at=MOMENT)
+    return Author(path.name, path.read_text(), TraceValidator, model="m", created_at=MOMENT)
 
 
 def authored(path: Path, *phrasings: str, objects: bool = False) -> Authored:
@@ -166,7 +168,7 @@ def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
         def findings(self, trace: object) -> list[object]:  # type: ignore[override]
             return [f"no: {type(trace).__name__}"]
 
-    author = Author(path, Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
+    author = Author(path.name, path.read_text(), Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
     result = author.author(Writer(phrasings_said(GOOD)), Phrasings(1, ["renew"]))
     assert result.kept == []
     assert result.dropped[0].reason.startswith("proof: ")
@@ -189,6 +191,15 @@ def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
     assert ask.work_id == author_of(path).asks(renew)[0].work_id != author.asks(renew, 1)[0].work_id
     with pytest.raises(OracleError, match="library has no scenario 'renewal'; it has overdue_of_member"):
         author.asks(Phrasings(1, ["renewal"]))
+
+
+def test_claude_is_shown_a_trace_of_the_very_phrasing(path: Path) -> None:
+    """Of two that are kept, each is looked at in its own words."""
+    writer = Writer(phrasings_said(GOOD, ALSO_GOOD))
+    author_of(path).author(writer, Phrasings(2, ["renew"]))
+    shown = [ask.user for ask in writer.asked if ask.phase == "judgement"]
+    assert ["out just now" in each for each in shown] == [True, False]
+    assert ["not yet back" in each for each in shown] == [False, True]
 
 
 def test_what_claude_objects_to_is_dropped(path: Path) -> None:
@@ -215,8 +226,9 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
     scenario = registry.domain("library").file.scenarios["newest_returned"]
     assert len(scenario.phrasings) == 10
     trial = Trial(registry.domain("library"), TraceValidator(registry), MOMENT)
-    gold = [trace for _, trace in zip(range(40), trial.gold("newest_returned"), strict=False)]
-    assert len({trace.request.text for trace in gold}) == 40
+    traces = [trace for _, trace in zip(range(40), trial.traces("newest_returned"), strict=False)]
+    assert not any(map(trial.problem, traces))
+    assert len({trace.request.text for trace in traces if isinstance(trace, GoldTrace)}) == 40
 
 
 @pytest.mark.parametrize("case", PIECES["scenario"]["wrong"], ids=lambda case: case["reason"][:40])
@@ -331,8 +343,10 @@ def test_the_command_writes_the_file(
 
     def answer(body: dict[str, Any]) -> str:
         asked = body["output_config"]["format"]["schema"]["title"]
-        return json.dumps(APPROVAL) if asked == "Verdict" else phrasings_said(GOOD, "bad")
+        said = {"Verdict": json.dumps(APPROVAL), "Agreement": json.dumps(AGREES), "NewRule": rule}
+        return said.get(asked, phrasings_said(GOOD, "bad"))
 
+    rule = rule_said(PIECES["rule"]["good"])
     with ClaudeServer(answer=answer, faults={"500": 0.2}) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(server.keys)))
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
@@ -345,6 +359,8 @@ def test_the_command_writes_the_file(
             "2",
             "--of",
             "renew",
+            "--rules",
+            "1",
             "--ledger",
             str(path.parent / "l.db"),
         ]
@@ -355,7 +371,9 @@ def test_the_command_writes_the_file(
         assert path.read_text() == before
         assert main(fixed) == 0
         assert server.bill_usd == bill > 0
-    assert DomainRegistry(path.parent).domain("library").file.scenarios["renew"].phrasings[0] == GOOD
+    library = DomainRegistry(path.parent).domain("library")
+    assert library.file.scenarios["renew"].phrasings[0] == GOOD
+    assert list(library.file.policy.rules)[-1] == "short_lists"
     said = capsys.readouterr().out
     assert "1 of 2 kept" in said
     assert "dropped for alternatives: 1" in said

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from gatling_sid.errors import CatalogueError
+from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import BadAnswerError, Said, Verdict, read, schema_of
 from gatling_sid.oracle.claude.asks import Answer, Ask
 from gatling_sid.oracle.claude.authoring.trial import JudgeOf, Trial, on_trial
@@ -19,8 +20,8 @@ from gatling_sid.oracle.claude.phases import Phases
 from gatling_sid.oracle.claude.prompts import system_text
 from gatling_sid.oracle.claude.scenes import verdict_text
 from gatling_sid.oracle.claude.settings import setting_of_trace
+from gatling_sid.oracle.protocol import Failure
 from gatling_sid.oracle.scenario import ScenarioOracle
-from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 
 CandidateT = TypeVar("CandidateT")
@@ -84,13 +85,13 @@ class Kind(ABC, Generic[CandidateT]):
 
     def questions(self, phases: Phases, trial: Trial, about: str, candidate: CandidateT) -> list[Ask]:
         """What Claude is asked about a proven candidate: whether traces made of it are what their words ask for."""
-        gold = trial.gold(self.scenario_of(about, candidate), first_phrasing=self.phase == "phrasing")
-        chosen = [trace for _, trace in zip(range(self.opinions), gold, strict=False)]
+        gold = (each for each in self.traces_of(trial, about, candidate) if not trial.problem(each))
+        chosen = [each for _, each in zip(range(self.opinions), gold, strict=False) if isinstance(each, GoldTrace)]
         return [phases.ask("judgement", verdict_text(each, setting_of_trace(each, trial.domain))) for each in chosen]
 
-    def scenario_of(self, about: str, _candidate: CandidateT) -> str | None:
-        """The scenario whose traces show the candidate."""
-        return about
+    def traces_of(self, trial: Trial, about: str, _candidate: CandidateT) -> Iterator[GoldTrace | Failure]:
+        """Proposals that show the candidate."""
+        return trial.traces(about)
 
     def agrees(self, text: str) -> str | None:
         """What Claude's answer to a question objects to. Raises BadAnswerError."""
@@ -126,17 +127,26 @@ class Authored(NamedTuple):
 class Author:
     """Asks for pieces of one domain file and proves them; edits no file."""
 
-    def __init__(self, path: Path, judge_of: JudgeOf, *, model: str, created_at: datetime) -> None:
-        """`path` is the domain's file; `judge_of` gives the validator over a catalogue folder."""
-        self.path = path
+    def __init__(self, file: str, text: str, judge_of: JudgeOf, *, model: str, created_at: datetime) -> None:
+        """`text` is that of the domain file named `file`; `judge_of` gives the validator over a catalogue.
+
+        Raises:
+            CatalogueError: the text is no acceptable domain file.
+
+        """
+        self.file = file
+        self.text = text
         self.model = model
-        self.text = path.read_text(encoding="utf-8")
-        registry = DomainRegistry(path.parent)
-        self.domain = registry.domain(path.stem)
         self._judge_of = judge_of
         self._created_at = created_at
-        judge = judge_of(registry)
-        self.phases = Phases(self.domain, model, ScenarioOracle(0, created_at), lambda trace: not judge.findings(trace))
+        with self._on_trial(text) as trial:
+            self.domain = trial.domain
+            self.phases = Phases(
+                trial.domain, model, ScenarioOracle(0, created_at), lambda trace: not trial.judge.findings(trace)
+            )
+
+    def _on_trial(self, text: str) -> AbstractContextManager[Trial]:
+        return on_trial(text, self.file, self._judge_of, self._created_at)
 
     def asks(self, kind: Kind[Any], round_: int = 0) -> list[Ask]:
         """The first asks of a round. Raises OracleError if the domain has no such thing."""
@@ -181,7 +191,7 @@ class Author:
     ) -> Authored:
         """Sets in what Claude, shown traces of it, does not object to."""
         result, kept, dropped, cost = before
-        with on_trial(text, self.path.name, self._judge_of, self._created_at) as trial:
+        with self._on_trial(text) as trial:
             questions = [kind.questions(self.phases, trial, about, candidate) for about, candidate, _ in proven]
         answers = iter(asked.answers([ask for each in questions for ask in each]))
         for (about, candidate, share), asks in zip(proven, questions, strict=True):
@@ -189,14 +199,14 @@ class Author:
             looked = sum(each.cost_usd for each in mine)
             cost += looked
             objections = [problem for each in mine if (problem := _objection(kind, each))]
-            if 2 * len(objections) >= max(1, len(mine)):
+            if not mine or 2 * len(objections) >= len(mine):
                 why = objections[0] if objections else "no trace to look at"
                 dropped.append(Dropped(about, kind.shown(candidate), f"objection: {why}"))
                 continue
             source = f"{self.model}, round {round_}, ${share + looked:.6f}"
-            result = kind.set_in(result, about, candidate, source, self.path.name)
+            result = kind.set_in(result, about, candidate, source, self.file)
             kept.append(Kept(about, kind.shown(candidate), share + looked))
-        with on_trial(result, self.path.name, self._judge_of, self._created_at):
+        with self._on_trial(result):
             return Authored(result, kept, dropped, cost)
 
     def _asks(self, kind: Kind[Any], briefs: Sequence[Brief]) -> list[Ask]:
@@ -205,8 +215,10 @@ class Author:
         asks = []
         for brief in briefs:
             words = json.dumps([self.model, system, brief.user, schema], sort_keys=True)
-            work_id = f"{kind.phase}-{self.path.stem}"[:35] + f"-{blake2b(words.encode(), digest_size=14).hexdigest()}"
-            asks.append(Ask(work_id, kind.phase, self.path.stem, system, brief.user, schema, kind.tokens))
+            work_id = (
+                f"{kind.phase}-{self.domain.slug}"[:35] + f"-{blake2b(words.encode(), digest_size=14).hexdigest()}"
+            )
+            asks.append(Ask(work_id, kind.phase, self.domain.slug, system, brief.user, schema, kind.tokens))
         return asks
 
     def _tried(self, text: str, kind: Kind[CandidateT], about: str, candidate: CandidateT) -> tuple[str, str | None]:
@@ -214,8 +226,8 @@ class Author:
         if problem := kind.unfit(self.domain, candidate):
             return text, problem
         try:
-            longer = kind.set_in(text, about, candidate, "on trial", self.path.name)
-            with on_trial(longer, self.path.name, self._judge_of, self._created_at) as trial:
+            longer = kind.set_in(text, about, candidate, "on trial", self.file)
+            with self._on_trial(longer) as trial:
                 problem = kind.unproven(trial, about, candidate)
         except CatalogueError as error:
             problem = f"catalogue: {error.where}: {error.problem}"

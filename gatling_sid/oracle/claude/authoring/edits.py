@@ -79,11 +79,19 @@ def _found(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
     return node
 
 
+def read_text(path: Path) -> str:
+    """A file's text, its line ends as they are. Raises CatalogueError."""
+    try:
+        return path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
+
+
 def replaced(path: Path, text: str) -> None:
     """Writes a file completely or not at all. Raises CatalogueError."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(text.encode("utf-8"))
         beside.replace(path)
     except OSError as error:
         raise CatalogueError(path.name, "", f"cannot be written: {error.strerror or error}") from None

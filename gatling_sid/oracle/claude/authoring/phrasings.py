@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatling_sid.errors import OracleError
+from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import Candidates, read
 from gatling_sid.oracle.claude.authoring.author import Brief, Kind
 from gatling_sid.oracle.claude.authoring.edits import with_phrasings
 from gatling_sid.oracle.claude.authoring.trial import Trial
 from gatling_sid.oracle.claude.prompts import MIN_SPINS, prompt_of
+from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.phrasing import Phrasing
@@ -70,13 +72,17 @@ class Phrasings(Kind[str]):
         if like := near_copy(candidate, trial.domain.file.scenarios[about].phrasings[1:]):
             return f"near-copy: of {like!r}"
         proofs = 0
-        for proposal in trial.traces(about, first_phrasing=True):
+        for proposal in self.traces_of(trial, about, candidate):
             if problem := trial.problem(proposal):
                 return problem
             proofs += 1
             if proofs == PROOFS:
                 return None
         return f"proof: only {proofs} traces could be made of it"
+
+    def traces_of(self, trial: Trial, about: str, candidate: str) -> Iterator[GoldTrace | Failure]:
+        """Those of the scenario that are worded with it."""
+        return trial.traces(about, candidate)
 
 
 def unfit_phrasing(text: str) -> str | None:

@@ -105,9 +105,9 @@ class Scenarios(Kind[NewScenario]):
                 return f"near-copy: {phrasing!r} says nearly what {like!r} says"
         return _unproven_traces(trial, candidate.name) or trial.problem_of_first(_OTHERS * len(scenarios))
 
-    def scenario_of(self, _about: str, candidate: NewScenario) -> str:
+    def traces_of(self, trial: Trial, _about: str, candidate: NewScenario) -> Iterator[GoldTrace | Failure]:
         """Its own."""
-        return candidate.name
+        return trial.traces(candidate.name)
 
 
 def written(content: dict[str, Any]) -> str:

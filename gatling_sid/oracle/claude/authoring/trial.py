@@ -29,24 +29,21 @@ class Trial:
         self.judge = judge
         self._oracle = ScenarioOracle(_SEED, created_at)
 
-    def traces(self, scenario: str | None = None, *, first_phrasing: bool = False) -> Iterator[GoldTrace | Failure]:
-        """Proposals, unjudged: of every scenario or of one, worded in every way or with its first phrasing only."""
-        count = len(wording_of(self.domain, scenario, "train").phrasings) if scenario and first_phrasing else 1
+    def traces(self, scenario: str | None = None, phrasing: str | None = None) -> Iterator[GoldTrace | Failure]:
+        """Proposals, unjudged: of every scenario or of one, worded in every way or with one of its phrasings."""
+        place, count = 0, 1
+        if scenario and phrasing:
+            place = self.domain.file.scenarios[scenario].phrasings.index(phrasing)
+            count = len(wording_of(self.domain, scenario, "train").phrasings)
         for index in range(_SEARCHED):
             name, use = dealt(self.domain, self._oracle.seed, "train", index)
-            if scenario in (None, name) and use % count == 0:
+            if scenario in (None, name) and use % count == place:
                 yield self._oracle.trace(Task(self.domain, "train", index))
 
     @staticmethod
     def case(trace: GoldTrace) -> tuple[object, object, object]:
         """What traces that differ in their words alone have in common."""
         return trace.metadata["world"], trace.metadata["scenario"], trace.metadata["case"]
-
-    def gold(self, scenario: str | None = None, *, first_phrasing: bool = False) -> Iterator[GoldTrace]:
-        """The proposals that are gold."""
-        for each in self.traces(scenario, first_phrasing=first_phrasing):
-            if isinstance(each, GoldTrace) and not self.judge.findings(each):
-                yield each
 
     def problem(self, proposal: GoldTrace | Failure) -> str | None:
         """Why a proposal is not gold."""
