@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pyarrow import ipc
 
 from builder.features import SCHEMA
 from gatling_sid.errors import ShardError
+from gatling_sid.novelty import Novelty
 
 
 def request_texts(path: Path) -> Iterator[list[str]]:
@@ -34,6 +36,28 @@ def repeated_texts(paths: Sequence[Path]) -> int:
     ]
     everything = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, dtype="<u8")
     return int((everything[1:] == everything[:-1]).sum())
+
+
+def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Every shard, and its requests that nearly copy one of train in their domain; none for shards of train.
+
+    Only the words are compared, names and amounts among them; see `gatling_sid.novelty`. The training texts of one
+    domain are in memory at a time, some 500 bytes each.
+    """
+    for _, names in groupby(sorted(shards), lambda name: name.partition("/")[0]):
+        known = Novelty()
+        for name in sorted(names, key=lambda name: (_split_of(name) != "train", name)):
+            said = [text for texts in request_texts(root / name) for text in texts]
+            if _split_of(name) == "train":
+                for text in said:
+                    known.learn(text)
+                yield name, []
+            else:
+                yield name, [text for text in said if not known.is_new(text)]
+
+
+def _split_of(name: str) -> str:
+    return name.partition("/")[2].partition("-")[0]
 
 
 def _digest(text: str) -> bytes:

@@ -1,5 +1,7 @@
 """Validates traces again, in full and from the written bytes: a run's shards, or a JSONL file of traces.
 
+Of a run, requests of validation and test that nearly copy one of train are told as well.
+
 python -m scripts.validate_shards out/run
 python -m scripts.validate_shards traces.jsonl
 """
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from builder.audit import near_copies
 from builder.shards import read_manifest, read_traces, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
@@ -102,7 +105,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             bar(judged, total // max(args.every, 1), f"{sum(bad.values())} rejected")
     print(f"{judged:,} traces judged, {judged - sum(bad.values()) - skipped:,} gold, {skipped:,} judged in part, "
           f"{sum(bad.values()):,} rejected {dict(bad) or ''}".rstrip())  # fmt: skip
-    return FAILED if bad else 0
+    copies = copied(args.source) if args.source.is_dir() else 0
+    return FAILED if bad or copies else 0
+
+
+def copied(root: Path) -> int:
+    """How many requests of validation and test nearly copy one of train; prints the first."""
+    shards = [each["name"] for each in read_manifest(root)["shards"]]
+    copies: list[str] = []
+    with progress_bar("shards") as bar:
+        for number, (name, texts) in enumerate(near_copies(root, shards), start=1):
+            copies += [f"{name}: {text!r} nearly copies a request of train" for text in texts]
+            bar(number, len(shards), f"{len(copies)} near-copies")
+    print("\n".join([*copies[:_SHOWN], f"{len(copies):,} requests of validation and test nearly copy one of train"]))
+    return len(copies)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding"),
+    ("gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding", "gatling_sid.novelty"),
     ("gatling_sid.schemas",),
     ("gatling_sid.simulator",),
     ("gatling_sid.oracle", "gatling_sid.validators"),

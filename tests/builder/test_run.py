@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.audit import repeated_texts, request_texts
+from builder.audit import near_copies, repeated_texts, request_texts
 from builder.run import Progress, planned, run, shared
-from builder.shards import read_manifest, read_traces
+from builder.shards import Shard, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
+from gatling_sid.models import GoldTrace
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 
@@ -66,6 +67,22 @@ def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -
     assert all(report["validated"] for report in reports)
     assert len(set(texts)) == len(texts)
     assert repeated_texts([*paths, paths[0]]) == manifest["shards"][0]["rows"]
+
+
+def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrace]) -> None:
+    """A request of test that changes a word of one of train is told; one of train like another is not."""
+
+    def said(text: str) -> GoldTrace:
+        return gold[0].model_copy(update={"request": gold[0].request.model_copy(update={"text": text})})
+
+    text = "Which of the loans that Rahul has are overdue by more than a week now?"
+    train = [said(text), said(text.replace("week", "month"))]
+    test = [said(text.replace("now", "today")), said("Is anything overdue?")]
+    for split, traces in (("train", train), ("test", test)):
+        write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [(traces, [])])
+    names = ["library/test-00000-of-00001.arrow", "library/train-00000-of-00001.arrow"]
+
+    assert list(near_copies(tmp_path, names)) == [(names[1], []), (names[0], [test[0].request.text])]
 
 
 def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:

@@ -92,7 +92,10 @@ def test_validating_a_run_and_a_jsonl(sample: Path, gold: list[GoldTrace]) -> No
     (sample / "traces.jsonl").write_text("\n".join(lines) + "\n\n", encoding="utf-8")
     foreign = command("validate_shards", "traces.jsonl", folder=sample)
 
-    assert whole.stdout == "30 traces judged, 30 gold, 0 judged in part, 0 rejected\n"
+    assert whole.stdout == (
+        "30 traces judged, 30 gold, 0 judged in part, 0 rejected\n"
+        "0 requests of validation and test nearly copy one of train\n"
+    )
     assert foreign.stdout == "3 traces judged, 0 gold, 3 judged in part, 0 rejected\n"
 
 

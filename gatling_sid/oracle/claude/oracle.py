@@ -11,10 +11,10 @@ from typing import Protocol
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
+from gatling_sid.novelty import Novelty
 from gatling_sid.oracle.claude.answers import Plan, Verdict
 from gatling_sid.oracle.claude.asks import Answer, Ask
 from gatling_sid.oracle.claude.grounding import Identity
-from gatling_sid.oracle.claude.novelty import Novelty
 from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
 from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.scenes import compact

@@ -25,9 +25,9 @@ from pydantic import Field
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
+from gatling_sid.novelty import Novelty
 from gatling_sid.oracle.claude.answers import BadAnswerError, Said, read, schema_of
 from gatling_sid.oracle.claude.asks import Answer, Ask
-from gatling_sid.oracle.claude.novelty import Novelty
 from gatling_sid.oracle.claude.oracle import Asked, ClaudeOracle, Judge
 from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in
 from gatling_sid.oracle.claude.prompts import Notes

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatling_sid.oracle.claude.novelty import ALIKE, Novelty
+from gatling_sid.novelty import ALIKE, Novelty
 
 LONG = "Could you list the overdue loans of Rahul, with their due dates, so that I can call him this afternoon?"
 words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=12)

@@ -1,4 +1,4 @@
-"""Near-copies among the requests of a run.
+"""Near-copies among request texts.
 
 Two texts are near-copies if their sets of neighbouring words overlap by more than `ALIKE` (Jaccard). Candidates are
 found by the prefix filter of Chaudhuri, Ganti and Kaushik, "A Primitive Operator for Similarity Joins in Data
@@ -17,31 +17,43 @@ ALIKE = 0.7
 
 
 class Novelty:
-    """The texts said so far; 8 bytes are kept of every pair of words."""
+    """Texts that are known; 8 bytes are kept of every pair of words."""
 
     def __init__(self) -> None:
         self._texts: list[array[int]] = []
         self._by_pair: defaultdict[int, list[int]] = defaultdict(list)
 
-    def add(self, text: str) -> bool:
-        """Remembers a text, unless it nearly copies one that is known: then False."""
+    def is_new(self, text: str) -> bool:
+        """Whether it nearly copies none that is known."""
         pairs = _pairs(text)
-        prefix = pairs[: len(pairs) - ceil(ALIKE * len(pairs)) + 1]
-        for number in {number for pair in prefix for number in self._by_pair.get(pair, ())}:
-            if _overlap(pairs, self._texts[number]) > ALIKE:
-                return False
-        for pair in prefix:
+        near = {number for pair in _prefix(pairs) for number in self._by_pair.get(pair, ())}
+        return not any(_overlap(pairs, self._texts[number]) > ALIKE for number in near)
+
+    def learn(self, text: str) -> None:
+        """Makes a text known."""
+        pairs = _pairs(text)
+        for pair in _prefix(pairs):
             self._by_pair[pair].append(len(self._texts))
         self._texts.append(pairs)
-        return True
+
+    def add(self, text: str) -> bool:
+        """Makes a text known if it is new; whether it was."""
+        new = self.is_new(text)
+        if new:
+            self.learn(text)
+        return new
+
+
+def _prefix(pairs: array[int]) -> array[int]:
+    return pairs[: len(pairs) - ceil(ALIKE * len(pairs)) + 1]
 
 
 def _pairs(text: str) -> array[int]:
-    """Digests of the neighbouring words of a text, sorted; case and punctuation do not count."""
+    """Digests of the neighbouring words of a text, longest first, since long pairs are rare; punctuation does not count."""
     words = ["", *"".join(each if each.isalnum() else " " for each in text.casefold()).split(), ""]
-    said = {f"{one} {other}" for one, other in pairwise(words)}
+    said = sorted({f"{one} {other}" for one, other in pairwise(words)}, key=lambda each: (-len(each), each))
     digests = (blake2b(each.encode(errors="replace"), digest_size=8).digest() for each in said)
-    return array("q", sorted(int.from_bytes(each, signed=True) for each in digests))
+    return array("q", (int.from_bytes(each, signed=True) for each in digests))
 
 
 def _overlap(one: array[int], other: array[int]) -> float:
