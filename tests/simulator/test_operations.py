@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
@@ -60,7 +61,9 @@ def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
     content["tools"]["search"] = {**common, "parameters": search}
     content["tools"]["first"] = {**common, "parameters": {"n": {"does": "limit", "default": 2, "description": "x"}}}
     folder = tmp_path_factory.mktemp("catalogue")
-    (folder / "library.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    (folder / "library.yaml").write_text(
+        yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8"
+    )
     return World(DomainRegistry(folder).domain("library"), 1, "train-0")
 
 
