@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from builder.run import Finished, Progress, run
 from builder.shards import Settings, shards_of
+from gatling_sid.errors import OracleError
 from gatling_sid.oracle.agent import Report, report
 from gatling_sid.oracle.claude.asks import Ask
 from gatling_sid.oracle.claude.estimate import BYTES_PER_TOKEN, Estimate, estimate, planned_of
+from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.phases import answer_lengths, sample_asks
+from gatling_sid.oracle.claude.settings import BLOCK
 from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import WORLD_SIZE
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from scripts.claude_options import opened_by
@@ -28,6 +34,11 @@ PLANS_IN_BATCHES = 5
 
 def generate_online(root: Path, settings: Settings, args: argparse.Namespace) -> int:
     """Runs it, or only says what it would take."""
+    if settings.shard_size % BLOCK and settings.shard_size % WORLD_SIZE:
+        raise OracleError(
+            f"--shard-size is {settings.shard_size}; with Claude it must be a multiple of {BLOCK} or {WORLD_SIZE}, "
+            "since requests are written by the block"
+        )
     args.ledger = args.ledger or root.with_name(f"{root.name}-claude-ledger.sqlite")
     asked = opened_by(args)
     registry = DomainRegistry()
@@ -57,10 +68,14 @@ def generate_online(root: Path, settings: Settings, args: argparse.Namespace) ->
             finished = run(root, settings, workers=1, report=tell, online=oracle)
     finally:
         asked.close()
-    print("\n".join(map(str, reports(settings, finished, asked.cost_usd))))
+    with Ledger(args.ledger) as ledger:
+        cost_usd: defaultdict[str, float] = defaultdict(float)
+        for spent in ledger.spent():
+            cost_usd[spent.domain] += spent.cost_usd
+    print("\n".join(map(str, reports(settings, finished, cost_usd))))
     rows = sum(each.rows for each in finished.receipts)
     holes = sum(shard.stop - shard.start for shard in shards_of(settings)) - rows
-    print(f"{rows:,} traces in {root}, {holes:,} could not be made; answers cost ${sum(asked.cost_usd.values()):.4f}")
+    print(f"{rows:,} traces in {root}, {holes:,} could not be made; answers cost ${sum(cost_usd.values()):.4f}")
     return 0
 
 
@@ -85,7 +100,7 @@ def estimated(settings: Settings, oracle: ClaudeOracle, registry: DomainRegistry
     return estimate([each for each in planned if each.calls], oracle.model, batch=batch)
 
 
-def reports(settings: Settings, finished: Finished, cost_usd: dict[str, float]) -> list[Report]:
+def reports(settings: Settings, finished: Finished, cost_usd: Mapping[str, float]) -> list[Report]:
     """How each domain went: raw pass rate, pass rate after repair, cost per accepted trace."""
     result = []
     for slug, splits in settings.totals.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
 from gatling_sid.oracle.claude.answers import Verdict
 from gatling_sid.oracle.claude.asks import Answering
 from gatling_sid.oracle.claude.opening import keys_of, opened
-from gatling_sid.oracle.claude.oracle import MODEL, PLANS, ClaudeOracle, Judge
+from gatling_sid.oracle.claude.oracle import BEYOND_REPAIR, MODEL, PLANS, ClaudeOracle, Judge
 from gatling_sid.oracle.claude.phases import verdict_in
 from gatling_sid.oracle.claude.running import Running, running
 from gatling_sid.oracle.claude.settings import Setting
@@ -270,7 +271,8 @@ def report(domain: str, tasks: int, gold: int, rejections: Sequence[Any], cost_u
     counts: dict[str, int] = {}
     for each in rejections:
         counts[each.reason] = counts.get(each.reason, 0) + 1
-    at_first = {each.trace_id for each in rejections if each.attempt == 0}
-    thrice = {each.trace_id for each in rejections if each.attempt >= PLANS - 1}
+    times = Counter(each.trace_id for each in rejections)
+    drawn_anew = {each.trace_id for each in rejections if each.reason.partition(":")[0] in BEYOND_REPAIR}
+    unmended = {trace_id for trace_id, count in times.items() if count >= PLANS or trace_id in drawn_anew}
     ordered = dict(sorted(counts.items(), key=lambda each: -each[1]))
-    return Report(domain, tasks, tasks - len(at_first), tasks - len(thrice), gold, ordered, cost_usd)
+    return Report(domain, tasks, tasks - len(times), tasks - len(unmended), gold, ordered, cost_usd)

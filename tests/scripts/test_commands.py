@@ -40,6 +40,11 @@ REFUSED = [
     ("push_to_hub", "--run {tmp}", "say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both"),
     ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree", "holds no finished run"),
     ("show_traces", "{tmp}/nothing", "cannot be loaded as a dataset"),
+    (
+        "generate_shards",
+        "--oracle claude --total 9 --output-dir {tmp}/x --shard-size 25",
+        "must be a multiple of 10 or 4096",
+    ),
     ("validate_shards", "{tmp}/nothing.jsonl", "cannot be read"),
     ("check_domain", "Astrology", "no domain named 'Astrology'"),
 ]

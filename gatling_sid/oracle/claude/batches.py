@@ -21,7 +21,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
 from gatling_sid.oracle.claude.client import Client
-from gatling_sid.oracle.claude.faults import Again, Failed, judged, pause_before
+from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
 from gatling_sid.oracle.claude.ledger import Group, Ledger
 from gatling_sid.oracle.claude.prices import price_table
 from gatling_sid.oracle.claude.refusals import Refusals
@@ -63,6 +63,7 @@ class Batches(Client):
         self._poll = poll_seconds
         self._grace = grace_seconds
         self._turn = asyncio.Lock()
+        self._noticed: dict[str, float] = {}  # when a submission was found to be lost: sending it may have taken long
         self._tries: Counter[str] = Counter()
         self._given_up: dict[str, str] = {}
 
@@ -149,7 +150,8 @@ class Batches(Client):
         try:
             batch = await self._api.create(requests=requests)
         except _PROBLEMS as problem:
-            verdict = judged(problem, self._key.name)
+            self._noticed[group_id] = time.monotonic()
+            verdict = self._judged(problem)
             unknown = isinstance(verdict, Again) and not verdict.limited and verdict.outcome != "unsent"
             if not unknown:
                 await self.ledger.group_is(group_id, "absent")
@@ -192,7 +194,8 @@ class Batches(Client):
                     unknown.remove(batch)
                     break
             else:
-                if not waiting and time.time() - group.intended >= self._grace:
+                noticed = self._noticed.setdefault(group.group_id, time.monotonic())
+                if not waiting and time.monotonic() - noticed >= self._grace:
                     await self.ledger.group_is(group.group_id, "absent")
 
     async def _unknown_batches(self, since: float, known: set[str | None]) -> list[MessageBatch]:
@@ -207,7 +210,7 @@ class Batches(Client):
                         found.append(batch)
                 return found[::-1]
             except _PROBLEMS as problem:
-                await self._wait_or_stop(judged(problem, self._key.name), "the list of batches")
+                await self._wait_or_stop(self._judged(problem), "the list of batches")
                 found.clear()
 
     async def _retrieved(self, batch_id: str) -> MessageBatch:
@@ -215,7 +218,7 @@ class Batches(Client):
             try:
                 return await self._api.retrieve(batch_id)
             except _PROBLEMS as problem:
-                await self._wait_or_stop(judged(problem, self._key.name), batch_id)
+                await self._wait_or_stop(self._judged(problem), batch_id)
 
     async def _results(self, batch_id: str) -> list[MessageBatchIndividualResponse]:
         """All results; a cut stream is read again from its beginning."""
@@ -223,7 +226,7 @@ class Batches(Client):
             try:
                 return [each async for each in await self._api.results(batch_id)]
             except _PROBLEMS as problem:
-                await self._wait_or_stop(judged(problem, self._key.name), f"the results of {batch_id}")
+                await self._wait_or_stop(self._judged(problem), f"the results of {batch_id}")
 
     async def _book(self, group: Group) -> None:
         """Writes what a batch answered and what it did not."""
@@ -232,8 +235,12 @@ class Batches(Client):
         for each in await self._results(group.batch_id or ""):
             if each.result.type == "succeeded":
                 message = each.result.message
-                paid.append((message.id, answer_of(each.custom_id, message, self.model, batch=True)))
-                outcome = "answered"
+                try:
+                    paid.append((message.id, answer_of(each.custom_id, message, self.model, batch=True)))
+                    outcome = "answered"
+                except ValueError:  # paid for, and nothing that could be booked or read
+                    outcome = "no message"
+                    self._count_failure(each.custom_id, outcome)
             else:
                 outcome = each.result.error.error.type if each.result.type == "errored" else each.result.type
                 self._count_failure(each.custom_id, outcome)
@@ -250,12 +257,14 @@ class Batches(Client):
         if outcome == "invalid_request_error" or self._tries[work_id] >= self._max_tries:
             self._given_up[work_id] = f"error:{outcome}"
 
+    def _judged(self, problem: Problem) -> Again | Failed | OracleError:
+        return judged(problem, self._key.name, self._keys.without_secrets)
+
     async def _wait_or_stop(self, verdict: Again | Failed | OracleError, what: str) -> None:
         if isinstance(verdict, OracleError):
             raise verdict
         if isinstance(verdict, Failed):
-            says = self._keys.without_secrets(verdict.says)
-            raise OracleError(f"{what} was refused: {verdict.problem}: {says}")
+            raise OracleError(f"{what} was refused: {verdict.problem}: {verdict.says}")
         self._tries["api"] += 1
         if self._tries["api"] > 100:
             raise OracleError(

@@ -78,6 +78,8 @@ def answer_of(work_id: str, message: Message, model: str, *, batch: bool = False
     if (
         not isinstance(used, ApiUsage)
         or not isinstance(getattr(used, "output_tokens", None), int)
+        or not isinstance(getattr(used, "input_tokens", None), int)
+        or not isinstance(getattr(message, "content", None), list)
         or not getattr(message, "id", None)
     ):
         raise ValueError("the answer is not a message")

@@ -44,7 +44,8 @@ class Engine(Client):
         backoff_seconds: float = 0.5,
     ) -> None:
         super().__init__(keys, ledger, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
-        self.refusals = Refusals(ledger, max_refusal_rate)
+        self._max_refusal_rate = max_refusal_rate
+        self.recount_refusals()
         self._warmth = Warmth()
         self._workers = in_flight + in_flight // 8  # some write to the ledger while others are in flight
         self._slots = asyncio.Semaphore(in_flight)
@@ -54,6 +55,10 @@ class Engine(Client):
         self._stopped: OracleError | None = None
         self._failed_in_a_row = 0
         self._seen: defaultdict[str, _Mean] = defaultdict(_Mean)
+
+    def recount_refusals(self) -> None:
+        """Takes the refusals of the ledger, where others may have booked some."""
+        self.refusals = Refusals(self.ledger, self._max_refusal_rate)
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks; those in the ledger are not asked again.
@@ -65,8 +70,12 @@ class Engine(Client):
         for ask in asks:
             check(ask)
         with self._alone(asks):
+            if len(self._asking) == len(asks):  # nobody else is at it: what stopped an earlier call may be over
+                self._stopped, self._failed_in_a_row = None, 0
             done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
             missing = [ask for ask in asks if ask.work_id not in done]
+            if not missing:
+                return [done[ask.work_id] for ask in asks]
             await self.ledger.intend(missing, self.model)
             line = iter(_first_of_each_prefix_first(missing))
             async with asyncio.TaskGroup() as group:
@@ -125,17 +134,19 @@ class Engine(Client):
         try:
             async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):
                 draw = await self._keys.enter(key, need)
-                if self._stopped:
-                    raise self._stopped
-                return await self._call(ask, key, draw, worst)
+                try:
+                    if self._stopped:
+                        raise self._stopped
+                    return await self._call(ask, key, draw, worst)
+                finally:
+                    draw.release()
         finally:
             self._keys.give_back(key)
 
     async def _call(self, ask: Ask, key: Key, draw: Draw, worst: float) -> Answer | Again | Failed:
-        attempt = uuid.uuid4().hex
-        await self.ledger.attempt(attempt, ask.work_id, worst)
-        sent = time.monotonic()
+        attempt, place, sent = uuid.uuid4().hex, (key.cache, prefix_of(ask)), 0.0
         try:
+            await self.ledger.attempt(attempt, ask.work_id, worst)
             async with self._slots:
                 sent = time.monotonic()
                 draw.sent(sent)
@@ -144,10 +155,14 @@ class Engine(Client):
             answer = answer_of(ask.work_id, message, self.model)
         except (anthropic.APIError, httpx2.TransportError, ValueError) as problem:
             return await self._after(problem, attempt, key, sent, worst)
+        except BaseException:  # cancelled: it may have been billed
+            self.ledger.abandoned(attempt, worst if sent else 0.0)
+            raise
         used = Need(answer.usage.input_tokens + answer.usage.cache_creation_tokens, answer.usage.output_tokens)
         await self.ledger.answered(attempt, raw.request_id, message.id, answer)
         draw.settle(used)
         self._keys.learn(key, raw.headers, sent)
+        self._warmth.mark(place)  # others may wait there, from before the key's workspace was known
         self._warmth.mark((key.cache, prefix_of(ask)))
         self._seen[ask.phase].add(used)
         return answer
@@ -155,7 +170,7 @@ class Engine(Client):
     async def _after(self, problem: Problem, attempt: str, key: Key, sent: float, worst: float) -> Again | Failed:
         """Books a call without an answer; raises if the run must stop."""
         headers = problem.response.headers if isinstance(problem, anthropic.APIStatusError) else {}
-        verdict = judged(problem, key.name)
+        verdict = judged(problem, key.name, self._keys.without_secrets)
         outcome = "stopped the run" if isinstance(verdict, OracleError) else verdict.outcome
         await self.ledger.ended(attempt, outcome, headers.get("request-id"), worst)
         if headers:
@@ -171,7 +186,6 @@ class Engine(Client):
         """Nothing was paid and nothing is kept: a later run asks again."""
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _HOPELESS:
-            says = self._keys.without_secrets(says)
             raise OracleError(
                 f"{self._failed_in_a_row} asks in a row failed, the last ({ask.work_id}) with {problem}: {says}"
             )

@@ -144,7 +144,7 @@ async def counted_bytes_per_token(
             counted += reply.input_tokens
             written += len((ask.system + ask.user + json.dumps(ask.schema)).encode())
     except anthropic.APIError as problem:
-        verdict = judged(problem, keys.all[0].name)
+        verdict = judged(problem, keys.all[0].name, keys.without_secrets)
         says = keys.without_secrets(problem.message)
         raise (
             verdict if isinstance(verdict, OracleError) else OracleError(f"tokens cannot be counted: {says}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anthropic
@@ -45,16 +46,16 @@ class Failed:
     says: str
 
 
-def judged(problem: Problem, key_name: str) -> Again | Failed | OracleError:
-    """What to do after `problem`."""
+def judged(problem: Problem, key_name: str, clean: Callable[[str], str]) -> Again | Failed | OracleError:
+    """What to do after `problem`; the API's own words are passed on as `clean` leaves them."""
     if isinstance(problem, anthropic.APIStatusError):
-        return _status(problem, key_name)
+        return _status(problem, key_name, clean(problem.api_message or ""))
     unsent = isinstance(problem, _UNSENT) or isinstance(problem.__cause__, _UNSENT)
     return Again("unsent" if unsent else "lost", "error:connection")
 
 
-def _status(problem: anthropic.APIStatusError, key_name: str) -> Again | Failed | OracleError:
-    status, code, says = problem.status_code, problem.error_code, problem.api_message or ""
+def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Again | Failed | OracleError:
+    status, code = problem.status_code, problem.error_code
     outcome, kind = f"status:{status}", f"error:{problem.type or status}"
     if code == "organization_on_hold":
         return OracleError(f"{key_name}: the provider has put the organisation on hold; ask the provider, do not retry")
@@ -71,7 +72,7 @@ def _status(problem: anthropic.APIStatusError, key_name: str) -> Again | Failed 
     if status == 429:
         return _limited(problem, outcome, kind, key_name)
     if status in {408, 409} or status >= 500:
-        return Again(outcome, kind, retry_after(problem.response.headers))
+        return _later(Again(outcome, kind, retry_after(problem.response.headers)), key_name)
     if any(words in says.casefold() for words in _SPENDING_WORDS):
         return OracleError(
             f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {_KEPT}"
@@ -85,9 +86,14 @@ def _limited(problem: anthropic.APIStatusError, outcome: str, kind: str, key_nam
         return OracleError(
             f"{key_name}: refused without a time to come back (status 429): a spend limit is reached; {_KEPT}"
         )
-    if seconds > PATIENCE_SECONDS:
-        return OracleError(f"{key_name}: the API asks to come back in {seconds:.0f} s; run again then; {_KEPT}")
-    return Again(outcome, kind, seconds, limited=True)
+    return _later(Again(outcome, kind, seconds, limited=True), key_name)
+
+
+def _later(again: Again, key_name: str) -> Again | OracleError:
+    """Hours are not waited for in silence."""
+    if again.seconds is not None and again.seconds > PATIENCE_SECONDS:
+        return OracleError(f"{key_name}: the API asks to come back in {again.seconds:.0f} s; run again then; {_KEPT}")
+    return again
 
 
 def pause_before(again: Again, tries: int, unit: float) -> float:

@@ -81,7 +81,7 @@ class Ledger:
         """
         self.path = path
         self._lock = threading.Lock()
-        self._queue: list[tuple[Sequence[_Statement], asyncio.Future[None]]] = []
+        self._queue: list[tuple[Sequence[_Statement], float, asyncio.Future[None]]] = []
         self._flusher: asyncio.Task[None] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ class Ledger:
     def close(self) -> None:
         """Ends the use of the file; what a cancelled run still had to write is written."""
         waiting, self._queue = self._queue, []
-        self._apply([each for statements, _ in waiting for each in statements])
+        self._apply([each for statements, _, _ in waiting for each in statements])
         with self._lock:
             self._db.close()
 
@@ -196,8 +196,13 @@ class Ledger:
 
     async def answered(self, attempt_id: str, request_id: str | None, message_id: str, answer: Answer) -> None:
         """A call ended with an answer: booked before anyone looks at it."""
-        await self._durable([(_ENDED, ("answered", request_id, attempt_id)), *_booking(message_id, None, answer)])
-        self.booked_usd += answer.cost_usd
+        statements = [(_ENDED, ("answered", request_id, attempt_id)), *_booking(message_id, None, answer)]
+        await self._durable(statements, answer.cost_usd)
+
+    def abandoned(self, attempt_id: str, worst_usd: float) -> None:
+        """A call was cancelled; unless `worst_usd` is 0 it had been sent. Written soon, counted at once."""
+        self.at_risk_usd += worst_usd
+        self._enqueue([(_ENDED, ("killed" if worst_usd else "unsent", None, attempt_id))])
 
     async def intend_group(self, group_id: str, work_ids: Sequence[str], worst_usd: float) -> None:
         """A batch is about to be created."""
@@ -230,24 +235,30 @@ class Ledger:
 
     # Underneath
 
-    async def _durable(self, statements: Sequence[_Statement]) -> None:
+    async def _durable(self, statements: Sequence[_Statement], booked_usd: float = 0.0) -> None:
+        await asyncio.shield(self._enqueue(statements, booked_usd))
+
+    def _enqueue(self, statements: Sequence[_Statement], booked_usd: float = 0.0) -> asyncio.Future[None]:
         done = asyncio.get_running_loop().create_future()
-        self._queue.append((statements, done))
+        self._queue.append((statements, booked_usd, done))
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush())
-        await asyncio.shield(done)
+        return done
 
     async def _flush(self) -> None:
         while self._queue:
             taken, self._queue = self._queue, []
             problem: OracleError | None = None
             try:
-                await asyncio.to_thread(self._apply, [each for statements, _ in taken for each in statements])
+                await asyncio.to_thread(self._apply, [each for statements, _, _ in taken for each in statements])
+                self.booked_usd += sum(booked for _, booked, _ in taken)
             except sqlite3.Error as error:
                 problem = OracleError(
                     f"ledger {self.path.name} cannot be written: {error}; the run stops, answers would be lost"
                 )
-            for _, done in taken:
+            for _, _, done in taken:
+                if done.cancelled():
+                    continue
                 if problem:
                     done.set_exception(problem)
                 else:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 HEADERS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
 _RESERVE_SECONDS = 0.4  # needs are means of what calls used before; keep so much of the rate for those above the mean
 
+_NOTHING = 1e-6  # less than this is rounding, not something to wait for
+
 Clock = Callable[[], float]
 
 
@@ -22,7 +24,7 @@ Clock = Callable[[], float]
 class Bucket:
     """`limit` per minute, refilled evenly, of which `capacity` can be saved up; drawn below zero by what was not foreseen.
 
-    `promised` is what calls have been granted that are not sent yet. It leaves the bucket only when they are: a bucket
+    `promises` are what calls have been granted that are not sent yet. They leave the bucket only when they are: a bucket
     that is full on the other side takes no more in, however long we take to send.
     """
 
@@ -30,7 +32,7 @@ class Bucket:
     capacity: float
     level: float
     at: float
-    promised: float = 0.0
+    promises: dict[Draw, float] = field(default_factory=dict)
 
     def refill(self, now: float) -> None:
         """Adds what has flowed in since the last look."""
@@ -40,8 +42,8 @@ class Bucket:
     def wait(self, amount: float) -> float:
         """Seconds until `amount` may be drawn; more than the bucket holds may be drawn when it is full."""
         reserve = min(self.limit / 60 * _RESERVE_SECONDS + 1, self.capacity / 10)
-        missing = min(amount + reserve, self.capacity) - (self.level - self.promised)
-        return max(0.0, missing * 60 / self.limit)
+        missing = min(amount + reserve, self.capacity) - (self.level - sum(self.promises.values()))
+        return missing * 60 / self.limit if missing > _NOTHING else 0.0
 
     def learn(self, limit: float, remaining: float, age: float) -> None:
         """Believes a header that is `age` seconds old.
@@ -68,19 +70,24 @@ class Need:
 
 
 class Draw:
-    """What one call was granted; made when its turn came, taken out of the buckets when it is sent."""
+    """What one call was granted; promised when its turn came, taken out of the buckets when it is sent."""
 
     def __init__(self, buckets: Mapping[str, Bucket], need: Need) -> None:
         self._parts = [(name, bucket, need.of(name)) for name, bucket in buckets.items()]
         for _, bucket, amount in self._parts:
-            bucket.promised += amount
+            bucket.promises[self] = amount
 
     def sent(self, now: float) -> None:
         """The call goes out."""
+        self.release()
         for _, bucket, amount in self._parts:
             bucket.refill(now)
-            bucket.promised -= amount
             bucket.level -= amount
+
+    def release(self) -> None:
+        """The promise is over: kept, or given up by a call that does not go out."""
+        for _, bucket, _ in self._parts:
+            bucket.promises.pop(self, None)
 
     def settle(self, used: Need) -> None:
         """Corrects the draw by what the call really used."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -24,15 +25,20 @@ class InVolume:
     A batch costs half, but may take a day: the last repairs of a run would wait for one after another.
     """
 
-    def __init__(self, batches: Batches, engine: Engine, ledger: Ledger) -> None:
+    def __init__(self, batches: Batches, engine: Engine, ledger: Ledger, many: int = FEW) -> None:
+        """From so `many` asks on, a batch; asks of batches that a run before left open are waited for in any case."""
+        self._many = many
         self._batches = batches
         self._engine = engine
         self._ledger = ledger
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks; while a batch is open, its asks may be among these, so none goes alone."""
-        few = len(asks) < FEW and not self._ledger.groups()
-        return await (self._engine if few else self._batches).answers(asks)
+        if len(asks) < self._many and not self._ledger.groups():
+            return await self._engine.answers(asks)
+        answers = await self._batches.answers(asks)
+        self._engine.recount_refusals()
+        return answers
 
 
 def keys_of(api_key: str | Sequence[str] | None) -> list[str]:
@@ -66,16 +72,21 @@ def opened(
 
     async def opens() -> tuple[Answering, Callable[[], Awaitable[None]]]:
         book = Ledger(ledger)
+        try:
+            engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
+            batches = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
+        except BaseException:
+            book.close()
+            raise
         asked.spent = lambda: book.booked_usd
-        engine = Engine(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight)
-        batches = Batches(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
+        many = FEW if batch else sys.maxsize
 
         async def close() -> None:
             await engine.close()
             await batches.close()
             book.close()
 
-        return (InVolume(batches, engine, book) if batch else engine), close
+        return InVolume(batches, engine, book, many), close
 
     asked = Running(opens)
     return asked

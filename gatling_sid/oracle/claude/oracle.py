@@ -28,6 +28,8 @@ MODEL = "claude-haiku-5-5"
 _OPINIONS = 3
 PLANS = 3
 """Plans for a request: one, and two more with the findings of the one before."""
+BEYOND_REPAIR = ("refusal", "near_copy", "judged")
+"""Reasons for which a request is given up for another at once."""
 _DRAWS = 12  # requests that are drawn for a task before it is given up
 _ENOUGH_SEEN = 40
 _EXAMPLE_SEED = 0
@@ -163,7 +165,7 @@ class ClaudeOracle:
 
     def _forget(self, trace_id: str, proposal: Proposal) -> None:
         """Requests that no repair can mend."""
-        if isinstance(proposal, Failure) and proposal.reason.partition(":")[0] in ("refusal", "near_copy", "judged"):
+        if isinstance(proposal, Failure) and proposal.reason.partition(":")[0] in BEYOND_REPAIR:
             self._drafts.pop(trace_id, None)
 
     def _count(self, new: Sequence[Task]) -> None:

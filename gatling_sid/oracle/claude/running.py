@@ -37,7 +37,9 @@ class Running:
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks."""
         phases = ", ".join(f"{phase} {count:,}" for phase, count in Counter(ask.phase for ask in asks).items())
-        answers = self._run(self._answers(asks), phases) if asks else []
+        once = {ask.work_id: ask for ask in asks}  # the same words are asked, and paid for, once
+        found = dict(zip(once, self._run(self._answers([*once.values()]), phases), strict=True)) if asks else {}
+        answers = [found[ask.work_id] for ask in asks]
         for ask, answer in zip(asks, answers, strict=True):
             if ask.work_id not in self._counted:
                 self._counted.add(ask.work_id)

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.errors import OracleError
+from gatling_sid.generator import Rejection
 from gatling_sid.gold import GoldLine
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
+from gatling_sid.oracle.agent import report
 from gatling_sid.oracle.claude.asks import Ask
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.protocol import Task
@@ -94,12 +96,12 @@ def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: Trace
         assert validator.validate_trace(trace)[1]["validated"]
         assert trace.metadata["judgement"] == {"favourable": 1, "of": 1}
     assert len({trace.request.text for trace in traces}) == 30
-    report = played.agent.reports["Library"]
-    assert (report.tasks, report.gold_at_once, report.gold_mended, report.gold) == (30, 30, 30, 30)
-    assert report.rejected_by == {}
+    told = played.agent.reports["Library"]
+    assert (told.tasks, told.gold_at_once, told.gold_mended, told.gold) == (30, 30, 30, 30)
+    assert told.rejected_by == {}
     assert played.model.phases() == {"requests": 3, "graph": 30, "judgement": 30}
-    assert report.cost_usd == pytest.approx(0.063)
-    assert str(report) == "Library: 30 of 30, raw pass rate 100.0%, after repair 100.0%, $0.002100 a trace"
+    assert told.cost_usd == pytest.approx(0.063)
+    assert str(told) == "Library: 30 of 30, raw pass rate 100.0%, after repair 100.0%, $0.002100 a trace"
 
 
 def test_the_same_agent_again_asks_the_same(registry: DomainRegistry) -> None:
@@ -128,20 +130,36 @@ def test_rejected_plans_are_mended(registry: DomainRegistry) -> None:
     """The validator's findings go back to the model; what it mends is gold, and the raw pass rate stays what it was."""
     played = play(registry, extra_call)
     assert len(played.made(20)) == 20
-    report = played.agent.reports["Library"]
-    assert (report.gold_at_once, report.gold_mended, report.gold) == (0, 20, 20)
-    assert sum(report.rejected_by.values()) == 20
+    told = played.agent.reports["Library"]
+    assert (told.gold_at_once, told.gold_mended, told.gold) == (0, 20, 20)
+    assert sum(told.rejected_by.values()) == 20
     repairs = [ask for ask in played.model.asked if is_repair(ask)]
     assert len(repairs) == 20
     assert all("\n- " in ask.user and "call_9" in ask.user for ask in repairs)
+
+
+def test_only_what_was_mended_counts_as_mended() -> None:
+    """A request that was given up for another is gold in the end, not after repair."""
+    reasons = [
+        ("a", 0, "goal_is_met"),
+        ("b", 0, "refusal:cyber"),
+        ("c", 0, "x"),
+        ("c", 1, "x"),
+        ("c", 2, "x"),
+        ("d", 0, "near_copy"),
+    ]
+    rejections = [Rejection(trace_id, attempt, "free_form", reason, "") for trace_id, attempt, reason in reasons]
+    found = report("Library", 6, 6, rejections, 0.12)
+    assert (found.gold_at_once, found.gold_mended, found.gold) == (2, 3, 6)
+    assert str(found).startswith("Library: 6 of 6, raw pass rate 33.3%, after repair 50.0%, $0.020000 a trace (x 3, ")
 
 
 def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
     """At most two repairs a request and twelve requests a task, nothing called valid, every rejection with its reason."""
     played = play(registry, lambda ask, _: '{"items": [{"item": 1}]}' if ask.phase == "graph" else None)
     assert played.made(3) == []
-    report = played.agent.reports["Library"]
-    assert report.rejected_by == {"bad_answer": 3 * 36}
+    told = played.agent.reports["Library"]
+    assert told.rejected_by == {"bad_answer": 3 * 36}
     assert played.model.phases() == {"requests": 12, "graph": 3 * 36}
 
 
@@ -173,8 +191,8 @@ def test_what_is_refused_is_left_out(registry: DomainRegistry) -> None:
 
     played = play(registry, refuses)
     traces = played.made(10)
-    report = played.agent.reports["Library"]
-    assert (report.tasks, len(traces), report.rejected_by) == (10, 10, {"refusal:cyber": 1})
+    told = played.agent.reports["Library"]
+    assert (told.tasks, len(traces), told.rejected_by) == (10, 10, {"refusal:cyber": 1})
     assert len(refused) == 1
     said = next(line for line in refused[0].split("\n") if line.startswith("Request: "))
     assert not [trace for trace in traces if trace.request.text in said]

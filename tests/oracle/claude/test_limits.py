@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 
 import pytest
@@ -120,6 +121,33 @@ def test_what_is_granted_but_not_sent_does_not_make_room_for_more() -> None:
     for draw in draws:
         draw.sent(clock.now)
     assert limiter.buckets["requests"].level == pytest.approx(20 - len(draws))
+
+
+def test_no_rounding_keeps_a_full_bucket_shut() -> None:
+    """Whatever was granted and sent before, a full bucket lets the largest call through."""
+    chance = random.Random(1)
+    for _ in range(100):
+        clock = Clock()
+        limiter = Limiter(clock)
+        limiter.learn(headers(100_000, 1666.67, "output-tokens"), clock.now)
+        for _ in range(20):
+            draw = asyncio.run(limiter.enter(Need(0, chance.uniform(1, 40))))
+            draw.sent(clock.now)
+            draw.settle(Need(0, chance.uniform(1, 40)))
+        clock.now += 60
+        assert limiter.wait(Need(0, 3200)) == 0
+
+
+def test_a_grant_that_is_not_used_is_given_back() -> None:
+    """Once sent, or once given up, it holds nothing; doing so twice changes nothing."""
+    limiter = Limiter(clock := Clock())
+    limiter.learn(headers(600, 10), clock.now)
+    draw = asyncio.run(limiter.enter(ONE))
+    assert sum(limiter.buckets["requests"].promises.values()) == 1
+    draw.release()
+    draw.release()
+    assert not limiter.buckets["requests"].promises
+    assert limiter.buckets["requests"].level == 10
 
 
 def test_a_pause_holds_everyone_back_and_no_shorter_than_told() -> None:
