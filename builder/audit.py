@@ -42,7 +42,7 @@ def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[s
     """Every shard, and its requests that nearly copy one of train in their domain; none for shards of train.
 
     Only the words are compared, names and amounts among them; see `gatling_sid.novelty`. The training texts of one
-    domain are in memory at a time, some 500 bytes each.
+    domain are in memory at a time, some 900 bytes each.
     """
     for _, names in groupby(sorted(shards), lambda name: name.partition("/")[0]):
         known = Novelty()

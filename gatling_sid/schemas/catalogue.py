@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas.population import Populate
@@ -18,6 +18,8 @@ from gatling_sid.schemas.strict import Scalar, Strict, form
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
 ]
+MOST_DAYS = 36_500
+"""A century; farther than that no date of a domain lies from today."""
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
 
 
@@ -124,6 +126,16 @@ class PolicyFamily(Strict):
 # --- scenarios -------------------------------------------------------------------------------------------------
 
 
+def _ordered(ends: tuple[Any, Any]) -> tuple[Any, Any]:
+    low, high = ends
+    if not isinstance(low, str) and not isinstance(high, str) and low > high:
+        raise ValueError(f"from {low} to {high} there is nothing; the lower end comes first")
+    return ends
+
+
+Ordered = AfterValidator(_ordered)
+
+
 class One(Strict):
     """One row that matches `where`; with `alone_by`, no other row has the same values in those fields."""
 
@@ -140,7 +152,7 @@ class All(Strict):
 
     all: str
     where: dict[str, Any] = Field(default_factory=dict)
-    count: tuple[int | str, int | str] = (1, 10)
+    count: Annotated[tuple[int | str, int | str], Ordered] = (1, 10)
     order: str | None = None
     first: int | str | None = None
     distinct: str | None = None
@@ -159,7 +171,7 @@ class Choose(Strict):
     Text may hold `{binding.field}`.
     """
 
-    choose: list[Any]
+    choose: list[Any] = Field(min_length=1)
     but_not: str | None = None
     at_most: str | None = None
     among: str | None = None
@@ -168,20 +180,22 @@ class Choose(Strict):
 class Number(Strict):
     """A whole number from low to high."""
 
-    number: tuple[int, int]
+    number: Annotated[tuple[int, int], Ordered]
 
 
 class Amount(Strict):
     """An amount from low to high in steps; either end may be an expression."""
 
-    amount: tuple[float | str, float | str]
-    step: float = 10
+    amount: Annotated[tuple[float | str, float | str], Ordered]
+    step: float = Field(default=10, gt=0)
 
 
 class DaysFromToday(Strict):
     """A date this many days from today (negative: before)."""
 
-    days_from_today: tuple[int, int]
+    days_from_today: Annotated[
+        tuple[Annotated[int, Field(ge=-MOST_DAYS)], Annotated[int, Field(le=MOST_DAYS)]], Ordered
+    ]
 
 
 class Age(Strict):
@@ -301,11 +315,11 @@ class Scenario(Strict):
     """
 
     intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
-    roles: list[str]
+    roles: list[str] = Field(min_length=1)
     given: dict[str, list[Any]] = Field(default_factory=dict)
     weight: int = Field(default=1, ge=1, le=12)
     draw: dict[str, Draw] = Field(default_factory=dict)
-    slots: dict[str, Any] = Field(default_factory=dict)
+    slots: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     goal: ScenarioGoal
     plan: list[Step]
     phrasings: list[str]

@@ -11,11 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, get_args
 
+from gatling_sid.models import Constraint
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.constraints import KINDS
+from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.references import parse_reference
-from gatling_sid.schemas.scenario_consistency import Problem, not_values, repeated, scenario_problems, unknown
+from gatling_sid.schemas.scenario_consistency import (
+    Problem,
+    condition_problems,
+    not_values,
+    repeated,
+    scenario_problems,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -189,8 +197,8 @@ def _roles(domain: Domain) -> Iterator[Problem]:
         fields = domain.file.entities[role.entity].fields
         yield from unknown(f"{where}.where", role.where, fields, f"field of {role.entity}")
         for field, value in role.where.items():
-            if field in fields and not isinstance(value, Mapping):
-                yield from not_values(f"{where}.where", fields[field], [value])
+            if field in fields:
+                yield from condition_problems(f"{where}.where.{field}", fields[field], value)
         yield from unknown(f"{where}.attributes", role.attributes, fields, f"field of {role.entity}")
 
 
@@ -215,8 +223,25 @@ def _policy(domain: Domain) -> Iterator[Problem]:
         where = f"policy.rules.{name}"
         yield from unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
         yield from unknown(f"{where}.says", _PLACEHOLDER.findall(rule.says), family.vary, "axis")
-        yield from _constraint(f"{where}.with", rule, domain)
         yield from _axes_named(f"{where}.with", rule, domain)
+        problem = _misshapen(name, rule, family.vary)
+        if problem:
+            yield f"{where}.with", problem
+        else:
+            yield from _constraint(f"{where}.with", rule, domain)
+
+
+def _misshapen(name: str, rule: c.Rule, vary: Mapping[str, list[Any]]) -> str | None:
+    """Why the rule's parameters are not those of its kind, with the first value of each axis."""
+    first = {f"$policy.{axis}": values[0] for axis, values in vary.items() if values}
+    given = {
+        key: first.get(value, value) if isinstance(value, str) else value for key, value in rule.parameters.items()
+    }
+    try:
+        parameters_of(Constraint(constraint_id=name, kind=rule.kind, parameters=given, rule=0))
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
@@ -90,22 +91,74 @@ def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem
             named = [*conditions, *getattr(draw, "alone_by", ()), *single]
             yield from unknown(here, named, fields, f"field of {entity}")
             for field, condition in conditions.items():
-                if isinstance(condition, Mapping):
-                    yield from unknown(here, condition, _CONDITION_NAMES, "condition")
-                elif field in fields:
-                    yield from not_values(here, fields[field], [condition])
+                if field in fields:
+                    yield from condition_problems(f"{here}.where.{field}", fields[field], condition)
         yield from _expressions(here, draw.model_dump(by_alias=True), scenario, domain, roots)
         roots.add(name)
     yield from _expressions(f"{where}.slots", scenario.slots, scenario, domain, roots)
     for name, value in scenario.slots.items():
         if value in ([], "", None):
             yield f"{where}.slots", f"slot {name} has no value"
+        for each in value if isinstance(value, list) else [value]:
+            reference = parse_reference(each) if isinstance(each, str) else None
+            drawn = scenario.draw.get(reference.root) if reference else None
+            if reference and not reference.path and isinstance(drawn, (c.One, c.All, c.Row)):
+                yield f"{where}.slots", f"slot {name} is a whole record; say which field of {each} the request tells"
 
 
-_CONDITION_NAMES = (
-    "at_most", "at_least", "above", "below", "not", "in", "not_in", "contains", "within_days", "older_than_days",
-    "next_days", "is_set",
-)  # fmt: skip
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_date(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and bool(date.fromisoformat(value))
+    except ValueError:
+        return False
+
+
+def _fits(field: c.EntityField, value: Any) -> bool:
+    """Whether a value could stand in the field."""
+    if field.type in ("money", "number", "integer"):
+        return _is_number(value)
+    if field.type == "date":
+        return _is_date(value)
+    return isinstance(value, bool if field.type == "flag" else str)
+
+
+def _is_days(field: c.EntityField, value: Any) -> bool:
+    return field.type == "date" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= c.MOST_DAYS
+
+
+def _all_fit(field: c.EntityField, values: Any) -> bool:
+    return isinstance(values, list) and bool(values) and all(_is_expression(v) or _fits(field, v) for v in values)
+
+
+_CONDITIONS: dict[str, Callable[[c.EntityField, Any], bool]] = {
+    **dict.fromkeys(("at_most", "at_least", "above", "below"), _fits),
+    **dict.fromkeys(("in", "not_in"), _all_fit),
+    **dict.fromkeys(("within_days", "older_than_days", "next_days"), _is_days),
+    "not": lambda field, value: value is None or _fits(field, value),
+    "contains": lambda _, value: isinstance(value, str),
+    "is_set": lambda _, value: isinstance(value, bool),
+}
+
+
+def condition_problems(where: str, field: c.EntityField, condition: Any) -> Iterator[Problem]:
+    """What is wrong with the test of one field: an unknown test, or a value that the field cannot be compared with."""
+    if not isinstance(condition, Mapping):
+        if not (_is_expression(condition) or condition is None or _fits(field, condition)):
+            yield where, f"{condition!r} is no value of a {field.type}"
+        yield from not_values(where, field, [condition])
+        return
+    yield from unknown(where, condition, _CONDITIONS, "condition")
+    for test, value in condition.items():
+        if test in _CONDITIONS and not _is_expression(value) and not _CONDITIONS[test](field, value):
+            yield where, f"{test} {value!r} cannot be asked of a {field.type}"
+
+
+def _is_expression(value: Any) -> bool:
+    return isinstance(value, str) and parse_reference(value) is not None
 
 
 def _expressions(where: str, value: Any, scenario: c.Scenario, domain: Domain, roots: set[str]) -> Iterator[Problem]:

@@ -16,8 +16,15 @@ _PLAIN_BOOLEANS = ("true", "false")
 _PLAIN_NULLS = ("null", "~", "")
 
 
+_GREATEST_INTEGER = 2**53 - 1  # those beyond are rounded by readers that know floats alone
+_ALIAS_OR_TAG = re.compile(r"\*|(?<!\w)!")  # where one may stand; in most files, none
+
+
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, bare dates, repeated keys, merge keys, aliases."""
+    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, dates, repeated or merged keys, aliases, tags.
+
+    A constructor knows its kind of node: without tags, a scalar's tag is only given to scalars.
+    """
 
 
 def _refuse(node: yaml.Node, problem: str) -> yaml.YAMLError:
@@ -34,6 +41,8 @@ def _integer(_loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     digits = node.value.removeprefix("-")
     if not digits.isdecimal() or (digits.startswith("0") and digits != "0"):
         raise _refuse(node, f"{node.value} is a number to some readers of YAML (a time, octal, …); quote it")
+    if len(digits) > len(str(_GREATEST_INTEGER)) or int(digits) > _GREATEST_INTEGER:
+        raise _refuse(node, "an integer beyond 2^53 is rounded by some readers of YAML; quote it if it is text")
     return int(node.value)
 
 
@@ -107,19 +116,22 @@ def load_yaml(path: Path) -> Any:
 def read_yaml(text: str, name: str) -> Any:
     """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
     try:
-        _refuse_aliases(text, name)
+        _refuse_aliases_and_tags(text, name)
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
     except yaml.MarkedYAMLError as error:
         where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise CatalogueError(name, where, error.problem or "not YAML") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, UnicodeEncodeError) as error:
         raise CatalogueError(name, "", f"cannot be read: {error}") from None
 
 
-def _refuse_aliases(text: str, name: str) -> None:
-    """Aliases of aliases make a short text endless; parsed once more only if one seems to be there."""
-    if "*" in text:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else "?"
-                raise CatalogueError(name, f"line {line}", f"*{event.anchor} is an alias; write out what it stands for")
+def _refuse_aliases_and_tags(text: str, name: str) -> None:
+    """Parsed once more only if one seems to be there: aliases of aliases make a short text endless, tags lie."""
+    if not _ALIAS_OR_TAG.search(text):
+        return
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else "?"
+        if isinstance(event, yaml.AliasEvent):
+            raise CatalogueError(name, f"line {line}", f"*{event.anchor} is an alias; write out what it stands for")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
+            raise CatalogueError(name, f"line {line}", f"{event.tag} is a tag; write it without a tag")

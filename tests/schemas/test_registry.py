@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,34 @@ def test_the_catalogue_that_ships() -> None:
     assert "Finance" in names
     assert len(set(names)) == len(names) == len(registry.slugs())
     assert [name for name in names if not registry.knows(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "problem"),
+    [
+        (
+            ("draw", "new_date"),
+            {"days_from_today": [40, 10]},
+            "draw.new_date.days_from_today: from 40 to 10 there is nothing",
+        ),
+        (("draw", "new_date"), {"number": [9, 2]}, "draw.new_date.number: from 9 to 2 there is nothing"),
+        (("draw", "new_date"), {"choose": []}, "draw.new_date.choose: List should have at least 1 item"),
+        (("draw", "new_date"), {"amount": [1, 2], "step": 0}, "draw.new_date.step: Input should be greater than 0"),
+        (("draw", "new_date"), {"days_from_today": [0, 99_999_999]}, "Input should be less than or equal to 36500"),
+        (("slots", "title"), {"a": "b"}, "slots.title"),
+        (("roles",), [], "roles: List should have at least 1 item"),
+    ],
+)
+def test_shapes_that_nothing_can_be_drawn_from(
+    tmp_path: Path, place: tuple[str, ...], value: Any, problem: str
+) -> None:
+    """What could only fail when it is drawn is refused when it is loaded, with its key."""
+    scenarios = json.loads(json.dumps(load_yaml(SOURCE)["scenarios"]))
+    part = scenarios["renew"]
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    registry = registry_of(tmp_path, library=edited(scenarios=scenarios))
+    with pytest.raises(CatalogueError, match=r"scenarios\.renew\.") as caught:
+        registry.domain("library")
+    assert problem in str(caught.value)

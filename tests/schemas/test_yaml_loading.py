@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.schemas.yaml_loading import load_yaml
+from gatling_sid.schemas.yaml_loading import load_yaml, read_yaml
 
 
 def read(folder: Path, text: str | bytes) -> Any:
@@ -32,6 +32,8 @@ def read(folder: Path, text: str | bytes) -> Any:
         ("a: '2026-03-14'\nb: 1.2.3\nc: no way", {"a": "2026-03-14", "b": "1.2.3", "c": "no way"}),
         ("a: [{b: 1}, {b: 2}]", {"a": [{"b": 1}, {"b": 2}]}),
         ("a: 2 * x\nb: '*x'", {"a": "2 * x", "b": "*x"}),
+        ("a: Stop! Now\nb: '!x'\nc: x !!str y", {"a": "Stop! Now", "b": "!x", "c": "x !!str y"}),
+        ("a: 9007199254740991\nb: -9007199254740991", {"a": 2**53 - 1, "b": 1 - 2**53}),
         ("a: Zürich – 東京", {"a": "Zürich – 東京"}),
         ("", None),
     ],
@@ -46,6 +48,9 @@ NUMBER = "is a number to some readers of YAML (a time, octal, …); quote it"
 DATE = "is a date to some readers of YAML; quote it"
 FINITE = "is not a plain finite number; quote it if it is text"
 NULL = "is null to some readers of YAML; quote it, or write null"
+
+TAG = "is a tag; write it without a tag"
+ROUNDED = "an integer beyond 2^53 is rounded by some readers of YAML; quote it if it is text"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +71,14 @@ NULL = "is null to some readers of YAML; quote it, or write null"
         ("~: 1", "line 1: a key must be text, not None; quote it"),
         ("? [a]\n: 1", "line 1: a key must be text, not ['a']; quote it"),
         ("a: &x {b: 1}\nc:\n  <<: *x", "line 3: *x is an alias; write out what it stands for"),
-        ("a: !!python/x y", "line 1: could not determine a constructor for the tag 'tag:yaml.org,2002:python/x'"),
+        *((f"b: c!\na: {it}", f"line 2: {tag} {TAG}") for it, tag in (
+            ("!!python/x y", "tag:yaml.org,2002:python/x"), ("!!set {a}", "tag:yaml.org,2002:set"),
+            ("!!str [a]", "tag:yaml.org,2002:str"), ("[!!str 5]", "tag:yaml.org,2002:str"),
+            ("!!float [1]", "tag:yaml.org,2002:float"), ("!!map [1]", "tag:yaml.org,2002:map"),
+            ("!<x> 1", "x"), ("!mine {b: 1}", "!mine"), ("! '1'", "!"), ("{'b':!!int '1'}", "tag:yaml.org,2002:int"),
+        )),
+        ("%TAG !y! tag:yaml.org,2002:\n---\na: !y!str [b]", f"line 3: tag:yaml.org,2002:str {TAG}"),
+        *((f"a: {it}", f"line 1: {ROUNDED}") for it in (2**53, -(2**53), "9" * 5000)),
         ("a:\n\tb: 1", "line 2: found character that cannot start any token"),
         ("a: [1, 2\nb: 3", "line 2: did not find expected ',' or ']'"),
         ("a: 1\n---\nb: 2", "line 2: but found another document"),
@@ -102,6 +114,12 @@ def test_control_characters(tmp_path: Path) -> None:
         read(tmp_path, "a: \x07")
 
 
+def test_half_a_character() -> None:
+    """A text that could not be written to a file is refused as well."""
+    with pytest.raises(CatalogueError, match=r"^zoo: cannot be read: 'utf-8' codec can't encode character"):
+        read_yaml("a: \ud83d", "zoo")
+
+
 def test_missing_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
     path = tmp_path / "nowhere.yaml"
@@ -113,7 +131,13 @@ def test_missing_file(tmp_path: Path) -> None:
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x85\u2028\u2029"))  # which YAML folds like line ends
 # A library of YAML 1.1 leaves `1e3` and `0o17` unquoted, which are no text to readers of 1.2.
 WORDS = st.text().filter(lambda text: not re.fullmatch(r"[-+.eEo\d]+", text))
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(1 - 2**53, 2**53 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | WORDS
+)
 TREES = st.recursive(SCALARS, lambda each: st.lists(each) | st.dictionaries(WORDS, each), max_leaves=8)
 
 

@@ -68,7 +68,9 @@ def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Agai
     if status == 402:
         return OracleError(f"{key_name}: billing problem (status 402); see the organisation's billing page; {_KEPT}")
     if status == 404:
-        return OracleError(f"{key_name}: not found (status 404), most likely the model: {says}")
+        return OracleError(
+            f"{key_name}: not found (status 404), most likely the model, or a batch that a key of another workspace made: {says}"
+        )
     if status == 429:
         return _limited(problem, outcome, kind, key_name)
     if status in {408, 409} or status >= 500:

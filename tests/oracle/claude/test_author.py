@@ -143,7 +143,8 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
         (GOOD.replace("{title}", "{title:Low Tide}"), "slot title varies, so its wording cannot be fixed"),
         (GOOD.replace("{state:out just now}", "{state:overdue}"), "'overdue' says both 'out' and 'overdue'"),
         (GOOD.replace("would", "would "), " to spare"),
-        (GOOD.replace("Somebody", "Some\u200bbody"), "notation: it holds characters that cannot be seen"),
+        (GOOD.replace("Somebody", "Some\u200bbody"), "notation: '[Some\\u200bbody|A reader"),
+        (GOOD.replace("Somebody", "Some\ud83dbody"), "notation: '[Some\\ud83dbody|A reader"),
     ],
 )
 def test_what_cannot_be_proven_is_dropped(path: Path, candidate: str, reason: str) -> None:
@@ -288,6 +289,41 @@ def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) 
     assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
 
 
+LONE = "\ud83d"  # half of a character, as JSON can write it
+DEEP: Any = json.loads("[" * 200 + "]" * 200)
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ({"values": [9, LONE]}, "notation: '\\ud83d' holds characters that cannot be seen"),
+        ({"says": f"Librarians list {LONE} loans."}, "bad_answer: says: "),
+        ({"kind": LONE}, "kind: there is no kind '\\ud83d' of constraint"),
+        ({"parameters": {LONE: 1}}, "notation: '\\ud83d' holds"),
+        ({"parameters": {"roles": DEEP}}, "notation: it is nested more than 24 deep"),
+    ],
+)
+def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -> None:
+    """What no file can hold has a reason as well, and can be asked about again."""
+    writer = Writer(rule_said(PIECES["rule"]["good"], edit))
+    result = author_of(path).author(writer, Rules(1))
+    assert (result.kept, result.text) == ([], path.read_text())
+    assert result.dropped[0].reason.startswith(reason), result.dropped[0].reason
+    assert all(ask.user.encode() for ask in writer.asked)
+
+
+@pytest.mark.parametrize(
+    "edit", [{"The trolley": f"The {LONE} trolley"}, {"[2, 10]": f"[2, {'9' * 5000}]"}, {"[2, 10]": str(DEEP)}]
+)
+def test_an_odd_scenario_is_dropped(path: Path, edit: dict[str, str]) -> None:
+    """Half a character, a number without end, lists in lists: a reason each."""
+    writer = Writer(scenario_said(edit))
+    result = author_of(path).author(writer, Scenarios(1))
+    assert (result.kept, result.text) == ([], path.read_text())
+    assert {each.reason.partition(":")[0] for each in result.dropped} <= {"notation", "bad_answer"}
+    assert all(ask.user.encode() for ask in writer.asked)
+
+
 def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
     """What the machinery cannot judge, Claude does."""
     result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"]), objects=True), Rules(1))
@@ -318,8 +354,8 @@ def test_an_entry_needs_a_place() -> None:
         with_entry("a:\n  b: 1", ["a"], "e", "f: 1\n\ng: 2", "s", "x")
         == "a:\n  b: 1\n  # s\n  e:\n    f: 1\n\n    g: 2\n"
     )
-    assert entry_text(text, ["a", "b"]) == "b: {c: d}"
-    assert entry_text(text, ["a", "q"]) == ""
+    assert entry_text(text, ["a", "b"], "x.yaml") == "b: {c: d}"
+    assert entry_text(text, ["a", "q"], "x.yaml") == ""
     for place, name, says in (
         (["a", "b"], "e", "a new entry needs a mapping"),
         (["q"], "e", "a new entry needs a mapping"),
@@ -327,6 +363,37 @@ def test_an_entry_needs_a_place() -> None:
     ):
         with pytest.raises(CatalogueError, match=says):
             with_entry(text, place, name, "1", "s", "x.yaml")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_nothing_breaks_out_of_its_place(end: str) -> None:
+    """A piece that would end its line and say more elsewhere is refused, however lines end."""
+    for name, entry in (("e", f"1{end}z: 2"), (f"e: 1{end}z", "2"), (f"e: 1{end}  f", "2")):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: "):
+            with_entry("a:\n  b: 1\n", ["a"], name, entry, "s", "x.yaml")
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+        with_entry("a:\n  b: 1\n", ["a"], "e", "2", f"s{end}  z: 2", "x.yaml")
+    text = "scenarios:\n  a:\n    phrasings:\n    - x\n"
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: scenarios\.a\.phrasings: it does not stay in its place"):
+        with_phrasings(text, "a", ["y"], f"s{end}    - z", "x.yaml")
+
+
+@pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
+def test_a_block_keeps_its_indent(end: str) -> None:
+    """A line that only YAML takes for one is not indented with the others, so the block is refused."""
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+        with_entry("a:\n  b: 1\n", ["a"], "e", f"f: x\ng: 3{end}z: 2", "s", "x.yaml")
+
+
+def test_a_broken_file_is_named() -> None:
+    """A text that is no YAML, or cannot be written, is a fault of the catalogue."""
+    for text in ("a: [", f"a: {LONE}"):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            with_entry(text, ["a"], "e", "1", "s", "x.yaml")
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            with_phrasings(text, "a", ["y"], "s", "x.yaml")
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            entry_text(text, ["a"], "x.yaml")
 
 
 def test_a_list_in_one_line_cannot_be_added_to() -> None:

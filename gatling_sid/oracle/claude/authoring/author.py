@@ -36,9 +36,26 @@ class Brief(NamedTuple):
     def mended(self, candidate: str, problem: str) -> Brief:
         """The ask that comes again after a candidate was rejected."""
         first = self.user.partition("\n\nAn earlier answer was:")[0]
-        return Brief(
-            self.about, f"{first}\n\nAn earlier answer was:\n{candidate}\nIt was rejected: {problem}\nMend it."
-        )
+        again = f"An earlier answer was:\n{_escaped(candidate)}\nIt was rejected: {_escaped(problem)}\nMend it."
+        return Brief(self.about, f"{first}\n\n{again}")
+
+
+def _escaped(text: str) -> str:
+    """A text as an ask can take it: what cannot be seen is escaped, and lines stay lines."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
+_DEEPEST = 24  # far beyond any entry, far from Python's limit
+
+
+def unwritable(content: object, depth: int = 0) -> str | None:
+    """Why authored data of any form must not stand in a file: a text, key or value, with characters nobody sees."""
+    if isinstance(content, str):
+        return None if content.isprintable() else f"notation: {content!r} holds characters that cannot be seen"
+    if depth > _DEEPEST:
+        return f"notation: it is nested more than {_DEEPEST} deep"
+    parts = [*content, *content.values()] if isinstance(content, dict) else content if isinstance(content, list) else []
+    return next((problem for each in parts if (problem := unwritable(each, depth + 1))), None)
 
 
 class Kind(ABC, Generic[CandidateT]):
@@ -204,10 +221,15 @@ class Author:
                 dropped.append(Dropped(about, kind.shown(candidate), f"objection: {why}"))
                 continue
             source = f"{self.model}, round {round_}, ${share + looked:.6f}"
-            result = kind.set_in(result, about, candidate, source, self.file)
+            try:
+                longer = kind.set_in(result, about, candidate, source, self.file)
+                with self._on_trial(longer):
+                    result = longer
+            except CatalogueError as error:  # it builds on one that was objected to
+                dropped.append(Dropped(about, kind.shown(candidate), f"catalogue: {error.where}: {error.problem}"))
+                continue
             kept.append(Kept(about, kind.shown(candidate), share + looked))
-        with self._on_trial(result):
-            return Authored(result, kept, dropped, cost)
+        return Authored(result, kept, dropped, cost)
 
     def _asks(self, kind: Kind[Any], briefs: Sequence[Brief]) -> list[Ask]:
         system = system_text(kind.phase, self.domain, kind.examples(self.domain, self.text))
@@ -231,6 +253,9 @@ class Author:
                 problem = kind.unproven(trial, about, candidate)
         except CatalogueError as error:
             problem = f"catalogue: {error.where}: {error.problem}"
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            # Drawn values that do not go together show only when they are drawn; the other candidates were paid for too.
+            problem = f"proof: {type(error).__name__}: {error}"
         return (text, problem) if problem else (longer, None)
 
 

@@ -13,6 +13,8 @@ import yaml
 
 from gatling_sid.errors import CatalogueError
 
+_TEXT = "tag:yaml.org,2002:str"
+
 
 def with_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
     """The file's text with phrasings before the others of a scenario, each with a comment that says its source.
@@ -20,18 +22,21 @@ def with_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: s
     The last phrasing of a scenario is kept for test and the one before for validation, so new ones go first.
 
     Raises:
-        CatalogueError: the scenario is not there, or its phrasings are not a list of one per line.
+        CatalogueError: the scenario is not there, its phrasings are not a list of one per line, or more would change.
 
     """
     where = f"scenarios.{scenario}.phrasings"
-    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), ("scenarios", scenario, "phrasings"))
+    root = _composed(text, file)
+    node = _found(root, ("scenarios", scenario, "phrasings"))
     if not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value:
         raise CatalogueError(file, where, "new phrasings need a list with one phrasing per line to stand in")
     indent = " " * node.start_mark.column
     lines = text.splitlines(keepends=True)
     at = node.start_mark.line
     added = [f"{indent}- {json.dumps(each, ensure_ascii=False)}  # {source}\n" for each in phrasings]
-    return "".join([*lines[:at], *added, *lines[at:]])
+    longer = "".join([*lines[:at], *added, *lines[at:]])
+    node.value = [*(yaml.ScalarNode(_TEXT, each) for each in phrasings), *node.value]
+    return _checked(longer, root, file, where)
 
 
 def with_entry(text: str, place: Sequence[str], name: str, entry: str, source: str, file: str) -> str:
@@ -40,10 +45,11 @@ def with_entry(text: str, place: Sequence[str], name: str, entry: str, source: s
     `entry` is YAML of one line, or a block that starts in column 0.
 
     Raises:
-        CatalogueError: there is no such mapping with one key per line, or it has the name already.
+        CatalogueError: there is no such mapping with one key per line, it has the name already, or more would change.
 
     """
-    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), place)
+    root = _composed(text, file)
+    node = _found(root, place)
     where = ".".join(place)
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
         raise CatalogueError(file, where, "a new entry needs a mapping with one key per line to stand in")
@@ -59,17 +65,47 @@ def with_entry(text: str, place: Sequence[str], name: str, entry: str, source: s
         "".join(f"\n{indent}  {line}" if line else "\n" for line in entry.strip().split("\n")) if block else f" {entry}"
     )
     last = lines[at - 1] if lines[at - 1].endswith("\n") else f"{lines[at - 1]}\n"
-    return "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
+    longer = "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
+    node.value = [*node.value, (_composed(name, file), _composed(entry, file))]
+    return _checked(longer, root, file, f"{where}.{name}")
 
 
-def entry_text(text: str, place: Sequence[str]) -> str:
-    """An entry of the file as it is written there, key and all, moved to column 0; empty if it is not there."""
-    node = _found(yaml.compose(text, Loader=yaml.CSafeLoader), place[:-1])
+def entry_text(text: str, place: Sequence[str], file: str) -> str:
+    """An entry of the file as it is written there, key and all, moved to column 0; empty if it is not there.
+
+    Raises:
+        CatalogueError: the text is no YAML.
+
+    """
+    node = _found(_composed(text, file), place[:-1])
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         if key.value == place[-1]:
             lines = text.splitlines()[key.start_mark.line : max(value.end_mark.line, key.start_mark.line + 1)]
             return dedent("\n".join(lines)).strip()
     return ""
+
+
+def _composed(text: str, file: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        raise CatalogueError(file, "", f"is no YAML: {error}") from None
+
+
+def _checked(text: str, meant: yaml.Node | None, file: str, where: str) -> str:
+    """The text, if it says what was meant: nothing of a piece may break out of its place."""
+    if _content(_composed(text, file)) != _content(meant):
+        raise CatalogueError(file, where, "it does not stay in its place in the file; write it without line breaks")
+    return text
+
+
+def _content(node: yaml.Node | None) -> object:
+    """What a node says, whatever its place and its quotes; keys in their order."""
+    if isinstance(node, yaml.MappingNode):
+        return node.tag, [(_content(key), _content(value)) for key, value in node.value]
+    if isinstance(node, yaml.SequenceNode):
+        return node.tag, [_content(each) for each in node.value]
+    return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
 def _found(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:

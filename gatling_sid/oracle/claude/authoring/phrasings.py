@@ -9,7 +9,7 @@ from typing import Any
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import Candidates, read
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind
+from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import with_phrasings
 from gatling_sid.oracle.claude.authoring.trial import Trial
 from gatling_sid.oracle.claude.prompts import MIN_SPINS, prompt_of
@@ -61,7 +61,7 @@ class Phrasings(Kind[str]):
 
     def unfit(self, _domain: Domain, candidate: str) -> str | None:
         """Notation, and how many texts its alternatives make."""
-        return unfit_phrasing(candidate)
+        return unwritable(candidate) or unfit_phrasing(candidate)
 
     def set_in(self, text: str, about: str, candidate: str, source: str, file: str) -> str:
         """Before the scenario's other phrasings."""
@@ -93,7 +93,7 @@ def unfit_phrasing(text: str) -> str | None:
         return f"notation: {error}"
     if phrasing.spins < MIN_SPINS:
         return f"alternatives: they make {phrasing.spins} texts, {MIN_SPINS} are needed"
-    return None if text.isprintable() else "notation: it holds characters that cannot be seen"
+    return None
 
 
 def near_copy(phrasing: str, others: Iterable[str]) -> str | None:

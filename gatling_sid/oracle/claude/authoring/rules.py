@@ -13,7 +13,7 @@ import yaml
 from gatling_sid.models import GoldTrace, ToolCall
 from gatling_sid.oracle.claude.answers import Agreement, BadAnswerError, NewRule, read, schema_of, value_of
 from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind
+from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import with_entry
 from gatling_sid.oracle.claude.authoring.trial import Trial
 from gatling_sid.oracle.claude.phases import Phases
@@ -78,14 +78,19 @@ class Rules(Kind[NewRule]):
 
     def shown(self, candidate: NewRule) -> str:
         """As it was answered."""
-        return candidate.model_dump_json()
+        return json.dumps(candidate.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
     def unfit(self, domain: Domain, candidate: NewRule) -> str | None:
-        """A name that is taken, or a constraint that is there already."""
+        """A kind that is none, what cannot be seen, a name that is taken, or a constraint that is there already."""
+        if candidate.kind not in KINDS:
+            return f"kind: there is no kind {candidate.kind!r} of constraint; the kinds are {', '.join(KINDS)}"
+        parameters = value_of(candidate.parameters_json)
+        values = value_of(candidate.axis_values_json) if candidate.axis else []
+        if problem := unwritable([candidate.says, parameters, values]):
+            return problem
         family = domain.file.policy
         if candidate.name in family.rules or candidate.axis in family.vary:
             return "name: the policy has a rule or an axis of that name already"
-        parameters = value_of(candidate.parameters_json)
         same = [
             name for name, each in family.rules.items() if (each.kind, each.parameters) == (candidate.kind, parameters)
         ]

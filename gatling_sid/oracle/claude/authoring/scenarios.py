@@ -12,7 +12,7 @@ import yaml
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import INTENTS, GoldTrace
 from gatling_sid.oracle.claude.answers import NewScenario, read
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind
+from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import entry_text, with_entry
 from gatling_sid.oracle.claude.authoring.phrasings import near_copy, unfit_phrasing
 from gatling_sid.oracle.claude.authoring.trial import Trial
@@ -56,7 +56,7 @@ class Scenarios(Kind[NewScenario]):
         longest = {
             each.intent: name for name, each in sorted(scenarios.items(), key=lambda item: (len(item[1].plan), item[0]))
         }
-        return ["\n".join(lines), *(entry_text(text, ("scenarios", name)) for name in longest.values())]
+        return ["\n".join(lines), *(entry_text(text, ("scenarios", name), domain.slug) for name in longest.values())]
 
     def briefs(self, domain: Domain, round_: int) -> list[Brief]:
         """One ask per scenario."""
@@ -74,13 +74,15 @@ class Scenarios(Kind[NewScenario]):
         return f"{candidate.name}:\n{candidate.scenario_yaml}"
 
     def unfit(self, domain: Domain, candidate: NewScenario) -> str | None:
-        """A name that is taken, no YAML, or phrasings that are wrong by themselves."""
+        """A name that is taken, no YAML, what cannot be seen, or phrasings that are wrong by themselves."""
         if candidate.name in domain.file.scenarios:
             return f"name: there is a scenario {candidate.name!r} already"
         try:
             content = _content(candidate)
         except CatalogueError as error:
             return f"notation: {error}"
+        if problem := unwritable(content):
+            return problem
         phrasings = content.get("phrasings")
         for each in phrasings if isinstance(phrasings, list) else []:
             if problem := unfit_phrasing(str(each)):
