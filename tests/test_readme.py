@@ -73,3 +73,40 @@ def test_files_that_readme_points_to_exist() -> None:
 
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("figure", "times", "arguments"),
+    [
+        (r"\$([\d,]+) online", 1, "generate_shards --oracle claude --total 4000000 --output-dir out/x --estimate"),
+        (
+            r"\$([\d,]+) in batches",
+            1,
+            "generate_shards --oracle claude --total 4000000 --output-dir out/x --batch --judged 0.05 --estimate",
+        ),
+        (r"about \$([\d,]+): ten rounds", 500, "author_domain hr --phrasings 6 --scenarios 4 --rules 2 --estimate"),
+    ],
+)
+def test_what_it_says_of_cost_is_what_the_estimate_prints(
+    tmp_path: Path, figure: str, times: int, arguments: str
+) -> None:
+    """The dollars in the README are those of the commands beside them, within a tenth."""
+    name, *rest = arguments.split()
+    printed = float(run(["-m", f"scripts.{name}", *rest], tmp_path).split()[-1].replace(",", ""))
+    told = re.search(figure, README)
+    assert told
+    assert float(told[1].replace(",", "")) == pytest.approx(times * printed, rel=0.1)
+
+
+def test_the_trace_it_shows_is_the_one_that_make_sample_prints(tmp_path: Path) -> None:
+    """Request and plan of the example stand in what the sample's command prints."""
+    shown = next(code for language, code in BLOCKS if language == "text")
+    seed = re.search(r"show_traces \$\(RELEASE\) (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert seed
+    run(["-m", "scripts.generate_shards", "--sample", "--output-dir", "run"], tmp_path)
+    run(["-m", "scripts.push_to_hub", "--run", "run", "--local-dir", "release"], tmp_path)
+    printed = run(["-m", "scripts.show_traces", "release", *seed[1].split()], tmp_path)
+    lines = shown.splitlines()
+    assert [line for line in lines[:2] if line.strip() not in printed] == []
+    calls = re.findall(r"call_\d  \S+", shown)
+    assert calls == re.findall(r"call_\d  \S+", printed)
