@@ -408,7 +408,8 @@ class ClaudeServer:
         page = newest[: int(query.get("limit", "20"))]
         data = [self._shown(each, place) for each in page]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        return _json(200, {"data": data, "has_more": len(newest) > len(page), "first_id": first, "last_id": last})
+        listed = {"data": data, "has_more": len(newest) > len(page), "first_id": first, "last_id": last}
+        return _json(200, listed, _place_headers(place))
 
     def _results(self, batch_id: str, place: Place) -> Reply:
         fault = self._fault("results", {})

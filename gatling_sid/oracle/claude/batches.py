@@ -62,6 +62,7 @@ class Batches(Client):
         self._max_items = max_items
         self._poll = poll_seconds
         self._grace = grace_seconds
+        self._settled = False
         self._turn = asyncio.Lock()
         self._noticed: dict[str, float] = {}  # when a submission was found to be lost: sending it may have taken long
         self._tries: Counter[str] = Counter()
@@ -80,6 +81,7 @@ class Batches(Client):
             return await self._answers(asks)
 
     async def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
+        await self._settle_in()
         done = await asyncio.to_thread(self.ledger.answers_to, asks, self.model)
         await self.ledger.intend([ask for ask in asks if ask.work_id not in done], self.model)
         self._tries.clear()
@@ -93,6 +95,29 @@ class Batches(Client):
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, self._poll)
         return [done.get(ask.work_id) or self._unanswered(ask) for ask in asks]
+
+    async def _settle_in(self) -> None:
+        """Batches are seen by keys of their workspace alone; with another key they would be bought again.
+
+        Raises:
+            OracleError: open batches of this ledger lie in another workspace.
+
+        """
+        while not self._settled:
+            try:
+                reply = await self._api.with_raw_response.list(limit=1)
+            except _PROBLEMS as problem:
+                await self._wait_or_stop(self._judged(problem), "the list of batches")
+                continue
+            here, there = reply.headers.get("anthropic-workspace-id"), self.ledger.workspace()
+            if here and there and here != there and self.ledger.groups():
+                raise OracleError(
+                    f"{self._key.name} belongs to another workspace than the open batches of ledger "
+                    f"{self.ledger.path.name}; put a key of that workspace first, or they would be paid twice"
+                )
+            if here and here != there:
+                await self.ledger.works_in(here)
+            self._settled = True
 
     def _unanswered(self, ask: Ask) -> Answer:
         return Answer(ask.work_id, None, self._given_up[ask.work_id], Usage(), 0.0)

@@ -5,6 +5,7 @@
     payments  every message the API delivered, by message id: reading one twice books it once
     answers   the first message of each work id
     groups    every batch submission, written before it is sent, with its work ids
+    places    the workspace whose keys see these batches
 
 A file has one user at a time. Calls in flight at a kill are found at the next opening and marked `killed`.
 """
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS answers (
 CREATE TABLE IF NOT EXISTS groups (
     id TEXT PRIMARY KEY, intended REAL NOT NULL, size INTEGER NOT NULL, worst_usd REAL NOT NULL,
     state TEXT NOT NULL, batch_id TEXT);
+CREATE TABLE IF NOT EXISTS places (workspace TEXT PRIMARY KEY, since REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS group_items (
     group_id TEXT NOT NULL, work_id TEXT NOT NULL, outcome TEXT, PRIMARY KEY (group_id, work_id)) WITHOUT ROWID;
 """
@@ -169,6 +171,11 @@ class Ledger:
         """Batches whose results are read."""
         return {batch_id for (batch_id,) in self._rows("SELECT batch_id FROM groups WHERE state = 'done'")}
 
+    def workspace(self) -> str | None:
+        """Where batches were last submitted."""
+        rows = self._rows("SELECT workspace FROM places ORDER BY since DESC LIMIT 1")
+        return str(rows[0][0]) if rows else None
+
     def unbooked_usd(self) -> float:
         """About what lost and killed calls cost: each as much as the answer its ask got in the end.
 
@@ -203,6 +210,10 @@ class Ledger:
         """A call was cancelled; unless `worst_usd` is 0 it had been sent. Written soon, counted at once."""
         self.at_risk_usd += worst_usd
         self._enqueue([(_ENDED, ("killed" if worst_usd else "unsent", None, attempt_id))])
+
+    async def works_in(self, workspace: str) -> None:
+        """Batches are submitted in this workspace from now on."""
+        await self._durable([("INSERT OR REPLACE INTO places VALUES (?, ?)", (workspace, time.time()))])
 
     async def intend_group(self, group_id: str, work_ids: Sequence[str], worst_usd: float) -> None:
         """A batch is about to be created."""

@@ -127,6 +127,24 @@ def test_a_batch_left_open_is_waited_for_without_the_option_too(tmp_path: Path) 
         assert len(server.bills) == 120
 
 
+def test_a_key_of_another_workspace_is_not_used_on_open_batches(tmp_path: Path) -> None:
+    """It would not see them, and pay for them again; a key of theirs goes on."""
+
+    async def answered_with(key: str, ledger: Ledger) -> None:
+        async with Batches([key], ledger, base_url=server.url, poll_seconds=0.05, grace_seconds=0.1) as batches:
+            await batches.answers(questions(20))
+
+    keys = {"a": Place("org", "one"), "b": Place("org", "two")}
+    with ClaudeServer(batch_seconds=1, keys=keys) as server, Ledger(tmp_path / "l") as ledger:
+        server.next("create", "lost")
+        asyncio.run(stopped_after(0.5, answered_with("a", ledger)))
+        with pytest.raises(OracleError, match="belongs to another workspace than the open batches of ledger l"):
+            asyncio.run(answered_with("b", ledger))
+        asyncio.run(answered_with("a", ledger))
+        assert len(server.bills) == 20
+        asyncio.run(answered_with("b", ledger))  # nothing is open any more
+
+
 def test_a_reply_lost_after_a_long_upload_buys_no_second_batch(tmp_path: Path) -> None:
     """The grace for a lost batch to turn up begins when the loss is noticed, not when sending began."""
 
