@@ -20,6 +20,7 @@ import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import DeviceCodeError, HfHubHTTPError, OIDCError, RepositoryNotFoundError
 
+from builder.release import is_released
 from gatling_sid.errors import PublishError
 
 PAUSES = (1.0, 4.0, 16.0)
@@ -59,7 +60,7 @@ def publish(
 
     A version that is already there with this content is a success, with other content an error: tags never move.
     """
-    tag, secret = _tag_of(version), _usable(token)
+    tag, secret = tag_of(version), _usable(token)
     _check_staged(tree, repo_id)
     target = _Target(HfApi(endpoint=endpoint and endpoint.rstrip("/"), token=secret), repo_id, tree)
     with _explained(target, secret):
@@ -118,7 +119,7 @@ class _Target:
         found = self.api.verify_repo_checksums(
             self.repo_id, repo_type="dataset", revision=revision, local_dir=self.tree
         )
-        put = found.extra_paths + [each["path"] for each in found.mismatches]
+        put = [*filter(is_released, found.extra_paths), *(each["path"] for each in found.mismatches)]
         return _Difference(sorted(put), [path for path in found.missing_paths if path != _KEPT])
 
     def commit(self, message: str, parent: str) -> str:
@@ -149,7 +150,8 @@ class _Target:
             raise PublishError(f"{tag} is already published with {differs}; publish under a new version")
 
 
-def _tag_of(version: str) -> str:
+def tag_of(version: str) -> str:
+    """The tag of a version: `1.2.0` and `v1.2.0` give `v1.2.0`. Raises PublishError for anything else."""
     number = r"(?:0|[1-9][0-9]*)"
     if not re.fullmatch(rf"v?{number}\.{number}\.{number}", version):
         raise PublishError(f"{version!r} is not a version; write three numbers, like 1.2.0")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.features import SCHEMA
-from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, verified_shards
+from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, sweep, verified_shards
 from builder.sid import DEFAULT, by_split_of
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas.domain import SPLITS
@@ -24,6 +24,8 @@ from gatling_sid.schemas.domain import SPLITS
 ROWS_PER_FILE = 100_000
 ROWS_PER_GROUP = 2_000
 DATA = "data"
+STAGED = ".data.part"
+"""Where data is written before it takes the place of an earlier release's."""
 
 Layout = dict[str, dict[str, int]]
 """Number of files by domain and split."""
@@ -44,7 +46,14 @@ def write_data(run: Path, tree: Path) -> Layout:
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
         for split, paths in by_split_of(verified, domain).items():
-            layout.setdefault(domain, {})[split] = _write_split(tree / DATA / domain, split, paths)
+            if files := _write_split(tree / STAGED / domain, split, paths):
+                layout.setdefault(domain, {})[split] = (
+                    files  # a split without a file would keep readers from all others
+                )
+    if not layout:
+        raise ShardError(f"{run} holds no traces; there is nothing to release")
+    shutil.rmtree(tree / DATA, ignore_errors=True)
+    (tree / STAGED).rename(tree / DATA)
     with complete_file(tree / MANIFEST) as file:
         file.write((run / MANIFEST).read_bytes())
     return layout
@@ -53,17 +62,29 @@ def write_data(run: Path, tree: Path) -> Layout:
 _RELEASED = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")
 
 
+_UNDERWAY = {STAGED, ".cache", ".gitattributes"}
+"""What an interrupted call, or the Hub's client, may have left beside a release."""
+
+
+def is_released(path: str) -> bool:
+    """Whether a file of a tree, by its path there, is part of a release; nothing else ever leaves the machine."""
+    return path in (MANIFEST, "README.md", "LICENSE") or bool(
+        re.fullmatch(rf"{DATA}/\w+/\w+-\d+-of-\d+\.parquet", path)
+    )
+
+
 def _clear(tree: Path) -> None:
     if tree.is_file():
         raise ShardError(f"{tree} is a file; name a folder")
     ours = {DATA, MANIFEST, "README.md", "LICENSE"}
     if tree.is_dir():
-        others = sorted(each.name for each in tree.iterdir() if each.name not in ours and not each.name.startswith("."))
+        sweep(tree)
+        others = sorted(each.name for each in tree.iterdir() if each.name not in ours and each.name not in _UNDERWAY)
         data = [path.relative_to(tree) for path in (tree / DATA).rglob("*") if path.is_file()]
         others += sorted(str(path) for path in data if not _RELEASED.fullmatch(path.as_posix()))
         if others:
             raise ShardError(f"{tree} holds {', '.join(others[:3])}, which no release has; name another folder")
-        shutil.rmtree(tree / DATA, ignore_errors=True)
+        shutil.rmtree(tree / STAGED, ignore_errors=True)
 
 
 def _write_split(folder: Path, split: str, paths: list[Path]) -> int:

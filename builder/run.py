@@ -40,6 +40,7 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 BATCH = 512
 """Traces made, judged and written at a time: what bounds a worker's memory."""
+MOST = 10**11
 ONLINE_BATCH = 20_000
 """Traces of an online oracle made at a time, whole shards of any domain: its phases wait for each other."""
 
@@ -71,10 +72,12 @@ def planned(
     """
     if total < 1:
         raise GenerationError(f"total is {total}; ask for at least 1 trace")
+    if total > MOST:
+        raise GenerationError(f"total has {len(str(total))} digits; no more than {MOST:,} traces can be told apart")
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     unknown = sorted(set(splits) - set(SPLITS))
-    if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e300:
+    if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
         raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
     registry = DomainRegistry()
     chosen = sorted({registry.domain(name).slug for name in domains}) or registry.slugs()

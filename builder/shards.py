@@ -244,7 +244,9 @@ def open_run(root: Path, settings: Settings) -> None:
     """
     try:
         _claim(root, settings)
-    except PermissionError as error:
+    except ShardError:
+        raise
+    except OSError as error:
         raise ShardError(f"{root} cannot be used: {error.strerror}") from None
 
 
@@ -313,7 +315,15 @@ def read_manifest(root: Path) -> dict[str, Any]:
         raise ShardError(f"{root} holds no finished run (no {MANIFEST}); run the generate command to its end first")
     manifest: dict[str, Any] = read_json(root / MANIFEST)
     settings = manifest.get("settings") if isinstance(manifest, dict) else None
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT or "shards" not in manifest:
+    shards = manifest.get("shards") if isinstance(manifest, dict) else None
+    if (
+        not isinstance(settings, dict)
+        or settings.get("format") != FORMAT
+        or not isinstance(settings.get("totals"), dict)
+        or not isinstance(manifest.get("rows"), int)
+        or not isinstance(shards, list)
+        or not all(isinstance(each, dict) and each.keys() >= {"name", "rows", "sha256"} for each in shards)
+    ):
         raise ShardError(f"{root / MANIFEST} is no manifest of this version")
     return manifest
 

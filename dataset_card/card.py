@@ -24,8 +24,9 @@ DISPLAY_ORDER = ("train", "validation", "test")
 def write_card(tree: Path, manifest: dict[str, Any], layout: Layout, *, repo_id: str, version: str) -> Path:
     """Measures a release tree and writes its README; returns the README's path. Raises ShardError."""
     path = tree / "README.md"
+    text = rendered(measured(tree), manifest, layout, repo_id=repo_id, version=version)
     with complete_file(path) as file:
-        file.write(rendered(measured(tree), manifest, layout, repo_id=repo_id, version=version).encode())
+        file.write(text.encode())
     return path
 
 

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.publish import publish
+from builder.publish import publish, tag_of
 from builder.release import write_data
 from builder.shards import read_manifest
 from dataset_card.card import write_card
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     if args.local_dir is None and args.repo is None:
         raise PublishError("say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both")
+    tag_of(args.version)  # before anything is replaced
     with tempfile.TemporaryDirectory(prefix="sid-release-") as temporary:
         tree = args.local_dir or Path(temporary)
         layout = write_data(args.run, tree)

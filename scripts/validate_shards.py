@@ -105,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             bar(judged, total // max(args.every, 1), f"{sum(bad.values())} rejected")
     print(f"{judged:,} traces judged, {judged - sum(bad.values()) - skipped:,} gold, {skipped:,} judged in part, "
           f"{sum(bad.values()):,} rejected {dict(bad) or ''}".rstrip())  # fmt: skip
+    if not judged:
+        raise ShardError(f"{args.source} holds no traces")
     copies = copied(args.source) if args.source.is_dir() else 0
     return FAILED if bad or copies else 0
 

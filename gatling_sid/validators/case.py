@@ -58,6 +58,11 @@ class Case:
             return f"the graph has more than {MOST_CALLS_REPLAYED} calls"
         return None
 
+    @property
+    def of_the_family(self) -> bool:
+        """Whether the policy claims, by its id, to be a member of the domain's family."""
+        return self.domain is not None and self.trace.policy.policy_id.partition("-")[0] == self.domain.slug
+
     @cached_property
     def world(self) -> World:
         """The world the trace plays in; only for traces that can be replayed."""

@@ -61,7 +61,13 @@ CHECKS: Mapping[str, Check] = {
     "replay": Check(
         "valid",
         "errors",
-        replayed=(replay.plan_executes, replay.day_is_the_worlds, replay.goal_is_met, replay.order_does_not_matter),
+        replayed=(
+            replay.principal_is_real,
+            replay.plan_executes,
+            replay.day_is_the_worlds,
+            replay.goal_is_met,
+            replay.order_does_not_matter,
+        ),
     ),
     "policy": Check(
         "compliant",
@@ -118,6 +124,8 @@ def skipped(case: Case, name: str) -> str | None:
         return case.unreplayable
     if name == "policy" and case.unreplayable is not None:
         return _unjudged(case)
+    if name == "policy" and not case.of_the_family:
+        return "the policy is none of the domain's family, so what its sentences say is not known"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gatling_sid.schemas.scenario_consistency import OPERATIONS_OF_INTENT
@@ -24,14 +25,21 @@ def plan_serves_intent(case: Case) -> Iterator[str]:
         yield f"the intent is {case.trace.request.intent_category}, and the calls only {', '.join(sorted(set(operations)))}"
 
 
+_MEMBER = re.compile(r"\d{1,4}(\.\d{1,4})*", re.ASCII)
+
+
 def policy_is_as_published(case: Case) -> Iterator[str]:
     """A policy that bears the id of a member of the family says what that member says."""
     policy, domain = case.trace.policy, case.domain
-    prefix, _, code = policy.policy_id.partition("-")
-    if domain is None or prefix != domain.slug or not code.replace(".", "").isdecimal():
+    if domain is None or not case.of_the_family:
         return
-    member = tuple(int(each) for each in code.split(".") if each)
-    if len(member) != len(domain.axis_sizes) or any(a >= n for a, n in zip(member, domain.axis_sizes, strict=True)):
+    code = policy.policy_id.partition("-")[2]
+    member = tuple(int(each) for each in code.split(".")) if _MEMBER.fullmatch(code) else (() if not code else None)
+    if (
+        member is None
+        or len(member) != len(domain.axis_sizes)
+        or any(a >= n for a, n in zip(member, domain.axis_sizes, strict=True))
+    ):
         yield f"there is no member {policy.policy_id!r} of the family"
         return
     published = domain.policy(member)

@@ -83,7 +83,7 @@ def _targets(case: Case, call: ToolCall) -> set[str]:
     tool = case.tools.get(call.tool_id)
     if tool is not None and "target" in tool.by_role:
         value = call.arguments.get(tool.by_role["target"])
-        targets.add(None if reference_in(value) else value)
+        targets.add(value if isinstance(value, str) and not reference_in(value) else None)
     return {each for each in targets if each is not None}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 from gatling_sid.models import topological_order
@@ -15,6 +15,28 @@ def plan_executes(case: Case) -> Iterator[str]:
     """The backend refuses no call."""
     if case.execution and case.execution.refusal:
         yield str(case.execution.refusal)
+
+
+def principal_is_real(case: Case) -> Iterator[str]:
+    """Who asks is somebody of the world, in a role of the domain, known by that role's attributes as they are."""
+    principal, domain = case.trace.request.principal, case.domain
+    role = domain.file.roles.get(principal.role) if domain and principal else None
+    if principal is None or role is None:
+        yield f"nobody of the domain asks: {principal.role if principal else 'no principal'} is no role of it"
+        return
+    row = case.world.tables[role.entity].get(principal.principal_id)
+    if row is None:
+        yield f"the world has no {role.entity} {principal.principal_id}"
+        return
+    plain = {name: value for name, value in role.where.items() if not isinstance(value, Mapping)}
+    if any(row[name] != value for name, value in plain.items()):
+        yield f"{principal.principal_id} does not have the role {principal.role}"
+    known = {name: row[name] for name in role.attributes}
+    if principal.attributes != known:
+        wrong = sorted(
+            n for n in known.keys() | principal.attributes.keys() if known.get(n) != principal.attributes.get(n)
+        )
+        yield f"the session knows {', '.join(wrong)} of {principal.principal_id} otherwise than the world"
 
 
 def day_is_the_worlds(case: Case) -> Iterator[str]:

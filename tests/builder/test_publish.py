@@ -477,6 +477,15 @@ def test_what_arrived_is_compared_with_what_was_staged(hub: HubServer, tree: Pat
         release(hub, tree)
 
 
+def test_nothing_but_the_release_leaves_the_machine(hub: HubServer, tree: Path) -> None:
+    """A file that somebody left in the tree is not published."""
+    (tree / ".env").write_text("TOKEN=1")
+    (tree / "data" / "finance" / ".train.part").write_text("half")
+    release(hub, tree)
+    kept = {path: text for path, text in content(tree).items() if not path.endswith((".env", ".part"))}
+    assert hub.snapshot(REPO, "v1.0.0") == kept
+
+
 def test_a_private_release_stays_private(hub: HubServer, tree: Path) -> None:
     """A private release makes a private repository, and is not put into a public one."""
     release(hub, tree, private=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,7 +18,7 @@ from datasets import load_dataset
 from builder import release
 from builder.features import from_row
 from builder.run import planned, run
-from builder.shards import read_manifest, read_traces, verified_shards
+from builder.shards import Settings, read_manifest, read_traces, shards_of, verified_shards, write_shard
 from builder.sid import GatlingSid
 from dataset_card.card import write_card
 from gatling_sid.errors import ShardError
@@ -114,6 +116,74 @@ def test_small_shards_become_whole_files(
     ]
     assert groups == [[10, 10], [10, 10], [8]]
     assert len(load_dataset(str(tmp_path / "tree"), "hr", split="train", cache_dir=str(tmp_path / "cache"))) == 48
+
+
+def copied(run: Path, folder: Path) -> Path:
+    """A copy of a run, to be damaged."""
+    return Path(shutil.copytree(run, folder))
+
+
+def without_rows(run: Path, *names: str) -> None:
+    """A run whose shards of these names came out empty, as one with Claude may."""
+    manifest = json.loads((run / "manifest.json").read_bytes())
+    for each in manifest["shards"]:
+        if any(name in each["name"] for name in names):
+            shard = next(s for s in shards_of(read_settings(manifest)) if s.name == each["name"])
+            receipt = write_shard(run, shard, [])
+            each |= {"rows": 0, "sha256": receipt.sha256}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+
+
+def read_settings(manifest: dict[str, Any]) -> Settings:
+    """The settings of a manifest."""
+    return Settings(**{key: value for key, value in manifest["settings"].items() if key != "format"})
+
+
+def test_a_split_without_rows_keeps_nobody_from_the_others(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """It is not named in the README, and the rest loads; a run without any row is no release."""
+    run_ = copied(made[0], tmp_path / "run")
+    without_rows(run_, "hr/test")
+    tree = staged(run_, tmp_path / "tree")
+    assert set(load_dataset(str(tree), "hr", cache_dir=str(tmp_path / "cache"))) == {"train", "validation"}
+    assert set(load_dataset(str(tree), cache_dir=str(tmp_path / "cache"))) == {"train", "validation", "test"}
+    without_rows(run_, "/")
+    with pytest.raises(ShardError, match="holds no traces; there is nothing to release"):
+        release.write_data(run_, tree)
+    assert len(load_dataset(str(tree), "hr", split="train", cache_dir=str(tmp_path / "cache"))) == 48
+
+
+def test_a_release_that_fails_leaves_the_one_before(
+    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stops it, the tree holds the old data until the new is whole."""
+    tree = staged(made[0], tmp_path / "tree")
+    before = {path: path.read_bytes() for path in tree.rglob("*.parquet")}
+
+    def full(*_: object) -> int:
+        raise ShardError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(release, "_write_split", full)
+        with pytest.raises(ShardError, match="full"):
+            release.write_data(made[0], tree)
+    assert {path: path.read_bytes() for path in tree.rglob("*.parquet")} == before
+    staged(made[0], tree)
+    assert {path: path.read_bytes() for path in tree.rglob("*.parquet")} == before
+    assert sorted(path.name for path in tree.iterdir()) == ["README.md", "data", "manifest.json"]
+
+
+def test_hidden_files_are_no_part_of_a_release(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """What a killed call left goes; anything else that is not ours is refused."""
+    tree = staged(made[0], tmp_path / "tree")
+    (tree / ".README.md.123.part").write_text("half")
+    (tree / ".data.part" / "hr").mkdir(parents=True)
+    staged(made[0], tree)
+    assert sorted(path.name for path in tree.iterdir()) == ["README.md", "data", "manifest.json"]
+    (tree / ".env").write_text("TOKEN=1")
+    with pytest.raises(ShardError, match=r"holds \.env, which no release has"):
+        release.write_data(made[0], tree)
+    assert not release.is_released(".env")
+    assert release.is_released("data/hr/train-00000-of-00001.parquet")
 
 
 def test_foreign_folder_is_not_overwritten(made: tuple[Path, Path], tmp_path: Path) -> None:

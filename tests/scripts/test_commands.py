@@ -45,6 +45,18 @@ REFUSED = [
         "--oracle claude --total 9 --output-dir {tmp}/x --shard-size 25",
         "must be a multiple of 10 or 4096",
     ),
+    (
+        "generate_shards",
+        f"--total {'9' * 331} --output-dir {{tmp}}/x",
+        "total has 331 digits; no more than 100,000,000,000",
+    ),
+    (
+        "generate_shards",
+        "--total 9 --splits train=1e299 --output-dir {tmp}/x",
+        "splits are shares of train, validation, test",
+    ),
+    ("generate_shards", f"--total 9 --domains hr --output-dir {{tmp}}/{'x' * 300}", "cannot be"),
+    ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree --version banana", "'banana' is not a version"),
     ("validate_shards", "{tmp}/nothing.jsonl", "cannot be read"),
     ("check_domain", "Astrology", "no domain named 'Astrology'"),
 ]

@@ -109,3 +109,11 @@ def test_long_chains_are_judged_without_recursion() -> None:
     valid, messages = TraceValidator().validate_structure(trace)
     assert not valid
     assert messages[0].startswith("graph_is_acyclic: these calls wait for each other in a circle: c0, c1")
+
+
+def test_gold_under_a_policy_of_ones_own_is_not_proven(gold: list[GoldTrace], validator: TraceValidator) -> None:
+    """A plan may be fine by a policy that no catalogue knows; what its sentences say nobody has checked."""
+    policy = SystemPolicy(policy_id="acme", domain="Library", rules=["Nobody may call any tool. Ever."])
+    valid, report = validator.validate_trace(gold[0].model_copy(update={"policy": policy}))
+    assert (report["overall_valid"], report["validated"]) == (valid, False)
+    assert "none of the domain's family" in str(report)
