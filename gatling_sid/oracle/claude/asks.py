@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Protocol
 
 
@@ -23,6 +25,12 @@ class Ask:
     user: str
     schema: dict[str, Any]
     max_tokens: int
+
+
+def work_id_of(phase: str, slug: str, *words: object) -> str:
+    """The id of an ask that follows from its words: model, system, user, schema, and what else tells it from others."""
+    digest = blake2b(json.dumps(words, sort_keys=True).encode(), digest_size=14).hexdigest()
+    return f"{phase}-{slug}"[:35] + f"-{digest}"
 
 
 @dataclass(frozen=True, slots=True)

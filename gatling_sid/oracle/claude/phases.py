@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from hashlib import blake2b
 from typing import Self
 
 from pydantic import BaseModel
@@ -25,7 +23,7 @@ from gatling_sid.oracle.claude.answers import (
     read_items,
     schema_of,
 )
-from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.asks import Answer, Ask, work_id_of
 from gatling_sid.oracle.claude.grounding import Identity, trace_of
 from gatling_sid.oracle.claude.prompts import system_text, version_of
 from gatling_sid.oracle.claude.settings import Setting, setting_of_trace
@@ -65,9 +63,7 @@ class Phases:
     def ask(self, phase: str, user: str, *, items: int = 1, again: int = 0) -> Ask:
         """An ask whose id follows from its words; `again` tells repetitions of the same words apart."""
         system, schema = self.systems[phase], schema_of(ANSWERS[phase])
-        words = json.dumps([self.model, system, user, schema, again], sort_keys=True)
-        digest = blake2b(words.encode(), digest_size=14).hexdigest()
-        work_id = f"{phase}-{self.domain.slug}"[:35] + f"-{digest}"
+        work_id = work_id_of(phase, self.domain.slug, self.model, system, user, schema, again)
         return Ask(work_id, phase, self.domain.slug, system, user, schema, max_tokens=_TOKENS[phase] * items + 200)
 
     def requests(self, settings: Sequence[Setting], *, again: int = 0) -> Ask:

@@ -17,7 +17,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import groupby
 from typing import NamedTuple
 
@@ -27,7 +26,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
 from gatling_sid.oracle.claude.answers import BadAnswerError, Said, read, schema_of
-from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.asks import Answer, Ask, work_id_of
 from gatling_sid.oracle.claude.oracle import Asked, ClaudeOracle, Judge
 from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in
 from gatling_sid.oracle.claude.prompts import Notes
@@ -217,8 +216,7 @@ class Tuning:
             schema_of(Proposed),
             self._domain.slug,
         )
-        words = json.dumps([phases.model, system, user, schema], sort_keys=True)
-        work_id = f"tuning-{slug}"[:35] + f"-{blake2b(words.encode(), digest_size=14).hexdigest()}"
+        work_id = work_id_of("tuning", slug, phases.model, system, user, schema)
         return Ask(work_id, "tuning", slug, system, user, schema, max_tokens=600)
 
     def _first_finding(self, trace: GoldTrace | Failure) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import BadAnswerError, Said, Verdict, read, schema_of
-from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.asks import Answer, Ask, work_id_of
 from gatling_sid.oracle.claude.authoring.trial import JudgeOf, Trial, on_trial
 from gatling_sid.oracle.claude.oracle import Asked
 from gatling_sid.oracle.claude.phases import Phases
@@ -236,10 +234,7 @@ class Author:
         schema = schema_of(kind.answer)
         asks = []
         for brief in briefs:
-            words = json.dumps([self.model, system, brief.user, schema], sort_keys=True)
-            work_id = (
-                f"{kind.phase}-{self.domain.slug}"[:35] + f"-{blake2b(words.encode(), digest_size=14).hexdigest()}"
-            )
+            work_id = work_id_of(kind.phase, self.domain.slug, self.model, system, brief.user, schema)
             asks.append(Ask(work_id, kind.phase, self.domain.slug, system, brief.user, schema, kind.tokens))
         return asks
 
