@@ -8,7 +8,7 @@ from typing import Any
 
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, reference_in
+from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, written
 from gatling_sid.schemas.wording import says
 from gatling_sid.validators.case import Case
 
@@ -61,9 +61,13 @@ def _manner(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[
 
 def _from_call(call: ToolCall, source: ArgumentSource, _case: Case) -> str | None:
     value = call.arguments[source.argument]
-    if reference_in(value) is None:
+    found = references_in(value)
+    if not found:
         return "is said to come from a call, but refers to none"
-    return None if value[1:] == source.reference else f"refers to {value[1:]}, its source to {source.reference}"
+    if isinstance(value, list) and len(found) < len(value):
+        return "holds values beside references; a list holds one or the other"
+    where = written(found)
+    return None if where == source.reference else f"refers to {where}, its source to {source.reference}"
 
 
 def _from_principal(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:

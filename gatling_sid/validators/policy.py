@@ -11,7 +11,7 @@ from typing import Any, TypeGuard
 
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
-from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.world import Row
 from gatling_sid.validators.case import Case, references
 
@@ -83,7 +83,7 @@ def _targets(case: Case, call: ToolCall) -> set[str]:
     tool = case.tools.get(call.tool_id)
     if tool is not None and "target" in tool.by_role:
         value = call.arguments.get(tool.by_role["target"])
-        targets.add(value if isinstance(value, str) and not reference_in(value) else None)
+        targets.add(value if isinstance(value, str) and not references_in(value) else None)
     return {each for each in targets if each is not None}
 
 

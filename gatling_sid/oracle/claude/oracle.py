@@ -20,7 +20,8 @@ from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.scenes import compact
 from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import WORLD_SIZE, ScenarioOracle
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 

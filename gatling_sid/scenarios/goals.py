@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, trusted
-from gatling_sid.oracle.drawing import Bindings, NoDrawError, evaluated
+from gatling_sid.scenarios.drawing import Bindings, NoDrawError, evaluated
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import digest_of
