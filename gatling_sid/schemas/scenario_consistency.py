@@ -60,6 +60,7 @@ def scenario_problems(domain: Domain) -> Iterator[Problem]:
         yield from _goal(where, scenario, domain)
         yield from _plan(where, scenario, domain)
         yield from _sayings(where, scenario, domain)
+        yield from _idle_slots(where, name, domain)
         for text in scenario.phrasings:
             if text in seen:
                 yield f"{where}.phrasings", f"{text!r} is also a phrasing of {seen[text]}"
@@ -290,6 +291,15 @@ def _argument(
                 yield where, f"{expression} must be $policy.<rule>.<parameter>"
         case root:
             yield from unknown(where, [root], earlier, "earlier step")
+
+
+def _idle_slots(where: str, name: str, domain: Domain) -> Iterator[Problem]:
+    """Slots that a request would say and nothing would follow from."""
+    scenario = domain.file.scenarios[name]
+    arguments = {text for step in scenario.plan for text in step.arguments.values() if isinstance(text, str)}
+    for slot in scenario.slots:
+        if f"$request.{slot}" not in arguments and slot not in domain.slots_of_goal(name):
+            yield f"{where}.slots", f"slot {slot} fills no argument and is no part of the goal; nothing follows from it"
 
 
 def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:

@@ -23,7 +23,8 @@ def scope_of_request(
     for each figure, new record and message about none; or the number named, if that is more.
     """
     exported = [effect for effect in goal.effects if effect.kind == "export"]
-    rows = {(each.entity, key) for each in (*goal.shows, *goal.effects) for key in each.rows}
+    rows = {(each.entity, key) for each in goal.shows for key in each.rows}
+    rows |= {(each.entity, key) for each in goal.effects for key in each.rows}
     rows |= {(effect.entity, key) for effect in goal.effects for key in _named(effect, domain)}
     others = sum(len(each.values) for each in goal.measures) + sum(not effect.rows for effect in goal.effects)
     tiers = [_tier(domain, each.entity, tuple(each.fields)) for each in goal.shows]

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatling_sid.models import ToolCall, trusted
 from gatling_sid.simulator.execution import Execution, execute, unmet
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import constraints_hold
+from gatling_sid.validators.policy import breaches
+
+
+class Loss(NamedTuple):
+    """What is lost without a call: whether the goal, and the names of the rules that break."""
+
+    goal: bool
+    rules: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return self.goal or bool(self.rules)
 
 
 def serves(case: Case, calls: list[ToolCall], execution: Execution | None = None) -> bool:
     """Whether calls, in this order, run, meet the goal of the case and keep its policy."""
-    goal, done = case.trace.goal, execution or execute(calls, case.world)
-    assert goal is not None
+    done = execution or execute(calls, case.world)
     if done.refusal is not None:
         return False
     other = case.with_plan(calls, done)
-    days = min((each for call in calls if (each := other.days(call)) is not None), default=None)
-    if next(unmet(goal, list(done.outcomes.values()), days), None) is not None:
-        return False
-    return next(constraints_hold(other), None) is None
+    return meets_goal(other) and next(breaches(other), None) is None
 
 
-def serves_without(case: Case, dropped: str) -> bool:
-    """Whether the plan would do without what a call shows and changes; whoever refers to it keeps the value."""
+def meets_goal(case: Case) -> bool:
+    """Whether what the executed calls of a case show and change is the goal."""
+    goal = case.trace.goal
+    assert goal is not None
+    days = min((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
+    return next(unmet(goal, list(case.outcomes.values()), days), None) is None
+
+
+def loss_of(case: Case, dropped: str) -> Loss:
+    """What is lost without what a call shows and changes; whoever refers to it keeps the value."""
+    if dropped not in case.losses:
+        case.losses[dropped] = _loss(case, dropped)
+    return case.losses[dropped]
+
+
+def _loss(case: Case, dropped: str) -> Loss:
     assert case.execution is not None
-    if case.outcomes[dropped].effects:
-        return False  # the goal names exactly the effects that happen, and the goal is met
     known = {call_id: each for call_id, each in case.outcomes.items() if call_id != dropped}
     arguments = {call_id: each for call_id, each in case.execution.arguments.items() if call_id != dropped}
-    return serves(case, without(case.ordered, dropped), Execution(known, arguments, None))
+    other = case.with_plan(without(case.ordered, dropped), Execution(known, arguments, None))
+    # The goal names exactly the effects that happen, and the goal is met.
+    goal = bool(case.outcomes[dropped].effects) or not meets_goal(other)
+    return Loss(goal, frozenset(constraint_id for constraint_id, _, _ in breaches(other)))
 
 
 def without(calls: Sequence[ToolCall], dropped: str) -> list[ToolCall]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
 from gatling_sid.scenarios.asking import Asking, asking_at, place_of
@@ -17,6 +18,9 @@ from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.simulator.scope import days_asked
 from gatling_sid.simulator.world import World, world_of
+
+if TYPE_CHECKING:
+    from gatling_sid.validators.ablation import Loss
 
 MOST_CALLS_REPLAYED = 64
 MOST_ATTEMPTS = 1000
@@ -41,6 +45,8 @@ class Case:
         """The calls in execution order, as far as the order names them."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the one who asks."""
+        self.losses: dict[str, Loss] = {}
+        """What would be lost without each call, as far as it was worked out."""
 
     @cached_property
     def unreplayable(self) -> str | None:

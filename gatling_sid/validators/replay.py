@@ -19,6 +19,12 @@ def plan_executes(case: Case) -> Iterator[str]:
         yield str(case.execution.refusal)
 
 
+def something_is_called(case: Case) -> Iterator[str]:
+    """A plan calls something: no trace can declare yet that nothing is to be called, and why."""
+    if not case.trace.graph.calls:
+        yield "the plan calls nothing, and nothing says why that would serve the request"
+
+
 def principal_is_real(case: Case) -> Iterator[str]:
     """Who asks is somebody of the world, in a role of the domain, known by that role's attributes as they are."""
     principal, domain = case.trace.request.principal, case.domain
