@@ -243,7 +243,7 @@ def _provenance(planned: Planned, asking: Asking, request_id: str) -> Provenance
         source_type, source_id, snippet = TrustTier.SYSTEM, asking.instance.policy.policy_id, planned.rule
     else:
         spans = [said.spans[slot] for _, slot in planned.spoken]
-        source_type, source_id, snippet = TrustTier.USER, request_id, clause_of(said.text, said.core, spans)
+        source_type, source_id, snippet = TrustTier.USER, request_id, clause_of(asking, spans)
     fields = {
         "source_type": source_type,
         "source_id": source_id,

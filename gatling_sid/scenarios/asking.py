@@ -31,6 +31,7 @@ class Asking(NamedTuple):
     world: World
     instance: TaskInstance
     said: Said
+    sentence_ends: tuple[int, ...]
     moment: datetime
 
 
@@ -49,7 +50,7 @@ def asking_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -
     rng = stream(domain.digest, seed, trace_id_of(domain, split, index), attempt)
     said = say(domain, scenario, split, use, instance.slots, world.today, rng)
     moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
-    return Asking(scenario, case, world, instance, said, moment)
+    return Asking(scenario, case, world, instance, said, _sentence_ends(said), moment)
 
 
 def trace_id_of(domain: Domain, split: str, index: int) -> str:
@@ -68,18 +69,23 @@ def place_of(trace_id: str, domain: Domain) -> tuple[str, int] | None:
 _TRACE_ID = re.compile(rf"([a-z0-9_]+)_({'|'.join(SPLITS)})_(\d{{8,12}})", re.ASCII)
 
 
-def clause_of(text: str, core: Span, spans: Sequence[Span]) -> str:
-    """The sentences of a request that hold these spans; without spans, all between `core`'s ends."""
-    start, end = core
+def clause_of(asking: Asking, spans: Sequence[Span]) -> str:
+    """The sentences of a request that hold these spans; without spans, all that it asks, without what is around it."""
+    said = asking.said
+    start, end = said.core
     if spans:
-        first, last = min(each[0] for each in spans), max(each[1] for each in spans)
-        for match in _SENTENCE_END.finditer(text, start, end):
-            if match.end() <= first:
-                start = match.end()
-            elif match.end() >= last:
-                end = match.end()
+        first, last = min(spans)[0], max(each[1] for each in spans)
+        for stop in asking.sentence_ends:
+            if stop <= first:
+                start = stop
+            elif stop >= last:
+                end = stop
                 break
-    return text[start:end].strip()
+    return said.text[start:end].strip()
+
+
+def _sentence_ends(said: Said) -> tuple[int, ...]:
+    return tuple(match.end() for match in _SENTENCE_END.finditer(said.text, *said.core))
 
 
 _SENTENCE_END = re.compile(r"[.!?](?= )")

@@ -125,11 +125,12 @@ CHECKS: Mapping[str, Check] = {
     "grounding": Check(
         "valid",
         "errors",
-        replayed=(
-            grounding.every_argument_has_one_source,
-            grounding.sources_give_the_values,
-            grounding.provenance_is_real,
-        ),
+        replayed=(grounding.every_argument_has_one_source, grounding.sources_give_the_values),
+    ),
+    "provenance": Check(
+        "valid",
+        "errors",
+        replayed=(grounding.words_give_the_values, grounding.provenance_is_real),
         worded=True,
     ),
 }

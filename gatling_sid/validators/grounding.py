@@ -28,11 +28,21 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} gives a source for {name!r}, which it does not pass"
 
 
-def sources_give_the_values(case: Case) -> Iterator[str]:
-    """Looked up again, each source gives the value that is passed."""
+def words_give_the_values(case: Case) -> Iterator[str]:
+    """The words of the request that an argument is said to come from say its value."""
     for call in case.trace.graph.calls:
         for source in call.argument_sources:
-            if source.argument in call.arguments:
+            if source.origin == "request" and source.argument in call.arguments:
+                problem = _from_request(call, source, case)
+                if problem:
+                    yield f"{call.call_id}.{source.argument} {problem}"
+
+
+def sources_give_the_values(case: Case) -> Iterator[str]:
+    """Looked up again, each source other than the request's words gives the value that is passed."""
+    for call in case.trace.graph.calls:
+        for source in call.argument_sources:
+            if source.origin != "request" and source.argument in call.arguments:
                 judge = _ORIGINS.get(source.origin)
                 problem = judge(call, source, case) if judge else f"has no origin {source.origin!r}"
                 if problem:
@@ -117,7 +127,6 @@ def _from_default(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
 
 
 _ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, Case], str | None]] = {
-    "request": _from_request,
     "call": _from_call,
     "principal": _from_principal,
     "policy": _from_policy,
@@ -146,7 +155,7 @@ def _misquoted(call: ToolCall, quote: str, case: Case) -> Iterator[str]:
     text = case.trace.request.text
     spans = [(s.start, s.end) for s in call.argument_sources if s.start is not None and s.end is not None]
     if case.asking is not None:
-        clause = clause_of(text, case.asking.said.core, spans)
+        clause = clause_of(case.asking, spans)
         if quote != clause:
             yield f"{call.call_id} quotes {quote!r}; the clause that asks for it is {clause!r}"
         return

@@ -61,6 +61,11 @@ def is_rewording(trace: GoldTrace, proven: GoldTrace) -> bool:
     )
 
 
+def _sources(call: ToolCall) -> list[tuple[str, str, str | None]]:
+    """Where arguments come from, without the places in the request's text."""
+    return [(each.argument, each.origin, each.reference) for each in call.argument_sources]
+
+
 def _rule_quoted(call: ToolCall) -> str | None:
     pointer = call.provenance
     return pointer.content_snippet if pointer is not None and pointer.source_type is TrustTier.SYSTEM else None
@@ -74,4 +79,5 @@ def _same_call(call: ToolCall, other: ToolCall) -> bool:
         and call.call_id == other.call_id
         and call.tool_id == other.tool_id
         and _rule_quoted(call) == _rule_quoted(other)
+        and _sources(call) == _sources(other)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 from gatling_sid.models import ScopeMetadata, ToolCall
@@ -71,7 +70,10 @@ def _needs_order(case: Case, call: ToolCall, other: str) -> bool:
 
 
 def no_scope_can_be_narrowed(case: Case) -> Iterator[str]:
-    """With any one scope narrowed by one step, the plan fails to run, to meet its goal or to keep its policy."""
+    """With any one scope narrowed by one step, the plan fails to run, to meet its goal or to keep its policy.
+
+    Of rows and fields that are read, `need` sees that each is used; here are the numbers, periods and targets.
+    """
     if not case.succeeds:
         return
     assert case.execution is not None
@@ -79,54 +81,37 @@ def no_scope_can_be_narrowed(case: Case) -> Iterator[str]:
         tool = case.tools[call.tool_id]
         said = {each.argument for each in call.argument_sources if each.origin == "request"}
         arguments, outcome = case.execution.arguments[call.call_id], case.outcomes[call.call_id]
-        for what, narrower in narrowings(tool, arguments, outcome, said):
+        if tool.by_role.get("limit") in arguments.keys() - said:
+            yield from _idle_limit(call, tool, arguments, outcome)
+        for what, narrower in narrowings(tool, arguments, outcome):
             if not fails_with(case, call, narrower):
                 yield f"{call.call_id} ({call.tool_id}) needs less: {what}"
 
 
-def narrowings(
-    tool: CompiledTool, arguments: dict[str, Any], outcome: Outcome, said: AbstractSet[str] = frozenset()
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def _idle_limit(call: ToolCall, tool: CompiledTool, arguments: dict[str, Any], outcome: Outcome) -> Iterator[str]:
+    """A limit that the request does not name ("the last five" may be three) asks for what there is."""
+    asked = arguments[tool.by_role["limit"]]
+    found = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
+    if asked > found:
+        yield f"{call.call_id} ({call.tool_id}) needs less: a limit of {found} instead of {asked} is enough"
+
+
+def narrowings(tool: CompiledTool, arguments: dict[str, Any], outcome: Outcome) -> Iterator[tuple[str, dict[str, Any]]]:
     """One step less of each scope that a call takes, as (description, arguments).
 
-    Rows: one less than asked for or, if no number was asked for, than were returned; a number that the request itself
-    names, being among the arguments `said`, stays as it is ("the last five" may be three). Days: one less. Fields:
-    without each of those selected or, if none were, without those of the highest tier. Target: the next narrower one.
+    Groups of figures: one less. Days: one less. Target: the next narrower one.
     """
-    roles = tool.by_role
-    limit, select, target = roles.get("limit"), roles.get("select"), roles.get("target")
-    if limit is not None and limit not in said:
-        rows = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
-        asked = arguments.get(limit, rows)
-        if asked > 1 and (limit in arguments or outcome.figure is None or outcome.figure.group_by):
-            yield f"{limit} {asked - 1} instead of {asked} is enough", {**arguments, limit: asked - 1}
+    limit, target = tool.by_role.get("limit"), tool.by_role.get("target")
+    if limit is not None and outcome.figure and outcome.figure.group_by and len(outcome.figure.values) > 1:
+        groups = len(outcome.figure.values)
+        yield f"{limit} {groups - 1} instead of {groups} is enough", {**arguments, limit: groups - 1}
     for name, _, match in tool.filters:
         if match in ("within_days", "next_days") and arguments.get(name, 1) > 1:
             less = arguments[name] - 1
             yield f"{name} {less} instead of {less + 1} is enough", {**arguments, name: less}
-    if select is not None:
-        yield from _fewer_fields(tool, select, arguments, outcome)
     if target is not None:
         values = tool.tool.parameters[target].values or []
         at = values.index(arguments[target])
         if at > 0:
-            yield (
-                f"{target} {values[at - 1]} instead of {arguments[target]} will do",
-                {**arguments, target: values[at - 1]},
-            )
-
-
-def _fewer_fields(
-    tool: CompiledTool, select: str, arguments: dict[str, Any], outcome: Outcome
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    if select in arguments:
-        for field in arguments[select]:
-            fewer = [each for each in arguments[select] if each != field]
-            if fewer:
-                yield f"{field} is not needed", {**arguments, select: fewer}
-        return
-    known = tool.domain.file.entities[tool.entity].fields
-    highest = max(known[field].sensitivity.level for field in outcome.fields)
-    fewer = [field for field in outcome.fields if known[field].sensitivity.level < highest]
-    if fewer:
-        yield f"nothing above its lower tiers is needed, only {', '.join(fewer)}", {**arguments, select: fewer}
+            narrower = {**arguments, target: values[at - 1]}
+            yield f"{target} {values[at - 1]} instead of {arguments[target]} will do", narrower

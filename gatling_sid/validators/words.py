@@ -46,12 +46,13 @@ def times_fit_the_day(case: Case) -> Iterator[str]:
     trace, today = case.trace, case.world.today
     if trace.created_at.date() < today:
         yield f"the trace was made on {trace.created_at.date()}, before the day it plays on, {today}"
-    times = {call.provenance.timestamp for call in trace.graph.calls if call.provenance}
-    if len(times) > 1:
-        yield f"its calls were asked for at {len(times)} different times"
-    for each in sorted({"no time" if each is None else each.date().isoformat() for each in times}):
-        if each != today.isoformat():
-            yield f"its calls were asked for on {each}; the world's day is {today}"
+    first = next((call.provenance for call in trace.graph.calls if call.provenance), None)
+    for call in trace.graph.calls:
+        moment = call.provenance.timestamp if call.provenance else None
+        if first is not None and moment is not first.timestamp and moment != first.timestamp:
+            yield f"{call.call_id} was asked for at {moment}, another call at {first.timestamp}"
+    if first is not None and (first.timestamp is None or first.timestamp.date() != today):
+        yield f"its calls were asked for at {first.timestamp}; the world's day is {today}"
 
 
 # --- the embedded oracle ---------------------------------------------------------------------------------------
