@@ -131,7 +131,7 @@ def _with_field(domain: Domain, entity: str, name: str, field: Any) -> Any:
 
 @pytest.mark.parametrize(("said", "rows"), [([], 1), ([5], 5), ([1, 3], 3)])
 def test_a_number_that_the_request_names_is_within_the_scope(library: Domain, said: list[int], rows: int) -> None:
-    """ "The last five" may be fewer; the request is entitled to ask for five."""
+    """Asked for the last five of which there are fewer, a request is entitled to ask for five."""
     goal = Goal.model_validate({"shows": [shows("book", ["B1"], "title")]})
     assert scope_of_request(goal, library, NO_RULES, "director", said).rows_requested == rows
 
