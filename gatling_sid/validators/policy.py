@@ -12,8 +12,10 @@ from typing import Any, TypeGuard
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import reference_in
+from gatling_sid.simulator.operations import Outcome, State, selected
 from gatling_sid.simulator.world import Row
-from gatling_sid.validators.case import Case, references
+from gatling_sid.validators import data_flow
+from gatling_sid.validators.case import Case
 
 Judge = Callable[[Any, Case], Iterator[str]]
 
@@ -30,61 +32,98 @@ def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row
         yield from outcome.rows
 
 
-def _was_shown(case: Case, before: str, entity: str, key: str, fields: list[str]) -> bool:
-    """Whether calls that must run before this one returned these fields of that row."""
-    missing = set(fields)
+def _views(case: Case, before: str, entity: str, key: str) -> Iterator[Row]:
+    """What calls that must run before this one returned of a row: its fields as they then were."""
     for call_id in case.ancestors(before):
         outcome = case.outcomes.get(call_id)
-        if (
-            outcome is not None
-            and outcome.entity == entity
-            and outcome.figure is None
-            and not any(effect.kind == "export" for effect in outcome.effects)
-            and any(each == key for each, _ in outcome.rows)
-        ):
-            missing -= set(outcome.fields)
-    return not missing
+        if outcome is None or outcome.entity != entity or outcome.figure is not None:
+            continue
+        if any(effect.kind == "export" for effect in outcome.effects):
+            continue
+        changes = next((effect.changes for effect in outcome.effects if effect.kind == "update"), {})
+        for each, row in outcome.rows:
+            if each == key:
+                yield {field: changes.get(field, row[field]) for field in outcome.fields}
+
+
+def _was_shown(case: Case, before: str, entity: str, key: str, field: str, value: Any) -> bool:
+    """Whether calls that must run before this one returned this value of the row, not an older one."""
+    return any(field in view and view[field] == value for view in _views(case, before, entity, key))
 
 
 # --- what calls ask for ----------------------------------------------------------------------------------------
 
 
+def records_taken(case: Case, call: ToolCall) -> int:
+    """Rows that a call declares or, if more, returned; none for a figure, whose declared rows are its groups."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+    if tool is not None and tool.tool.operation == "aggregate":
+        return 0
+    return max(call.scope.rows_requested or 0, len(outcome.rows) if outcome else 0)
+
+
 def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
     """Rows asked for and rows returned stay within the limit."""
     for call in _bound(limit, case):
-        outcome = case.outcomes.get(call.call_id)
-        returned = len(outcome.rows) if outcome and outcome.figure is None else 0
-        rows = max(call.scope.rows_requested or 0, returned)
+        rows = records_taken(case, call)
         if rows > limit.max_rows:
             yield f"{call.call_id} takes {rows} rows; {limit.max_rows} are allowed"
 
 
 def time_range(limit: k.TimeRange, case: Case) -> Iterator[str]:
-    """Nothing looks back further than allowed."""
+    """No period reaches further than allowed."""
     for call in _bound(limit, case):
-        days = max(call.scope.time_range_days or 0, case.days(call) or 0)
+        days = max(call.scope.time_range_days or 0, case.days(call) or 0, *_days_between_dates(case, call))
         if days > limit.max_days:
             yield f"{call.call_id} looks back {days} days; {limit.max_days} are allowed"
 
 
+def _days_between_dates(case: Case, call: ToolCall) -> Iterator[int]:
+    """How far from today the dates lie that a call's periods begin and end with; without one of them, its rows do."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+    if tool is None or outcome is None:
+        return
+    ends: dict[str, dict[str, str]] = {}
+    for name, field, match in tool.filters:
+        value = _argument(case, call, name)
+        if match in _ENDS and value is not None and tool.domain.file.entities[tool.entity].fields[field].type == "date":
+            ends.setdefault(field, {})[_ENDS[match]] = value
+    for field, dates in ends.items():
+        reached = [row[field] for _, row in outcome.rows] if len(dates) == 1 else []
+        yield from (abs(case.world.age(date)) for date in [*dates.values(), *reached])
+
+
+_ENDS: Mapping[str, str] = {"since": "first", "at_least": "first", "until": "last", "at_most": "last"}
+"""Matches of a date that begin or end a period."""
+
+
 def sensitivity_ceiling(ceiling: k.SensitivityCeiling, case: Case) -> Iterator[str]:
-    """Nothing above the tier is read or written."""
+    """Nothing above the tier is read or written, nor shows in what a call filters or sorts by."""
     for call in _bound(ceiling, case):
-        outcome = case.outcomes.get(call.call_id)
-        if ceiling.entity is not None and (outcome is None or outcome.entity != ceiling.entity):
+        tool = case.tools.get(call.tool_id)
+        if ceiling.entity is not None and (tool is None or tool.entity != ceiling.entity):
             continue
-        if call.scope.sensitivity_tier.level > ceiling.max_tier.level:
-            yield f"{call.call_id} takes {call.scope.sensitivity_tier.value} data; the ceiling is {ceiling.max_tier.value}"
+        tier = max(call.scope.sensitivity_tier, _tier_of_selection(case, call), key=lambda each: each.level)
+        if tier.level > ceiling.max_tier.level:
+            yield f"{call.call_id} takes {tier.value} data; the ceiling is {ceiling.max_tier.value}"
+
+
+def _tier_of_selection(case: Case, call: ToolCall) -> SensitivityTier:
+    """The highest tier among the fields by which a call picks and sorts rows: its result tells of them too."""
+    tool = case.tools.get(call.tool_id)
+    if tool is None:
+        return SensitivityTier.PUBLIC
+    order = (tool.tool.order or "").removeprefix("-")
+    picked = [field for name, field, _ in tool.filters if name in call.arguments or name in tool.defaults]
+    return tool.sensitivity((*picked, order) if order else tuple(picked))
 
 
 def _targets(case: Case, call: ToolCall) -> set[str]:
-    """Where a call sends an export: as declared and, if the tool is known, as its argument says."""
-    targets = {call.scope.export_target}
+    """Where a call sends an export: as declared and, if the tool is known, as its argument or default says."""
     tool = case.tools.get(call.tool_id)
-    if tool is not None and "target" in tool.by_role:
-        value = call.arguments.get(tool.by_role["target"])
-        targets.add(value if isinstance(value, str) and not reference_in(value) else None)
-    return {each for each in targets if each is not None}
+    name = tool.by_role.get("target") if tool is not None else None
+    named = _argument(case, call, name) if name is not None else None
+    return {each for each in (call.scope.export_target, named) if isinstance(each, str) and not reference_in(each)}
 
 
 def export_targets(allowed: k.ExportTargets, case: Case) -> Iterator[str]:
@@ -122,41 +161,63 @@ def _argument(case: Case, call: ToolCall, name: str) -> Any:
 def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
     """The argument is no larger than allowed."""
     for call in _bound(limit, case):
-        value = _argument(case, call, limit.argument)
-        if _is_number(value) and value > limit.max_value:
-            yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
+        for value in _elements(_argument(case, call, limit.argument)):
+            number = _number(value)
+            if number is not None and not number <= limit.max_value:
+                yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
 
 
 def argument_values(allowed: k.ArgumentValues, case: Case) -> Iterator[str]:
     """The argument is one of those allowed."""
     for call in _bound(allowed, case):
-        value = _argument(case, call, allowed.argument)
-        if value is not None and value not in allowed.allowed:
-            yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
+        for value in _elements(_argument(case, call, allowed.argument)):
+            if value not in allowed.allowed:
+                yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
 
 
 def argument_required(required: k.ArgumentRequired, case: Case) -> Iterator[str]:
     """The argument is given."""
     for call in _bound(required, case):
-        if _argument(case, call, required.argument) is None:
+        if _is_blank(_argument(case, call, required.argument)):
             yield f"{call.call_id} does not give {required.argument}"
 
 
 def narrowed_by(filters: k.NarrowedBy, case: Case) -> Iterator[str]:
-    """At least one of the filters is given."""
+    """At least one of the filters is given, and lets not all rows through."""
     for call in _bound(filters, case):
-        if not any(name in call.arguments for name in filters.arguments):
+        if not any(_narrows(case, call, name) for name in filters.arguments):
             yield f"{call.call_id} is narrowed by none of {', '.join(filters.arguments)}"
+
+
+def _narrows(case: Case, call: ToolCall, name: str) -> bool:
+    """Whether a filter is given and, as far as that can be seen, some row of the world does not pass it."""
+    value = _argument(case, call, name)
+    tool = case.tools.get(call.tool_id)
+    if _is_blank(value):
+        return False
+    if tool is None or call.call_id not in case.outcomes or name not in {each for each, _, _ in tool.filters}:
+        return True
+    return len(selected(tool, {name: value}, State(case.world))) < len(case.world.tables[tool.entity])
+
+
+def _elements(value: Any) -> list[Any]:
+    """The values that an argument gives: those of a list, itself, or none if it is not given."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or value == [] or (isinstance(value, str) and not value.strip())
 
 
 # --- what calls do ---------------------------------------------------------------------------------------------
 
 
 def read_before_change(look_up: k.ReadBeforeChange, case: Case) -> Iterator[str]:
-    """A row was returned, with these fields, by a call that had to run before the change."""
+    """A row was returned, with these fields, by calls that had to run before the change."""
     for call in _bound(look_up, case):
         for key, _ in _changed(case, call, look_up.entity):
-            if not _was_shown(case, call.call_id, look_up.entity, key, look_up.fields):
+            read = {field for view in _views(case, call.call_id, look_up.entity, key) for field in view}
+            if not read.issuperset(look_up.fields):
                 yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
 
 
@@ -164,9 +225,10 @@ def state_before_change(state: k.StateBeforeChange, case: Case) -> Iterator[str]
     """The row is in an allowed state, and an earlier call showed so."""
     for call in _bound(state, case):
         for key, row in _changed(case, call, state.entity):
-            if row.get(state.field) not in state.allowed:
-                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {row.get(state.field)!r}"
-            elif not _was_shown(case, call.call_id, state.entity, key, [state.field]):
+            value = row.get(state.field)
+            if value not in state.allowed:
+                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}"
+            elif not _was_shown(case, call.call_id, state.entity, key, state.field, value):
                 yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
 
 
@@ -177,7 +239,7 @@ def amount_limit(limit: k.AmountLimit, case: Case) -> Iterator[str]:
             amount = row.get(limit.field)
             if _is_number(amount) and amount > limit.max_value:
                 yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
-            elif not _was_shown(case, call.call_id, limit.entity, key, [limit.field]):
+            elif not _was_shown(case, call.call_id, limit.entity, key, limit.field, amount):
                 yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
 
 
@@ -187,13 +249,13 @@ def _principal_value(case: Case, attribute: str) -> Any:
 
 
 def own_records(own: k.OwnRecords, case: Case) -> Iterator[str]:
-    """Rows read or changed are the principal's own."""
+    """Rows read, changed, created or written about are the principal's own; one that is nobody's is not."""
     mine = _principal_value(case, own.attribute)
     for call in _bound(own, case):
         outcome = case.outcomes.get(call.call_id)
         if outcome is not None and outcome.entity == own.entity:
-            for key, row in outcome.rows:
-                if row.get(own.field) != mine:
+            for key, row in (*outcome.rows, *outcome.created):
+                if mine is None or row.get(own.field) != mine:
                     yield f"{call.call_id} touches {own.entity} {key}, whose {own.field} is not {mine!r}"
 
 
@@ -215,7 +277,7 @@ def notify_after(notice: k.NotifyAfter, case: Case) -> Iterator[str]:
                 each.tool_id == notice.notify
                 and call.call_id in case.ancestors(each.call_id)
                 and any(
-                    effect.target == address and key in effect.rows
+                    effect.entity == notice.entity and effect.target == address and key in effect.rows
                     for outcome in (case.outcomes.get(each.call_id),)
                     if outcome is not None
                     for effect in outcome.effects
@@ -225,44 +287,37 @@ def notify_after(notice: k.NotifyAfter, case: Case) -> Iterator[str]:
                 yield f"{call.call_id} changes {notice.entity} {key}, and {notice.notify} never tells {address}"
 
 
-def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
-    """Nothing read from these fields reaches the tools, through however many calls; nor do the tools read them."""
-    fields = set(flow.fields)
-    tainted: dict[str, str] = {}
-    for call in case.ordered:
-        outcome = case.outcomes.get(call.call_id)
-        for name, reference in references(call):
-            origin = case.outcomes.get(reference.root)
-            named = next((str(step) for step in reversed(reference.path) if isinstance(step, str) and step != "*"), "")
-            direct = origin is not None and origin.entity == flow.entity and named in fields
-            if direct or reference.root in tainted:
-                tainted.setdefault(
-                    call.call_id, f"{name} carries {tainted.get(reference.root) or f'{flow.entity}.{named}'}"
-                )
-        if flow.binds(case.role, call.tool_id):
-            if call.call_id in tainted:
-                yield f"{call.call_id}: {tainted[call.call_id]} into {call.tool_id}"
-            elif outcome is not None and outcome.entity == flow.entity and fields & set(outcome.fields):
-                yield f"{call.call_id}: {call.tool_id} takes {', '.join(sorted(fields & set(outcome.fields)))} itself"
-
-
 def recipients(allowed: k.Recipients, case: Case) -> Iterator[str]:
     """Messages reach only addresses with an allowed ending."""
     for call in _bound(allowed, case):
         outcome = case.outcomes.get(call.call_id)
         for effect in outcome.effects if outcome else ():
-            if effect.kind == "send" and not str(effect.target).endswith(tuple(allowed.endings)):
+            if effect.kind == "send" and not any(_ends_with(str(effect.target), each) for each in allowed.endings):
                 yield f"{call.call_id} writes to {effect.target}; allowed are addresses ending in {', '.join(allowed.endings)}"
+
+
+def _ends_with(address: str, ending: str) -> bool:
+    """Whether an address is of a host, or is that address: `elm.example` covers `a@b.elm.example`, not `a@helm.example`."""
+    address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
+    if address.count("@") != 1 or not ending:
+        return False
+    return address == ending or address.endswith(ending if ending[0] in "@." else (f"@{ending}", f".{ending}"))
 
 
 def batch_limit(limit: k.BatchLimit, case: Case) -> Iterator[str]:
     """All calls together change no more rows than allowed."""
-    changed = 0
-    for call in _bound(limit, case):
-        outcome = case.outcomes.get(call.call_id)
-        changed += sum(len(effect.rows) or 1 for effect in (outcome.effects if outcome else ()))
-    if changed > limit.max_records:
-        yield f"the plan changes {changed} records; {limit.max_records} are allowed"
+    calls = [(call, case.outcomes.get(call.call_id)) for call in _bound(limit, case)]
+    changed = {each for call, outcome in calls if outcome for each in _records_changed(call, outcome)}
+    if len(changed) > limit.max_records:
+        yield f"the plan changes {len(changed)} records; {limit.max_records} are allowed"
+
+
+def _records_changed(call: ToolCall, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """What a call changes, so that a row changed twice is one; what it creates or sends is a record of its own."""
+    for effect in outcome.effects:
+        stays = effect.kind in ("update", "delete")
+        for key in effect.rows or [""]:
+            yield ("row", effect.entity, key) if stays else (effect.kind, call.call_id, key)
 
 
 DECLARED: Mapping[str, Judge] = {
@@ -291,7 +346,7 @@ REPLAYED: Mapping[str, Judge] = {
     "own_records": own_records,
     "not_own": not_own,
     "notify_after": notify_after,
-    "no_flow": no_flow,
+    "no_flow": data_flow.no_flow,
     "recipients": recipients,
     "batch_limit": batch_limit,
 }
@@ -375,6 +430,16 @@ LIMIT_NAMES = ROW_NAMES | DAY_NAMES | TIER_NAMES | TARGET_NAMES
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> float | None:
+    """The number that a value is or, as text, spells; None if it is none."""
+    if _is_number(value):
+        return value
+    try:
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _tier(value: object) -> SensitivityTier | None:
