@@ -32,7 +32,8 @@ from gatling_sid.errors import GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.protocol import Oracle, Task
-from gatling_sid.oracle.scenario import ScenarioOracle, capacity
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.validators import TraceValidator

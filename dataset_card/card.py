@@ -15,7 +15,7 @@ import yaml
 from builder.release import Layout, configs
 from builder.shards import complete_file
 from dataset_card.statistics import Statistics, mean, measured, quantile
-from gatling_sid.oracle.scenario import WORDINGS
+from gatling_sid.scenarios.schedule import WORDINGS
 
 TEMPLATE = Path(__file__).parent / "template.md"
 DISPLAY_ORDER = ("train", "validation", "test")

@@ -18,6 +18,10 @@ class Judge(Protocol):
         """Every breach; none for gold."""
         ...
 
+    def is_proven(self, trace: GoldTrace) -> bool:
+        """Whether no check was skipped for a trace, so that without findings it is validated."""
+        ...
+
 
 class Rejection(NamedTuple):
     """A proposal that is not gold: which trace at which attempt, by which rule, and what was wrong."""
@@ -48,7 +52,7 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
         for (place, task), proposal in zip(waiting, oracle.propose([task for _, task in waiting]), strict=True):
             found = _findings(proposal, judge)
             if isinstance(proposal, GoldTrace) and not found:
-                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": True})
+                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": judge.is_proven(proposal)})
                 continue
             result.rejections.append(_rejection(task, proposal, found[0]))
             if task.attempt + 1 < oracle.max_attempts:

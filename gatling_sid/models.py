@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 INTENTS = ("retrieve", "update", "create", "delete", "export", "analyze")
+SCENARIO = "scenario"
+"""`metadata.oracle` of a trace whose words, goal and person follow from its coordinates and the catalogue."""
 
 
 class SensitivityTier(str, Enum):

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from gatling_sid.display import readable
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle, capacity
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.phrasing import phrasing_of

@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.phases import answer_lengths, sample_asks
 from gatling_sid.oracle.claude.settings import BLOCK
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import WORLD_SIZE
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from scripts.claude_options import opened_by

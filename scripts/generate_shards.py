@@ -17,7 +17,7 @@ from pathlib import Path
 from builder.run import Finished, Progress, planned, rejections_by_reason, run
 from builder.shards import Settings
 from gatling_sid.errors import GenerationError
-from gatling_sid.oracle.scenario import WORLD_SIZE
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from scripts.command import command, progress_bar
 
 SAMPLE = 100

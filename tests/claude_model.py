@@ -21,10 +21,10 @@ from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.scenes import item_text
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.claude.telling import plan_told
-from gatling_sid.oracle.drawing import NoDrawError, draw, evaluated
-from gatling_sid.oracle.goals import goal_of
+from gatling_sid.scenarios.drawing import NoDrawError, draw, evaluated
+from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.speech import say
+from gatling_sid.scenarios.speech import say
 from gatling_sid.seeding import seed_of, stream
 from gatling_sid.simulator.scope import scope_of_goal
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gatling_sid.models import GoldTrace
+from gatling_sid.scenarios.asking import trace_id_of
 from gatling_sid.schemas.domain import Domain
 
 
@@ -28,7 +29,7 @@ class Task:
     @property
     def trace_id(self) -> str:
         """Unique over the dataset: `finance_train_00000042`."""
-        return f"{self.domain.slug}_{self.split}_{self.index:08d}"
+        return trace_id_of(self.domain, self.split, self.index)
 
 
 class Failure(NamedTuple):

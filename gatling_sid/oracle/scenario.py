@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gatling_sid.models import (
+    SCENARIO,
     ArgumentSource,
-    Goal,
     GoldTrace,
-    Principal,
     ProvenancePointer,
     ScopeMetadata,
-    SystemPolicy,
     ToolCall,
     ToolCallGraph,
     TrustTier,
     UserRequest,
     trusted,
 )
-from gatling_sid.oracle.drawing import NoDrawError, draw, draw_principal, evaluated
-from gatling_sid.oracle.goals import goal_of
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.speech import Said, say, wording_of
+from gatling_sid.scenarios.asking import SPARE_WORLDS, Asking, asking_at, clause_of
+from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.scenarios.schedule import dealt
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import follow, parse_reference
-from gatling_sid.seeding import stream
+from gatling_sid.schemas.references import Reference, follow, parse_reference, written
 from gatling_sid.simulator.execution import execute, tools_of
-from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
-from gatling_sid.simulator.world import World, world_of
-
-WORLD_SIZE = 4096
-"""Traces that share a world; the next ones live in another, with other people and records."""
-WORDINGS = 9
-"""How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
-_APART = 5
-"""Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""
-_POLICIES = 48
-_DRAWS = 200
-_SPARE_WORLDS = 8
+from gatling_sid.simulator.scope import scope_of_call, scope_of_request
+from gatling_sid.simulator.world import World
 
 
 class ScenarioOracle:
-    """Draws a goal from a scenario of the catalogue, derives the plan, executes it, then puts it into words."""
+    """Plans what is asked at a trace's coordinates: the plan follows from the scenario and the rules in force."""
 
-    name = "scenario"
+    name = SCENARIO
     max_attempts = 40
 
     def __init__(self, seed: int, created_at: datetime) -> None:
@@ -62,105 +48,54 @@ class ScenarioOracle:
 
     def trace(self, task: Task) -> GoldTrace | Failure:
         """The trace of a task: a pure function of the task, the seed and the catalogue."""
-        domain, split, index = task.domain, task.split, task.index
-        scenario_id, use = dealt(domain, self.seed, split, index)
-        case = case_of(use)
-        for spare in range(_SPARE_WORLDS + 1):
-            world = world_of(domain, self.seed, world_name(split, index, spare))
-            cast = cast_of(world, scenario_id, case, task.attempt)
-            if cast is not None:
-                break
-        else:
-            return Failure(
-                "no_draw", f"{scenario_id}: nothing fits in {world.name} or {_SPARE_WORLDS} worlds before it"
-            )
-        rng = stream(domain.digest, self.seed, task.trace_id, task.attempt)
-        said = say(domain, scenario_id, split, use, cast.slots, world.today, rng)
-        moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
-        request_id = f"{task.trace_id}_request"
+        domain = task.domain
+        asking = asking_at(domain, self.seed, task.split, task.index, task.attempt)
+        if asking is None:
+            scenario, _ = dealt(domain, self.seed, task.split, task.index)
+            return Failure("no_draw", f"{scenario}: nothing fits in its world or {SPARE_WORLDS} others")
+        return self._worded(task, asking, plan_of(asking.world, asking.scenario, asking.case, task.attempt))
+
+    def _worded(self, task: Task, asking: Asking, plan: Plan) -> GoldTrace:
+        """The record of a plan for a request in these words."""
+        domain, instance, request_id = task.domain, asking.instance, f"{task.trace_id}_request"
         request = {
             "request_id": request_id,
             "domain": domain.name,
-            "text": said.text,
-            "intent_category": domain.file.scenarios[scenario_id].intent,
-            "expected_scope": cast.scope,
+            "text": asking.said.text,
+            "intent_category": domain.file.scenarios[asking.scenario].intent,
+            "expected_scope": plan.scope,
             "trust_tier": TrustTier.USER,
-            "principal": cast.principal,
+            "principal": instance.principal,
         }
         graph = {
             "graph_id": f"{task.trace_id}_graph",
-            "calls": [_call(each, cast, said, request_id, moment) for each in cast.plan],
-            "execution_order": cast.order,
+            "calls": [_call(each, asking, request_id) for each in plan.calls],
+            "execution_order": plan.order,
         }
         metadata = {
             "oracle": self.name,
-            "scenario": scenario_id,
-            "case": case,
+            "scenario": asking.scenario,
+            "case": asking.case,
             "attempt": task.attempt,
             "catalogue": domain.digest,
             "seed": self.seed,
-            "world": world.name,
-            "today": world.today.isoformat(),
+            "world": asking.world.name,
+            "today": asking.world.today.isoformat(),
         }
         fields = {
             "trace_id": task.trace_id,
             "request": trusted(UserRequest, request),
-            "policy": cast.policy,
+            "policy": instance.policy,
             "graph": trusted(ToolCallGraph, graph),
             "metadata": metadata,
             "created_at": self.created_at,
             "validated": False,
-            "goal": cast.goal,
+            "goal": instance.goal,
         }
         return trusted(GoldTrace, fields)
 
 
-# --- dealing ---------------------------------------------------------------------------------------------------
-
-
-def dealt(domain: Domain, seed: int, split: str, index: int) -> tuple[str, int]:
-    """The scenario of the `index`-th trace, and how often it came before in this split.
-
-    Scenarios are dealt from a deck that holds each as often as its weight, shuffled anew for every round.
-    """
-    round_, place = divmod(index, _deck_size(domain))
-    scenario, rank, weight = _deck(domain, seed, split, round_)[place]
-    return scenario, round_ * weight + rank
-
-
-@lru_cache(maxsize=256)
-def _deck_size(domain: Domain) -> int:
-    return sum(each.weight for each in domain.file.scenarios.values())
-
-
-@lru_cache(maxsize=256)
-def _deck(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str, int, int]]:
-    cards = [(name, rank, s.weight) for name, s in domain.file.scenarios.items() for rank in range(s.weight)]
-    stream(domain.digest, seed, domain.slug, split, "deck", round_).shuffle(cards)
-    return cards
-
-
-def world_name(split: str, index: int, spare: int) -> str:
-    """The world a trace plays in, or a spare one where that holds nothing that fits: `train-3`, `train-3.1`."""
-    return f"{split}-{index // WORLD_SIZE}" + (f".{spare}" if spare else "")
-
-
-def case_of(use: int) -> int:
-    """The case that the `use`-th request of a scenario puts into words; every case has `WORDINGS` uses."""
-    group, place = divmod(use, WORDINGS * _APART)
-    return group * _APART + place % _APART
-
-
-def capacity(domain: Domain, split: str) -> int:
-    """How many traces a split can hold before a scenario would have to repeat its words."""
-    rounds = min(
-        wording_of(domain, name, split).capacity() // scenario.weight
-        for name, scenario in domain.file.scenarios.items()
-    )
-    return rounds * _deck_size(domain)
-
-
-# --- casting ---------------------------------------------------------------------------------------------------
+# --- planning --------------------------------------------------------------------------------------------------
 
 
 class Planned(NamedTuple):
@@ -180,105 +115,78 @@ class Planned(NamedTuple):
     scope: ScopeMetadata
 
 
-class Cast(NamedTuple):
-    """A case: who asks, under which policy, what it means, and the plan that serves it."""
+class Plan(NamedTuple):
+    """The calls that serve a case, their order, and the scope that the case is entitled to."""
 
-    principal: Principal
-    policy: SystemPolicy
-    goal: Goal
-    scope: ScopeMetadata
-    slots: dict[str, Any]
-    plan: list[Planned]
+    calls: list[Planned]
     order: list[str]
-
-
-@lru_cache(maxsize=8)
-def _members(world: World) -> list[tuple[int, ...]]:
-    """The policies of one world: an organisation has some dozens, not the whole family."""
-    rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
-    return [tuple(map(rng.randrange, world.domain.axis_sizes)) for _ in range(_POLICIES)]
+    scope: ScopeMetadata
 
 
 @lru_cache(maxsize=1024)
-def cast_of(world: World, scenario_id: str, case: int, attempt: int) -> Cast | None:
-    """The `case`-th case of a scenario in a world, or None if nothing in the world fits."""
-    domain, members = world.domain, _members(world)
-    scenario = domain.file.scenarios[scenario_id]
-    rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, case, attempt)
-    for _ in range(_DRAWS):
-        member = rng.choice(members)
-        role = rng.choice(scenario.roles)
-        definition = domain.file.roles[role]
-        rules = domain.in_force(member)
-        try:
-            person = draw_principal(world, definition, rng)
-            attributes = {name: person[name] for name in definition.attributes}
-            bindings = draw(scenario, world, {"principal": attributes, "policy": domain.axes(member)}, rng)
-            goal = goal_of(scenario, domain, bindings, rules)
-            slots = {name: evaluated(value, bindings) for name, value in scenario.slots.items()}
-        except NoDrawError:
-            continue
-        key = domain.file.entities[definition.entity].key
-        principal = trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        policy = domain.policy(member)
-        plan = _scoped(_plan(scenario, domain, policy, rules, principal, slots), world)
-        return Cast(principal, policy, goal, scope_of_goal(goal, domain), slots, plan, [each.call_id for each in plan])
-    return None
+def plan_of(world: World, scenario_id: str, case: int, attempt: int) -> Plan:
+    """The plan for a case that its world holds; kept for its other wordings."""
+    instance = instance_at(world, scenario_id, case, attempt)
+    assert instance is not None
+    domain = world.domain
+    calls = _scoped(_plan(domain.file.scenarios[scenario_id], domain, instance), world)
+    said = [limit for each in calls if (limit := _said_limit(each, domain)) is not None]
+    scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, said)
+    return Plan(calls, [each.call_id for each in calls], scope)
 
 
-# --- planning --------------------------------------------------------------------------------------------------
+def _said_limit(planned: Planned, domain: Domain) -> int | None:
+    """The number of rows that the request itself names for a call."""
+    limit = tools_of(domain)[planned.tool_id].by_role.get("limit")
+    return int(planned.arguments[limit]) if limit in dict(planned.spoken) else None
+
 
 _UNKNOWN_SCOPE = ScopeMetadata()
 
 
-def _plan(
-    scenario: c.Scenario,
-    domain: Domain,
-    policy: SystemPolicy,
-    rules: frozenset[str],
-    principal: Principal,
-    slots: Mapping[str, Any],
-) -> list[Planned]:
-    steps = [step for step in scenario.plan if step.stands(rules)]
+def _plan(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[Planned]:
+    steps = [step for step in scenario.plan if step.stands(instance.rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
-    return [_planned(step, ids, domain, policy, principal, slots) for step in steps]
+    return [_planned(step, ids, domain, instance) for step in steps]
 
 
-def _planned(
-    step: c.Step,
-    ids: Mapping[str, str],
-    domain: Domain,
-    policy: SystemPolicy,
-    principal: Principal,
-    slots: Mapping[str, Any],
-) -> Planned:
+def _planned(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> Planned:
+    policy = instance.policy
     arguments: dict[str, Any] = {}
     sources: list[ArgumentSource] = []
     spoken: list[tuple[str, str]] = []
     needs = {ids[name] for name in step.after if name in ids}
     for name, expression in step.arguments.items():
-        reference = parse_reference(expression)
-        assert reference is not None, expression
-        match reference.root:
+        listed = [expression] if isinstance(expression, str) else expression
+        references = [_reference(each) for each in listed]
+        match references[0].root:
             case "request":
-                spoken.append((name, str(reference.path[0])))
-                arguments[name] = slots[str(reference.path[0])]
+                slot = str(references[0].path[0])
+                spoken.append((name, slot))
+                arguments[name] = instance.slots[slot]
                 continue
             case "principal":
-                value, origin, where = follow(reference.path, principal.attributes), "principal", reference.below[1:]
+                arguments[name] = follow(references[0].path, instance.principal.attributes)
+                sources.append(_source(name, "principal", references[0].below[1:]))
             case "policy":
                 limits = {each.constraint_id: each.parameters for each in policy.constraints}
-                value, origin, where = follow(reference.path, limits), "policy", reference.below[1:]
-            case root:
-                origin, where = "call", f"{ids[root]}{reference.below}"
-                value = f"${where}"
-                needs.add(ids[root])
-        arguments[name] = value
-        sources.append(_source(name, origin, where))
+                arguments[name] = follow(references[0].path, limits)
+                sources.append(_source(name, "policy", references[0].below[1:]))
+            case _:
+                calls = [each._replace(root=ids[each.root]) for each in references]
+                arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
+                sources.append(_source(name, "call", written(calls)))
+                needs.update(each.root for each in calls)
     rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
     order = sorted(needs, key=lambda call_id: int(call_id[5:]))
     tool_id = f"{domain.slug}.{step.tool}"
     return Planned(ids[step.step], tool_id, arguments, order, sources, tuple(spoken), rule, _UNKNOWN_SCOPE)
+
+
+def _reference(expression: str) -> Reference:
+    reference = parse_reference(expression)
+    assert reference is not None, expression
+    return reference
 
 
 def _source(
@@ -313,43 +221,33 @@ _NO_WORDS: dict[str, Any] = {"scope": _UNKNOWN_SCOPE, "provenance": None, "depen
 # --- wording ---------------------------------------------------------------------------------------------------
 
 
-def _call(planned: Planned, cast: Cast, said: Said, request_id: str, moment: datetime) -> ToolCall:
-    spoken = [_source(name, "request", None, *said.spans[slot]) for name, slot in planned.spoken]
+def _call(planned: Planned, asking: Asking, request_id: str) -> ToolCall:
+    spans = asking.said.spans
+    spoken = [_source(name, "request", None, *spans[slot]) for name, slot in planned.spoken]
     fields = {
         "call_id": planned.call_id,
         "tool_id": planned.tool_id,
         "arguments": planned.arguments,
         "scope": planned.scope,
-        "provenance": _provenance(planned, cast, said, request_id, moment),
+        "provenance": _provenance(planned, asking, request_id),
         "dependencies": planned.dependencies,
         "argument_sources": spoken + planned.sources,
     }
     return trusted(ToolCall, fields)
 
 
-def _provenance(planned: Planned, cast: Cast, said: Said, request_id: str, moment: datetime) -> ProvenancePointer:
+def _provenance(planned: Planned, asking: Asking, request_id: str) -> ProvenancePointer:
     """A call that is there because of a rule points to the rule, any other to the words that ask for it."""
+    said = asking.said
     if planned.rule is not None:
-        source_type, source_id, snippet = TrustTier.SYSTEM, cast.policy.policy_id, planned.rule
+        source_type, source_id, snippet = TrustTier.SYSTEM, asking.instance.policy.policy_id, planned.rule
     else:
         spans = [said.spans[slot] for _, slot in planned.spoken]
-        source_type, source_id, snippet = TrustTier.USER, request_id, _clause(said, spans)
-    fields = {"source_type": source_type, "source_id": source_id, "timestamp": moment, "content_snippet": snippet}
+        source_type, source_id, snippet = TrustTier.USER, request_id, clause_of(asking, spans)
+    fields = {
+        "source_type": source_type,
+        "source_id": source_id,
+        "timestamp": asking.moment,
+        "content_snippet": snippet,
+    }
     return trusted(ProvenancePointer, fields)
-
-
-def _clause(said: Said, spans: Sequence[tuple[int, int]]) -> str:
-    """The sentences of the request that hold these spans; without spans, all that it asks."""
-    start, end = said.core
-    if spans:
-        first, last = min(each[0] for each in spans), max(each[1] for each in spans)
-        for match in _SENTENCE_END.finditer(said.text, start, end):
-            if match.end() <= first:
-                start = match.end()
-            elif match.end() >= last:
-                end = match.end()
-                break
-    return said.text[start:end].strip()
-
-
-_SENTENCE_END = re.compile(r"[.!?](?= )")

@@ -294,14 +294,14 @@ class ScenarioGoal(Strict):
 
 
 class Step(Strict):
-    """One call of the plan; every argument is an expression, so that none comes from nowhere.
+    """One call of the plan; every argument is an expression or a list of them, so that no value comes from nowhere.
 
     `when` names rules of which one must be in force for the step to be there, `unless` rules of which none may be.
     """
 
     step: str
     tool: str
-    arguments: dict[str, str] = Field(default_factory=dict)
+    arguments: dict[str, str | list[str]] = Field(default_factory=dict)
     after: list[str] = Field(default_factory=list)
     when: list[str] = Field(default_factory=list)
     unless: list[str] = Field(default_factory=list)

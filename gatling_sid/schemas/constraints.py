@@ -6,13 +6,14 @@ by bare name in a domain file. `roles: null` binds everyone; `tools: null` means
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from gatling_sid.models import Constraint, SensitivityTier
+from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy
 
 
 class Parameters(BaseModel):
@@ -84,27 +85,50 @@ class MayNotCall(Parameters):
     """The tools are not to be called."""
 
 
-class ReadBeforeChange(Parameters):
+class Informed(Parameters):
+    """Kinds that condition a change of a row of `entity` on what an earlier call showed of it."""
+
+    entity: str
+
+    @property
+    @abstractmethod
+    def evidence(self) -> tuple[str, ...]:
+        """The fields that must have been read."""
+
+
+class ReadBeforeChange(Informed):
     """A row of `entity` may be changed only after an earlier call of the plan returned it with `fields`."""
 
-    entity: str
     fields: list[str]
 
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The fields that must have been read."""
+        return tuple(self.fields)
 
-class StateBeforeChange(Parameters):
+
+class StateBeforeChange(Informed):
     """A row may be changed only while its `field` is one of `allowed`, and an earlier call must have shown that."""
 
-    entity: str
     field: str
     allowed: list[Any]
 
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The fields that must have been read."""
+        return (self.field,)
 
-class AmountLimit(Parameters):
+
+class AmountLimit(Informed):
     """The changed row's `field` is at most `max_value`, and an earlier call must have shown it."""
 
-    entity: str
     field: str
     max_value: float
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The fields that must have been read."""
+        return (self.field,)
 
 
 class ArgumentMax(Parameters):
@@ -200,6 +224,28 @@ KINDS: dict[str, type[Parameters]] = {
     "recipients": Recipients,
     "batch_limit": BatchLimit,
 }
+
+
+def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]]:
+    """(constraint id, kind, parameters, or what is wrong with them) of every constraint of a policy."""
+    return [(each.constraint_id, each.kind, _read(each)) for each in policy.constraints]
+
+
+def _read(constraint: Constraint) -> Parameters | str:
+    """Typed parameters, or what is wrong; parsed once, since the traces of a policy member all carry the same ones."""
+    key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
+    if key not in _PARSED:
+        if len(_PARSED) >= _MOST_PARSED:
+            _PARSED.clear()
+        try:
+            _PARSED[key] = parameters_of(constraint)
+        except ValueError as error:
+            _PARSED[key] = str(error)
+    return _PARSED[key]
+
+
+_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
+_MOST_PARSED = 50_000
 
 
 def parameters_of(constraint: Constraint) -> Parameters:

@@ -10,7 +10,7 @@ from typing import Any
 from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.constraints import Parameters, parameters_of
+from gatling_sid.schemas.constraints import Parameters, parameters_of, read_constraints
 from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.wording import joined, spoken
@@ -219,12 +219,20 @@ class Domain:
                         value = value[0] if isinstance(value, list) and len(value) == 1 else value
                         yield self._topic(tool, tool.parameters[parameter]), value, slot.wording
 
+    @cached_property
+    def _goal_slots(self) -> dict[str, frozenset[str]]:
+        return {name: frozenset(_slots_of_goal(scenario)) for name, scenario in self.file.scenarios.items()}
+
+    def slots_of_goal(self, scenario: str) -> frozenset[str]:
+        """The slots of a scenario whose values are part of its goal."""
+        return self._goal_slots[scenario]
+
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
         """Which tool parameters each slot of a scenario gives a value to."""
         result: dict[str, list[tuple[c.Tool, str]]] = {}
         for step in scenario.plan:
             for name, expression in step.arguments.items():
-                reference = parse_reference(expression)
+                reference = parse_reference(expression) if isinstance(expression, str) else None
                 if reference and reference.root == "request":
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result
@@ -257,6 +265,15 @@ class Domain:
         """(constraint id, kind, parameters) of a policy that is one of this domain's own records, else None."""
         own = self._parameters.get(policy.policy_id)
         return own[1] if own is not None and own[0] is policy else None
+
+    def rules_of(self, policy: SystemPolicy) -> list[Parameters]:
+        """The parameters of a policy's constraints; those that are not well formed are left out."""
+        own = self.parameters_of(policy)
+        return [
+            each
+            for _, _, each in (own if own is not None else read_constraints(policy))
+            if isinstance(each, Parameters)
+        ]
 
     def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""
@@ -309,6 +326,21 @@ def _described(tool: c.Tool, parameter: c.Parameter) -> str:
     if parameter.does != "recipient" or not tool.addressee:
         return parameter.description
     return f"{parameter.description} Only {' or '.join(tool.addressee)} of the {spoken(tool.entity)} it is about."
+
+
+def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:
+    stated = set(_leaves(scenario.goal.model_dump()))
+    for slot, value in scenario.slots.items():
+        if isinstance(value, str) and value.startswith("$") and value in stated:
+            yield slot
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
 
 
 def _plain(bound: float) -> float:

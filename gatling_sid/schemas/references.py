@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -43,6 +44,19 @@ def parse_reference(text: str) -> Reference | None:
 def reference_in(value: object) -> Reference | None:
     """The reference that an argument value is, or None."""
     return parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
+
+
+def references_in(value: object) -> list[Reference]:
+    """The references an argument value is or, as a list, holds; empty for plain values."""
+    if isinstance(value, list):
+        return [reference for each in value if (reference := reference_in(each)) is not None]
+    reference = reference_in(value)
+    return [] if reference is None else [reference]
+
+
+def written(references: Sequence[Reference]) -> str:
+    """References as an argument source names them: `a.items[0].id, b.items[*].id`."""
+    return ", ".join(map(str, references))
 
 
 class MissingPathError(LookupError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import choices
+from gatling_sid.schemas.intents import intents_of
 from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 
@@ -29,16 +30,6 @@ def unknown(where: str, names: Iterable[Any], known: Iterable[str], what: str) -
     for name in names:
         if name not in known:
             yield where, f"no {what} named {name!r}; known are {', '.join(sorted(map(str, known)))}"
-
-
-OPERATIONS_OF_INTENT = {
-    "retrieve": ("list", "get"),
-    "update": ("update", "send"),
-    "create": ("create", "send"),
-    "delete": ("delete",),
-    "export": ("export",),
-    "analyze": ("aggregate", "list"),
-}
 
 
 def not_values(where: str, field: c.EntityField, values: Iterable[Any]) -> Iterator[Problem]:
@@ -69,6 +60,7 @@ def scenario_problems(domain: Domain) -> Iterator[Problem]:
         yield from _goal(where, scenario, domain)
         yield from _plan(where, scenario, domain)
         yield from _sayings(where, scenario, domain)
+        yield from _idle_slots(where, name, domain)
         for text in scenario.phrasings:
             if text in seen:
                 yield f"{where}.phrasings", f"{text!r} is also a phrasing of {seen[text]}"
@@ -200,8 +192,20 @@ def _goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]
         elif entity is not None:
             yield from unknown(here, names, domain.file.entities[entity].fields, f"field of {entity}")
     yield from _expressions(here, goal.model_dump(), scenario, domain, {"principal", "policy", *scenario.draw})
-    if not (goal.shows or goal.measures or goal.effects):
+    done = [
+        *(_kind(each) for each in goal.effects),
+        *("aggregate" for _ in goal.measures),
+        *("show" for _ in goal.shows),
+    ]
+    if not done:
         yield here, "a goal needs something to be shown, measured or done"
+    elif scenario.intent not in intents_of(done):
+        yield f"{where}.intent", f"{scenario.intent} is not what the goal does: {' or '.join(intents_of(done))}"
+
+
+def _kind(effect: c.GoalEffect) -> str:
+    """The kind of a declared effect: the name of its leading key."""
+    return type(effect).__name__.removesuffix("Effect").lower()
 
 
 def _goal_fields(goal: c.ScenarioGoal, rows: Mapping[str, Any]) -> list[tuple[str | None, list[str]]]:
@@ -245,11 +249,23 @@ def _plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]
             if parameter.required and name not in step.arguments:
                 yield f"{here}.arguments", f"{step.tool} requires {name}"
         for name, expression in step.arguments.items():
-            yield from _argument(f"{here}.arguments.{name}", expression, scenario, domain, earlier)
+            whole = f"{here}.arguments.{name}"
+            if isinstance(expression, list):
+                yield from _listed(whole, expression, tool.parameters.get(name), earlier)
+            else:
+                yield from _argument(whole, expression, scenario, domain, earlier)
         earlier[step.step] = tool
-    operations = {tool.operation for tool in earlier.values()}
-    if not operations & set(OPERATIONS_OF_INTENT[scenario.intent]):
-        yield f"{where}.plan", f"nothing in it does {' or '.join(OPERATIONS_OF_INTENT[scenario.intent])}"
+
+
+def _listed(
+    where: str, expressions: list[str], parameter: c.Parameter | None, earlier: Mapping[str, c.Tool]
+) -> Iterator[Problem]:
+    """A list gathers what several earlier steps found, for a parameter that takes keys."""
+    if parameter is not None and parameter.does not in ("keys", "about"):
+        yield where, f"a parameter that does {parameter.does} takes one expression, not a list"
+    for each in expressions:
+        reference = parse_reference(each)
+        yield from unknown(where, [reference.root if reference else each], earlier, "earlier step")
 
 
 def _argument(
@@ -275,6 +291,15 @@ def _argument(
                 yield where, f"{expression} must be $policy.<rule>.<parameter>"
         case root:
             yield from unknown(where, [root], earlier, "earlier step")
+
+
+def _idle_slots(where: str, name: str, domain: Domain) -> Iterator[Problem]:
+    """Slots that a request would say and nothing would follow from."""
+    scenario = domain.file.scenarios[name]
+    arguments = {text for step in scenario.plan for text in step.arguments.values() if isinstance(text, str)}
+    for slot in scenario.slots:
+        if f"$request.{slot}" not in arguments and slot not in domain.slots_of_goal(name):
+            yield f"{where}.slots", f"slot {slot} fills no argument and is no part of the goal; nothing follows from it"
 
 
 def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:

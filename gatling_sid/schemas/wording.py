@@ -149,8 +149,16 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
 
 
 @lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
-def _folded(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(each.casefold() for each in wordings(kind, value, today, words))
+def _typed(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
+    """The ways to say a value, as people type them: in small letters, with a capital, all in capitals."""
+    ways = wordings(kind, value, today, words)
+    return frozenset(form for each in ways for form in cases_of(each))
+
+
+def cases_of(words: str) -> tuple[str, ...]:
+    """The same words in other cases; no letter is exchanged for one that only folds to it, such as the Kelvin sign."""
+    forms = (words.lower(), words.upper(), words.title(), words[:1].upper() + words[1:], words[:1].lower() + words[1:])
+    return (words, *(each for each in forms if len(each) == len(words)))
 
 
 def joined(parts: Sequence[str], conjunction: str = "and") -> str:
@@ -159,22 +167,22 @@ def joined(parts: Sequence[str], conjunction: str = "and") -> str:
 
 
 def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
-    """Whether the text `span` says `value`; `words` maps values to the ways the catalogue adds for them."""
+    """Whether the text `span` says `value`, letter for letter but for capitals; `words` are the catalogue's own ways."""
     if isinstance(value, list):
         return _says_list(span, kind, value, today, words)
-    return span.casefold() in _folded(kind, value, today, words.get(value, ()))
+    return span in _typed(kind, value, today, words.get(value, ()))
 
 
 def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
     """A list is said as its elements in order, separated by commas and a final `and` or `or`."""
-    rest = span.casefold()
+    rest = span
     for position, value in enumerate(values):
         if position:
             separator = next((each for each in (", ", " and ", " or ", " & ") if rest.startswith(each)), None)
             if separator is None:
                 return False
             rest = rest[len(separator) :]
-        ways = sorted((w.casefold() for w in wordings(kind, value, today, words.get(value, ()))), key=len, reverse=True)
+        ways = sorted(_typed(kind, value, today, words.get(value, ())), key=len, reverse=True)
         said = next((way for way in ways if rest.startswith(way)), None)
         if said is None:
             return False

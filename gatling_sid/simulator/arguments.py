@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ToolParameter
-from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.operations import CompiledTool
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
@@ -61,7 +61,7 @@ def signature_problems(
         parameter = parameters.get(name)
         if parameter is None:
             yield f"there is no parameter {name!r}; it takes {', '.join(parameters) or 'none'}"
-        elif not (open_references and reference_in(value)):
+        elif not (open_references and references_in(value)):
             problem = value_problem(value, parameter.type, parameter.constraints)
             if problem:
                 yield f"{name} {problem}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from gatling_sid.models import Effect, Goal, Measurement, ToolCall
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import MissingPathError, follow, reference_in
+from gatling_sid.schemas.references import ALL, MissingPathError, follow, reference_in, references_in
 from gatling_sid.simulator.arguments import argument_problems
 from gatling_sid.simulator.operations import Change, CompiledTool, Outcome, Refused, State, compile_tools, operate
 from gatling_sid.simulator.world import World
@@ -69,7 +69,7 @@ def execute(
         arguments = call.arguments if instead is None else instead.get(call_id, call.arguments)
         try:
             values = resolve(arguments, outcomes)
-            outcomes[call_id] = _run(tools, call.tool_id, values, state)
+            outcomes[call_id] = run(tools, call.tool_id, values, state)
             resolved[call_id] = values
         except Refused as refused:
             return Execution(outcomes, resolved, Refusal(call_id, refused.reason, refused.detail))
@@ -78,22 +78,30 @@ def execute(
 
 def resolve(arguments: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     """Arguments with every reference replaced by what it refers to; raises Refused where that is missing."""
-    values: dict[str, Any] = {}
-    for name, value in arguments.items():
-        reference = reference_in(value)
-        if reference is None:
-            values[name] = value
-            continue
-        if reference.root not in outcomes:
-            raise Refused("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
-        try:
-            values[name] = follow(reference.path, outcomes[reference.root].value)
-        except MissingPathError as error:
-            raise Refused("missing_reference", f"{name} refers to {value}, but {error}") from None
-    return values
+    return {name: _resolved(name, value, outcomes) for name, value in arguments.items()}
 
 
-def _run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> Outcome:
+def _resolved(name: str, value: Any, outcomes: Mapping[str, Outcome]) -> Any:
+    """A value, or what it refers to; in a list, `[*]` puts all that it leads to in its place."""
+    if isinstance(value, list) and references_in(value):
+        whole: list[Any] = []
+        for each in value:
+            reference, found = reference_in(each), _resolved(name, each, outcomes)
+            whole += found if reference is not None and ALL in reference.path else [found]
+        return whole
+    reference = reference_in(value)
+    if reference is None:
+        return value
+    if reference.root not in outcomes:
+        raise Refused("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
+    try:
+        return follow(reference.path, outcomes[reference.root].value)
+    except MissingPathError as error:
+        raise Refused("missing_reference", f"{name} refers to {value}, but {error}") from None
+
+
+def run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> Outcome:
+    """What one call does to a state, which it changes; raises Refused."""
     tool = tools.get(tool_id)
     if tool is None:
         raise Refused("unknown_tool", tool_id)

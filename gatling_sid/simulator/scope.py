@@ -2,38 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, trusted
+from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall, trusted
+from gatling_sid.schemas.constraints import Informed
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 
 
-def scope_of_goal(goal: Goal, domain: Domain) -> ScopeMetadata:
-    """The scope a request is entitled to: from its goal alone, never from a plan.
+def scope_of_request(
+    goal: Goal, domain: Domain, policy: SystemPolicy, role: str | None, said_limits: Iterable[int] = ()
+) -> ScopeMetadata:
+    """The scope a request is entitled to, reads on the way included: it bounds every call of a plan that serves it.
 
-    Rows are those shown or exported plus one per figure, or, if there are none, those changed; at least 1.
+    It follows from the goal, from what the rules in force have looked up before its changes, and from the numbers of
+    rows that the request itself names, never from a plan. Rows: those shown, changed, exported or told of, plus one
+    for each figure, new record and message about none; or the number named, if that is more.
     """
-    seen = {(each.entity, key) for each in goal.shows for key in each.rows}
     exported = [effect for effect in goal.effects if effect.kind == "export"]
-    seen |= {(effect.entity, key) for effect in exported for key in effect.rows}
-    figures = sum(len(each.values) for each in goal.measures)
-    changed = sum(len(effect.rows) or 1 for effect in goal.effects if effect.kind != "export")
+    rows = {(each.entity, key) for each in goal.shows for key in each.rows}
+    rows |= {(each.entity, key) for each in goal.effects for key in each.rows}
+    rows |= {(effect.entity, key) for effect in goal.effects for key in _named(effect, domain)}
+    others = sum(len(each.values) for each in goal.measures) + sum(not effect.rows for effect in goal.effects)
     tiers = [_tier(domain, each.entity, tuple(each.fields)) for each in goal.shows]
     tiers += [_tier(domain, each.entity, (each.field, each.group_by)) for each in goal.measures]
     tiers += [_effect_tier(effect, domain) for effect in goal.effects]
+    tiers += [
+        _tier(domain, *evidence) for effect in goal.effects for evidence in _evidence(effect, domain, policy, role)
+    ]
     return trusted(
         ScopeMetadata,
         {
-            "rows_requested": len(seen) + figures or max(changed, 1),
+            "rows_requested": max(len(rows) + others, *said_limits, 1),
             "sensitivity_tier": max(tiers, key=lambda tier: tier.level, default=SensitivityTier.INTERNAL),
             "time_range_days": goal.time_range_days,
             "export_target": next((effect.target for effect in exported), None),
         },
     )
+
+
+def said_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) -> list[int]:
+    """The numbers of rows that the request itself names for calls."""
+    return [
+        int(call.arguments[source.argument])
+        for call in calls
+        for source in call.argument_sources
+        if source.origin == "request"
+        and call.tool_id in tools
+        and source.argument == tools[call.tool_id].by_role.get("limit")
+        and isinstance(call.arguments.get(source.argument), (int, float))
+    ]
+
+
+def _named(effect: Effect, domain: Domain) -> Iterator[str]:
+    """Further records of its entity that an update names: what it writes into fields that hold a number of one."""
+    fields = domain.file.entities[effect.entity].fields if effect.kind == "update" else {}
+    for name, value in effect.changes.items():
+        if name in fields and fields[name].type == "id" and isinstance(value, str):
+            yield value
+
+
+def _evidence(
+    effect: Effect, domain: Domain, policy: SystemPolicy, role: str | None
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(entity, fields) that rules in force have looked up before an effect comes to be."""
+    for parameters in domain.rules_of(policy):
+        if not isinstance(parameters, Informed) or parameters.entity != effect.entity:
+            continue
+        tools = [tool for tool_id, tool in domain.tools.items() if parameters.binds(role, tool_id)]
+        if any(tool.operation == effect.kind and tool.entity == effect.entity for tool in tools):
+            yield parameters.entity, parameters.evidence
 
 
 def _effect_tier(effect: Effect, domain: Domain) -> SensitivityTier:

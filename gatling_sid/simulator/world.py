@@ -19,8 +19,10 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 Row = dict[str, Any]
-_FIRST_DAY = date(2025, 7, 1)
 _DAYS = 540
+_FIRST_DAY = date(2024, 7, 1)
+LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS - 1)
+"""No world plays later; a trace is made on or after the day it plays on."""
 _TRIES = 50
 
 

@@ -6,18 +6,25 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from gatling_sid.models import Constraint, GoldTrace, ToolCall
-from gatling_sid.schemas.constraints import Parameters, parameters_of
+from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
+from gatling_sid.scenarios.asking import Asking, asking_at, place_of
+from gatling_sid.schemas.constraints import Parameters, read_constraints
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.references import Reference, reference_in
+from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.schemas.registry import DomainRegistry
 from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.simulator.scope import days_asked
 from gatling_sid.simulator.world import World, world_of
 
+if TYPE_CHECKING:
+    from gatling_sid.validators.ablation import Loss
+
 MOST_CALLS_REPLAYED = 64
+MOST_ATTEMPTS = 1000
+"""More draws than any oracle makes for one trace."""
 
 
 class Case:
@@ -38,6 +45,8 @@ class Case:
         """The calls in execution order, as far as the order names them."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the one who asks."""
+        self.losses: dict[str, Loss] = {}
+        """What would be lost without each call, as far as it was worked out."""
 
     @cached_property
     def unreplayable(self) -> str | None:
@@ -107,7 +116,49 @@ class Case:
         published = self.domain.parameters_of(self.trace.policy) if self.domain else None
         if published is not None:
             return published
-        return [(each.constraint_id, each.kind, _parameters(each)) for each in self.trace.policy.constraints]
+        return read_constraints(self.trace.policy)
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the trace claims to be the embedded oracle's, so that its words follow from its coordinates."""
+        return self.trace.metadata.get("oracle") == SCENARIO
+
+    @cached_property
+    def asking(self) -> Asking | None:
+        """What the embedded oracle asks at the coordinates of a trace of its own; None for any other trace."""
+        if not self.is_embedded or self.domain is None or self.unreplayable is not None:
+            return None
+        place, attempt = place_of(self.trace.trace_id, self.domain), self.trace.metadata.get("attempt")
+        if place is None or type(attempt) is not int or not 0 <= attempt < MOST_ATTEMPTS:
+            return None
+        return asking_at(self.domain, self.trace.metadata["seed"], *place, attempt)
+
+    @cached_property
+    def taken(self) -> list[tuple[ToolCall, str, Reference]]:
+        """(call, argument, reference) of all that calls take from other calls' results."""
+        return [(call, name, reference) for call in self.ordered for name, reference in references(call)]
+
+    @property
+    def succeeds(self) -> bool:
+        """Whether the plan was executed, every call of it, and none was refused."""
+        execution = self.execution
+        return execution is not None and execution.refusal is None and execution.outcomes.keys() == self.by_id.keys()
+
+    def with_plan(self, calls: list[ToolCall], execution: Execution) -> Case:
+        """The case of another plan for the same request, already executed."""
+        order = [call.call_id for call in calls]
+        graph = trusted(ToolCallGraph, {**self.trace.graph.__dict__, "calls": calls, "execution_order": order})
+        other = Case(trusted(GoldTrace, {**self.trace.__dict__, "graph": graph}), self.registry)
+        other.unreplayable, other.world, other.execution = None, self.world, execution
+        other.constraints = self.constraints
+        return other
+
+    def argument(self, call: ToolCall, name: str) -> Any:
+        """An argument's value: resolved if the plan was replayed, the tool's default if left out; None without one."""
+        resolved = self.execution.arguments.get(call.call_id) if self.execution else None
+        value = (resolved or call.arguments).get(name)
+        tool = self.tools.get(call.tool_id)
+        return tool.defaults.get(name) if value is None and tool is not None else value
 
     def days(self, call: ToolCall) -> int | None:
         """How many days a call looks back, by its arguments if the tool is known, else as it declares."""
@@ -129,28 +180,10 @@ class Case:
         return found
 
 
-def _parameters(constraint: Constraint) -> Parameters | str:
-    """Typed parameters, or what is wrong; parsed once, since the traces of a policy member all carry the same ones."""
-    key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
-    if key not in _PARSED:
-        if len(_PARSED) >= _MOST_PARSED:
-            _PARSED.clear()
-        try:
-            _PARSED[key] = parameters_of(constraint)
-        except ValueError as error:
-            _PARSED[key] = str(error)
-    return _PARSED[key]
-
-
-_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
-_MOST_PARSED = 50_000
-
-
 def references(call: ToolCall) -> Iterator[tuple[str, Reference]]:
-    """(argument name, reference) of every argument that refers to another call's result."""
+    """(argument name, reference) of every argument that refers to another call's result, in a list or by itself."""
     for name, value in call.arguments.items():
-        reference = reference_in(value)
-        if reference is not None:
+        for reference in references_in(value):
             yield name, reference
 
 

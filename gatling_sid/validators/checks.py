@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from gatling_sid.validators import grounding, membership, policy, replay, scope, structure
+from gatling_sid.validators import (
+    detours,
+    grounding,
+    membership,
+    merging,
+    need,
+    policy,
+    replay,
+    scope,
+    structure,
+    words,
+)
 from gatling_sid.validators.case import Case
 
 Rule = Callable[[Case], Iterator[str]]
@@ -55,7 +66,7 @@ CHECKS: Mapping[str, Check] = {
         "valid",
         "errors",
         rules=(structure.domains_agree, structure.intent_is_known),
-        known=(membership.tools_belong_to_domain, membership.plan_serves_intent, membership.policy_is_as_published),
+        known=(membership.tools_belong_to_domain, membership.intent_fits, membership.policy_is_as_published),
     ),
     "arguments": Check("valid", "errors", known=(membership.arguments_fit_schemas,)),
     "replay": Check(
@@ -65,6 +76,7 @@ CHECKS: Mapping[str, Check] = {
             replay.principal_is_real,
             replay.plan_executes,
             replay.day_is_the_worlds,
+            replay.something_is_called,
             replay.goal_is_met,
             replay.order_does_not_matter,
         ),
@@ -87,19 +99,38 @@ CHECKS: Mapping[str, Check] = {
         rules=(scope.scope_is_within_request,),
         replayed=(
             replay.scopes_are_true,
+            need.rows_are_needed,
+            need.fields_are_needed,
             scope.no_call_can_be_dropped,
+            grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,
+            detours.what_the_user_said_is_taken_from_the_user,
+            detours.no_call_is_a_detour,
+            merging.no_two_calls_could_be_one,
         ),
+    ),
+    "words": Check(
+        "valid",
+        "errors",
+        rules=(words.text_is_plain, words.user_asks),
+        replayed=(
+            words.times_fit_the_day,
+            words.request_follows_from_coordinates,
+            words.all_that_is_said_is_used,
+            words.verdict_is_of_this_trace,
+        ),
+        worded=True,
     ),
     "grounding": Check(
         "valid",
         "errors",
-        replayed=(
-            grounding.every_argument_has_one_source,
-            grounding.sources_give_the_values,
-            grounding.provenance_is_real,
-        ),
+        replayed=(grounding.every_argument_has_one_source, grounding.sources_give_the_values),
+    ),
+    "provenance": Check(
+        "valid",
+        "errors",
+        replayed=(grounding.words_give_the_values, grounding.provenance_is_real),
         worded=True,
     ),
 }
@@ -122,6 +153,8 @@ def skipped(case: Case, name: str) -> str | None:
         return f"the catalogue has no domain {case.trace.request.domain!r}"
     if check.replayed and case.unreplayable is not None:
         return case.unreplayable
+    if name == "words":
+        return words.unvouched(case)
     if name == "policy" and case.unreplayable is not None:
         return _unjudged(case)
     if name == "policy" and not case.of_the_family:

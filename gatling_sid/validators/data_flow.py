@@ -7,7 +7,6 @@ given it. Control flow is not followed: which rows a filter picks says nothing a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
@@ -15,12 +14,15 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators.case import Case, references
+from gatling_sid.validators.cells import source_field
 
 
 def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
     """Nothing read from these fields reaches the tools, through however many calls and records; nor do they take it."""
     assert case.domain is not None
-    spread = _Spread(same_values(case.domain, flow.entity, frozenset(flow.fields)), case)
+    spread = _Spread(
+        frozenset(source_field(case.domain, flow.entity, field) for field in flow.fields), case.domain, case
+    )
     for call in case.ordered:
         given = spread.given(call)
         if flow.binds(case.role, call.tool_id):
@@ -33,27 +35,13 @@ def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
         spread.follow(call, given)
 
 
-@lru_cache(maxsize=1024)
-def same_values(domain: Domain, entity: str, fields: frozenset[str]) -> frozenset[tuple[str, str]]:
-    """The fields, as (entity, field), and all that are copies of them or that they are copies of."""
-    edges = [
-        ((holder, name), (referred, source))
-        for holder in domain.file.entities
-        for name, (_, referred, source) in domain.copies(holder).items()
-    ]
-    found = {(entity, field) for field in fields}
-    while True:
-        more = {each for edge in edges if not found.isdisjoint(edge) for each in edge} - found
-        if not more:
-            return frozenset(found)
-        found |= more
-
-
 class _Spread:
     """How far the values of some fields have come: which cells hold them, which calls were given them."""
 
-    def __init__(self, fields: frozenset[tuple[str, str]], case: Case) -> None:
-        self.fields = fields
+    def __init__(self, sources: frozenset[tuple[str, str]], domain: Domain, case: Case) -> None:
+        self.sources = sources
+        """The fields, as (entity, field); what copies or refers to another record's field is that field."""
+        self.domain = domain
         self.case = case
         self.cells: dict[tuple[str, str, str], str] = {}
         """By cell that was written with such a value: the field the value is from."""
@@ -108,7 +96,7 @@ class _Spread:
     def _held(self, entity: str, keys: Iterable[str], fields: Iterable[str]) -> str | None:
         """The field that such a value in these cells is from, or None if they hold none."""
         for field in fields:
-            if (entity, field) in self.fields:
+            if source_field(self.domain, entity, field) in self.sources:
                 return f"{entity}.{field}"
             for key in keys if self.cells else ():
                 if (entity, key, field) in self.cells:

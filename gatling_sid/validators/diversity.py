@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.references import references_in
 
 
 class _Spread:
@@ -55,7 +55,7 @@ def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         calls.add(len(graph.calls))
         depths.add(graph.depth())
         several += len(graph.calls) > 1
-        flowing += any(reference_in(value) for call in graph.calls for value in call.arguments.values())
+        flowing += any(references_in(value) for call in graph.calls for value in call.arguments.values())
     return {
         "total_traces": total,
         "unique_domains": len(domains),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
+from gatling_sid.scenarios.asking import clause_of
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, reference_in
+from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, written
 from gatling_sid.schemas.wording import says
+from gatling_sid.validators.ablation import loss_of
 from gatling_sid.validators.case import Case
 
 
@@ -25,11 +28,21 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} gives a source for {name!r}, which it does not pass"
 
 
-def sources_give_the_values(case: Case) -> Iterator[str]:
-    """Looked up again, each source gives the value that is passed."""
+def words_give_the_values(case: Case) -> Iterator[str]:
+    """The words of the request that an argument is said to come from say its value."""
     for call in case.trace.graph.calls:
         for source in call.argument_sources:
-            if source.argument in call.arguments:
+            if source.origin == "request" and source.argument in call.arguments:
+                problem = _from_request(call, source, case)
+                if problem:
+                    yield f"{call.call_id}.{source.argument} {problem}"
+
+
+def sources_give_the_values(case: Case) -> Iterator[str]:
+    """Looked up again, each source other than the request's words gives the value that is passed."""
+    for call in case.trace.graph.calls:
+        for source in call.argument_sources:
+            if source.origin != "request" and source.argument in call.arguments:
                 judge = _ORIGINS.get(source.origin)
                 problem = judge(call, source, case) if judge else f"has no origin {source.origin!r}"
                 if problem:
@@ -41,6 +54,8 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
     if source.start is None or source.end is None or not 0 <= source.start < source.end <= len(text):
         return "names no span of the request"
     span = text[source.start : source.end]
+    if _is_cut(text, source.start) or _is_cut(text, source.end):
+        return f"quotes part of a word, {span!r}"
     tool = case.tools.get(call.tool_id)
     if tool is None or source.argument not in tool.tool.parameters or case.domain is None:
         return "is no argument of the tool"
@@ -52,6 +67,11 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
     return None if said else f"is {value!r}, but the request says {span!r}"
 
 
+def _is_cut(text: str, at: int) -> bool:
+    """Whether a place in a text lies within a word or a number."""
+    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+
+
 @lru_cache(maxsize=8192)
 def _manner(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
     """How a parameter's values are said: their kind, and the catalogue's own words for them."""
@@ -61,9 +81,13 @@ def _manner(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[
 
 def _from_call(call: ToolCall, source: ArgumentSource, _case: Case) -> str | None:
     value = call.arguments[source.argument]
-    if reference_in(value) is None:
+    found = references_in(value)
+    if not found:
         return "is said to come from a call, but refers to none"
-    return None if value[1:] == source.reference else f"refers to {value[1:]}, its source to {source.reference}"
+    if isinstance(value, list) and len(found) < len(value):
+        return "holds values beside references; a list holds one or the other"
+    where = written(found)
+    return None if where == source.reference else f"refers to {where}, its source to {source.reference}"
 
 
 def _from_principal(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
@@ -85,18 +109,24 @@ def _looked_up(call: ToolCall, source: ArgumentSource, where: Mapping[str, Any],
         found = follow(path.path, where)
     except MissingPathError:
         return f"names {source.reference}, which {whose} does not have"
-    return None if found == value else f"is {value!r}, but {whose} has {found!r}"
+    return None if same(found, value) else f"is {value!r}, but {whose} has {found!r}"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 5 is 5.0, and true is not 1."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _from_default(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
     tool = case.tools.get(call.tool_id)
     default = tool.defaults.get(source.argument) if tool else None
     value = call.arguments[source.argument]
-    return None if value == default else f"is {value!r}, but the tool's default is {default!r}"
+    return None if same(value, default) else f"is {value!r}, but the tool's default is {default!r}"
 
 
 _ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, Case], str | None]] = {
-    "request": _from_request,
     "call": _from_call,
     "principal": _from_principal,
     "policy": _from_policy,
@@ -105,17 +135,58 @@ _ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, Case], str | None]] =
 
 
 def provenance_is_real(case: Case) -> Iterator[str]:
-    """Every call points to words of this request, or to a rule of this policy, that are there."""
+    """Every call quotes the clause of this request that holds its own words, or a rule of this policy."""
     trace = case.trace
     for call in trace.graph.calls:
         pointer = call.provenance
         if pointer is None:
             yield f"{call.call_id} does not say what asked for it"
         elif pointer.source_type is TrustTier.USER and pointer.source_id == trace.request.request_id:
-            if not pointer.content_snippet or pointer.content_snippet not in trace.request.text:
-                yield f"{call.call_id} quotes {pointer.content_snippet!r}, which the request does not say"
+            yield from _misquoted(call, pointer.content_snippet or "", case)
         elif pointer.source_type is TrustTier.SYSTEM and pointer.source_id == trace.policy.policy_id:
             if pointer.content_snippet not in trace.policy.rules:
                 yield f"{call.call_id} quotes {pointer.content_snippet!r}, which is no rule of the policy"
         else:
             yield f"{call.call_id} points to {pointer.source_id!r}, which is neither the request nor the policy"
+
+
+def _misquoted(call: ToolCall, quote: str, case: Case) -> Iterator[str]:
+    """What is wrong with a call's quote of the request."""
+    text = case.trace.request.text
+    spans = [(s.start, s.end) for s in call.argument_sources if s.start is not None and s.end is not None]
+    if case.asking is not None:
+        clause = clause_of(case.asking, spans)
+        if quote != clause:
+            yield f"{call.call_id} quotes {quote!r}; the clause that asks for it is {clause!r}"
+        return
+    places = [at.start() for at in re.finditer(re.escape(quote), text)] if quote else []
+    whole = [at for at in places if not _is_cut(text, at) and not _is_cut(text, at + len(quote))]
+    if not whole:
+        yield f"{call.call_id} quotes {quote!r}, which the request does not say"
+    elif not any(at <= start and end <= at + len(quote) for at in whole for start, end in spans) and spans:
+        yield f"{call.call_id} quotes {quote!r}, which does not hold the words that its arguments come from"
+    elif len(quote.split()) < min(_FEWEST_WORDS, len(text.split())):
+        yield f"{call.call_id} quotes only {quote!r}; a clause of the request says more"
+
+
+_FEWEST_WORDS = 2
+"""Fewer are a value or a stray letter, not a clause that asks for something."""
+
+
+def quoted_rules_demand_their_calls(case: Case) -> Iterator[str]:
+    """A call that quotes a rule is demanded by that rule, and one that only a rule demands quotes one that does."""
+    if not case.succeeds:
+        return
+    names = {each.constraint_id: each.rule for each in case.trace.policy.constraints}
+    used = {reference.root for _, _, reference in case.taken}
+    for call in case.ordered:
+        pointer, rules = call.provenance, case.trace.policy.rules
+        quotes = pointer is not None and pointer.source_type is TrustTier.SYSTEM
+        if not quotes and (call.call_id in used or case.outcomes[call.call_id].effects):
+            continue
+        loss = loss_of(case, call.call_id)
+        demanding = [rules[names[each]] for each in sorted(loss.rules)]
+        if quotes and pointer is not None and pointer.content_snippet not in demanding:
+            yield f"{call.call_id} quotes a rule that does not demand it: {pointer.content_snippet!r}"
+        elif not quotes and demanding and not loss.goal:
+            yield f"{call.call_id} is there for a rule alone and quotes the request: {demanding[0]!r}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gatling_sid.schemas.scenario_consistency import OPERATIONS_OF_INTENT
+from gatling_sid.models import INTENTS, Goal
+from gatling_sid.schemas.intents import intents_of
 from gatling_sid.simulator.arguments import argument_problems
 from gatling_sid.validators.case import Case
 
@@ -17,12 +18,19 @@ def tools_belong_to_domain(case: Case) -> Iterator[str]:
             yield f"{call.call_id} calls {call.tool_id}, which is no tool of {case.trace.request.domain}"
 
 
-def plan_serves_intent(case: Case) -> Iterator[str]:
-    """Some call does what the intent says."""
-    wanted = OPERATIONS_OF_INTENT.get(case.trace.request.intent_category)
-    operations = [case.tools[c.tool_id].tool.operation for c in case.trace.graph.calls if c.tool_id in case.tools]
-    if case.domain and wanted and operations and not set(operations) & set(wanted):
-        yield f"the intent is {case.trace.request.intent_category}, and the calls only {', '.join(sorted(set(operations)))}"
+def intent_fits(case: Case) -> Iterator[str]:
+    """The intent is what the goal does or, where no goal is stated, what the calls do."""
+    intent, goal = case.trace.request.intent_category, case.trace.goal
+    done = (
+        _done(goal) if goal else [case.tools[c.tool_id].tool.operation for c in case.ordered if c.tool_id in case.tools]
+    )
+    fitting = intents_of(done)
+    if intent in INTENTS and done and intent not in fitting:
+        yield f"the intent is {intent}; what is {'wanted' if goal else 'called'} is {' or '.join(fitting)}"
+
+
+def _done(goal: Goal) -> list[str]:
+    return [*(each.kind for each in goal.effects), *("aggregate" for _ in goal.measures), *("show" for _ in goal.shows)]
 
 
 _MEMBER = re.compile(r"\d{1,4}(\.\d{1,4})*", re.ASCII)

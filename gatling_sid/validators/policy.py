@@ -11,11 +11,12 @@ from typing import Any, TypeGuard
 
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
-from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.operations import Outcome, State, selected
 from gatling_sid.simulator.world import Row
 from gatling_sid.validators import data_flow
 from gatling_sid.validators.case import Case
+from gatling_sid.validators.periods import days_reached
 
 Judge = Callable[[Any, Case], Iterator[str]]
 
@@ -73,28 +74,9 @@ def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
 def time_range(limit: k.TimeRange, case: Case) -> Iterator[str]:
     """No period reaches further than allowed."""
     for call in _bound(limit, case):
-        days = max(call.scope.time_range_days or 0, case.days(call) or 0, *_days_between_dates(case, call))
+        days = days_reached(case, call)
         if days > limit.max_days:
             yield f"{call.call_id} looks back {days} days; {limit.max_days} are allowed"
-
-
-def _days_between_dates(case: Case, call: ToolCall) -> Iterator[int]:
-    """How far from today the dates lie that a call's periods begin and end with; without one of them, its rows do."""
-    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
-    if tool is None or outcome is None:
-        return
-    ends: dict[str, dict[str, str]] = {}
-    for name, field, match in tool.filters:
-        value = _argument(case, call, name)
-        if match in _ENDS and value is not None and tool.domain.file.entities[tool.entity].fields[field].type == "date":
-            ends.setdefault(field, {})[_ENDS[match]] = value
-    for field, dates in ends.items():
-        reached = [row[field] for _, row in outcome.rows] if len(dates) == 1 else []
-        yield from (abs(case.world.age(date)) for date in [*dates.values(), *reached])
-
-
-_ENDS: Mapping[str, str] = {"since": "first", "at_least": "first", "until": "last", "at_most": "last"}
-"""Matches of a date that begin or end a period."""
 
 
 def sensitivity_ceiling(ceiling: k.SensitivityCeiling, case: Case) -> Iterator[str]:
@@ -118,25 +100,25 @@ def _tier_of_selection(case: Case, call: ToolCall) -> SensitivityTier:
     return tool.sensitivity((*picked, order) if order else tuple(picked))
 
 
-def _targets(case: Case, call: ToolCall) -> set[str]:
+def targets_of(case: Case, call: ToolCall) -> set[str]:
     """Where a call sends an export: as declared and, if the tool is known, as its argument or default says."""
     tool = case.tools.get(call.tool_id)
     name = tool.by_role.get("target") if tool is not None else None
-    named = _argument(case, call, name) if name is not None else None
-    return {each for each in (call.scope.export_target, named) if isinstance(each, str) and not reference_in(each)}
+    named = case.argument(call, name) if name is not None else None
+    return {each for each in (call.scope.export_target, named) if isinstance(each, str) and not references_in(each)}
 
 
 def export_targets(allowed: k.ExportTargets, case: Case) -> Iterator[str]:
     """Exports go to allowed targets only."""
     for call in _bound(allowed, case):
-        for target in sorted(_targets(case, call) - set(allowed.allowed)):
+        for target in sorted(targets_of(case, call) - set(allowed.allowed)):
             yield f"{call.call_id} exports to {target}; allowed are {', '.join(allowed.allowed) or 'none'}"
 
 
 def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
     """What leaves to these targets stays below the tier."""
     for call in _bound(limit, case):
-        if _targets(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
+        if targets_of(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
             yield f"{call.call_id} exports {call.scope.sensitivity_tier.value} data; the ceiling is {limit.max_tier.value}"
 
 
@@ -150,18 +132,10 @@ def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
         )
 
 
-def _argument(case: Case, call: ToolCall, name: str) -> Any:
-    """An argument's value: resolved if the plan was replayed, the tool's default if left out."""
-    resolved = case.execution.arguments.get(call.call_id) if case.execution else None
-    value = (resolved or call.arguments).get(name)
-    tool = case.tools.get(call.tool_id)
-    return tool.defaults.get(name) if value is None and tool is not None else value
-
-
 def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
     """The argument is no larger than allowed."""
     for call in _bound(limit, case):
-        for value in _elements(_argument(case, call, limit.argument)):
+        for value in _elements(case.argument(call, limit.argument)):
             number = _number(value)
             if number is not None and not number <= limit.max_value:
                 yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
@@ -170,7 +144,7 @@ def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
 def argument_values(allowed: k.ArgumentValues, case: Case) -> Iterator[str]:
     """The argument is one of those allowed."""
     for call in _bound(allowed, case):
-        for value in _elements(_argument(case, call, allowed.argument)):
+        for value in _elements(case.argument(call, allowed.argument)):
             if value not in allowed.allowed:
                 yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
 
@@ -178,7 +152,7 @@ def argument_values(allowed: k.ArgumentValues, case: Case) -> Iterator[str]:
 def argument_required(required: k.ArgumentRequired, case: Case) -> Iterator[str]:
     """The argument is given."""
     for call in _bound(required, case):
-        if _is_blank(_argument(case, call, required.argument)):
+        if _is_blank(case.argument(call, required.argument)):
             yield f"{call.call_id} does not give {required.argument}"
 
 
@@ -191,7 +165,7 @@ def narrowed_by(filters: k.NarrowedBy, case: Case) -> Iterator[str]:
 
 def _narrows(case: Case, call: ToolCall, name: str) -> bool:
     """Whether a filter is given and, as far as that can be seen, some row of the world does not pass it."""
-    value = _argument(case, call, name)
+    value = case.argument(call, name)
     tool = case.tools.get(call.tool_id)
     if _is_blank(value):
         return False

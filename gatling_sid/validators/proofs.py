@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from itertools import starmap
 
-from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.models import GoldTrace, ToolCall, TrustTier
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, Finding, findings
 from gatling_sid.validators.trace_validator import TraceValidator
@@ -25,6 +25,10 @@ class ProvenPlans:
         """Remembers nothing yet."""
         self.validator = validator
         self._proven: dict[int, GoldTrace] = {}
+
+    def is_proven(self, trace: GoldTrace) -> bool:
+        """Whether nothing was left unjudged, so that a trace without findings is proven gold."""
+        return self.validator.is_proven(trace)
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """What `TraceValidator.findings` gives, in less time for another wording of a plan found gold before."""
@@ -57,6 +61,16 @@ def is_rewording(trace: GoldTrace, proven: GoldTrace) -> bool:
     )
 
 
+def _sources(call: ToolCall) -> list[tuple[str, str, str | None]]:
+    """Where arguments come from, without the places in the request's text."""
+    return [(each.argument, each.origin, each.reference) for each in call.argument_sources]
+
+
+def _rule_quoted(call: ToolCall) -> str | None:
+    pointer = call.provenance
+    return pointer.content_snippet if pointer is not None and pointer.source_type is TrustTier.SYSTEM else None
+
+
 def _same_call(call: ToolCall, other: ToolCall) -> bool:
     return (
         call.arguments is other.arguments
@@ -64,4 +78,6 @@ def _same_call(call: ToolCall, other: ToolCall) -> bool:
         and call.scope is other.scope
         and call.call_id == other.call_id
         and call.tool_id == other.tool_id
+        and _rule_quoted(call) == _rule_quoted(other)
+        and _sources(call) == _sources(other)
     )

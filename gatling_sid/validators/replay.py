@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
-from gatling_sid.models import topological_order
-from gatling_sid.simulator.execution import execute, unmet
-from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
+from gatling_sid.models import ToolCall
+from gatling_sid.simulator.execution import run, unmet
+from gatling_sid.simulator.operations import Outcome, Refused, State
+from gatling_sid.simulator.scope import said_limits, scope_of_call, scope_of_request
 from gatling_sid.validators.case import Case
 
 
@@ -15,6 +17,12 @@ def plan_executes(case: Case) -> Iterator[str]:
     """The backend refuses no call."""
     if case.execution and case.execution.refusal:
         yield str(case.execution.refusal)
+
+
+def something_is_called(case: Case) -> Iterator[str]:
+    """A plan calls something: no trace can declare yet that nothing is to be called, and why."""
+    if not case.trace.graph.calls:
+        yield "the plan calls nothing, and nothing says why that would serve the request"
 
 
 def principal_is_real(case: Case) -> Iterator[str]:
@@ -54,28 +62,58 @@ def goal_is_met(case: Case) -> Iterator[str]:
 
 
 def order_does_not_matter(case: Case) -> Iterator[str]:
-    """The last-first order that the graph allows gives every call the same result and the same effects."""
-    execution, calls = case.execution, case.trace.graph.calls
+    """Any two calls that the graph leaves unordered do the same whichever comes first."""
+    execution = case.execution
     if execution is None or execution.refusal is not None or _is_chain(case):
         return
-    if not any(outcome.effects for outcome in execution.outcomes.values()):
-        return  # nothing changes, so nothing depends on when it is read
-    other = topological_order(calls, last_first=True)
-    if other == [call.call_id for call in case.ordered]:
-        return
-    again = execute([case.by_id[call_id] for call_id in other], case.world)
-    if again.refusal is not None:
-        yield f"in the order {', '.join(other)}, {again.refusal}"
-        return
-    for call_id, outcome in execution.outcomes.items():
-        if again.outcomes[call_id] != outcome:
-            yield f"in the order {', '.join(other)}, {call_id} does something else; a dependency is missing"
+    for writer in case.ordered:
+        if not execution.outcomes[writer.call_id].effects:
+            continue  # what changes nothing can be read before or after
+        for other in case.ordered:
+            if (
+                other is not writer
+                and _are_unordered(case, writer.call_id, other.call_id)
+                and _is_changed(case, other, writer)
+            ):
+                yield f"{other.call_id} does something else after {writer.call_id} than before it; a dependency is missing"
 
 
 def _is_chain(case: Case) -> bool:
     """Whether each call depends on the one before it, so that there is only one order."""
     calls = case.ordered
     return all(before.call_id in after.dependencies for before, after in pairwise(calls))
+
+
+def _are_unordered(case: Case, one: str, other: str) -> bool:
+    return one not in case.ancestors(other) and other not in case.ancestors(one)
+
+
+def _is_changed(case: Case, call: ToolCall, writer: ToolCall) -> bool:
+    """Whether a call does something else once another has run, each after all that must come before it."""
+    assert case.execution is not None
+    before = case.ancestors(call.call_id)
+    after = before | case.ancestors(writer.call_id) | {writer.call_id}
+    return _seen(_outcome(case, call, before)) != _seen(_outcome(case, call, after))
+
+
+def _seen(outcome: Outcome | str) -> object:
+    """What a call shows and does; of rows that it only reads, the fields it does not show may change."""
+    if isinstance(outcome, str) or outcome.effects:
+        return outcome
+    return outcome.value, outcome.figure, [key for key, _ in outcome.rows]
+
+
+def _outcome(case: Case, call: ToolCall, before: AbstractSet[str]) -> Outcome | str:
+    """What a call does, or why it is refused, after some others; arguments as they were resolved in the plan."""
+    assert case.execution is not None
+    state = State(case.world)
+    try:
+        for each in case.ordered:
+            if each.call_id in before:
+                run(case.tools, each.tool_id, case.execution.arguments[each.call_id], state)
+        return run(case.tools, call.tool_id, case.execution.arguments[call.call_id], state)
+    except Refused as refused:
+        return str(refused)
 
 
 def scopes_are_true(case: Case) -> Iterator[str]:
@@ -92,7 +130,8 @@ def scopes_are_true(case: Case) -> Iterator[str]:
         )
         if call.scope != actual:
             yield f"{call.call_id} declares {_shown(call.scope)}; it takes {_shown(actual)}"
-    needed = scope_of_goal(trace.goal, case.domain)
+    limits = said_limits(trace.graph.calls, case.tools)
+    needed = scope_of_request(trace.goal, case.domain, trace.policy, case.role, limits)
     if trace.request.expected_scope != needed:
         yield f"the request expects {_shown(trace.request.expected_scope)}; its goal needs {_shown(needed)}"
 

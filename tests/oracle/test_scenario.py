@@ -19,7 +19,8 @@ import yaml
 
 from gatling_sid.models import GoldTrace, TrustTier
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle, case_of, dealt
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import case_of, dealt
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.wording import says

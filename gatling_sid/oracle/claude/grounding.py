@@ -20,11 +20,11 @@ from gatling_sid.models import (
 from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, PlannedArgument, PlannedCall, value_of
 from gatling_sid.oracle.claude.meaning import goal_meant
 from gatling_sid.oracle.claude.settings import Setting
-from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.references import references_in, written
 from gatling_sid.schemas.wording import says, wordings
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
-from gatling_sid.simulator.scope import scope_of_call, scope_of_goal
+from gatling_sid.simulator.scope import said_limits, scope_of_call, scope_of_request
 
 _MOST_DAYS = 40_000
 
@@ -55,10 +55,12 @@ def trace_of(plan: Plan, text: str, setting: Setting, identity: Identity) -> Gol
         domain=domain.name,
         text=text,
         intent_category=setting.intent,
-        expected_scope=scope_of_goal(goal, domain),
         principal=setting.principal,
     )
     calls = [_call(each, request, setting, moment) for each in plan.calls]
+    limits = said_limits(calls, tools_of(domain))
+    scope = scope_of_request(goal, domain, setting.policy, setting.principal.role, limits)
+    request = request.model_copy(update={"expected_scope": scope})
     order = topological_order(calls)
     graph = ToolCallGraph(
         graph_id=f"{identity.trace_id}_graph", calls=_scoped(calls, order, setting), execution_order=order
@@ -111,9 +113,7 @@ def _within_calendar(call_id: str, tool_id: str, arguments: Mapping[str, Any], s
 
 def _referred(arguments: Mapping[str, Any]) -> Iterator[str]:
     for value in arguments.values():
-        reference = reference_in(value)
-        if reference is not None:
-            yield reference.root
+        yield from (reference.root for reference in references_in(value))
 
 
 def _scoped(calls: list[ToolCall], order: list[str], setting: Setting) -> list[ToolCall]:
@@ -146,7 +146,7 @@ def _source(said: PlannedArgument, value: Any, tool_id: str, text: str, setting:
             start, end = _span(said, value, tool_id, text, setting)
             return ArgumentSource(argument=said.name, origin="request", start=start, end=end)
         case "call":
-            reference = value[1:] if reference_in(value) is not None else None
+            reference = written(references_in(value)) or None
             return ArgumentSource(argument=said.name, origin="call", reference=reference)
         case "default":
             return ArgumentSource(argument=said.name, origin="default")

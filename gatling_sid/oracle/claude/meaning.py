@@ -13,8 +13,8 @@ from gatling_sid.models import Goal
 from gatling_sid.oracle.claude.answers import BadAnswerError, Condition, Effected, FieldValue, Figured, Meant, Selection
 from gatling_sid.oracle.claude.answers import value_of as read_value
 from gatling_sid.oracle.claude.settings import Setting
-from gatling_sid.oracle.drawing import Bindings, NoDrawError, draw, evaluated
-from gatling_sid.oracle.goals import goal_of
+from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, evaluated
+from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream

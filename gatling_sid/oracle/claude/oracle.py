@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Protocol
 
+from gatling_sid.digests import digest_judged
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
@@ -20,7 +21,8 @@ from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.scenes import compact
 from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import WORLD_SIZE, ScenarioOracle
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
@@ -271,7 +273,7 @@ class ClaudeOracle:
                 verdict, said = verdict_in(answer), open_[trace.trace_id][1]
                 if isinstance(verdict, Verdict):
                     said.append(verdict)
-                decided: Proposal | None = _decided(trace, said)
+                decided: Proposal | None = _decided(trace, said, self.model)
                 if isinstance(verdict, Failure) and verdict.reason.startswith("refusal:"):
                     decided = verdict
                 if decided is not None:
@@ -287,15 +289,15 @@ class ClaudeOracle:
         return stream(self.seed, trace_id, "judged by claude").random() < self.judged
 
 
-def _decided(trace: GoldTrace, verdicts: Sequence[Verdict]) -> Proposal | None:
+def _decided(trace: GoldTrace, verdicts: Sequence[Verdict], judge: str) -> Proposal | None:
     """The trace, the objection, or None while opinions are open: the first approval does, an objection needs two."""
     good = [each for each in verdicts if each.favourable]
     bad = [each for each in verdicts if not each.favourable]
     if len(bad) > 1:
         return Failure("judged", bad[-1].why)
     if len(good) > len(bad):
-        opinion = {"favourable": len(good), "of": len(verdicts)}
-        return trace.model_copy(update={"metadata": {**trace.metadata, "judgement": opinion}})
+        verdict = {"judge": judge, "favourable": len(good), "of": len(verdicts), "digest": digest_judged(trace)}
+        return trace.model_copy(update={"metadata": {**trace.metadata, "verdict": verdict}})
     return None
 
 

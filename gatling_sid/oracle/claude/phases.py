@@ -29,7 +29,8 @@ from gatling_sid.oracle.claude.prompts import system_text, version_of
 from gatling_sid.oracle.claude.settings import Setting, setting_of_trace
 from gatling_sid.oracle.claude.telling import plan_told
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle, dealt
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import dealt
 from gatling_sid.schemas.domain import Domain
 
 EXAMPLES = 4

@@ -13,12 +13,12 @@ from typing import Any
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import INTENTS, GoldTrace, Principal, SystemPolicy
-from gatling_sid.oracle.drawing import NoDrawError, draw_principal
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import world_name
+from gatling_sid.scenarios.drawing import NoDrawError, draw_principal
+from gatling_sid.scenarios.schedule import world_name
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.scenario_consistency import OPERATIONS_OF_INTENT
+from gatling_sid.schemas.intents import OPERATIONS_OF_INTENT
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import Row, World, world_of

@@ -22,7 +22,7 @@ from gatling_sid.oracle.claude.answers import (
     Selection,
     Shown,
 )
-from gatling_sid.schemas.references import ALL, Reference, reference_in
+from gatling_sid.schemas.references import ALL, Reference, reference_in, references_in
 from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.simulator.world import World
@@ -63,7 +63,7 @@ def _calls(trace: GoldTrace) -> Iterator[PlannedCall]:
         pointer = call.provenance
         snippet = (pointer.content_snippet if pointer else None) or ""
         demanded = pointer is not None and pointer.source_type is TrustTier.SYSTEM
-        used = {each.root for value in call.arguments.values() if (each := reference_in(value))}
+        used = {each.root for value in call.arguments.values() for each in references_in(value)}
         yield PlannedCall(
             id=call.call_id,
             tool=call.tool_id.partition(".")[2],
@@ -94,8 +94,8 @@ class _Telling:
         self.tools = tools_of(world.domain)
         self.calls = trace.graph.calls
         self.text = trace.request.text
-        values = [reference_in(value) for call in self.calls for value in call.arguments.values()]
-        self.singled = {each.root for each in values if each and each.path[:2] == ("items", 0)}
+        values = [each for call in self.calls for value in call.arguments.values() for each in references_in(value)]
+        self.singled = {each.root for each in values if each.path[:2] == ("items", 0)}
         """Calls of whose rows the first is meant, as the only one."""
         self.selections: dict[str, Selection] = {}
         self.rows: dict[str, tuple[str, list[str]]] = {}

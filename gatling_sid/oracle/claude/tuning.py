@@ -31,7 +31,7 @@ from gatling_sid.oracle.claude.oracle import Asked, ClaudeOracle, Judge
 from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in
 from gatling_sid.oracle.claude.prompts import Notes
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import WORLD_SIZE
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 
 CHANCE = 0.05

@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
 from gatling_sid.oracle.claude.authoring.rules import Rules
 from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
 from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.scenario import capacity
+from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.validators import TraceValidator

@@ -18,8 +18,8 @@ from gatling_sid.oracle.claude.authoring.edits import with_entry
 from gatling_sid.oracle.claude.authoring.trial import Trial
 from gatling_sid.oracle.claude.phases import Phases
 from gatling_sid.oracle.claude.settings import principal_of
-from gatling_sid.oracle.drawing import NoDrawError, draw_principal
 from gatling_sid.oracle.protocol import Failure
+from gatling_sid.scenarios.drawing import NoDrawError, draw_principal
 from gatling_sid.schemas.constraints import KINDS, Parameters, parameters_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream

@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.settings import may_call
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.scenario_consistency import OPERATIONS_OF_INTENT
+from gatling_sid.schemas.intents import OPERATIONS_OF_INTENT
 from gatling_sid.schemas.yaml_loading import read_yaml
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute

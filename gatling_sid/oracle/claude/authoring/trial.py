@@ -11,8 +11,9 @@ from pathlib import Path
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.oracle import Judge
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle, dealt
-from gatling_sid.oracle.speech import wording_of
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.scenarios.schedule import dealt
+from gatling_sid.scenarios.speech import wording_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from gatling_sid.oracle import drawing
-from gatling_sid.oracle.drawing import NoDrawError, draw, draw_principal
+from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import scenario_consistency
 from gatling_sid.schemas.domain import Domain

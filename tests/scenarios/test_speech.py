@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.speech import Frame, Wording, say, wording_of
+from gatling_sid.scenarios.speech import Frame, Wording, say, wording_of
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.phrasing import Phrasing
 from gatling_sid.schemas.wording import says

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatling_sid.oracle.drawing import NoDrawError, evaluated
+from gatling_sid.scenarios.drawing import NoDrawError, evaluated
 
 BINDINGS = {"loan": {"id": "L1", "tags": ["a"]}, "rows": [{"id": "L1"}, {"id": "L2"}], "n": 3}
 

@@ -1,0 +1,87 @@
+"""Other plans for the same request: does the goal hold and the policy, with a call less, or other arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gatling_sid.models import ToolCall, trusted
+from gatling_sid.simulator.execution import Execution, execute, unmet
+from gatling_sid.validators.case import Case
+from gatling_sid.validators.policy import breaches
+
+
+class Loss(NamedTuple):
+    """What is lost without a call: whether the goal, and the names of the rules that break."""
+
+    goal: bool
+    rules: frozenset[str]
+
+    def __bool__(self) -> bool:
+        return self.goal or bool(self.rules)
+
+
+def serves(case: Case, calls: list[ToolCall], execution: Execution | None = None) -> bool:
+    """Whether calls, in this order, run, meet the goal of the case and keep its policy."""
+    done = execution or execute(calls, case.world)
+    if done.refusal is not None:
+        return False
+    other = case.with_plan(calls, done)
+    return meets_goal(other) and next(breaches(other), None) is None
+
+
+def meets_goal(case: Case) -> bool:
+    """Whether what the executed calls of a case show and change is the goal."""
+    goal = case.trace.goal
+    assert goal is not None
+    days = min((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
+    return next(unmet(goal, list(case.outcomes.values()), days), None) is None
+
+
+def loss_of(case: Case, dropped: str) -> Loss:
+    """What is lost without what a call shows and changes; whoever refers to it keeps the value."""
+    if dropped not in case.losses:
+        case.losses[dropped] = _loss(case, dropped)
+    return case.losses[dropped]
+
+
+def _loss(case: Case, dropped: str) -> Loss:
+    assert case.execution is not None
+    known = {call_id: each for call_id, each in case.outcomes.items() if call_id != dropped}
+    arguments = {call_id: each for call_id, each in case.execution.arguments.items() if call_id != dropped}
+    other = case.with_plan(without(case.ordered, dropped), Execution(known, arguments, None))
+    # The goal names exactly the effects that happen, and the goal is met.
+    goal = bool(case.outcomes[dropped].effects) or not meets_goal(other)
+    return Loss(goal, frozenset(constraint_id for constraint_id, _, _ in breaches(other)))
+
+
+def without(calls: Sequence[ToolCall], dropped: str) -> list[ToolCall]:
+    """The calls but one, none of which waits for it."""
+    return [without_dependency(call, dropped) for call in calls if call.call_id != dropped]
+
+
+def without_dependency(call: ToolCall, dropped: str) -> ToolCall:
+    """A call that does not wait for another."""
+    if dropped not in call.dependencies:
+        return call
+    rest = [each for each in call.dependencies if each != dropped]
+    return trusted(ToolCall, {**call.__dict__, "dependencies": rest})
+
+
+def fails_with(case: Case, call: ToolCall, arguments: dict[str, Any]) -> bool:
+    """Whether the plan fails with other arguments for one call; only what lies downstream is executed again."""
+    assert case.execution is not None
+    affected, changed_before, exact = {call.call_id}, False, True
+    for each in case.ordered:
+        if each is call or not affected.isdisjoint(each.dependencies):
+            affected.add(each.call_id)
+            exact = exact and not changed_before
+        changed_before = changed_before or (bool(case.outcomes[each.call_id].effects) and each.call_id not in affected)
+    # What is not executed again must not have changed the state that the rest then sees.
+    known = {i: outcome for i, outcome in case.outcomes.items() if exact and i not in affected}
+    again = execute(case.ordered, case.world, known=known, instead={call.call_id: arguments})
+    again.arguments.update({i: case.execution.arguments[i] for i in known})
+    calls = [
+        trusted(ToolCall, {**each.__dict__, "arguments": arguments}) if each is call else each for each in case.ordered
+    ]
+    return not serves(case, calls, again)

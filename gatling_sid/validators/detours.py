@@ -1,0 +1,103 @@
+"""Could a value be had without the call that it is taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gatling_sid.models import ToolCall
+from gatling_sid.schemas.references import Reference, reference_in
+from gatling_sid.simulator.operations import Outcome
+from gatling_sid.validators.ablation import loss_of
+from gatling_sid.validators.case import Case
+from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts, source_field
+
+
+def what_the_user_said_is_taken_from_the_user(case: Case) -> Iterator[str]:
+    """No argument takes from a record a value that the request says of that very field."""
+    if not case.succeeds:
+        return
+    said = _said(case)
+    for call, name, reference in case.taken:
+        for cell in cells_of(reference, case.outcomes[reference.root]):
+            if (source_field(case.world.domain, cell.entity, cell.field), repr(cell.row[cell.field])) in said:
+                yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}; the request says it"
+                break
+
+
+def no_call_is_a_detour(case: Case) -> Iterator[str]:
+    """No call is there only to pass on values that are known without it."""
+    if not case.succeeds:
+        return
+    known = _principal_facts(case)
+    for call in case.ordered:
+        outcome = case.outcomes[call.call_id]
+        taken = [reference for _, _, reference in case.taken if reference.root == call.call_id]
+        if outcome.effects or not taken:
+            continue
+        if all(_is_known(case, call, each, known) for each in taken) and not loss_of(case, call.call_id):
+            yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
+
+
+def _is_known(case: Case, call: ToolCall, reference: Reference, known: set[Fact]) -> bool:
+    """Whether all that a reference takes from a call stands elsewhere too."""
+    outcome = case.outcomes[call.call_id]
+    cells = cells_of(reference, outcome)
+    return bool(cells) and all(
+        _was_argument(case, call, cell)
+        or (fact := fact_of(cell, case.world)) in known
+        or any(fact in facts(other, case.world) for other in _others(case, call, outcome))
+        for cell in cells
+    )
+
+
+def _was_argument(case: Case, call: ToolCall, cell: Cell) -> bool:
+    """Whether the call itself was given the value: by a filter that equals it, or as a key."""
+    assert case.execution is not None
+    tool, arguments = case.tools[call.tool_id], case.execution.arguments[call.call_id]
+    equal = [name for name, field, match in tool.filters if field == cell.field and match == "equals"]
+    keys = [tool.by_role[role] for role in ("key", "keys") if role in tool.by_role and cell.field == tool.key_field]
+    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in (*equal, *keys))
+
+
+def _holds(argument: Any, value: Any) -> bool:
+    return value in argument if isinstance(argument, list) else argument == value and argument is not None
+
+
+def _others(case: Case, call: ToolCall, outcome: Outcome) -> Iterator[Outcome]:
+    """Results that whoever uses the call could use instead: of calls before it, or of the same single row."""
+    before = case.ancestors(call.call_id)
+    alone = [(outcome.entity, key) for key, _ in outcome.rows]
+    for other_id, other in case.outcomes.items():
+        same = len(alone) == 1 and [(other.entity, key) for key, _ in other.rows] == alone
+        after = call.call_id in case.ancestors(other_id)
+        if other_id != call.call_id and other.figure is None and (other_id in before or (same and not after)):
+            yield other
+
+
+def _principal_facts(case: Case) -> set[Fact]:
+    """What the session knows of the one who asks."""
+    principal, domain = case.trace.request.principal, case.world.domain
+    role = domain.file.roles.get(principal.role) if principal else None
+    row = case.world.tables[role.entity].get(principal.principal_id) if principal and role else None
+    if principal is None or role is None or row is None:
+        return set()
+    named = [Cell(role.entity, principal.principal_id, name, row) for name in principal.attributes if name in row]
+    return {fact_of(each, case.world) for each in named}
+
+
+def _said(case: Case) -> set[tuple[tuple[str, str], str]]:
+    """(field, value) of all that the request says of a field: as a filter, a key, or something to be written."""
+    said = set()
+    for call in case.ordered:
+        tool = case.tools[call.tool_id]
+        for source in call.argument_sources:
+            value = call.arguments.get(source.argument)
+            if source.origin != "request" or source.argument not in tool.tool.parameters or reference_in(value):
+                continue
+            parameter = tool.tool.parameters[source.argument]
+            field = tool.key_field if parameter.does in ("key", "keys", "about") else parameter.field
+            if field is not None and parameter.match in ("equals", "contains", "one_of"):
+                for each in value if isinstance(value, list) else [value]:
+                    said.add((source_field(tool.domain, tool.entity, field), repr(each)))
+    return said

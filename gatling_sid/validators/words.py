@@ -1,0 +1,135 @@
+"""Do the words ask for the goal: as the coordinates give them, or by the verdict of a judge.
+
+Traces of the embedded oracle name the coordinates that their words, person, policy and goal follow from: all of it is
+worked out again. Whoever else wrote a request, no machine here reads it; a judge's verdict, bound to these very words,
+goal and plan, ties them together.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from gatling_sid.digests import digest_judged
+from gatling_sid.models import GoldTrace, TrustTier
+from gatling_sid.scenarios.asking import Asking
+from gatling_sid.validators.case import Case
+
+VERDICT = "verdict"
+"""Where in `metadata` a verdict stands: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""
+_LAYOUT = "\n\t"
+_BARRED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def text_is_plain(case: Case) -> Iterator[str]:
+    """The request is text in normal form (NFC), without control, invisible or unassigned characters."""
+    text = case.trace.request.text
+    if text.isascii() and text.isprintable():
+        return
+    if not unicodedata.is_normalized("NFC", text):
+        yield "the request is not in Unicode normal form NFC"
+    barred = sorted({each for each in text if unicodedata.category(each) in _BARRED and each not in _LAYOUT})
+    if barred:
+        yield f"the request holds characters that nobody sees: {', '.join(f'U+{ord(each):04X}' for each in barred)}"
+
+
+def user_asks(case: Case) -> Iterator[str]:
+    """The request comes from the user: nothing retrieved asks for anything."""
+    tier = case.trace.request.trust_tier
+    if tier is not TrustTier.USER:
+        yield f"the request is of tier {tier.value}; only the user asks"
+
+
+def times_fit_the_day(case: Case) -> Iterator[str]:
+    """Every call was asked for at one moment of the world's day, and the trace was not made before it."""
+    trace, today = case.trace, case.world.today
+    if trace.created_at.date() < today:
+        yield f"the trace was made on {trace.created_at.date()}, before the day it plays on, {today}"
+    first = next((call.provenance for call in trace.graph.calls if call.provenance), None)
+    for call in trace.graph.calls:
+        moment = call.provenance.timestamp if call.provenance else None
+        if first is not None and moment is not first.timestamp and moment != first.timestamp:
+            yield f"{call.call_id} was asked for at {moment}, another call at {first.timestamp}"
+    if first is not None and (first.timestamp is None or first.timestamp.date() != today):
+        yield f"its calls were asked for at {first.timestamp}; the world's day is {today}"
+
+
+# --- the embedded oracle ---------------------------------------------------------------------------------------
+
+
+def request_follows_from_coordinates(case: Case) -> Iterator[str]:
+    """Words, person, policy, goal and intent are those that the trace's id, seed and attempt give."""
+    if not case.is_embedded:
+        return
+    asking = case.asking
+    if asking is None:
+        attempt, seed = case.trace.metadata.get("attempt"), case.trace.metadata.get("seed")
+        yield f"nothing is asked at {case.trace.trace_id!r}, attempt {attempt!r}, of seed {seed!r}"
+        return
+    for what, have, want in _claims(case.trace, asking):
+        if have is not want and have != want:
+            yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
+
+
+def _claims(trace: GoldTrace, asking: Asking) -> Iterator[tuple[str, Any, Any]]:
+    metadata, request, instance = trace.metadata, trace.request, asking.instance
+    yield "the text", request.text, asking.said.text
+    yield "the scenario", metadata.get("scenario"), asking.scenario
+    yield "the case", metadata.get("case"), asking.case
+    yield "the world", metadata.get("world"), asking.world.name
+    yield "the goal", trace.goal, instance.goal
+    yield "who asks", request.principal, instance.principal
+    yield "the policy", trace.policy, instance.policy
+    yield "the intent", request.intent_category, asking.world.domain.file.scenarios[asking.scenario].intent
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return (
+        repr(value) if isinstance(value, str) and len(value) < 200 else text if len(text) < 200 else f"{text[:200]} …"
+    )
+
+
+def all_that_is_said_is_used(case: Case) -> Iterator[str]:
+    """Every value that the words say fills an argument of the plan from there, or is part of the goal."""
+    asking = case.asking
+    if asking is None:
+        return
+    used = {
+        (each.start, each.end)
+        for call in case.trace.graph.calls
+        for each in call.argument_sources
+        if each.origin == "request"
+    }
+    for slot, span in asking.said.spans.items():
+        if span not in used and slot not in asking.world.domain.slots_of_goal(asking.scenario):
+            yield f"the request says {asking.said.text[slice(*span)]!r} ({slot}), which no call takes from there"
+    for each in sorted(used - set(asking.said.spans.values()), key=str):
+        yield f"characters {each[0]} to {each[1]} of the request say no value that it was asked with"
+
+
+# --- other authors ---------------------------------------------------------------------------------------------
+
+
+def verdict_is_of_this_trace(case: Case) -> Iterator[str]:
+    """A verdict names its judge, is favourable, and was given on these very words, goal and plan."""
+    verdict = case.trace.metadata.get(VERDICT)
+    if case.is_embedded or verdict is None:
+        return
+    if not isinstance(verdict, dict) or not isinstance(verdict.get("judge"), str) or not verdict["judge"].strip():
+        yield "the verdict names no judge"
+        return
+    good, all_ = verdict.get("favourable"), verdict.get("of")
+    if not (isinstance(good, int) and isinstance(all_, int) and all_ / 2 < good <= all_):
+        yield f"{verdict['judge']} found {good} of {all_} times that the words ask for this goal"
+    if verdict.get("digest") != digest_judged(case.trace):
+        yield f"the verdict of {verdict['judge']} was given on other words, another goal or another plan"
+
+
+def unvouched(case: Case) -> str | None:
+    """Why nothing ties the words to the goal, or None."""
+    if case.is_embedded or case.trace.metadata.get(VERDICT) is not None:
+        return None
+    author = case.trace.metadata.get("oracle", "an unknown author")
+    return f"the request is by {author}, and no judge's verdict says that its words ask for this goal"
