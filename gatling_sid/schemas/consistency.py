@@ -194,8 +194,8 @@ def _parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]
             yield from unknown(here, parameter.values or (), get_args(c.Measure), "measure")
         if parameter.does == "target" and not parameter.values:
             yield here, "a target needs its values, narrowest audience first"
-        if parameter.does == "target" and not parameter.required and parameter.default is None:
-            yield here, "a target must be required or have a default"
+        if parameter.does == "target" and not parameter.required:
+            yield here, "a target must be required, so that every export says where it goes"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
             yield here, f"the default {parameter.default!r} is not one of the values"
     for role, times in Counter(parameter.does for parameter in tool.parameters.values()).items():

@@ -153,6 +153,10 @@ class Case:
         other.constraints = self.constraints
         return other
 
+    def bound(self, parameters: Parameters) -> list[ToolCall]:
+        """The calls that a constraint speaks of."""
+        return [call for call in self.ordered if parameters.binds(self.role, call.tool_id)]
+
     def argument(self, call: ToolCall, name: str) -> Any:
         """An argument's value: resolved if the plan was replayed, the tool's default if left out; None without one."""
         resolved = self.execution.arguments.get(call.call_id) if self.execution else None

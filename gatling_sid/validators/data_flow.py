@@ -1,7 +1,7 @@
 """Does a value get where it must not: followed from where it is read through arguments, writes and later reads.
 
 A value is known by where it stands: in a cell (entity, key, field) of a record, or in the result of a call that was
-given it. Control flow is not followed: which rows a filter picks says nothing about what they hold.
+given it. What a filter with a plain value picks is not followed: it says little of what the rows hold.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
-from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators.case import Case, references
@@ -19,30 +18,26 @@ from gatling_sid.validators.cells import source_field
 
 def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
     """Nothing read from these fields reaches the tools, through however many calls and records; nor do they take it."""
-    assert case.domain is not None
-    spread = _Spread(
-        frozenset(source_field(case.domain, flow.entity, field) for field in flow.fields), case.domain, case
-    )
+    spread = _Spread(flow, case)
     for call in case.ordered:
         given = spread.given(call)
         if flow.binds(case.role, call.tool_id):
-            name, origin = next(iter(given.items()), (None, spread.taken(call)))
-            if origin is not None:
-                how = (
-                    f"{name} carries {origin} into {call.tool_id}" if name else f"{call.tool_id} takes {origin} itself"
-                )
-                yield f"{call.call_id}: {how}"
+            for name, origin in given.items():
+                yield f"{call.call_id}: {name} carries {origin} into {call.tool_id}"
+            if not given and (origin := spread.taken(call)):
+                yield f"{call.call_id}: {call.tool_id} takes {origin} itself"
         spread.follow(call, given)
 
 
 class _Spread:
     """How far the values of some fields have come: which cells hold them, which calls were given them."""
 
-    def __init__(self, sources: frozenset[tuple[str, str]], domain: Domain, case: Case) -> None:
-        self.sources = sources
-        """The fields, as (entity, field); what copies or refers to another record's field is that field."""
-        self.domain = domain
+    def __init__(self, flow: k.NoFlow, case: Case) -> None:
+        assert case.domain is not None
         self.case = case
+        self.domain = case.domain
+        self.sources = {source_field(self.domain, flow.entity, field) for field in flow.fields}
+        """The fields, as (entity, field); what copies or refers to another record's field is that field."""
         self.cells: dict[tuple[str, str, str], str] = {}
         """By cell that was written with such a value: the field the value is from."""
         self.calls: dict[str, str] = {}
@@ -59,9 +54,10 @@ class _Spread:
         if outcome is None:
             return None
         message = any(effect.kind == "send" for effect in outcome.effects)
-        keys = [key for key, _ in outcome.rows]
-        written = [field for entity, key, field in self.cells if message and entity == outcome.entity and key in keys]
-        return self._held(outcome.entity, keys, (*outcome.fields, *written))
+        rows = dict(outcome.rows)
+        cells = self.cells if message else ()
+        written = [field for entity, key, field in cells if entity == outcome.entity and key in rows]
+        return self._held(outcome.entity, rows, (*outcome.fields, *written))
 
     def follow(self, call: ToolCall, given: dict[str, str]) -> None:
         """Notes where a call puts the values it was given; what it overwrites holds them no more."""

@@ -12,18 +12,13 @@ from typing import Any, TypeGuard
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import references_in
-from gatling_sid.simulator.operations import Outcome, State, selected
+from gatling_sid.simulator.operations import Outcome
 from gatling_sid.simulator.world import Row
-from gatling_sid.validators import data_flow
+from gatling_sid.validators import arguments, data_flow
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.periods import days_reached
 
 Judge = Callable[[Any, Case], Iterator[str]]
-
-
-def _bound(parameters: k.Parameters, case: Case) -> list[ToolCall]:
-    """The calls a constraint speaks of."""
-    return [call for call in case.ordered if parameters.binds(case.role, call.tool_id)]
 
 
 def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row]]:
@@ -33,8 +28,20 @@ def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row
         yield from outcome.rows
 
 
-def _views(case: Case, before: str, entity: str, key: str) -> Iterator[Row]:
-    """What calls that must run before this one returned of a row: its fields as they then were."""
+def _informed(
+    rule: k.ReadBeforeChange | k.StateBeforeChange | k.AmountLimit, case: Case
+) -> Iterator[tuple[ToolCall, str, Row, list[Row]]]:
+    """(call, key, row before, what was shown of it before) of every row that the bound calls change."""
+    for call in case.bound(rule):
+        changed = list(_changed(case, call, rule.entity))
+        views = _views(case, call.call_id, rule.entity) if changed else {}
+        for key, row in changed:
+            yield call, key, row, views.get(key, [])
+
+
+def _views(case: Case, before: str, entity: str) -> dict[str, list[Row]]:
+    """What calls that must run before this one returned of rows, by key: the fields shown, as they then were."""
+    views: dict[str, list[Row]] = {}
     for call_id in case.ancestors(before):
         outcome = case.outcomes.get(call_id)
         if outcome is None or outcome.entity != entity or outcome.figure is not None:
@@ -42,14 +49,14 @@ def _views(case: Case, before: str, entity: str, key: str) -> Iterator[Row]:
         if any(effect.kind == "export" for effect in outcome.effects):
             continue
         changes = next((effect.changes for effect in outcome.effects if effect.kind == "update"), {})
-        for each, row in outcome.rows:
-            if each == key:
-                yield {field: changes.get(field, row[field]) for field in outcome.fields}
+        for key, row in outcome.rows:
+            views.setdefault(key, []).append({field: changes.get(field, row[field]) for field in outcome.fields})
+    return views
 
 
-def _was_shown(case: Case, before: str, entity: str, key: str, field: str, value: Any) -> bool:
-    """Whether calls that must run before this one returned this value of the row, not an older one."""
-    return any(field in view and view[field] == value for view in _views(case, before, entity, key))
+def _is_shown(views: list[Row], field: str, value: Any) -> bool:
+    """Whether some view holds this value, not an older one."""
+    return any(field in view and view[field] == value for view in views)
 
 
 # --- what calls ask for ----------------------------------------------------------------------------------------
@@ -65,7 +72,7 @@ def records_taken(case: Case, call: ToolCall) -> int:
 
 def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
     """Rows asked for and rows returned stay within the limit."""
-    for call in _bound(limit, case):
+    for call in case.bound(limit):
         rows = records_taken(case, call)
         if rows > limit.max_rows:
             yield f"{call.call_id} takes {rows} rows; {limit.max_rows} are allowed"
@@ -73,7 +80,7 @@ def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
 
 def time_range(limit: k.TimeRange, case: Case) -> Iterator[str]:
     """No period reaches further than allowed."""
-    for call in _bound(limit, case):
+    for call in case.bound(limit):
         days = days_reached(case, call)
         if days > limit.max_days:
             yield f"{call.call_id} looks back {days} days; {limit.max_days} are allowed"
@@ -81,23 +88,23 @@ def time_range(limit: k.TimeRange, case: Case) -> Iterator[str]:
 
 def sensitivity_ceiling(ceiling: k.SensitivityCeiling, case: Case) -> Iterator[str]:
     """Nothing above the tier is read or written, nor shows in what a call filters or sorts by."""
-    for call in _bound(ceiling, case):
+    for call in case.bound(ceiling):
         tool = case.tools.get(call.tool_id)
         if ceiling.entity is not None and (tool is None or tool.entity != ceiling.entity):
             continue
-        tier = max(call.scope.sensitivity_tier, _tier_of_selection(case, call), key=lambda each: each.level)
+        tier = max(call.scope.sensitivity_tier, _tier_read(case, call), key=lambda each: each.level)
         if tier.level > ceiling.max_tier.level:
             yield f"{call.call_id} takes {tier.value} data; the ceiling is {ceiling.max_tier.value}"
 
 
-def _tier_of_selection(case: Case, call: ToolCall) -> SensitivityTier:
-    """The highest tier among the fields by which a call picks and sorts rows: its result tells of them too."""
-    tool = case.tools.get(call.tool_id)
+def _tier_read(case: Case, call: ToolCall) -> SensitivityTier:
+    """The highest tier among the fields that a call shows, or picks and sorts rows by: its result tells of them too."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
     if tool is None:
         return SensitivityTier.PUBLIC
-    order = (tool.tool.order or "").removeprefix("-")
     picked = [field for name, field, _ in tool.filters if name in call.arguments or name in tool.defaults]
-    return tool.sensitivity((*picked, order) if order else tuple(picked))
+    order = [tool.tool.order.removeprefix("-")] if tool.tool.order else []
+    return tool.sensitivity((*picked, *order, *(outcome.fields if outcome is not None else ())))
 
 
 def targets_of(case: Case, call: ToolCall) -> set[str]:
@@ -110,21 +117,21 @@ def targets_of(case: Case, call: ToolCall) -> set[str]:
 
 def export_targets(allowed: k.ExportTargets, case: Case) -> Iterator[str]:
     """Exports go to allowed targets only."""
-    for call in _bound(allowed, case):
+    for call in case.bound(allowed):
         for target in sorted(targets_of(case, call) - set(allowed.allowed)):
             yield f"{call.call_id} exports to {target}; allowed are {', '.join(allowed.allowed) or 'none'}"
 
 
 def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
     """What leaves to these targets stays below the tier."""
-    for call in _bound(limit, case):
+    for call in case.bound(limit):
         if targets_of(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
             yield f"{call.call_id} exports {call.scope.sensitivity_tier.value} data; the ceiling is {limit.max_tier.value}"
 
 
 def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
     """The tools are not called."""
-    for call in _bound(forbidden, case):
+    for call in case.bound(forbidden):
         yield (
             f"{call.call_id} calls {call.tool_id}, which {case.role or 'nobody'} may not"
             if forbidden.roles
@@ -132,89 +139,34 @@ def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
         )
 
 
-def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
-    """The argument is no larger than allowed."""
-    for call in _bound(limit, case):
-        for value in _elements(case.argument(call, limit.argument)):
-            number = _number(value)
-            if number is not None and not number <= limit.max_value:
-                yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
-
-
-def argument_values(allowed: k.ArgumentValues, case: Case) -> Iterator[str]:
-    """The argument is one of those allowed."""
-    for call in _bound(allowed, case):
-        for value in _elements(case.argument(call, allowed.argument)):
-            if value not in allowed.allowed:
-                yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
-
-
-def argument_required(required: k.ArgumentRequired, case: Case) -> Iterator[str]:
-    """The argument is given."""
-    for call in _bound(required, case):
-        if _is_blank(case.argument(call, required.argument)):
-            yield f"{call.call_id} does not give {required.argument}"
-
-
-def narrowed_by(filters: k.NarrowedBy, case: Case) -> Iterator[str]:
-    """At least one of the filters is given, and lets not all rows through."""
-    for call in _bound(filters, case):
-        if not any(_narrows(case, call, name) for name in filters.arguments):
-            yield f"{call.call_id} is narrowed by none of {', '.join(filters.arguments)}"
-
-
-def _narrows(case: Case, call: ToolCall, name: str) -> bool:
-    """Whether a filter is given and, as far as that can be seen, some row of the world does not pass it."""
-    value = case.argument(call, name)
-    tool = case.tools.get(call.tool_id)
-    if _is_blank(value):
-        return False
-    if tool is None or call.call_id not in case.outcomes or name not in {each for each, _, _ in tool.filters}:
-        return True
-    return len(selected(tool, {name: value}, State(case.world))) < len(case.world.tables[tool.entity])
-
-
-def _elements(value: Any) -> list[Any]:
-    """The values that an argument gives: those of a list, itself, or none if it is not given."""
-    return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _is_blank(value: Any) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
-
-
 # --- what calls do ---------------------------------------------------------------------------------------------
 
 
 def read_before_change(look_up: k.ReadBeforeChange, case: Case) -> Iterator[str]:
     """A row was returned, with these fields, by calls that had to run before the change."""
-    for call in _bound(look_up, case):
-        for key, _ in _changed(case, call, look_up.entity):
-            read = {field for view in _views(case, call.call_id, look_up.entity, key) for field in view}
-            if not read.issuperset(look_up.fields):
-                yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
+    for call, key, _, views in _informed(look_up, case):
+        if not {field for view in views for field in view}.issuperset(look_up.fields):
+            yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
 
 
 def state_before_change(state: k.StateBeforeChange, case: Case) -> Iterator[str]:
     """The row is in an allowed state, and an earlier call showed so."""
-    for call in _bound(state, case):
-        for key, row in _changed(case, call, state.entity):
-            value = row.get(state.field)
-            if value not in state.allowed:
-                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}"
-            elif not _was_shown(case, call.call_id, state.entity, key, state.field, value):
-                yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
+    for call, key, row, views in _informed(state, case):
+        value = row.get(state.field)
+        if value not in state.allowed:
+            yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}"
+        elif not _is_shown(views, state.field, value):
+            yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
 
 
 def amount_limit(limit: k.AmountLimit, case: Case) -> Iterator[str]:
     """The row's amount is within the limit, and an earlier call showed it."""
-    for call in _bound(limit, case):
-        for key, row in _changed(case, call, limit.entity):
-            amount = row.get(limit.field)
-            if _is_number(amount) and amount > limit.max_value:
-                yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
-            elif not _was_shown(case, call.call_id, limit.entity, key, limit.field, amount):
-                yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
+    for call, key, row, views in _informed(limit, case):
+        amount = row.get(limit.field)
+        if _is_number(amount) and amount > limit.max_value:
+            yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
+        elif not _is_shown(views, limit.field, amount):
+            yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
 
 
 def _principal_value(case: Case, attribute: str) -> Any:
@@ -225,7 +177,7 @@ def _principal_value(case: Case, attribute: str) -> Any:
 def own_records(own: k.OwnRecords, case: Case) -> Iterator[str]:
     """Rows read, changed, created or written about are the principal's own; one that is nobody's is not."""
     mine = _principal_value(case, own.attribute)
-    for call in _bound(own, case):
+    for call in case.bound(own):
         outcome = case.outcomes.get(call.call_id)
         if outcome is not None and outcome.entity == own.entity:
             for key, row in (*outcome.rows, *outcome.created):
@@ -236,7 +188,7 @@ def own_records(own: k.OwnRecords, case: Case) -> Iterator[str]:
 def not_own(own: k.NotOwn, case: Case) -> Iterator[str]:
     """Changed rows are not the principal's own."""
     mine = _principal_value(case, own.attribute)
-    for call in _bound(own, case):
+    for call in case.bound(own):
         for key, row in _changed(case, call, own.entity):
             if row.get(own.field) == mine:
                 yield f"{call.call_id} changes {own.entity} {key}, which is the requester's own ({own.field})"
@@ -244,43 +196,45 @@ def not_own(own: k.NotOwn, case: Case) -> Iterator[str]:
 
 def notify_after(notice: k.NotifyAfter, case: Case) -> Iterator[str]:
     """After each change, a later call of the notifying tool reaches the row's address about that row."""
-    for call in _bound(notice, case):
-        for key, row in _changed(case, call, notice.entity):
+    for call in case.bound(notice):
+        changed = list(_changed(case, call, notice.entity))
+        told = _told(notice, call.call_id, case) if changed else set()
+        for key, row in changed:
             address = row.get(notice.recipient_field)
-            if not any(
-                each.tool_id == notice.notify
-                and call.call_id in case.ancestors(each.call_id)
-                and any(
-                    effect.entity == notice.entity and effect.target == address and key in effect.rows
-                    for outcome in (case.outcomes.get(each.call_id),)
-                    if outcome is not None
-                    for effect in outcome.effects
-                )
-                for each in case.ordered
-            ):
+            if (address, key) not in told:
                 yield f"{call.call_id} changes {notice.entity} {key}, and {notice.notify} never tells {address}"
+
+
+def _told(notice: k.NotifyAfter, after: str, case: Case) -> set[tuple[Any, str]]:
+    """(address, row's key) of all that the notifying tool tells in calls that must run after this one."""
+    later = [each for each in case.ordered if each.tool_id == notice.notify and after in case.ancestors(each.call_id)]
+    effects = [
+        effect for call in later if call.call_id in case.outcomes for effect in case.outcomes[call.call_id].effects
+    ]
+    return {(effect.target, key) for effect in effects if effect.entity == notice.entity for key in effect.rows}
 
 
 def recipients(allowed: k.Recipients, case: Case) -> Iterator[str]:
     """Messages reach only addresses with an allowed ending."""
-    for call in _bound(allowed, case):
+    for call in case.bound(allowed):
         outcome = case.outcomes.get(call.call_id)
         for effect in outcome.effects if outcome else ():
-            if effect.kind == "send" and not any(_ends_with(str(effect.target), each) for each in allowed.endings):
+            if effect.kind == "send" and not any(ends_with(str(effect.target), each) for each in allowed.endings):
                 yield f"{call.call_id} writes to {effect.target}; allowed are addresses ending in {', '.join(allowed.endings)}"
 
 
-def _ends_with(address: str, ending: str) -> bool:
+def ends_with(address: str, ending: str) -> bool:
     """Whether an address is of a host, or is that address: `elm.example` covers `a@b.elm.example`, not `a@helm.example`."""
     address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
-    if address.count("@") != 1 or not ending:
+    if not ending:
         return False
-    return address == ending or address.endswith(ending if ending[0] in "@." else (f"@{ending}", f".{ending}"))
+    whole = ending if ending[0] in "@." else (f"@{ending}", f".{ending}")
+    return address == ending or (address.count("@") == 1 and address.endswith(whole))
 
 
 def batch_limit(limit: k.BatchLimit, case: Case) -> Iterator[str]:
     """All calls together change no more rows than allowed."""
-    calls = [(call, case.outcomes.get(call.call_id)) for call in _bound(limit, case)]
+    calls = [(call, case.outcomes.get(call.call_id)) for call in case.bound(limit)]
     changed = {each for call, outcome in calls if outcome for each in _records_changed(call, outcome)}
     if len(changed) > limit.max_records:
         yield f"the plan changes {len(changed)} records; {limit.max_records} are allowed"
@@ -301,10 +255,10 @@ DECLARED: Mapping[str, Judge] = {
     "export_targets": export_targets,
     "export_sensitivity": export_sensitivity,
     "may_not_call": may_not_call,
-    "argument_max": argument_max,
-    "argument_values": argument_values,
-    "argument_required": argument_required,
-    "narrowed_by": narrowed_by,
+    "argument_max": arguments.argument_max,
+    "argument_values": arguments.argument_values,
+    "argument_required": arguments.argument_required,
+    "narrowed_by": arguments.narrowed_by,
 }
 """Kinds that can be judged by what calls declare."""
 
@@ -327,6 +281,17 @@ REPLAYED: Mapping[str, Judge] = {
 """Kinds that can be judged only by what calls did."""
 
 JUDGES: Mapping[str, Judge] = {**DECLARED, **REPLAYED}
+
+
+def needs_replay(case: Case) -> list[str]:
+    """Constraints that only a replay can judge: by their kind, or since an argument they bound is not known before."""
+    by_kind = [each.constraint_id for each in case.trace.policy.constraints if each.kind in REPLAYED]
+    return by_kind + [
+        constraint_id
+        for constraint_id, _, parameters in case.constraints
+        if isinstance(parameters, (k.ArgumentMax, k.ArgumentValues))
+        and any(references_in(call.arguments.get(parameters.argument)) for call in case.bound(parameters))
+    ]
 
 
 # --- the rules of the policy check -----------------------------------------------------------------------------
@@ -404,16 +369,6 @@ LIMIT_NAMES = ROW_NAMES | DAY_NAMES | TIER_NAMES | TARGET_NAMES
 
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _number(value: Any) -> float | None:
-    """The number that a value is or, as text, spells; None if it is none."""
-    if _is_number(value):
-        return value
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
 
 
 def _tier(value: object) -> SensitivityTier | None:
