@@ -78,6 +78,8 @@ class Tool(Strict):
 
     `returns` are the fields a row comes back with unless the call selects others, `order` the field rows are sorted
     by (`-issued_on`: descending), `sets` what the tool itself writes, `requires` the states it refuses to leave.
+    `addressee` names the fields of a record that hold the only addresses a message about it may go to; without it, a
+    message may go to anybody.
     """
 
     operation: Operation
@@ -88,6 +90,7 @@ class Tool(Strict):
     order: str | None = None
     sets: dict[str, Scalar] = Field(default_factory=dict)
     requires: dict[str, list[Scalar]] = Field(default_factory=dict)
+    addressee: list[str] = Field(default_factory=list)
     requires_auth: bool = True
 
 

@@ -160,7 +160,23 @@ def _tools(domain: Domain) -> Iterator[Problem]:
                     f"{where}.parameters",
                     f"{tool.operation} needs a parameter that does {' or '.join(sorted(needed))}",
                 )
+        yield from _addressee(where, tool, entity)
         yield from _parameters(where, tool, entity)
+
+
+def _addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]:
+    """Whom a message may go to is said by addresses of the record that the message is about."""
+    if not tool.addressee:
+        return
+    here = f"{where}.addressee"
+    yield from unknown(here, tool.addressee, entity.fields, f"field of {tool.entity}")
+    for name in tool.addressee:
+        if name in entity.fields and entity.fields[name].type != "email":
+            yield here, f"{name} is not of type email"
+    if tool.operation != "send":
+        yield here, f"a tool that does {tool.operation} writes to nobody"
+    elif not any(each.does == "about" for each in tool.parameters.values()):
+        yield here, "needs a parameter that does about"
 
 
 def _parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]:
@@ -178,6 +194,8 @@ def _parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]
             yield from unknown(here, parameter.values or (), get_args(c.Measure), "measure")
         if parameter.does == "target" and not parameter.values:
             yield here, "a target needs its values, narrowest audience first"
+        if parameter.does == "target" and not parameter.required:
+            yield here, "a target must be required, so that every export says where it goes"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
             yield here, f"the default {parameter.default!r} is not one of the values"
     for role, times in Counter(parameter.does for parameter in tool.parameters.values()).items():
@@ -251,25 +269,51 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
     yield from unknown(where, given.get("roles") or (), file.roles, "role")
     tools = [*(given.get("tools") or ()), *([given["notify"]] if "notify" in given else ())]
     yield from unknown(where, tools, file.tools, "tool")
-    if given.get("entity") is not None:
-        yield from unknown(where, [given["entity"]], file.entities, "entity")
-        if given["entity"] in file.entities:
-            fields = [given[key] for key in ("field", "recipient_field") if key in given] + list(
-                given.get("fields", ())
-            )
-            known = file.entities[given["entity"]].fields
-            yield from unknown(where, fields, known, f"field of {given['entity']}")
-            if given.get("field") in known:
-                yield from not_values(where, known[given["field"]], given.get("allowed", ()))
-    if "argument" in given or "arguments" in given:
-        for tool in tools:
-            names = [given["argument"]] if "argument" in given else given["arguments"]
-            if tool in file.tools:
-                yield from unknown(where, names, file.tools[tool].parameters, f"parameter of {tool}")
+    yield from _fields_named(where, given, file)
+    for tool in tools:
+        if tool in file.tools:
+            yield from _arguments_named(where, rule.kind, given, tool, file.tools[tool])
     if "attribute" in given:
         for role in given.get("roles") or file.roles:
             if role in file.roles:
                 yield from unknown(where, [given["attribute"]], file.roles[role].attributes, f"attribute of {role}")
+    if given.get("notify") in file.tools:
+        yield from _notice(where, given, file.tools[given["notify"]])
+
+
+def _fields_named(where: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[Problem]:
+    if given.get("entity") is None:
+        return
+    yield from unknown(where, [given["entity"]], file.entities, "entity")
+    if given["entity"] in file.entities:
+        fields = [given[key] for key in ("field", "recipient_field") if key in given] + list(given.get("fields", ()))
+        known = file.entities[given["entity"]].fields
+        yield from unknown(where, fields, known, f"field of {given['entity']}")
+        if given.get("field") in known:
+            yield from not_values(where, known[given["field"]], given.get("allowed", ()))
+
+
+def _arguments_named(where: str, kind: str, given: Mapping[str, Any], name: str, tool: c.Tool) -> Iterator[Problem]:
+    names = [given["argument"]] if "argument" in given else given.get("arguments", ())
+    yield from unknown(where, names, tool.parameters, f"parameter of {name}")
+    for argument in names:
+        parameter = tool.parameters.get(argument)
+        if kind == "argument_values" and parameter is not None and _may_be_left_out(parameter):
+            yield where, f"{argument} of {name} may be left out, which takes every value; make it required"
+
+
+def _may_be_left_out(parameter: c.Parameter) -> bool:
+    """Whether a call can do without this filter; it then takes what every value of it would take."""
+    return parameter.does == "filter" and not parameter.required and parameter.default is None
+
+
+def _notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[Problem]:
+    """A notice that a rule demands can be sent: by a tool that writes about the record, to that address."""
+    if tool.operation != "send" or tool.entity != given.get("entity", tool.entity):
+        yield where, f"{given['notify']} does not write about {given.get('entity')}"
+    field = given.get("recipient_field", "")
+    if tool.addressee and field and field not in tool.addressee:
+        yield where, f"{given['notify']} writes to {' or '.join(tool.addressee)} alone, never to {field}"
 
 
 def _axes_named(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:

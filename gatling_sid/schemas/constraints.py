@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -25,29 +26,43 @@ class Parameters(BaseModel):
 
     def concerns(self, role: str | None, tool_ids: AbstractSet[str]) -> bool:
         """Whether the constraint speaks of this role and of any of these tools."""
-        return (self.roles is None or role in self.roles) and (
-            self.tools is None or not self.tools.isdisjoint(tool_ids)
+        return self._speaks_of(role) and (
+            self.tools is None or not _plain_names(self.tools).isdisjoint(map(plain_name, tool_ids))
         )
 
     def binds(self, role: str | None, tool_id: str) -> bool:
         """Whether the constraint speaks of this role calling this tool."""
-        return (self.roles is None or role in self.roles) and (self.tools is None or tool_id in self.tools)
+        return (self.tools is None or plain_name(tool_id) in _plain_names(self.tools)) and self._speaks_of(role)
+
+    def _speaks_of(self, role: str | None) -> bool:
+        return self.roles is None or (role is not None and plain_name(role) in _plain_names(self.roles))
+
+
+@lru_cache(maxsize=65536)
+def plain_name(name: str) -> str:
+    """A role's name or a tool's id without capitals and blanks around it, so that no spelling slips past a rule."""
+    return name.strip().casefold()
+
+
+@lru_cache(maxsize=65536)
+def _plain_names(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(map(plain_name, names))
 
 
 class RowLimit(Parameters):
-    """No call may ask for or return more than `max_rows` rows."""
+    """No call may ask for or return more than `max_rows` rows; the groups of a figure are no rows."""
 
     max_rows: int
 
 
 class TimeRange(Parameters):
-    """No call may look back more than `max_days` days."""
+    """No call that names a period may reach more than `max_days` days back or ahead; one without an end reaches its rows."""
 
     max_days: int
 
 
 class SensitivityCeiling(Parameters):
-    """No call may read or write a field above `max_tier`; with `entity`, only that entity's fields count."""
+    """No call may read, write, filter or sort by a field above `max_tier`; with `entity`, only of that entity."""
 
     max_tier: SensitivityTier
     entity: str | None = None
@@ -117,33 +132,36 @@ class AmountLimit(Informed):
 
 
 class ArgumentMax(Parameters):
-    """The numeric `argument` is at most `max_value`."""
+    """The numeric `argument`, or each number in it, is at most `max_value`."""
 
     argument: str
     max_value: float
 
 
 class ArgumentValues(Parameters):
-    """The `argument` is one of `allowed`."""
+    """The `argument`, or each element of it, is one of `allowed`."""
 
     argument: str
     allowed: list[Any]
 
 
 class ArgumentRequired(Parameters):
-    """The `argument` must be given."""
+    """The `argument` must be given, and not be blank."""
 
     argument: str
 
 
 class NarrowedBy(Parameters):
-    """At least one of `arguments` must be given: no reading without a filter."""
+    """At least one of `arguments` must be given and leave some rows out: no reading without a filter."""
 
     arguments: list[str]
 
 
 class OwnRecords(Parameters):
-    """Every row of `entity` that is read or changed has `field` equal to the principal's `attribute`."""
+    """Every row of `entity` that is read, counted, changed, created or written about has `field` equal to `attribute`.
+
+    The attribute is the principal's; a row that leaves the field out is nobody's.
+    """
 
     entity: str
     field: str
@@ -167,20 +185,20 @@ class NotifyAfter(Parameters):
 
 
 class NoFlow(Parameters):
-    """Nothing read from `fields` of `entity` may be passed to the tools, directly or through other calls."""
+    """Nothing read from `fields` of `entity`, or copies of them, may reach the tools, through calls and records."""
 
     entity: str
     fields: list[str]
 
 
 class Recipients(Parameters):
-    """Messages go only to addresses that end with one of `endings`."""
+    """Messages go only to addresses that end with one of `endings`, at an `@` or a dot."""
 
     endings: list[str]
 
 
 class BatchLimit(Parameters):
-    """One plan changes at most `max_records` rows by these tools."""
+    """One plan changes at most `max_records` different rows by these tools; each record created counts, and each message."""
 
     max_records: int
 

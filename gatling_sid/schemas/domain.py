@@ -61,7 +61,7 @@ class Domain:
         return ToolParameter(
             name=name,
             type=json_type,
-            description=parameter.description,
+            description=_described(tool, parameter),
             required=parameter.required,
             default=parameter.default,
             constraints=constraints,
@@ -140,6 +140,20 @@ class Domain:
             populate = next(each for each in [*nested, populate.otherwise] if each is not None)
         assert isinstance(populate, p.Ref)
         return populate.ref
+
+    def copies(self, entity: str) -> Mapping[str, tuple[str, str, str]]:
+        """By field that is copied from another record: (reference to it, its entity, its field)."""
+        return self._copies[entity]
+
+    @cached_property
+    def _copies(self) -> dict[str, dict[str, tuple[str, str, str]]]:
+        return {name: dict(self._copied(entity)) for name, entity in self.file.entities.items()}
+
+    def _copied(self, entity: c.Entity) -> Iterator[tuple[str, tuple[str, str, str]]]:
+        for name, field in entity.fields.items():
+            if isinstance(field.populate, p.Copy):
+                reference, _, source = field.populate.copy_of.partition(".")
+                yield name, (reference, self.referred(entity, reference), source)
 
     # --- how values are said
 
@@ -305,6 +319,13 @@ class Domain:
         if "notify" in parameters:
             parameters["notify"] = f"{self.slug}.{parameters['notify']}"
         return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
+
+
+def _described(tool: c.Tool, parameter: c.Parameter) -> str:
+    """A parameter's description, and for a recipient whom the tool reaches alone."""
+    if parameter.does != "recipient" or not tool.addressee:
+        return parameter.description
+    return f"{parameter.description} Only {' or '.join(tool.addressee)} of the {spoken(tool.entity)} it is about."
 
 
 def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:

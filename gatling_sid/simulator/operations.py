@@ -15,6 +15,7 @@ from typing import Any
 from gatling_sid.models import Effect, SensitivityTier, trusted
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.figures import measured
 from gatling_sid.simulator.world import Row, World, in_order
 
 REFUSALS = {
@@ -25,6 +26,7 @@ REFUSALS = {
     "wrong_state": "the record is not in a state that allows this",
     "already_exists": "the same record was created before",
     "unknown_recipient": "the address is nobody's",
+    "wrong_recipient": "the tool writes about a record to its addressee alone, and this is another address",
 }
 
 
@@ -52,7 +54,8 @@ class Figure:
 class Outcome:
     """What one call did: its result, the rows read (before any change) and their fields, its effects.
 
-    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those the result shows.
+    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those the result shows. `created` holds
+    what came to be, as (key, row).
     """
 
     value: dict[str, Any]
@@ -61,6 +64,7 @@ class Outcome:
     fields: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
     figure: Figure | None = None
+    created: tuple[tuple[str, Row], ...] = ()
 
 
 Change = tuple[str, str, Row | None]
@@ -242,35 +246,6 @@ def _get(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome
     return Outcome(value=_projected(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
 
 
-_MEASURES: dict[str, Callable[[list[float]], float]] = {
-    "sum": lambda values: round(sum(values), 2),
-    "average": lambda values: round(sum(values) / len(values), 2),
-    "minimum": min,
-    "maximum": max,
-}
-
-
-def measured(
-    rows: list[Row], measure: str, field_name: str | None, group_by: str | None, top: int | None
-) -> tuple[tuple[str | None, float], ...]:
-    """Figures over rows, largest first: one (None, value) without groups, else one per group, cut to `top`.
-
-    Rows without a value in `field_name` count for nothing but `count`; no rows, no figure.
-    """
-    groups: dict[str | None, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(None if group_by is None else str(row[group_by]), []).append(row)
-    values: list[tuple[str | None, float]] = []
-    for group, members in groups.items():
-        numbers = [] if field_name is None else [row[field_name] for row in members if row[field_name] is not None]
-        if measure == "count":
-            values.append((group, len(members)))
-        elif numbers:
-            values.append((group, _MEASURES[measure](numbers)))
-    values.sort(key=lambda each: (-each[1], each[0] or ""))
-    return tuple(values[:top])
-
-
 def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
     rows = selected(tool, arguments, state)
     roles = tool.by_role
@@ -332,11 +307,21 @@ def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
     key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
     if state.row(tool.entity, key) is not None:
         raise Refused("already_exists", f"{tool.entity} {key}")
-    fields = state.world.domain.file.entities[tool.entity].fields
-    row = {name: changes.get(name) for name in fields} | {tool.key_field: key}
+    given = {**_copied(tool, changes, state), **changes, tool.key_field: key}
+    row = {name: given.get(name) for name in tool.domain.file.entities[tool.entity].fields}
     state.write(tool.entity, key, row)
     effect = _effect(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
-    return Outcome(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), fields=())
+    return Outcome(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), created=((key, row),))
+
+
+def _copied(tool: CompiledTool, changes: Row, state: State) -> Row:
+    """The fields that a new record takes over from the records it refers to."""
+    copied: Row = {}
+    for name, (reference, entity, source) in tool.domain.copies(tool.entity).items():
+        row = state.row(entity, changes.get(reference, ""))
+        if row is not None:
+            copied[name] = row[source]
+    return copied
 
 
 def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
@@ -391,6 +376,8 @@ def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcom
     about = arguments.get(tool.by_role.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
     rows = tuple((key, _existing(tool, key, state)) for key in keys)
+    for key, row in rows:
+        _addressed(tool, key, row, recipient)
     contents = {name: arguments[name] for name in tool.contents if name in arguments}
     effect = Effect.model_construct(
         kind="send", entity=tool.entity, rows=sorted(keys), changes=contents, target=recipient
@@ -399,6 +386,13 @@ def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcom
     return Outcome(
         value={"message_id": message_id, "recipient": recipient}, entity=tool.entity, rows=rows, effects=(effect,)
     )
+
+
+def _addressed(tool: CompiledTool, key: str, row: Row, recipient: str) -> None:
+    """Refuses a message about a record to anybody but its addressee, where the tool knows one."""
+    fields = tool.tool.addressee
+    if fields and all(row[name] != recipient for name in fields):
+        raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}")
 
 
 def addresses(world: World) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
 from gatling_sid.scenarios.asking import Asking, asking_at, place_of
@@ -156,6 +156,17 @@ class Case:
         other.unreplayable, other.world, other.execution = None, self.world, execution
         other.constraints = self.constraints
         return other
+
+    def bound(self, parameters: Parameters) -> list[ToolCall]:
+        """The calls that a constraint speaks of."""
+        return [call for call in self.ordered if parameters.binds(self.role, call.tool_id)]
+
+    def argument(self, call: ToolCall, name: str) -> Any:
+        """An argument's value: resolved if the plan was replayed, the tool's default if left out; None without one."""
+        resolved = self.execution.arguments.get(call.call_id) if self.execution else None
+        value = (resolved or call.arguments).get(name)
+        tool = self.tools.get(call.tool_id)
+        return tool.defaults.get(name) if value is None and tool is not None else value
 
     def days(self, call: ToolCall) -> int | None:
         """How many days a call looks back, by its arguments if the tool is known, else as it declares."""

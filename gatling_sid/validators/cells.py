@@ -68,10 +68,7 @@ def _copied(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | N
     declared = fields[field].populate if field in fields else None
     if isinstance(declared, p.Ref):
         return field, declared.ref, ""
-    if isinstance(declared, p.Copy):
-        through, _, copied = declared.copy_of.partition(".")
-        return through, domain.referred(domain.file.entities[entity], through), copied
-    return None
+    return domain.copies(entity).get(field)
 
 
 @lru_cache(maxsize=8192)

@@ -167,7 +167,7 @@ def _unjudged(case: Case) -> str | None:
     trace = case.trace
     backed = {each.rule for each in trace.policy.constraints}
     open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
-    later = [each.constraint_id for each in trace.policy.constraints if each.kind in policy.REPLAYED]
+    later = policy.needs_replay(case)
     limits = sorted(trace.policy.scope_limits.keys() - policy.LIMIT_NAMES)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",

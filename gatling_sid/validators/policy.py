@@ -12,15 +12,13 @@ from typing import Any, TypeGuard
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import references_in
+from gatling_sid.simulator.operations import Outcome
 from gatling_sid.simulator.world import Row
-from gatling_sid.validators.case import Case, references
+from gatling_sid.validators import arguments, data_flow
+from gatling_sid.validators.case import Case
+from gatling_sid.validators.periods import days_reached
 
 Judge = Callable[[Any, Case], Iterator[str]]
-
-
-def _bound(parameters: k.Parameters, case: Case) -> list[ToolCall]:
-    """The calls a constraint speaks of."""
-    return [call for call in case.ordered if parameters.binds(case.role, call.tool_id)]
 
 
 def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row]]:
@@ -30,80 +28,110 @@ def _changed(case: Case, call: ToolCall, entity: str) -> Iterator[tuple[str, Row
         yield from outcome.rows
 
 
-def _was_shown(case: Case, before: str, entity: str, key: str, fields: list[str]) -> bool:
-    """Whether calls that must run before this one returned these fields of that row."""
-    missing = set(fields)
+def _informed(
+    rule: k.ReadBeforeChange | k.StateBeforeChange | k.AmountLimit, case: Case
+) -> Iterator[tuple[ToolCall, str, Row, list[Row]]]:
+    """(call, key, row before, what was shown of it before) of every row that the bound calls change."""
+    for call in case.bound(rule):
+        changed = list(_changed(case, call, rule.entity))
+        views = _views(case, call.call_id, rule.entity) if changed else {}
+        for key, row in changed:
+            yield call, key, row, views.get(key, [])
+
+
+def _views(case: Case, before: str, entity: str) -> dict[str, list[Row]]:
+    """What calls that must run before this one returned of rows, by key: the fields shown, as they then were."""
+    views: dict[str, list[Row]] = {}
     for call_id in case.ancestors(before):
         outcome = case.outcomes.get(call_id)
-        if (
-            outcome is not None
-            and outcome.entity == entity
-            and outcome.figure is None
-            and not any(effect.kind == "export" for effect in outcome.effects)
-            and any(each == key for each, _ in outcome.rows)
-        ):
-            missing -= set(outcome.fields)
-    return not missing
+        if outcome is None or outcome.entity != entity or outcome.figure is not None:
+            continue
+        if any(effect.kind == "export" for effect in outcome.effects):
+            continue
+        changes = next((effect.changes for effect in outcome.effects if effect.kind == "update"), {})
+        for key, row in outcome.rows:
+            views.setdefault(key, []).append({field: changes.get(field, row[field]) for field in outcome.fields})
+    return views
+
+
+def _is_shown(views: list[Row], field: str, value: Any) -> bool:
+    """Whether some view holds this value, not an older one."""
+    return any(field in view and view[field] == value for view in views)
 
 
 # --- what calls ask for ----------------------------------------------------------------------------------------
 
 
+def records_taken(case: Case, call: ToolCall) -> int:
+    """Rows that a call declares or, if more, returned; none for a figure, whose declared rows are its groups."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+    if tool is not None and tool.tool.operation == "aggregate":
+        return 0
+    return max(call.scope.rows_requested or 0, len(outcome.rows) if outcome else 0)
+
+
 def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
     """Rows asked for and rows returned stay within the limit."""
-    for call in _bound(limit, case):
-        outcome = case.outcomes.get(call.call_id)
-        returned = len(outcome.rows) if outcome and outcome.figure is None else 0
-        rows = max(call.scope.rows_requested or 0, returned)
+    for call in case.bound(limit):
+        rows = records_taken(case, call)
         if rows > limit.max_rows:
             yield f"{call.call_id} takes {rows} rows; {limit.max_rows} are allowed"
 
 
 def time_range(limit: k.TimeRange, case: Case) -> Iterator[str]:
-    """Nothing looks back further than allowed."""
-    for call in _bound(limit, case):
-        days = max(call.scope.time_range_days or 0, case.days(call) or 0)
+    """No period reaches further than allowed."""
+    for call in case.bound(limit):
+        days = days_reached(case, call)
         if days > limit.max_days:
             yield f"{call.call_id} looks back {days} days; {limit.max_days} are allowed"
 
 
 def sensitivity_ceiling(ceiling: k.SensitivityCeiling, case: Case) -> Iterator[str]:
-    """Nothing above the tier is read or written."""
-    for call in _bound(ceiling, case):
-        outcome = case.outcomes.get(call.call_id)
-        if ceiling.entity is not None and (outcome is None or outcome.entity != ceiling.entity):
+    """Nothing above the tier is read or written, nor shows in what a call filters or sorts by."""
+    for call in case.bound(ceiling):
+        tool = case.tools.get(call.tool_id)
+        if ceiling.entity is not None and (tool is None or tool.entity != ceiling.entity):
             continue
-        if call.scope.sensitivity_tier.level > ceiling.max_tier.level:
-            yield f"{call.call_id} takes {call.scope.sensitivity_tier.value} data; the ceiling is {ceiling.max_tier.value}"
+        tier = max(call.scope.sensitivity_tier, _tier_read(case, call), key=lambda each: each.level)
+        if tier.level > ceiling.max_tier.level:
+            yield f"{call.call_id} takes {tier.value} data; the ceiling is {ceiling.max_tier.value}"
 
 
-def _targets(case: Case, call: ToolCall) -> set[str]:
-    """Where a call sends an export: as declared and, if the tool is known, as its argument says."""
-    targets = {call.scope.export_target}
+def _tier_read(case: Case, call: ToolCall) -> SensitivityTier:
+    """The highest tier among the fields that a call shows, or picks and sorts rows by: its result tells of them too."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+    if tool is None:
+        return SensitivityTier.PUBLIC
+    picked = [field for name, field, _ in tool.filters if name in call.arguments or name in tool.defaults]
+    order = [tool.tool.order.removeprefix("-")] if tool.tool.order else []
+    return tool.sensitivity((*picked, *order, *(outcome.fields if outcome is not None else ())))
+
+
+def targets_of(case: Case, call: ToolCall) -> set[str]:
+    """Where a call sends an export: as declared and, if the tool is known, as its argument or default says."""
     tool = case.tools.get(call.tool_id)
-    if tool is not None and "target" in tool.by_role:
-        value = call.arguments.get(tool.by_role["target"])
-        targets.add(value if isinstance(value, str) and not references_in(value) else None)
-    return {each for each in targets if each is not None}
+    name = tool.by_role.get("target") if tool is not None else None
+    named = case.argument(call, name) if name is not None else None
+    return {each for each in (call.scope.export_target, named) if isinstance(each, str) and not references_in(each)}
 
 
 def export_targets(allowed: k.ExportTargets, case: Case) -> Iterator[str]:
     """Exports go to allowed targets only."""
-    for call in _bound(allowed, case):
-        for target in sorted(_targets(case, call) - set(allowed.allowed)):
+    for call in case.bound(allowed):
+        for target in sorted(targets_of(case, call) - set(allowed.allowed)):
             yield f"{call.call_id} exports to {target}; allowed are {', '.join(allowed.allowed) or 'none'}"
 
 
 def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
     """What leaves to these targets stays below the tier."""
-    for call in _bound(limit, case):
-        if _targets(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
+    for call in case.bound(limit):
+        if targets_of(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
             yield f"{call.call_id} exports {call.scope.sensitivity_tier.value} data; the ceiling is {limit.max_tier.value}"
 
 
 def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
     """The tools are not called."""
-    for call in _bound(forbidden, case):
+    for call in case.bound(forbidden):
         yield (
             f"{call.call_id} calls {call.tool_id}, which {case.role or 'nobody'} may not"
             if forbidden.roles
@@ -111,74 +139,34 @@ def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
         )
 
 
-def _argument(case: Case, call: ToolCall, name: str) -> Any:
-    """An argument's value: resolved if the plan was replayed, the tool's default if left out."""
-    resolved = case.execution.arguments.get(call.call_id) if case.execution else None
-    value = (resolved or call.arguments).get(name)
-    tool = case.tools.get(call.tool_id)
-    return tool.defaults.get(name) if value is None and tool is not None else value
-
-
-def argument_max(limit: k.ArgumentMax, case: Case) -> Iterator[str]:
-    """The argument is no larger than allowed."""
-    for call in _bound(limit, case):
-        value = _argument(case, call, limit.argument)
-        if _is_number(value) and value > limit.max_value:
-            yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
-
-
-def argument_values(allowed: k.ArgumentValues, case: Case) -> Iterator[str]:
-    """The argument is one of those allowed."""
-    for call in _bound(allowed, case):
-        value = _argument(case, call, allowed.argument)
-        if value is not None and value not in allowed.allowed:
-            yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
-
-
-def argument_required(required: k.ArgumentRequired, case: Case) -> Iterator[str]:
-    """The argument is given."""
-    for call in _bound(required, case):
-        if _argument(case, call, required.argument) is None:
-            yield f"{call.call_id} does not give {required.argument}"
-
-
-def narrowed_by(filters: k.NarrowedBy, case: Case) -> Iterator[str]:
-    """At least one of the filters is given."""
-    for call in _bound(filters, case):
-        if not any(name in call.arguments for name in filters.arguments):
-            yield f"{call.call_id} is narrowed by none of {', '.join(filters.arguments)}"
-
-
 # --- what calls do ---------------------------------------------------------------------------------------------
 
 
 def read_before_change(look_up: k.ReadBeforeChange, case: Case) -> Iterator[str]:
-    """A row was returned, with these fields, by a call that had to run before the change."""
-    for call in _bound(look_up, case):
-        for key, _ in _changed(case, call, look_up.entity):
-            if not _was_shown(case, call.call_id, look_up.entity, key, look_up.fields):
-                yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
+    """A row was returned, with these fields, by calls that had to run before the change."""
+    for call, key, _, views in _informed(look_up, case):
+        if not {field for view in views for field in view}.issuperset(look_up.fields):
+            yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
 
 
 def state_before_change(state: k.StateBeforeChange, case: Case) -> Iterator[str]:
     """The row is in an allowed state, and an earlier call showed so."""
-    for call in _bound(state, case):
-        for key, row in _changed(case, call, state.entity):
-            if row.get(state.field) not in state.allowed:
-                yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {row.get(state.field)!r}"
-            elif not _was_shown(case, call.call_id, state.entity, key, [state.field]):
-                yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
+    for call, key, row, views in _informed(state, case):
+        value = row.get(state.field)
+        if value not in state.allowed:
+            yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}"
+        elif not _is_shown(views, state.field, value):
+            yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
 
 
 def amount_limit(limit: k.AmountLimit, case: Case) -> Iterator[str]:
     """The row's amount is within the limit, and an earlier call showed it."""
-    for call in _bound(limit, case):
-        for key, row in _changed(case, call, limit.entity):
-            amount = row.get(limit.field)
-            if _is_number(amount) and amount > limit.max_value:
-                yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
-            elif not _was_shown(case, call.call_id, limit.entity, key, [limit.field]):
-                yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
+    for call, key, row, views in _informed(limit, case):
+        amount = row.get(limit.field)
+        if _is_number(amount) and amount > limit.max_value:
+            yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
+        elif not _is_shown(views, limit.field, amount):
+            yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
 
 
 def _principal_value(case: Case, attribute: str) -> Any:
@@ -187,20 +175,20 @@ def _principal_value(case: Case, attribute: str) -> Any:
 
 
 def own_records(own: k.OwnRecords, case: Case) -> Iterator[str]:
-    """Rows read or changed are the principal's own."""
+    """Rows read, changed, created or written about are the principal's own; one that is nobody's is not."""
     mine = _principal_value(case, own.attribute)
-    for call in _bound(own, case):
+    for call in case.bound(own):
         outcome = case.outcomes.get(call.call_id)
         if outcome is not None and outcome.entity == own.entity:
-            for key, row in outcome.rows:
-                if row.get(own.field) != mine:
+            for key, row in (*outcome.rows, *outcome.created):
+                if mine is None or row.get(own.field) != mine:
                     yield f"{call.call_id} touches {own.entity} {key}, whose {own.field} is not {mine!r}"
 
 
 def not_own(own: k.NotOwn, case: Case) -> Iterator[str]:
     """Changed rows are not the principal's own."""
     mine = _principal_value(case, own.attribute)
-    for call in _bound(own, case):
+    for call in case.bound(own):
         for key, row in _changed(case, call, own.entity):
             if row.get(own.field) == mine:
                 yield f"{call.call_id} changes {own.entity} {key}, which is the requester's own ({own.field})"
@@ -208,61 +196,56 @@ def not_own(own: k.NotOwn, case: Case) -> Iterator[str]:
 
 def notify_after(notice: k.NotifyAfter, case: Case) -> Iterator[str]:
     """After each change, a later call of the notifying tool reaches the row's address about that row."""
-    for call in _bound(notice, case):
-        for key, row in _changed(case, call, notice.entity):
+    for call in case.bound(notice):
+        changed = list(_changed(case, call, notice.entity))
+        told = _told(notice, call.call_id, case) if changed else set()
+        for key, row in changed:
             address = row.get(notice.recipient_field)
-            if not any(
-                each.tool_id == notice.notify
-                and call.call_id in case.ancestors(each.call_id)
-                and any(
-                    effect.target == address and key in effect.rows
-                    for outcome in (case.outcomes.get(each.call_id),)
-                    if outcome is not None
-                    for effect in outcome.effects
-                )
-                for each in case.ordered
-            ):
+            if (address, key) not in told:
                 yield f"{call.call_id} changes {notice.entity} {key}, and {notice.notify} never tells {address}"
 
 
-def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
-    """Nothing read from these fields reaches the tools, through however many calls; nor do the tools read them."""
-    fields = set(flow.fields)
-    tainted: dict[str, str] = {}
-    for call in case.ordered:
-        outcome = case.outcomes.get(call.call_id)
-        for name, reference in references(call):
-            origin = case.outcomes.get(reference.root)
-            named = next((str(step) for step in reversed(reference.path) if isinstance(step, str) and step != "*"), "")
-            direct = origin is not None and origin.entity == flow.entity and named in fields
-            if direct or reference.root in tainted:
-                tainted.setdefault(
-                    call.call_id, f"{name} carries {tainted.get(reference.root) or f'{flow.entity}.{named}'}"
-                )
-        if flow.binds(case.role, call.tool_id):
-            if call.call_id in tainted:
-                yield f"{call.call_id}: {tainted[call.call_id]} into {call.tool_id}"
-            elif outcome is not None and outcome.entity == flow.entity and fields & set(outcome.fields):
-                yield f"{call.call_id}: {call.tool_id} takes {', '.join(sorted(fields & set(outcome.fields)))} itself"
+def _told(notice: k.NotifyAfter, after: str, case: Case) -> set[tuple[Any, str]]:
+    """(address, row's key) of all that the notifying tool tells in calls that must run after this one."""
+    later = [each for each in case.ordered if each.tool_id == notice.notify and after in case.ancestors(each.call_id)]
+    effects = [
+        effect for call in later if call.call_id in case.outcomes for effect in case.outcomes[call.call_id].effects
+    ]
+    return {(effect.target, key) for effect in effects if effect.entity == notice.entity for key in effect.rows}
 
 
 def recipients(allowed: k.Recipients, case: Case) -> Iterator[str]:
     """Messages reach only addresses with an allowed ending."""
-    for call in _bound(allowed, case):
+    for call in case.bound(allowed):
         outcome = case.outcomes.get(call.call_id)
         for effect in outcome.effects if outcome else ():
-            if effect.kind == "send" and not str(effect.target).endswith(tuple(allowed.endings)):
+            if effect.kind == "send" and not any(ends_with(str(effect.target), each) for each in allowed.endings):
                 yield f"{call.call_id} writes to {effect.target}; allowed are addresses ending in {', '.join(allowed.endings)}"
+
+
+def ends_with(address: str, ending: str) -> bool:
+    """Whether an address is of a host, or is that address: `elm.example` covers `a@b.elm.example`, not `a@helm.example`."""
+    address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
+    if not ending:
+        return False
+    whole = ending if ending[0] in "@." else (f"@{ending}", f".{ending}")
+    return address == ending or (address.count("@") == 1 and address.endswith(whole))
 
 
 def batch_limit(limit: k.BatchLimit, case: Case) -> Iterator[str]:
     """All calls together change no more rows than allowed."""
-    changed = 0
-    for call in _bound(limit, case):
-        outcome = case.outcomes.get(call.call_id)
-        changed += sum(len(effect.rows) or 1 for effect in (outcome.effects if outcome else ()))
-    if changed > limit.max_records:
-        yield f"the plan changes {changed} records; {limit.max_records} are allowed"
+    calls = [(call, case.outcomes.get(call.call_id)) for call in case.bound(limit)]
+    changed = {each for call, outcome in calls if outcome for each in _records_changed(call, outcome)}
+    if len(changed) > limit.max_records:
+        yield f"the plan changes {len(changed)} records; {limit.max_records} are allowed"
+
+
+def _records_changed(call: ToolCall, outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    """What a call changes, so that a row changed twice is one; what it creates or sends is a record of its own."""
+    for effect in outcome.effects:
+        stays = effect.kind in ("update", "delete")
+        for key in effect.rows or [""]:
+            yield ("row", effect.entity, key) if stays else (effect.kind, call.call_id, key)
 
 
 DECLARED: Mapping[str, Judge] = {
@@ -272,10 +255,10 @@ DECLARED: Mapping[str, Judge] = {
     "export_targets": export_targets,
     "export_sensitivity": export_sensitivity,
     "may_not_call": may_not_call,
-    "argument_max": argument_max,
-    "argument_values": argument_values,
-    "argument_required": argument_required,
-    "narrowed_by": narrowed_by,
+    "argument_max": arguments.argument_max,
+    "argument_values": arguments.argument_values,
+    "argument_required": arguments.argument_required,
+    "narrowed_by": arguments.narrowed_by,
 }
 """Kinds that can be judged by what calls declare."""
 
@@ -291,13 +274,24 @@ REPLAYED: Mapping[str, Judge] = {
     "own_records": own_records,
     "not_own": not_own,
     "notify_after": notify_after,
-    "no_flow": no_flow,
+    "no_flow": data_flow.no_flow,
     "recipients": recipients,
     "batch_limit": batch_limit,
 }
 """Kinds that can be judged only by what calls did."""
 
 JUDGES: Mapping[str, Judge] = {**DECLARED, **REPLAYED}
+
+
+def needs_replay(case: Case) -> list[str]:
+    """Constraints that only a replay can judge: by their kind, or since an argument they bound is not known before."""
+    by_kind = [each.constraint_id for each in case.trace.policy.constraints if each.kind in REPLAYED]
+    return by_kind + [
+        constraint_id
+        for constraint_id, _, parameters in case.constraints
+        if isinstance(parameters, (k.ArgumentMax, k.ArgumentValues))
+        and any(references_in(call.arguments.get(parameters.argument)) for call in case.bound(parameters))
+    ]
 
 
 # --- the rules of the policy check -----------------------------------------------------------------------------

@@ -78,20 +78,24 @@ REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
         ("mail_member", {"recipient": NOBODY, "loan_id": "<out>"}),
         f"nobody has the address '{NOBODY}'",
     ),
+    "wrong_recipient": (
+        ("mail_member", {"recipient": "<other>", "loan_id": "<out>"}),
+        "'<other>' is no member_email of loan <out>",
+    ),
 }
 
 
 @pytest.mark.parametrize("reason", REFUSALS)
 def test_every_reason_to_be_refused(world: World, reason: str) -> None:
     """Each way to be refused ends the execution with its name, and what came before stands."""
-    key = loan(world, "out")["loan_id"]
+    key, other = loan(world, "out")["loan_id"], loan(world, "out", 1)["member_email"]
     (tool, arguments), detail = REFUSED[reason]
-    arguments = {name: key if value == "<out>" else value for name, value in arguments.items()}
+    arguments = {name: {"<out>": key, "<other>": other}.get(value, value) for name, value in arguments.items()}
     before = (tool, arguments) if reason == "already_exists" else ("get_loan", {"loan_id": key})
     execution = execute(plan(before, (tool, arguments), ("list_loans", {})), world)
     if reason == "already_exists":
         detail = f"reminder {execution.outcomes['call_1'].value['reminder_id']}"
-    assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key))
+    assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key).replace("<other>", other))
     assert str(execution.refusal) == f"call_2 was refused ({reason}): {execution.refusal.detail}"
     assert list(execution.outcomes) == list(execution.arguments) == ["call_1"]
 

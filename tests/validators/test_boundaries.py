@@ -1,0 +1,429 @@
+"""Every rule of every domain, at its boundary: kept with nothing to spare, then broken by exactly one step.
+
+Plans are gold traces of the domain. By kind, a function moves the constraint's values to what such a plan meets
+exactly, then one step further; or it takes the look-up, the notice or the owner away that the rule asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import chain, islice, product
+from typing import Any, NamedTuple
+
+import pytest
+
+from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.constraints import KINDS, parameters_of
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.operations import CompiledTool, Outcome
+from gatling_sid.validators import TraceValidator
+from gatling_sid.validators.case import Case
+from tests.conftest import CREATED_AT
+
+REGISTRY = DomainRegistry()
+VALIDATOR = TraceValidator(REGISTRY)
+WORLD = range(0, 4096, 7)
+"""Indexes of one world, far enough apart to hold many cases."""
+RULES = [(slug, name) for slug in REGISTRY.slugs() for name in REGISTRY.domain(slug).file.policy.rules]
+LOOK_UPS = ("read_before_change", "state_before_change", "amount_limit")
+
+
+class Pair(NamedTuple):
+    """A trace that keeps the rule with nothing to spare, and one that is a step beyond."""
+
+    keeps: GoldTrace
+    breaks: GoldTrace
+
+
+class Situation(NamedTuple):
+    """A gold trace and the rule of its policy that is looked at, with the calls of the plan that it binds."""
+
+    case: Case
+    rule: str
+    given: dict[str, Any]
+    """The rule's parameters in this trace's policy."""
+    bound: list[tuple[ToolCall, CompiledTool, Outcome]]
+
+    @property
+    def trace(self) -> GoldTrace:
+        """The gold trace."""
+        return self.case.trace
+
+    def under(self, trace: GoldTrace | None = None, **parameters: Any) -> GoldTrace:
+        """The trace, or another, under other parameters of the rule."""
+        trace = trace or self.trace
+        constraints = [
+            each.model_copy(update={"parameters": {**each.parameters, **parameters}})
+            if each.constraint_id == self.rule
+            else each
+            for each in trace.policy.constraints
+        ]
+        return trace.model_copy(update={"policy": trace.policy.model_copy(update={"constraints": constraints})})
+
+    def alone(self) -> GoldTrace:
+        """The trace without the other rules that ask for a look-up, since one look-up may serve several."""
+        policy = self.trace.policy
+        kept = [each for each in policy.constraints if each.constraint_id == self.rule or each.kind not in LOOK_UPS]
+        rules = [policy.rules[each.rule] for each in kept]
+        constraints = [each.model_copy(update={"rule": at}) for at, each in enumerate(kept)]
+        fewer = policy.model_copy(update={"rules": rules, "constraints": constraints})
+        return self.trace.model_copy(update={"policy": fewer})
+
+    def arguments(self, call: ToolCall) -> dict[str, Any]:
+        """What a call passes, resolved."""
+        assert self.case.execution is not None
+        return self.case.execution.arguments[call.call_id]
+
+
+Boundary = Callable[[Situation], Iterator[Pair]]
+
+
+def with_calls(trace: GoldTrace, calls: list[ToolCall]) -> GoldTrace:
+    """A trace with another plan, in the order given."""
+    graph = trace.graph.model_copy(update={"calls": calls, "execution_order": [each.call_id for each in calls]})
+    return trace.model_copy(update={"graph": graph})
+
+
+def with_call(trace: GoldTrace, call: ToolCall, instead: ToolCall) -> GoldTrace:
+    """A trace with one call replaced."""
+    return with_calls(trace, [instead if each is call else each for each in trace.graph.calls])
+
+
+def asked_by(trace: GoldTrace, **principal: Any) -> GoldTrace:
+    """A trace that another person asks for."""
+    assert trace.request.principal is not None
+    other = trace.request.principal.model_copy(update=principal)
+    return trace.model_copy(update={"request": trace.request.model_copy(update={"principal": other})})
+
+
+def people(case: Case, role: str) -> Iterator[dict[str, Any]]:
+    """Attributes of everybody who has a role."""
+    assert case.domain is not None
+    definition = case.domain.file.roles[role]
+    for row in case.world.tables[definition.entity].values():
+        if all(row[field] == value for field, value in definition.where.items()):
+            yield {name: row[name] for name in definition.attributes}
+
+
+# --- what calls ask for ----------------------------------------------------------------------------------------
+
+
+def one_row_less(at: Situation) -> Iterator[Pair]:
+    """As many rows as the largest call asks for or returns, then one less; figures ask for none."""
+    records = [(call, outcome) for call, _, outcome in at.bound if outcome.figure is None]
+    rows = max((max(call.scope.rows_requested or 0, len(outcome.rows)) for call, outcome in records), default=0)
+    if rows:
+        yield Pair(at.under(max_rows=rows), at.under(max_rows=rows - 1))
+
+
+def one_day_less(at: Situation) -> Iterator[Pair]:
+    """As many days as the longest period, then one less."""
+    days = max((call.scope.time_range_days or 0 for call, _, _ in at.bound), default=0)
+    if days:
+        yield Pair(at.under(max_days=days), at.under(max_days=days - 1))
+
+
+def one_tier_lower(at: Situation) -> Iterator[Pair]:
+    """The highest tier that a call takes, or that leaves to the targets, then the one below."""
+    entity, targets = at.given.get("entity"), at.given.get("targets")
+    scopes = [call.scope for call, tool, _ in at.bound if entity in (None, tool.entity)]
+    levels = [each.sensitivity_tier.level for each in scopes if targets is None or each.export_target in targets]
+    highest = max(levels, default=1)
+    if highest > 1:
+        order = list(SensitivityTier)
+        yield Pair(at.under(max_tier=order[highest - 1].value), at.under(max_tier=order[highest - 2].value))
+
+
+def target_not_allowed(at: Situation) -> Iterator[Pair]:
+    """The targets of the plan alone, then all others."""
+    for call, tool, _ in at.bound:
+        target = call.scope.export_target
+        if target is not None:
+            others = [each for each in tool.tool.parameters[tool.by_role["target"]].values or [] if each != target]
+            yield Pair(at.under(allowed=[target]), at.under(allowed=others))
+
+
+def tool_forbidden(at: Situation) -> Iterator[Pair]:
+    """Somebody in a role that may call some tools calls none of them, then one of them."""
+    called = {call.tool_id for call in at.trace.graph.calls}
+    for role in at.given["roles"]:
+        other = asked_by(at.trace, role=role, attributes=next(people(at.case, role)))
+        free = sorted(set(at.given["tools"]) - called)
+        for tool_id in sorted(called.intersection(at.given["tools"])):
+            yield Pair(at.under(other, tools=free), at.under(other, tools=[*free, tool_id]))
+
+
+def argument_one_less(at: Situation) -> Iterator[Pair]:
+    """The largest value that is passed, then one less."""
+    for call, _, _ in at.bound:
+        value = at.arguments(call).get(at.given["argument"])
+        if value is not None:
+            yield Pair(at.under(max_value=value), at.under(max_value=value - 1))
+
+
+def value_not_allowed(at: Situation) -> Iterator[Pair]:
+    """The value that is passed alone, then all that the rule allowed besides."""
+    for call, _, _ in at.bound:
+        value = at.arguments(call).get(at.given["argument"])
+        if value is not None:
+            yield Pair(at.under(allowed=[value]), at.under(allowed=[v for v in at.given["allowed"] if v != value]))
+
+
+def argument_not_given(at: Situation) -> Iterator[Pair]:
+    """An argument that is given is asked for, then one that is not."""
+    for call, tool, _ in at.bound:
+        left_out = [name for name in tool.tool.parameters if name not in call.arguments and name not in tool.defaults]
+        if call.arguments and left_out:
+            yield Pair(at.under(argument=next(iter(call.arguments))), at.under(argument=left_out[0]))
+
+
+def filter_does_not_count(at: Situation) -> Iterator[Pair]:
+    """The filter that is given alone, then all others."""
+    for call, _, _ in at.bound:
+        given = [name for name in at.given["arguments"] if name in call.arguments]
+        others = [name for name in at.given["arguments"] if name not in given]
+        if len(given) == 1:
+            yield Pair(at.under(arguments=given), at.under(arguments=others))
+
+
+# --- what calls do ---------------------------------------------------------------------------------------------
+
+
+def changed(at: Situation) -> Iterator[tuple[ToolCall, list[dict[str, Any]]]]:
+    """Bound calls that change rows of the rule's entity, and those rows as they were."""
+    for call, _, outcome in at.bound:
+        if outcome.effects and outcome.rows and outcome.entity == at.given["entity"]:
+            yield call, [row for _, row in outcome.rows]
+
+
+def state_not_allowed(at: Situation) -> Iterator[Pair]:
+    """The states of the changed rows alone, then all that the rule allowed besides."""
+    for _, rows in changed(at):
+        states = {row[at.given["field"]] for row in rows}
+        others = [each for each in at.given["allowed"] if each not in states]
+        yield Pair(at.under(allowed=sorted(states)), at.under(allowed=others))
+
+
+def amount_one_cent_less(at: Situation) -> Iterator[Pair]:
+    """The largest amount among the changed rows, then a cent less."""
+    for _, rows in changed(at):
+        most = max(row[at.given["field"]] for row in rows)
+        yield Pair(at.under(max_value=most), at.under(max_value=most - 0.01))
+
+
+def field_not_read(at: Situation) -> Iterator[Pair]:
+    """All the fields that were looked up before the change, then one more."""
+    for call, _ in changed(at):
+        entity = at.given["entity"]
+        earlier = [at.case.outcomes[each] for each in at.case.ancestors(call.call_id)]
+        read = {
+            field for outcome in earlier if outcome.entity == entity and not outcome.effects for field in outcome.fields
+        }
+        assert at.case.domain is not None
+        unread = [each for each in at.case.domain.file.entities[entity].fields if each not in read]
+        yield Pair(at.under(fields=sorted(read)), at.under(fields=[*sorted(read), unread[0]]))
+
+
+def look_up_not_before(at: Situation) -> Iterator[Pair]:
+    """The look-up is still made, but the change no longer waits for it."""
+    fields = {at.given["field"]} if "field" in at.given else set(at.given["fields"])
+    for call, _ in changed(at):
+        entity = at.given["entity"]
+        shows = {i for i, o in at.case.outcomes.items() if o.entity == entity and fields.intersection(o.fields)}
+        freed = call.model_copy(update={
+            "arguments": at.arguments(call),
+            "dependencies": [
+                each for each in call.dependencies if not {each, *at.case.ancestors(each)} & shows
+            ],
+        })  # fmt: skip
+        yield Pair(at.alone(), with_call(at.alone(), call, freed))
+
+
+def somebody_elses(at: Situation) -> Iterator[Pair]:
+    """The records are the requester's own; then another with that role asks, or one call takes somebody else's."""
+    principal = at.trace.request.principal
+    assert principal is not None
+    if any(outcome.rows or outcome.created for _, _, outcome in at.bound if outcome.entity == at.given["entity"]):
+        for person in islice(people(at.case, principal.role), 5):
+            if person[at.given["attribute"]] != principal.attributes[at.given["attribute"]]:
+                yield Pair(at.trace, asked_by(at.trace, attributes=person))
+        for call, tool, _ in at.bound:
+            yield from taking_anothers(at, call, tool)
+
+
+def created_for_another(at: Situation) -> Iterator[Pair]:
+    """A record is created in the requester's own name, then in somebody else's."""
+    for call, tool, outcome in at.bound:
+        if outcome.created and outcome.entity == at.given["entity"]:
+            yield from taking_anothers(at, call, tool)
+
+
+def taking_anothers(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
+    """One argument of a call says what it would for a record that is somebody else's."""
+    principal = at.trace.request.principal
+    assert principal is not None
+    mine = principal.attributes[at.given["attribute"]]
+    others = [row for row in at.case.world.tables[at.given["entity"]].values() if row[at.given["field"]] != mine]
+    for name in call.arguments if tool.entity == at.given["entity"] else ():
+        for row in others[:3]:
+            value = row.get(tool.tool.parameters[name].field or tool.key_field)
+            other = call.model_copy(update={"arguments": {**call.arguments, name: value}})
+            yield Pair(at.trace, with_call(at.trace, call, other))
+
+
+def ones_own(at: Situation) -> Iterator[Pair]:
+    """The changed records are others'; then the requester is who they belong to."""
+    principal = at.trace.request.principal
+    assert principal is not None
+    for _, rows in changed(at):
+        owner = {**principal.attributes, at.given["attribute"]: rows[0][at.given["field"]]}
+        yield Pair(at.trace, asked_by(at.trace, attributes=owner))
+
+
+def nobody_told(at: Situation) -> Iterator[Pair]:
+    """Who must be told is told; then the notice is left out."""
+    for each in at.case.ordered:
+        if each.tool_id == at.given["notify"] and at.bound:
+            yield Pair(at.trace, with_calls(at.trace, [call for call in at.case.ordered if call is not each]))
+
+
+def address_not_allowed(at: Situation) -> Iterator[Pair]:
+    """The host of the recipient alone, then all others."""
+    for _, _, outcome in at.bound:
+        host = f"@{str(outcome.effects[0].target).partition('@')[2]}"
+        yield Pair(at.under(endings=[host]), at.under(endings=[each for each in at.given["endings"] if each != host]))
+
+
+def one_record_less(at: Situation) -> Iterator[Pair]:
+    """As many records as the plan changes, then one less."""
+    records = sum(len(effect.rows) for _, _, outcome in at.bound for effect in outcome.effects)
+    if records:
+        yield Pair(at.under(max_records=records), at.under(max_records=records - 1))
+
+
+# --- data flow -------------------------------------------------------------------------------------------------
+
+
+def field_flows(at: Situation) -> Iterator[Pair]:
+    """Another field of a record reaches the tool, then one that must not: as a column, or through a look-up."""
+    for call, tool, _ in at.bound:
+        yield from field_selected(at, call, tool)
+        yield from field_passed_on(at, call, tool)
+
+
+def field_selected(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
+    """The tool writes the columns it wrote, then one more."""
+    select = tool.by_role.get("select")
+    if select is not None and tool.entity == at.given["entity"]:
+        columns = at.arguments(call).get(select, tool.tool.returns)
+        more = call.model_copy(update={"arguments": {**call.arguments, select: [*columns, at.given["fields"][0]]}})
+        yield Pair(at.trace, with_call(at.trace, call, more))
+
+
+def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
+    """A record is opened, and the tool given its key, then the field that must not flow."""
+    entity, field = at.given["entity"], at.given["fields"][0]
+    opening = [each for each in at.case.tools.values() if each.entity == entity and each.tool.operation == "get"]
+    texts = [name for name, each in tool.tool.parameters.items() if each.does in ("set", "content") and not each.values]
+    seen = dict.fromkeys(
+        key for outcome in at.case.outcomes.values() if outcome.entity == entity for key, _ in outcome.rows
+    )
+    for reader, text, key in product(opening, texts, seen):
+        columns = [reader.key_field, field]
+        asked = {reader.by_role["key"]: key, reader.by_role["select"]: columns}
+        opened = ToolCall(call_id="opened", tool_id=reader.tool_id, arguments=asked)
+        passing = [passed_on(call, text, opened, column) for column in columns]
+        plans = [with_call(at.trace, call, each) for each in passing]
+        yield Pair(*(with_calls(plan, [opened, *plan.graph.calls]) for plan in plans))
+
+
+def passed_on(call: ToolCall, name: str, opened: ToolCall, column: str) -> ToolCall:
+    """A call with an argument that refers to a column of what was opened."""
+    arguments = {**call.arguments, name: f"${opened.call_id}.{column}"}
+    return call.model_copy(update={"arguments": arguments, "dependencies": [*call.dependencies, opened.call_id]})
+
+
+BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
+    "row_limit": (one_row_less,),
+    "time_range": (one_day_less,),
+    "sensitivity_ceiling": (one_tier_lower,),
+    "export_targets": (target_not_allowed,),
+    "export_sensitivity": (one_tier_lower,),
+    "may_not_call": (tool_forbidden,),
+    "argument_max": (argument_one_less,),
+    "argument_values": (value_not_allowed,),
+    "argument_required": (argument_not_given,),
+    "narrowed_by": (filter_does_not_count,),
+    "read_before_change": (field_not_read, look_up_not_before),
+    "state_before_change": (state_not_allowed, look_up_not_before),
+    "amount_limit": (amount_one_cent_less, look_up_not_before),
+    "own_records": (somebody_elses, created_for_another),
+    "not_own": (ones_own,),
+    "notify_after": (nobody_told,),
+    "no_flow": (field_flows,),
+    "recipients": (address_not_allowed,),
+    "batch_limit": (one_record_less,),
+}
+"""How each kind of rule is met exactly and broken by one; a rule must be tried in every way of its kind."""
+
+
+@cache
+def situations(slug: str, rule: str) -> list[Situation]:
+    """The rule in every gold trace that it speaks of."""
+    return list(filter(None, (situation(case, rule) for case in cases(slug))))
+
+
+@cache
+def cases(slug: str) -> list[Case]:
+    """Gold traces of a domain, one wording of each case."""
+    oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
+    proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
+    traces = {(t.metadata["scenario"], t.metadata["case"]): t for t in proposed if isinstance(t, GoldTrace)}
+    found = [Case(trace, REGISTRY) for trace in traces.values()]
+    return [case for case in found if case.execution is not None and case.execution.refusal is None]
+
+
+def situation(case: Case, rule: str) -> Situation | None:
+    """The rule in a trace, if it is in force there and, but for who may call what, binds some call."""
+    constraint = next((each for each in case.trace.policy.constraints if each.constraint_id == rule), None)
+    if constraint is None:
+        return None
+    calls = [call for call in case.ordered if parameters_of(constraint).binds(case.role, call.tool_id)]
+    if not calls and constraint.kind != "may_not_call":
+        return None
+    bound = [(call, case.tools[call.tool_id], case.outcomes[call.call_id]) for call in calls]
+    return Situation(case, rule, constraint.parameters, bound)
+
+
+def creates_what_it_binds(domain: Domain, rule: str) -> bool:
+    """Whether a rule about one's own records binds a tool that creates such records."""
+    given = domain.file.policy.rules[rule].parameters
+    tools = given.get("tools") or domain.file.tools
+    return any(t.operation == "create" and t.entity == given["entity"] for t in map(domain.file.tools.get, tools) if t)
+
+
+def verdict(trace: GoldTrace) -> set[str]:
+    """The constraints that a trace breaks; what else is wrong with its policy, whole."""
+    _, messages = VALIDATOR.validate_policy_compliance(trace)
+    return {each.split(": ")[1] if each.startswith("constraints_hold: ") else each for each in messages}
+
+
+def test_no_kind_of_rule_goes_without_a_boundary() -> None:
+    """Every kind that a rule may be of has a way to be met exactly and broken by one."""
+    assert BOUNDARIES.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize(("slug", "rule"), RULES, ids=lambda each: each)
+def test_rule_holds_up_to_its_boundary(slug: str, rule: str) -> None:
+    """Some plan keeps the rule with nothing to spare; a step beyond, it breaks this rule and no other."""
+    domain = REGISTRY.domain(slug)
+    for boundary in BOUNDARIES[domain.file.policy.rules[rule].kind]:
+        if boundary is created_for_another and not creates_what_it_binds(domain, rule):
+            continue
+        pairs = chain.from_iterable(boundary(each) for each in situations(slug, rule))
+        verdicts = ((verdict(keeps), verdict(breaks)) for keeps, breaks in pairs)
+        assert (set(), {rule}) in verdicts, f"{boundary.__name__}: no plan of {slug} meets and then breaks {rule} alone"
