@@ -332,7 +332,7 @@ def _said(value: Any) -> str:
 def _scope_limits(constraints: list[Constraint]) -> dict[str, Any]:
     """The limits that bind everyone at every call, in the short form."""
     names = {
-        "row_limit": ("max_rows", "max_rows"),
+        "row_limit": ("max_rows", "max_results"),
         "time_range": ("max_days", "max_time_range_days"),
         "sensitivity_ceiling": ("max_tier", "max_sensitivity_tier"),
         "export_targets": ("allowed", "allowed_export_targets"),

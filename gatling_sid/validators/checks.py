@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from gatling_sid.validators import grounding, membership, policy, replay, scope, structure
+from gatling_sid.validators import grounding, membership, policy, replay, scope, scope_limits, structure
 from gatling_sid.validators.case import Case
 
 Rule = Callable[[Case], Iterator[str]]
@@ -76,7 +76,7 @@ CHECKS: Mapping[str, Check] = {
             policy.constraints_are_well_formed,
             policy.rules_are_backed,
             policy.forbidden_operations_are_absent,
-            policy.scope_limits_hold,
+            scope_limits.scope_limits_hold,
             policy.constraints_hold,
         ),
     ),
@@ -135,10 +135,8 @@ def _unjudged(case: Case) -> str | None:
     backed = {each.rule for each in trace.policy.constraints}
     open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
     later = [each.constraint_id for each in trace.policy.constraints if each.kind in policy.REPLAYED]
-    limits = sorted(trace.policy.scope_limits.keys() - policy.LIMIT_NAMES)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
         f"constraints that need a replay: {', '.join(later)}" if later else "",
-        f"scope limits of unknown name: {', '.join(limits)}" if limits else "",
     ]
     return "; ".join(each for each in reasons if each) or None

@@ -69,7 +69,7 @@ def test_default_member(library: Domain) -> None:
     assert (policy.policy_id, policy.domain) == ("library-0.0.0.0.0.0", "Library")
     assert policy.description == "How the library's records may be used."
     assert policy.scope_limits == {
-        "max_rows": 20, "max_time_range_days": 60, "allowed_export_targets": ["archive", "council"],
+        "max_results": 20, "max_time_range_days": 60, "allowed_export_targets": ["archive", "council"],
     }  # fmt: skip
     assert policy.forbidden_operations == []
 
@@ -83,7 +83,7 @@ def test_another_member(library: Domain) -> None:
     others[6] = ("places", "Exports go to archive only.", {"allowed": ["archive"]})
     assert said_and_held(policy) == others
     assert policy.policy_id == "library-1.2.1.1.1.0"
-    assert policy.scope_limits == {"max_rows": 10, "max_time_range_days": 90, "allowed_export_targets": ["archive"]}
+    assert policy.scope_limits == {"max_results": 10, "max_time_range_days": 90, "allowed_export_targets": ["archive"]}
 
 
 def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> None:
@@ -138,8 +138,8 @@ def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "kind", "parameters", "limits"),
     [
-        ("rows", "row_limit", {"max_rows": 7}, {"max_rows": 7}),
-        ("rows", "row_limit", {"max_rows": 7, "roles": None, "tools": None}, {"max_rows": 7}),
+        ("rows", "row_limit", {"max_rows": 7}, {"max_results": 7}),
+        ("rows", "row_limit", {"max_rows": 7, "roles": None, "tools": None}, {"max_results": 7}),
         ("rows", "row_limit", {"max_rows": 7, "tools": ["list_loans"]}, {}),
         ("rows", "row_limit", {"max_rows": 7, "roles": ["director"]}, {}),
         ("rows", "sensitivity_ceiling", {"max_tier": "internal"}, {"max_sensitivity_tier": "internal"}),
