@@ -222,6 +222,8 @@ def _policy(domain: Domain) -> Iterator[Problem]:
     for name, rule in family.rules.items():
         where = f"policy.rules.{name}"
         yield from unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
+        if rule.sometimes and name in family.vary:
+            yield where, f"{name} is an axis already, and a rule that is in force sometimes is one too"
         yield from unknown(f"{where}.says", _PLACEHOLDER.findall(rule.says), family.vary, "axis")
         yield from _axes_named(f"{where}.with", rule, domain)
         problem = _misshapen(name, rule, family.vary)
@@ -249,7 +251,7 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
     given = {key: value for key, value in rule.parameters.items() if not _is_axis(value)}
     file = domain.file
     yield from unknown(where, given.get("roles") or (), file.roles, "role")
-    tools = [*(given.get("tools") or ()), *([given["notify"]] if "notify" in given else ())]
+    tools = [*_tools_named(rule, domain), *([given["notify"]] if "notify" in given else ())]
     yield from unknown(where, tools, file.tools, "tool")
     if given.get("entity") is not None:
         yield from unknown(where, [given["entity"]], file.entities, "entity")
@@ -270,6 +272,14 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
         for role in given.get("roles") or file.roles:
             if role in file.roles:
                 yield from unknown(where, [given["attribute"]], file.roles[role].attributes, f"attribute of {role}")
+
+
+def _tools_named(rule: c.Rule, domain: Domain) -> list[str]:
+    """The tools that a rule names itself, or by an axis."""
+    tools = rule.parameters.get("tools")
+    reference = parse_reference(tools) if isinstance(tools, str) else None
+    lists = domain.file.policy.vary.get(str(reference.path[0]), []) if reference and reference.path else [tools]
+    return [tool for each in lists if isinstance(each, list) for tool in each]
 
 
 def _axes_named(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
