@@ -283,15 +283,18 @@ class Domain:
             domain=self.name,
             description=self.file.policy.description,
             rules=[rule.says.format(**said) for _, rule in rules],
-            forbidden_operations=[
-                tool for each in constraints if each.kind == "may_not_call" and each.parameters.get("roles") is None
-                for tool in each.parameters.get("tools") or self.tools
-            ],
+            forbidden_operations=self._forbidden(constraints),
             scope_limits=_scope_limits(constraints),
             constraints=constraints,
-        )  # fmt: skip
+        )
         self._parameters[policy.policy_id] = (policy, parsed)
         return policy
+
+    def _forbidden(self, constraints: list[Constraint]) -> list[str]:
+        """Tools that nobody may call, each once."""
+        bars = [each.parameters for each in constraints if each.kind == "may_not_call"]
+        tools = [each.get("tools") or self.tools for each in bars if each.get("roles") is None]
+        return list(dict.fromkeys(tool for listed in tools for tool in listed))
 
     def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
         parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}
