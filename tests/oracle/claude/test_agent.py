@@ -17,18 +17,14 @@ from gatling_sid.generator import Rejection
 from gatling_sid.gold import GoldLine
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
-from gatling_sid.oracle.agent import CREATED_AT, report
+from gatling_sid.oracle.agent import report
 from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.running import running
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from scripts.validate_shards import main as validate_shards
 from tests.claude_model import APPROVAL, Model, Spoils, settings_of
-from tests.claude_server import ClaudeServer
 
 
 class Played:
@@ -286,22 +282,6 @@ def test_a_file_is_saved_whole_or_not_at_all(registry: DomainRegistry, gold: lis
         agent.save_traces((gold[1 // (1 - number)] for number in range(2)), path)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["traces.jsonl"]
-
-
-def test_all_domains_in_a_few_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Traces of several domains come as one list, from the real engine, and the saved file is judged as gold."""
-    shipped = DomainRegistry()
-    oracle = ClaudeOracle(running(Model(())), TraceValidator(shipped), seed=7, created_at=CREATED_AT)
-    tasks = [Task(shipped.domain(name), "train", index) for name in ("Finance", "HR") for index in range(4)]
-    model = Model(settings_of(oracle, tasks))
-    with ClaudeServer(answer=model.speak) as server, OracleAgent(
-        api_key="key", base_url=server.url, ledger=tmp_path / "ledger.sqlite", registry=shipped
-    ) as agent:  # fmt: skip
-        traces = agent.generate_traces_for_all_domains(traces_per_domain=2, sample_domains=["hr", "Finance"])
-        agent.save_traces(traces, tmp_path / "traces.jsonl")
-    assert [trace.request.domain for trace in traces] == ["Finance", "Finance", "HR", "HR"]
-    assert validate_shards([str(tmp_path / "traces.jsonl")]) == 0
-    assert "4 traces judged, 4 gold, 0 judged in part, 0 rejected" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
