@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from gatling_sid.also_on_class import AlsoOnClass
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
@@ -25,7 +26,10 @@ ENGINE = 1
 
 
 class DomainRegistry:
-    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug."""
+    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug.
+
+    The three `get_…` calls work on the class too: `DomainRegistry.get_policy_for_domain("Finance")`.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Lists `folder`; files are read when first needed."""
@@ -39,6 +43,7 @@ class DomainRegistry:
         """Display name by slug."""
         return {slug: _display_name(path) for slug, path in self._files.items()}
 
+    @AlsoOnClass
     def get_all_domains(self) -> list[str]:
         """Display names, sorted."""
         return sorted(self._names.values())
@@ -47,10 +52,12 @@ class DomainRegistry:
         """Config names, sorted: `cloud_infrastructure` for Cloud Infrastructure."""
         return list(self._files)
 
+    @AlsoOnClass
     def get_schemas_for_domain(self, domain: str) -> list[ToolSchema]:
         """The tools of a domain; raises UnknownDomainError."""
         return [schema.model_copy(deep=True) for schema in self.domain(domain).schemas]
 
+    @AlsoOnClass
     def get_policy_for_domain(self, domain: str) -> SystemPolicy:
         """The default member of a domain's policy family; raises UnknownDomainError."""
         return self.domain(domain).default_policy.model_copy(deep=True)

@@ -14,6 +14,7 @@ from gatling_sid.validators import (
     policy,
     replay,
     scope,
+    scope_limits,
     structure,
     words,
 )
@@ -88,7 +89,7 @@ CHECKS: Mapping[str, Check] = {
             policy.constraints_are_well_formed,
             policy.rules_are_backed,
             policy.forbidden_operations_are_absent,
-            policy.scope_limits_hold,
+            scope_limits.scope_limits_hold,
             policy.constraints_hold,
         ),
     ),
@@ -168,10 +169,8 @@ def _unjudged(case: Case) -> str | None:
     backed = {each.rule for each in trace.policy.constraints}
     open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
     later = policy.needs_replay(case)
-    limits = sorted(trace.policy.scope_limits.keys() - policy.LIMIT_NAMES)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
         f"constraints that need a replay: {', '.join(later)}" if later else "",
-        f"scope limits of unknown name: {', '.join(limits)}" if limits else "",
     ]
     return "; ".join(each for each in reasons if each) or None

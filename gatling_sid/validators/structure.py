@@ -27,7 +27,7 @@ def dependencies_exist(case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
         for each in call.dependencies:
             if each not in case.by_id:
-                yield f"{call.call_id} depends on {each!r}, which is no call of the graph"
+                yield f"{call.call_id} depends on non-existent call {each!r}"
 
 
 def graph_is_acyclic(case: Case) -> Iterator[str]:
@@ -56,7 +56,7 @@ def order_respects_dependencies(case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
         for each in call.dependencies:
             if position.get(each, -1) > position.get(call.call_id, math.inf):
-                yield f"{call.call_id} comes before {each}, which it depends on"
+                yield f"{call.call_id} comes before its dependency {each}"
 
 
 def references_are_dependencies(case: Case) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from gatling_sid.also_on_class import AlsoOnClass, shared
 from gatling_sid.models import GoldTrace, SystemPolicy, trusted
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.case import Case
@@ -13,11 +14,14 @@ from gatling_sid.validators.diversity import diversity
 
 
 class TraceValidator:
-    """Judges traces against the catalogue; holds no state but the catalogue."""
+    """Judges traces against the catalogue; holds no state but the catalogue.
+
+    The `validate_…` calls work on the class too: `TraceValidator.validate_structure(trace)`.
+    """
 
     def __init__(self, registry: DomainRegistry | None = None) -> None:
         """Uses the catalogue that ships unless given another."""
-        self.registry = registry or DomainRegistry()
+        self.registry = registry or shared(DomainRegistry)
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """Every breach of every check; empty for gold. A broken structure is reported alone."""
@@ -34,6 +38,7 @@ class TraceValidator:
         case = Case(trace, self.registry)
         return all(skipped(case, name) is None for name in CHECKS)
 
+    @AlsoOnClass
     def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:
         """Whether no check failed, and a report.
 
@@ -58,10 +63,12 @@ class TraceValidator:
             "checks": checks,
         }
 
+    @AlsoOnClass
     def validate_structure(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The structure check alone."""
         return self._alone(trace, "structure")
 
+    @AlsoOnClass
     def validate_policy_compliance(
         self, trace: GoldTrace, policy: SystemPolicy | None = None
     ) -> tuple[bool, list[str]]:
@@ -69,14 +76,17 @@ class TraceValidator:
         judged = trace if policy is None else trusted(GoldTrace, {**trace.__dict__, "policy": policy})
         return self._alone(judged, "policy")
 
+    @AlsoOnClass
     def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
         return self._alone(trace, "minimal_scope")
 
+    @AlsoOnClass
     def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
         """Any one check of `checks.CHECKS` alone."""
         return self._alone(trace, name)
 
+    @AlsoOnClass
     def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
         """How varied a set of traces is; see `diversity`."""
         return diversity(traces)
