@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -16,9 +17,9 @@ from gatling_sid.validators.case import Case
 def every_argument_has_one_source(case: Case) -> Iterator[str]:
     """Each argument names one source, and each source an argument."""
     for call in case.trace.graph.calls:
-        named = [source.argument for source in call.argument_sources]
+        named = Counter([source.argument for source in call.argument_sources])
         for name in call.arguments:
-            if named.count(name) != 1:
+            if named[name] != 1:
                 yield f"{call.call_id}.{name} comes from {'nowhere' if name not in named else 'several sources'}"
         for name in named:
             if name not in call.arguments:
@@ -26,9 +27,9 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
 
 
 def sources_give_the_values(case: Case) -> Iterator[str]:
-    """Looked up again, each source gives the value that is passed."""
+    """Looked up again, each source gives the value that is passed; of several for one argument, the last."""
     for call in case.trace.graph.calls:
-        for source in call.argument_sources:
+        for source in {each.argument: each for each in call.argument_sources}.values():
             if source.argument in call.arguments:
                 judge = _ORIGINS.get(source.origin)
                 problem = judge(call, source, case) if judge else f"has no origin {source.origin!r}"

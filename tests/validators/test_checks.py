@@ -27,10 +27,12 @@ def largest(gold: list[GoldTrace], scenario: str) -> dict[str, Any]:
 
 
 def put(data: Any, path: str, value: Any) -> None:
-    """Sets the value at a dotted path; `+1` adds one to what is there."""
+    """Sets the value at a dotted path; `+1` adds one to what is there, `repeat` and `times` make a long one."""
     *way, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
     for step in way:
         data = data[step]
+    if isinstance(value, dict) and value.keys() == {"repeat", "times"}:
+        value = value["repeat"] * value["times"]
     data[last] = data[last] + 1 if value == "+1" else value
 
 
