@@ -17,7 +17,10 @@ from gatling_sid.validators.case import Case
 def every_argument_has_one_source(case: Case) -> Iterator[str]:
     """Each argument names one source, and each source an argument."""
     for call in case.trace.graph.calls:
-        named = Counter([source.argument for source in call.argument_sources])
+        sources = [source.argument for source in call.argument_sources]
+        if len(sources) == len(call.arguments) and call.arguments.keys() == {*sources}:
+            continue
+        named = Counter(sources)
         for name in call.arguments:
             if named[name] != 1:
                 yield f"{call.call_id}.{name} comes from {'nowhere' if name not in named else 'several sources'}"
@@ -27,9 +30,9 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
 
 
 def sources_give_the_values(case: Case) -> Iterator[str]:
-    """Looked up again, each source gives the value that is passed; of several for one argument, the last."""
+    """Looked up again, each source gives the value that is passed; of too many sources, as many as there are arguments."""
     for call in case.trace.graph.calls:
-        for source in {each.argument: each for each in call.argument_sources}.values():
+        for source in call.argument_sources[: len(call.arguments)]:
             if source.argument in call.arguments:
                 judge = _ORIGINS.get(source.origin)
                 problem = judge(call, source, case) if judge else f"has no origin {source.origin!r}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gatling_sid.models import GoldTrace, SystemPolicy, trusted
@@ -22,6 +22,10 @@ class TraceValidator:
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """Every breach of every check; empty for gold. A trace too large, or a broken structure, is reported alone."""
         return judged(Case(trace, self.registry), CHECKS)
+
+    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
+        """The findings on each trace."""
+        return [self.findings(trace) for trace in traces]
 
     def is_proven(self, trace: GoldTrace) -> bool:
         """Whether nothing would be skipped: the domain is known and the plan can be replayed."""
