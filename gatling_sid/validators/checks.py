@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from gatling_sid.validators import (
@@ -15,6 +16,7 @@ from gatling_sid.validators import (
     replay,
     scope,
     scope_limits,
+    size,
     structure,
     words,
 )
@@ -22,12 +24,18 @@ from gatling_sid.validators.case import Case
 
 Rule = Callable[[Case], Iterator[str]]
 
+MOST_MESSAGES = 100
+"""Breaches of one rule that are told."""
+LONGEST_MESSAGE = 2_000
+"""Characters of a breach that are told."""
+
 
 class Check(NamedTuple):
     """A named group of rules; `verdict` and `messages` are its keys in a report.
 
     `replayed` rules need the plan to be executed again, `known` ones a domain of the catalogue; the rest need neither.
-    The rules of a `worded` check read the words of the request; no others do.
+    The rules of a `worded` check may read everything; all others read nothing of `proofs.WORDS`.
+    Once a check with a `gate` has failed, nothing else is judged, for the reason that `gate` gives.
     """
 
     verdict: str
@@ -36,6 +44,7 @@ class Check(NamedTuple):
     known: tuple[Rule, ...] = ()
     replayed: tuple[Rule, ...] = ()
     worded: bool = False
+    gate: str = ""
 
 
 class Finding(NamedTuple):
@@ -50,6 +59,8 @@ class Finding(NamedTuple):
 
 
 CHECKS: Mapping[str, Check] = {
+    "length": Check("valid", "errors", rules=(size.words_are_few,), worded=True, gate="the request is too long"),
+    "size": Check("valid", "errors", rules=(size.parts_are_few, size.values_are_small), gate="the trace is too large"),
     "structure": Check(
         "valid",
         "errors",
@@ -62,6 +73,7 @@ CHECKS: Mapping[str, Check] = {
             structure.references_are_dependencies,
             structure.values_are_plain,
         ),
+        gate="the structure is broken",
     ),
     "domain": Check(
         "valid",
@@ -137,14 +149,25 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
+def judged(case: Case, names: Iterable[str]) -> list[Finding]:
+    """The breaches of these checks, in the order given; those of a gate are reported alone."""
+    found: list[Finding] = []
+    for name in names:
+        breaches = list(findings(case, name))
+        if breaches and CHECKS[name].gate:
+            return breaches
+        found += breaches
+    return found
+
+
 def findings(case: Case, name: str) -> Iterator[Finding]:
-    """The breaches of one check, as far as it can be judged."""
+    """The breaches of one check, as far as it can be judged; of many alike, the first."""
     check = CHECKS[name]
     known = check.known if case.domain is not None else ()
     replayed = check.replayed if case.unreplayable is None else ()
     for rule in (*check.rules, *known, *replayed):
-        for message in rule(case):
-            yield Finding(name, rule.__name__, message)
+        for message in islice(rule(case), MOST_MESSAGES):
+            yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE])
 
 
 def skipped(case: Case, name: str) -> str | None:
