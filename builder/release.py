@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder.audit import catalogues
 from builder.features import SCHEMA
 from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, sweep, verified_shards
 from builder.sid import DEFAULT, by_split_of
@@ -37,11 +38,13 @@ def write_data(run: Path, tree: Path) -> Layout:
     The same run gives the same bytes.
 
     Raises:
-        ShardError: the run is unfinished or damaged, `tree` is not a release or cannot be written.
+        ShardError: the run is unfinished or damaged, or holds rows of another catalogue than its manifest says;
+            `tree` is not a release or cannot be written.
 
     """
     manifest = read_manifest(run)
     verified = verified_shards(run, manifest)
+    _hold_to_catalogue(verified, manifest["settings"]["catalogue"])
     _clear(tree)
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
@@ -57,6 +60,19 @@ def write_data(run: Path, tree: Path) -> Layout:
     with complete_file(tree / MANIFEST) as file:
         file.write((run / MANIFEST).read_bytes())
     return layout
+
+
+def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
+    """Every row was made with the version of its domain that the manifest names. Raises ShardError."""
+    for path in shards:
+        domain = path.parent.name
+        others = {version: rows for version, rows in catalogues(path).items() if version != catalogue.get(domain)}
+        if others:
+            made = ", ".join(f"{rows:,} rows were made with version {version}" for version, rows in others.items())
+            raise ShardError(
+                f"{path}: {made} of {domain}, {MANIFEST} says {catalogue.get(domain)}: its domain file was edited "
+                "while the run was going. Nothing is released; generate the run again, into another folder"
+            )
 
 
 _RELEASED = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")

@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.answers import Verdict
 from gatling_sid.oracle.claude.asks import Answering
 from gatling_sid.oracle.claude.opening import keys_of, opened
 from gatling_sid.oracle.claude.oracle import BEYOND_REPAIR, MODEL, PLANS, ClaudeOracle, Judge
-from gatling_sid.oracle.claude.phases import verdict_in
+from gatling_sid.oracle.claude.phases import UNANSWERED, verdict_in
 from gatling_sid.oracle.claude.running import Running, running
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.protocol import Failure, Oracle, Task
@@ -159,11 +159,17 @@ class OracleAgent:
         """`n` requests of people of the simulated organisation; fewer if Claude declines some.
 
         Their expected scope is not known before they are planned.
+
+        Raises:
+            OracleError: the API gives no answer.
+
         """
         oracle, known = self.oracle(), self.registry.domain(domain)
         tasks = [Task(known, "train", index) for index in range(n)]
         requests = []
         for task, text in zip(tasks, oracle.texts(tasks), strict=True):
+            if isinstance(text, Failure) and text.reason == UNANSWERED:
+                raise OracleError(f"{task.trace_id}: {text.reason}: {text.detail}")
             if isinstance(text, Failure):
                 continue
             setting = oracle.setting(task)
@@ -217,6 +223,10 @@ class OracleAgent:
 
         Items that fail are made up for by further ones, up to twice as many as asked for; what is missing then is
         missing because Claude declines it or cannot plan it.
+
+        Raises:
+            OracleError: the API does not answer, in its own words.
+
         """
         if num_traces < 1 or batch_size < 1:
             raise OracleError(f"num_traces is {num_traces}, batch_size {batch_size}; both must be at least 1")

@@ -202,6 +202,31 @@ def test_what_is_refused_is_left_out(registry: DomainRegistry) -> None:
     assert not [trace for trace in traces if trace.request.text in said]
 
 
+@pytest.mark.parametrize("phase", ["requests", "graph", "judgement"])
+def test_no_task_is_given_up_for_want_of_an_answer(registry: DomainRegistry, phase: str) -> None:
+    """If the API answers everything but one phase, the run stops instead of ending without traces."""
+    played = play(registry, lambda ask, _: "!error:api_error" if ask.phase == phase else None)
+    with pytest.raises(OracleError, match=r"with error:api_error.*; .* the same command goes on from there"):
+        played.made(2)
+    assert played.model.phases()[phase] <= 36
+
+
+@pytest.mark.parametrize("phase", ["requests", "graph", "judgement"])
+def test_what_was_not_answered_once_is_asked_again(registry: DomainRegistry, phase: str) -> None:
+    """One ask in vain costs no trace, and nothing is mended for it."""
+    failed: list[str] = []
+
+    def fails_once(ask: Ask, _text: str) -> str | None:
+        if ask.phase == phase and not failed:
+            failed.append(ask.work_id)
+            return "!error:api_error"
+        return None
+
+    played = play(registry, fails_once)
+    assert len(played.made(3)) == 3
+    assert not [ask for ask in played.model.asked if is_repair(ask)]
+
+
 def verdicts(*favourable: bool) -> Spoils:
     """A judge whose opinions follow each other like this."""
     opinions = iter(favourable)
