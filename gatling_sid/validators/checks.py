@@ -7,6 +7,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from gatling_sid.validators import (
+    conditions,
     detours,
     grounding,
     membership,
@@ -112,13 +113,14 @@ CHECKS: Mapping[str, Check] = {
         rules=(scope.scope_is_within_request,),
         replayed=(
             replay.scopes_are_true,
+            conditions.no_condition_is_left_out,
             need.rows_are_needed,
             need.fields_are_needed,
             scope.no_call_can_be_dropped,
             grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,
-            detours.what_the_user_said_is_taken_from_the_user,
+            detours.known_values_are_not_taken_from_records,
             detours.no_call_is_a_detour,
             merging.no_two_calls_could_be_one,
         ),

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from gatling_sid.models import ArgumentSource, Effect, GoldTrace, MeasuredValue, Showing, ToolCall, TrustTier
 from gatling_sid.schemas.references import Reference, reference_in
-from gatling_sid.simulator.execution import Execution, atoms, digest_of, unmet
+from gatling_sid.simulator.execution import Execution, atoms, digest_of, tools_of, unmet
 from gatling_sid.simulator.operations import Outcome
-from gatling_sid.simulator.scope import days_asked, scope_of_call, scope_of_goal
+from gatling_sid.simulator.scope import days_asked, said_limits, scope_of_call, scope_of_request
 from tests.validators.tampering.scene import VALIDATOR, domain_of, executed, tool_of, world_here
 
 # --- words -----------------------------------------------------------------------------------------------------
@@ -318,7 +318,10 @@ def settled(trace: GoldTrace) -> GoldTrace | None:
     for call in trace.graph.calls:
         arguments, outcome = execution.arguments[call.call_id], execution.outcomes[call.call_id]
         call.scope = scope_of_call(tool_of(trace, call), arguments, outcome, world_here(trace).today)
-    trace.request.expected_scope = scope_of_goal(trace.goal, domain_of(trace))
+    domain, principal = domain_of(trace), trace.request.principal
+    limits = said_limits(trace.graph.calls, tools_of(domain))
+    role = principal.role if principal else None
+    trace.request.expected_scope = scope_of_request(trace.goal, domain, trace.policy, role, limits)
     if not is_met(trace, list(execution.outcomes.values())):
         return None
     return trace if VALIDATOR.validate_policy_compliance(trace)[0] else None
