@@ -37,11 +37,15 @@ def request_texts(path: Path) -> Iterator[list[str]]:
 
 def catalogues(path: Path) -> Counter[str]:
     """How many rows of a shard say that they were made with which version of their domain. Raises ShardError."""
-    return Counter(
-        str(json.loads(text).get("catalogue"))
-        for metadata in _column(path, "metadata")
-        for text in metadata.to_pylist()
-    )
+    return Counter(_catalogue_in(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())
+
+
+def _catalogue_in(metadata: str | None) -> str:
+    try:
+        found = json.loads(metadata or "null")
+    except (ValueError, RecursionError):
+        found = None
+    return str(found.get("catalogue")) if isinstance(found, dict) else "unknown"
 
 
 def repeated_texts(paths: Sequence[Path]) -> int:

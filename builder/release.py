@@ -68,10 +68,11 @@ def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
         domain = path.parent.name
         others = {version: rows for version, rows in catalogues(path).items() if version != catalogue.get(domain)}
         if others:
-            made = ", ".join(f"{rows:,} rows were made with version {version}" for version, rows in others.items())
+            told = ", ".join(f"{version} (rows: {rows:,})" for version, rows in others.items())
             raise ShardError(
-                f"{path}: {made} of {domain}, {MANIFEST} says {catalogue.get(domain)}: its domain file was edited "
-                "while the run was going. Nothing is released; generate the run again, into another folder"
+                f"{path}: rows were made with {domain}.yaml of version {told}, {MANIFEST} says {catalogue.get(domain)}: "
+                "the file was edited while the run was going. Nothing is released; generate the run again, into another "
+                "folder"
             )
 
 

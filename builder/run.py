@@ -255,7 +255,8 @@ def run(
 
     Raises:
         ShardError: the folder cannot be used or written; what is complete stays.
-        GenerationError: a shard cannot be made, or request texts repeat.
+        GenerationError: a shard cannot be made, a domain file was edited since the run began, or request texts repeat.
+        OracleError: the online oracle cannot go on; what it has not made does not count as finished.
 
     """
     open_run(root, settings)

@@ -282,8 +282,8 @@ def changed_since(root: Path, domains: Iterable[str]) -> str:
     """What to tell, and to do, when domain files are not those that the run in `root` began with."""
     files = ", ".join(f"{slug}.yaml" for slug in domains)
     return (
-        f"{files} (or pools.yaml) is not what it was when the run in {root} began; the shards written so far are kept. "
-        "If the edit was not meant, undo it and run the same command again to finish the run; "
+        f"{files} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
+        "If the change was not meant, undo it and run the same command again to finish the run; "
         "if it was, name another folder, since a run is made of one version of each domain"
     )
 

@@ -26,9 +26,9 @@ from tests.builder.test_run import contents
 ROOT = Path(__file__).parents[2]
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAINS = {"archive": "Archive", "library": "Library"}
-UNCHANGED = (
-    "{file} (or pools.yaml) is not what it was when the run in {root} began; the shards written so far are kept. "
-    "If the edit was not meant, undo it and run the same command again to finish the run; "
+CHANGED = (
+    "{file} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
+    "If the change was not meant, undo it and run the same command again to finish the run; "
     "if it was, name another folder, since a run is made of one version of each domain"
 )
 
@@ -106,7 +106,7 @@ def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
 
     with pytest.raises(GenerationError) as caught:
         made(tmp_path / "run", settings, edit_after_two, online=online)
-    assert str(caught.value) == UNCHANGED.format(file="library.yaml", root=tmp_path / "run")
+    assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
     assert versions(tmp_path / "run") == {"archive": {settings.catalogue["archive"]}}
     assert not (tmp_path / "run" / MANIFEST).exists()
     path.write_bytes(before)
@@ -121,7 +121,7 @@ def test_an_edit_between_the_settings_and_the_first_shard_stops_the_run(
     """What was planned with one version is not made with another."""
     settings = small()
     append(catalogue / "archive.yaml")
-    with pytest.raises(GenerationError, match=r"^archive\.yaml \(or pools\.yaml\) is not what it was"):
+    with pytest.raises(GenerationError, match=r"^archive\.yaml \(or pools\.yaml, .* changed after the run in"):
         made(tmp_path / "run", settings, lambda _: None, online=online)
     assert versions(tmp_path / "run") == {}
 
@@ -166,14 +166,14 @@ def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_pat
     append(catalogue / "library.yaml")
     with pytest.raises(ShardError) as caught:
         made(tmp_path / "run", small(), lambda _: None, online=False)
-    assert str(caught.value) == UNCHANGED.format(file="library.yaml", root=tmp_path / "run")
+    assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
     other = planned([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
     with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5, asked is 6, catalogue is"):
         made(tmp_path / "run", other, lambda _: None, online=False)
 
 
 def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, tmp_path: Path) -> None:
-    """One row of another version among many is found and told with its shard, and the release before stays."""
+    """A row of another version, or of none, is found and told with its shard, and the release before stays."""
     root, tree = tmp_path / "run", tmp_path / "tree"
     made(root, small(), lambda _: None, online=False)
     write_data(root, tree)
@@ -181,6 +181,7 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
     shard = Shard("library", "train", 1, 2, 5, 10)
     traces = list(read_traces(root / shard.name))
     traces[3].metadata["catalogue"] = "0123456789ab"
+    del traces[4].metadata["catalogue"]
     receipt = write_shard(root, shard, [(traces, [])])
     manifest = read_manifest(root)
     manifest["shards"] = [
@@ -190,9 +191,9 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
     with pytest.raises(ShardError) as caught:
         write_data(root, tree)
     assert str(caught.value) == (
-        f"{root / shard.name}: 1 rows were made with version 0123456789ab of library, manifest.json says {version}: "
-        "its domain file was edited while the run was going. Nothing is released; generate the run again, "
-        "into another folder"
+        f"{root / shard.name}: rows were made with library.yaml of version 0123456789ab (rows: 1), None (rows: 1), "
+        f"manifest.json says {version}: the file was edited while the run was going. Nothing is released; "
+        "generate the run again, into another folder"
     )
     assert contents(tree) == released
     assert catalogue.exists()
@@ -216,7 +217,7 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert f"error: {UNCHANGED.format(file='hr.yaml', root='out')}" in said
+    assert f"error: {CHANGED.format(file='hr.yaml', root='out')}" in said
     assert "Traceback" not in said
     assert not (root / MANIFEST).exists()
     settings = json.loads((root / SETTINGS).read_text(encoding="utf-8"))

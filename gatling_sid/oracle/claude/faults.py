@@ -83,7 +83,7 @@ def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Agai
         return _later(Again(outcome, kind, says, retry_after(problem.response.headers)), key_name)
     if any(words in says.casefold() for words in _SPENDING_WORDS):
         return OracleError(
-            f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {KEPT}"
+            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({says}); {KEPT}"
         )
     return Failed(outcome, kind, says)
 
@@ -99,7 +99,9 @@ def _limited(again: Again, key_name: str) -> Again | OracleError:
 def _later(again: Again, key_name: str) -> Again | OracleError:
     """Hours are not waited for in silence."""
     if again.seconds is not None and again.seconds > PATIENCE_SECONDS:
-        return OracleError(f"{key_name}: the API asks to come back in {again.seconds:.0f} s; run again then; {KEPT}")
+        return OracleError(
+            f"{key_name}: the API asks to come back in {again.seconds:.0f} s ({again.says}); run again then; {KEPT}"
+        )
     return again
 
 

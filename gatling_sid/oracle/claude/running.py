@@ -74,7 +74,7 @@ class Running:
         failed = [each for each in answers if not each.came]
         self._answered = self._answered or len(failed) < len(answers)
         self._in_vain += len(failed)
-        if not self._answered and self._in_vain >= _ENOUGH_IN_VAIN:
+        if failed and not self._answered and self._in_vain >= _ENOUGH_IN_VAIN:
             raise OracleError(
                 f"the API answers nothing: all of {self._in_vain} asks failed, the last with "
                 f"{failed[-1].problem}: {failed[-1].says}; {KEPT}"

@@ -125,6 +125,7 @@ def test_a_batch_of_which_nothing_is_answered_stops_the_run(tmp_path: Path) -> N
         asked = Running(opens)
         with pytest.raises(OracleError, match=r"all of 3 asks failed, the last with error:invalid_request_error: inv"):
             asked.answers(questions(3))
+        assert asked.answers([]) == []
         server.item_faults = {}
         assert all(each.text for each in asked.answers(questions(3)))
         asked.close()

@@ -150,7 +150,7 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
         ("tier", r"monthly limit of its tier \(tier\)"),
         (
             "spend_400",
-            r"spend limit set in the Console is reached \(You have reached your specified API usage limits\.\)",
+            r"spend limit set in the Console is reached, or the credit is used up \(You have reached your specified",
         ),
         ("revoked", r"API key 1 of 1 is not accepted \(status 401: invalid bearer token\)"),
         ("unpaid", r"billing problem \(status 402: There is an issue with your payment information\.\)"),
