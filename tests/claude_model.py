@@ -21,12 +21,13 @@ from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.scenes import item_text
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.claude.telling import plan_told
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.scenarios.asking import Asking, sentence_ends
 from gatling_sid.scenarios.drawing import NoDrawError, draw, evaluated
 from gatling_sid.scenarios.goals import goal_of
-from gatling_sid.oracle.protocol import Task
+from gatling_sid.scenarios.instances import TaskInstance
 from gatling_sid.scenarios.speech import say
 from gatling_sid.seeding import seed_of, stream
-from gatling_sid.simulator.scope import scope_of_goal
 
 APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
 Spoils = Callable[[Ask, str], str | None]
@@ -50,9 +51,9 @@ def trace_for(setting: Setting, use: int) -> GoldTrace | None:
             slots = {each: evaluated(value, bindings) for each, value in scenario.slots.items()}
         except NoDrawError:
             continue
-        plan = s._scoped(s._plan(scenario, domain, setting.policy, rules, setting.principal, slots), world)
+        instance = TaskInstance(setting.principal, setting.policy, rules, goal, slots)
+        plan = s._scoped(s._plan(scenario, domain, instance), world)
         order = [each.call_id for each in plan]
-        cast = s.Cast(setting.principal, setting.policy, goal, scope_of_goal(goal, domain), slots, plan, order)
         said = say(domain, name, "train", use, slots, world.today, rng)
         moment = datetime.combine(world.today, datetime.min.time(), tzinfo=UTC)
         request = UserRequest(
@@ -62,7 +63,8 @@ def trace_for(setting: Setting, use: int) -> GoldTrace | None:
             intent_category=setting.intent,
             principal=setting.principal,
         )
-        calls = [s._call(each, cast, said, "r", moment) for each in plan]
+        asking = Asking(name, 0, world, instance, said, sentence_ends(said), moment)
+        calls = [s._call(each, asking, "r") for each in plan]
         return GoldTrace(
             trace_id="t",
             request=request,

@@ -29,7 +29,7 @@ def test_encoder_row_has_tiers_as_integers_and_every_label(gold: list[GoldTrace]
     assert {node["provenance_tier"] for node in row["execution_plan"]["nodes"]} == {1}
     assert {node["scope_sensitivity"] for node in row["execution_plan"]["nodes"]} == {2}
     assert len({node["provenance_hash"] for node in row["execution_plan"]["nodes"]}) == 3
-    assert row["minimal_scope"] == {"limit": 2, "date_range_days": 0, "max_depth": 4, "include_sensitive": False}
+    assert row["minimal_scope"] == {"limit": 1, "date_range_days": 0, "max_depth": 4, "include_sensitive": False}
     assert row["label"] == "compliant"
 
 

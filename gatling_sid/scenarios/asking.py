@@ -50,7 +50,7 @@ def asking_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -
     rng = stream(domain.digest, seed, trace_id_of(domain, split, index), attempt)
     said = say(domain, scenario, split, use, instance.slots, world.today, rng)
     moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
-    return Asking(scenario, case, world, instance, said, _sentence_ends(said), moment)
+    return Asking(scenario, case, world, instance, said, sentence_ends(said), moment)
 
 
 def trace_id_of(domain: Domain, split: str, index: int) -> str:
@@ -84,7 +84,8 @@ def clause_of(asking: Asking, spans: Sequence[Span]) -> str:
     return said.text[start:end].strip()
 
 
-def _sentence_ends(said: Said) -> tuple[int, ...]:
+def sentence_ends(said: Said) -> tuple[int, ...]:
+    """Where in the text the sentences of a request end, those around it left out."""
     return tuple(match.end() for match in _SENTENCE_END.finditer(said.text, *said.core))
 
 

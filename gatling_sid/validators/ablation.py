@@ -56,8 +56,16 @@ def _loss(case: Case, dropped: str) -> Loss:
 
 
 def without(calls: Sequence[ToolCall], dropped: str) -> list[ToolCall]:
-    """The calls but one, none of which waits for it."""
-    return [without_dependency(call, dropped) for call in calls if call.call_id != dropped]
+    """The calls but one; what waited for it waits for what it waited for."""
+    before = next(call.dependencies for call in calls if call.call_id == dropped)
+    return [_instead(call, dropped, before) for call in calls if call.call_id != dropped]
+
+
+def _instead(call: ToolCall, dropped: str, before: Sequence[str]) -> ToolCall:
+    if dropped not in call.dependencies:
+        return call
+    needs = dict.fromkeys([*before, *call.dependencies])
+    return trusted(ToolCall, {**call.__dict__, "dependencies": [each for each in needs if each != dropped]})
 
 
 def without_dependency(call: ToolCall, dropped: str) -> ToolCall:

@@ -22,6 +22,8 @@ from gatling_sid.simulator.world import World, world_of
 if TYPE_CHECKING:
     from gatling_sid.validators.ablation import Loss
 
+Uses = dict[str, dict[str, set[str]]]
+"""By call: the fields used of each row, by key."""
 MOST_CALLS_REPLAYED = 64
 MOST_ATTEMPTS = 1000
 """More draws than any oracle makes for one trace."""
@@ -47,6 +49,8 @@ class Case:
         """The role of the one who asks."""
         self.losses: dict[str, Loss] = {}
         """What would be lost without each call, as far as it was worked out."""
+        self.uses: Uses | None = None
+        """What is needed of the rows that calls return, once it was worked out."""
 
     @cached_property
     def unreplayable(self) -> str | None:

@@ -8,14 +8,12 @@ from collections.abc import Iterator
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas.constraints import Informed
 from gatling_sid.simulator.operations import Outcome
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.case import Case, Uses
 from gatling_sid.validators.cells import cells_of
 
 _SHOWN = 5
 _FREE = SensitivityTier.INTERNAL.level
 """Up to this tier a tool's standard return needs no excuse, so that plans stay natural."""
-Uses = dict[str, dict[str, set[str]]]
-"""By call: the fields used of each row, by key."""
 
 
 def rows_are_needed(case: Case) -> Iterator[str]:
@@ -55,6 +53,13 @@ def _reads(case: Case) -> Iterator[tuple[ToolCall, Outcome]]:
 
 
 def _uses(case: Case) -> Uses:
+    """Worked out once for a case that succeeds; empty for any other."""
+    if case.uses is None:
+        case.uses = _found_uses(case) if case.succeeds else {}
+    return case.uses
+
+
+def _found_uses(case: Case) -> Uses:
     uses: Uses = {call_id: defaultdict(set) for call_id in case.outcomes}
     shown = [(s.entity, set(s.rows), s.fields) for s in case.trace.goal.shows] if case.trace.goal else []
     for call, outcome in _reads(case):

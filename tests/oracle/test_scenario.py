@@ -25,7 +25,8 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.wording import says
 from gatling_sid.schemas.yaml_loading import load_yaml
-from gatling_sid.simulator.scope import scope_of_goal
+from gatling_sid.simulator.execution import tools_of
+from gatling_sid.simulator.scope import said_limits, scope_of_request
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CATALOGUE, CREATED_AT
@@ -179,7 +180,9 @@ def test_scope_comes_from_the_goal(gold: list[GoldTrace], library: Domain) -> No
     """What a request is entitled to is what its goal needs."""
     for trace in gold:
         assert trace.goal is not None
-        assert trace.request.expected_scope == scope_of_goal(trace.goal, library)
+        role = trace.request.principal.role if trace.request.principal else None
+        limits = said_limits(trace.graph.calls, tools_of(library))
+        assert trace.request.expected_scope == scope_of_request(trace.goal, library, trace.policy, role, limits)
 
 
 def test_every_span_says_its_value(gold: list[GoldTrace], library: Domain) -> None:

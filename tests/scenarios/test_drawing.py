@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from gatling_sid.oracle import drawing
+from gatling_sid.scenarios import drawing
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import scenario_consistency

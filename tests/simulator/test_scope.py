@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
-from gatling_sid.models import Goal, ScopeMetadata, SensitivityTier, ToolCall
+from gatling_sid.models import Constraint, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import execute, tools_of
-from gatling_sid.simulator.scope import at_least_internal, days_asked, scope_of_call, scope_of_goal
+from gatling_sid.simulator.scope import at_least_internal, days_asked, scope_of_call, scope_of_request
 from gatling_sid.simulator.world import World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
+NO_RULES = SystemPolicy(policy_id="none", domain="Library")
 PUBLIC, INTERNAL, CONFIDENTIAL, RESTRICTED = SensitivityTier
 Scope = tuple[int | None, SensitivityTier, int | None, str | None]
 
@@ -73,13 +74,16 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
     "changed rows": ({"effects": [effect("update", "loan", ["L1", "L2"], due_on="x")]}, (2, INTERNAL, None, None)),
     "a change is internal at least": ({"effects": [effect("create", "book", [], title="x")]}, (1, INTERNAL, None, None)),
     "a written tier counts": ({"effects": [effect("update", "member", ["M1"], card_number="x")]}, (1, RESTRICTED, None, None)),
-    "what is shown outweighs what is changed": (
+    "what is shown and what is changed add up": (
         {"shows": [shows("book", ["B1"], "title")], "effects": [effect("delete", "loan", ["L1", "L2", "L3"])]},
+        (4, INTERNAL, None, None),
+    ),
+    "a change and a message about one row are of one row": (
+        {"effects": [effect("update", "loan", ["L1"], due_on="x"), effect("send", "loan", ["L1"], "a@b.example")]},
         (1, INTERNAL, None, None),
     ),
-    "changes and messages add up": (
-        {"effects": [effect("update", "loan", ["L1"], due_on="x"), effect("send", "loan", ["L1"], "a@b.example")]},
-        (2, INTERNAL, None, None),
+    "a row that a change names counts": (
+        {"effects": [effect("update", "loan", ["L1"], loan_id="L2")]}, (2, INTERNAL, None, None),
     ),
     "a new row, and a message about none, are one each": (
         {
@@ -100,9 +104,36 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
 
 @pytest.mark.parametrize("name", GOALS)
 def test_scope_of_a_goal(library: Domain, name: str) -> None:
-    """A request is entitled to what its goal shows, exports or measures, or else to what it changes."""
+    """A request is entitled to what its goal shows, measures, changes, exports and tells of."""
     goal, scope = GOALS[name]
-    assert four(scope_of_goal(Goal.model_validate(goal), library)) == scope
+    assert four(scope_of_request(Goal.model_validate(goal), library, NO_RULES, "director")) == scope
+
+
+def test_what_a_rule_has_looked_up_is_within_the_scope(library: Domain) -> None:
+    """A rule that demands a look-up before the goal's change entitles to its fields, for those it binds."""
+    goal = Goal.model_validate({"effects": [effect("update", "loan", ["L1"], due_on="x")]})
+    rule = {"constraint_id": "seen", "kind": "read_before_change", "rule": 0}
+    given = {"roles": ["director"], "tools": ["library.renew_loan"], "entity": "loan", "fields": ["renewals"]}
+    policy = NO_RULES.model_copy(update={"constraints": [Constraint.model_validate({**rule, "parameters": given})]})
+    file = library.file.entities["loan"].fields["renewals"].model_copy(update={"sensitivity": CONFIDENTIAL})
+    secret = Domain("library", "other", _with_field(library, "loan", "renewals", file), library.pools)
+
+    assert four(scope_of_request(goal, secret, policy, "director")) == (1, CONFIDENTIAL, None, None)
+    assert four(scope_of_request(goal, secret, policy, "librarian")) == (1, INTERNAL, None, None)
+
+
+def _with_field(domain: Domain, entity: str, name: str, field: Any) -> Any:
+    """The domain's file with another declaration of one field."""
+    known = domain.file.entities[entity]
+    changed = known.model_copy(update={"fields": {**known.fields, name: field}})
+    return domain.file.model_copy(update={"entities": {**domain.file.entities, entity: changed}})
+
+
+@pytest.mark.parametrize(("said", "rows"), [([], 1), ([5], 5), ([1, 3], 3)])
+def test_a_number_that_the_request_names_is_within_the_scope(library: Domain, said: list[int], rows: int) -> None:
+    """Asked for the last five of which there are fewer, a request is entitled to ask for five."""
+    goal = Goal.model_validate({"shows": [shows("book", ["B1"], "title")]})
+    assert scope_of_request(goal, library, NO_RULES, "director", said).rows_requested == rows
 
 
 def call_scope(world: World, tool: str, **arguments: Any) -> Scope:

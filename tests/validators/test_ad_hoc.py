@@ -71,8 +71,8 @@ def test_declared_scope_is_held_against_limits_and_request() -> None:
     assert validator.validate_minimal_scope(bakery(rows=6)) == (
         False,
         [
-            "scope_is_within_request: a asks for 6 rows; the request needs 5",
-            "scope_is_within_request: b asks for 6 rows; the request needs 5",
+            "scope_is_within_request: a asks for 6 rows; the limit of the request is 5",
+            "scope_is_within_request: b asks for 6 rows; the limit of the request is 5",
         ],
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,20 @@ def largest(gold: list[GoldTrace], scenario: str) -> dict[str, Any]:
 
 
 def put(data: Any, path: str, value: Any) -> None:
-    """Sets the value at a dotted path; `+1` adds one to what is there."""
-    *way, last = [int(step) if step.isdecimal() else step for step in path.split(".")]
-    for step in way:
-        data = data[step]
-    data[last] = data[last] + 1 if value == "+1" else value
+    """Sets the value at a dotted path; `+1` adds one to what is there, `=path` takes what stands elsewhere."""
+    *way, last = steps(path)
+    place = reduce(getitem, way, data)
+    if value == "+1":
+        place[last] += 1
+    elif isinstance(value, str) and value.startswith("="):
+        place[last] = reduce(getitem, steps(value[1:]), data)
+    else:
+        place[last] = value
+
+
+def steps(path: str) -> list[Any]:
+    """The keys and indices of a dotted path."""
+    return [int(step) if step.isdecimal() else step for step in path.split(".")]
 
 
 def call_again(
@@ -45,16 +56,25 @@ def call_again(
     data["graph"]["execution_order"].append(name)
 
 
+def add_call(data: dict[str, Any], tool_id: str, arguments: dict[str, Any]) -> None:
+    """Adds a call of another tool, after the first."""
+    call = {"call_id": "call_8", "tool_id": tool_id, "arguments": arguments, "dependencies": ["call_1"]}
+    data["graph"]["calls"].append(call)
+    data["graph"]["execution_order"].append("call_8")
+
+
 @pytest.mark.parametrize("case", REJECTED, ids=lambda case: case["description"])
 def test_rule_rejects_what_it_is_for(case: dict[str, Any], gold: list[GoldTrace], validator: TraceValidator) -> None:
     """One edit of a gold trace is rejected by the rule that the edit breaks."""
     data = largest(gold, case["scenario"])
     assert validator.findings(GoldTrace.model_validate(data)) == []
-    for path, value in case.get("set", {}).items():
-        put(data, path, value)
+    if "add" in case:
+        add_call(data, **case["add"])
     if "again" in case:
         again = case["again"]
         call_again(data, again["call"], again["as"], again["arguments"], again.get("dependencies"))
+    for path, value in case.get("set", {}).items():
+        put(data, path, value)
 
     found = validator.findings(GoldTrace.model_validate(data))
 

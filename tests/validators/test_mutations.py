@@ -114,15 +114,15 @@ def sensitivity_raised(data: Data, rng: random.Random) -> bool:
 
 
 MUTATIONS: list[tuple[Mutation, set[str]]] = [
-    (limit_plus_one, {"sources_give_the_values", "no_scope_can_be_narrowed"}),
-    (extra_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes"}),
-    (argument_changed, {"sources_give_the_values"}),
+    (limit_plus_one, {"words_give_the_values", "no_scope_can_be_narrowed"}),
+    (extra_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes", "no_two_calls_could_be_one"}),
+    (argument_changed, {"words_give_the_values", "sources_give_the_values"}),
     (reference_repointed, {"sources_give_the_values"}),
     (
         dependency_dropped,
         {"references_are_dependencies", "informed_changes", "constraints_hold", "order_does_not_matter"},
     ),
-    (target_swapped, {"sources_give_the_values", "goal_is_met"}),
+    (target_swapped, {"words_give_the_values", "goal_is_met"}),
     (tool_forbidden, {"forbidden_operations_are_absent"}),
     (sensitivity_raised, {"scopes_are_true"}),
 ]

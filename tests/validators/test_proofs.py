@@ -38,7 +38,11 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
     shifted.goal = one.goal
     broken = trusted(GoldTrace, {**other.__dict__, "request": other.request.model_copy(update={"text": "Hm."})})
     assert is_rewording(broken, one)
-    assert {each.rule for each in proofs.findings(broken)} >= {"sources_give_the_values", "provenance_is_real"}
+    assert {each.rule for each in proofs.findings(broken)} >= {
+        "words_give_the_values",
+        "provenance_is_real",
+        "request_follows_from_coordinates",
+    }
     assert not is_rewording(shifted, one)
 
 

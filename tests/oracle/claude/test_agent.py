@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gatling_sid.digests import digest_judged
 from gatling_sid.errors import OracleError
 from gatling_sid.generator import Rejection
 from gatling_sid.gold import GoldLine
@@ -18,6 +19,7 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.agent import report
 from gatling_sid.oracle.claude.asks import Ask
+from gatling_sid.oracle.claude.oracle import MODEL
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
@@ -94,7 +96,8 @@ def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: Trace
     for trace in traces:
         assert trace.validated
         assert validator.validate_trace(trace)[1]["validated"]
-        assert trace.metadata["judgement"] == {"favourable": 1, "of": 1}
+        verdict = {"judge": MODEL, "favourable": 1, "of": 1, "digest": digest_judged(trace)}
+        assert trace.metadata["verdict"] == verdict
     assert len({trace.request.text for trace in traces}) == 30
     told = played.agent.reports["Library"]
     assert (told.tasks, told.gold_at_once, told.gold_mended, told.gold) == (30, 30, 30, 30)
