@@ -24,8 +24,8 @@ def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
         if flow.binds(case.role, call.tool_id):
             for name, origin in given.items():
                 yield f"{call.call_id}: {name} carries {origin} into {call.tool_id}"
-            if not given and (read := spread.taken(call)):
-                yield f"{call.call_id}: {call.tool_id} takes {read} itself"
+            if not given and (taken := spread.taken(call)):
+                yield f"{call.call_id}: {call.tool_id} takes {taken} itself"
         spread.follow(call, given)
 
 

@@ -126,6 +126,15 @@ def test_tools(registry: DomainRegistry) -> None:
             registry.tool(tool_id)
 
 
+def test_a_tool_says_whom_it_writes_to(registry: DomainRegistry) -> None:
+    """The published recipient of a tool that writes to an addressee alone names the fields that hold the address."""
+    recipient = registry.tool("library.mail_member").parameters[0]
+    assert (recipient.name, recipient.description) == (
+        "recipient",
+        "Address. Only member_email of the loan it is about.",
+    )
+
+
 def test_schemas_are_in_the_order_of_the_file(registry: DomainRegistry) -> None:
     """Every tool of the file is published, under its full id."""
     ids = [schema.tool_id for schema in registry.get_schemas_for_domain("Library")]

@@ -47,7 +47,7 @@ def world(library: Domain) -> World:
 
 @pytest.fixture(scope="module")
 def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A library whose `search` filters in every way there is, and whose `first` has a default limit."""
+    """A library whose `search` filters in every way there is, whose `first` has a default limit, and that can lend."""
     content = deepcopy(load_yaml(SOURCE))
     ways = {
         "at_least": "renewals",
@@ -60,6 +60,8 @@ def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
     common = {"operation": "list", "entity": "loan", "description": "x", "returns": ["loan_id"], "order": "-lent_on"}
     content["tools"]["search"] = {**common, "parameters": search}
     content["tools"]["first"] = {**common, "parameters": {"n": {"does": "limit", "default": 2, "description": "x"}}}
+    lend = {field: {"does": "set", "field": field, "description": "x"} for field in ("member_id", "book_id", "title")}
+    content["tools"]["lend"] = {"operation": "create", "entity": "loan", "description": "x", "parameters": lend}
     folder = tmp_path_factory.mktemp("catalogue")
     (folder / "library.yaml").write_text(
         yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8"
@@ -174,6 +176,30 @@ def test_create(world: World) -> None:
     assert state.row("reminder", key) == {"reminder_id": key, **wanted}
     assert run(world, "write_reminder", within=state, **{**wanted, "text": "now"}).value != outcome.value
     assert run(World(world.domain, 1, "train-1"), "write_reminder", **wanted).value != outcome.value
+
+
+@pytest.mark.parametrize(
+    ("given", "copied"),
+    [
+        ({"member_id": "<member>", "book_id": "<book>"}, {"member_email", "title"}),
+        ({"member_id": "<member>", "title": "Another"}, {"member_email"}),
+        ({"member_id": "nobody", "book_id": "<book>"}, {"title"}),
+        ({"title": "Another"}, set()),
+    ],
+)
+def test_a_created_record_copies_from_those_it_refers_to(
+    matching: World, given: dict[str, str], copied: set[str]
+) -> None:
+    """What others of its kind copy from a record, a new one does too, unless it is said or the record is not there."""
+    member, book = (matching.ordered(entity, None)[0] for entity in ("member", "book"))
+    named = {"<member>": member["member_id"], "<book>": book["book_id"]}
+    given = {name: named.get(value, value) for name, value in given.items()}
+    outcome = run(matching, "lend", **given)
+    ((key, row),) = outcome.created
+    expected = {"member_email": member["email"], "title": book["title"]}
+    filled = {name: value for name, value in row.items() if value is not None}
+    assert filled == {"loan_id": key, **{name: expected[name] for name in copied}, **given}
+    assert outcome.effects[0].changes == given
 
 
 def test_delete(world: World) -> None:
