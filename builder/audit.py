@@ -35,6 +35,11 @@ def request_texts(path: Path) -> Iterator[list[str]]:
         yield requests.field("text").to_pylist()
 
 
+def unvalidated(path: Path) -> int:
+    """How many rows of a shard say that they are not validated. Raises ShardError."""
+    return sum(len(column) - column.true_count for column in _column(path, "validated"))
+
+
 def catalogues(path: Path) -> Counter[str]:
     """How many rows of a shard say that they were made with which version of their domain. Raises ShardError."""
     return Counter(_catalogue_in(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builder.audit import catalogues
+from builder.audit import catalogues, unvalidated
 from builder.features import SCHEMA
 from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, sweep, verified_shards
 from builder.sid import DEFAULT, by_split_of
@@ -38,13 +38,14 @@ def write_data(run: Path, tree: Path) -> Layout:
     The same run gives the same bytes.
 
     Raises:
-        ShardError: the run is unfinished or damaged, or holds rows of another catalogue than its manifest says;
+        ShardError: the run is unfinished or damaged, holds rows that are not validated or of another catalogue;
             `tree` is not a release or cannot be written.
 
     """
     manifest = read_manifest(run)
     verified = verified_shards(run, manifest)
     _hold_to_catalogue(verified, manifest["settings"]["catalogue"])
+    _hold_to_gold(verified)
     _clear(tree)
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
@@ -73,6 +74,16 @@ def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
                 f"{path}: rows were made with {domain}.yaml of version {told}, {MANIFEST} says {catalogue.get(domain)}: "
                 "the file was edited while the run was going. Nothing is released; generate the run again, into another "
                 "folder"
+            )
+
+
+def _hold_to_gold(shards: list[Path]) -> None:
+    """Every row is validated. Raises ShardError."""
+    for path in shards:
+        if number := unvalidated(path):
+            raise ShardError(
+                f"{path}: {number:,} rows are not validated, since no judge said that their words ask for their goal. "
+                "A release holds proven gold alone; generate the run with --judged 1"
             )
 
 
