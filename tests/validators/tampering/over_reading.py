@@ -69,14 +69,14 @@ def _forgotten(
     trace: GoldTrace, rng: random.Random, filters: list[Filter], *, more_rows: bool | None
 ) -> GoldTrace | None:
     """The trace without one of its filters, if it still serves its goal and, if asked, reads more or as many rows."""
-    before = _rows_read(executed(trace))
+    rows = _rows_read(executed(trace))
     for call, name in rng.sample(filters, len(filters)):
         other = trace.model_copy(deep=True)
         mine = same_call(other, call)
         leave_out(mine, name)
         quote(other, mine)
         done = settled(other)
-        if done is not None and more_rows in (None, _rows_read(executed(done)) > before):
+        if done is not None and more_rows in (None, _rows_read(executed(done)) > rows):
             return done
     return None
 
@@ -101,10 +101,10 @@ def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrac
     return None
 
 
-def _point_to_same_row(trace: GoldTrace, call: ToolCall, before: Execution) -> bool:
+def _point_to_same_row(trace: GoldTrace, call: ToolCall, as_it_was: Execution) -> bool:
     """Points references to the first row of a call to wherever that row now stands; False if it still stands first."""
     execution = executed(trace)
-    rows = before.outcomes[call.call_id].rows
+    rows = as_it_was.outcomes[call.call_id].rows
     now = execution.outcomes[call.call_id].rows if call.call_id in execution.outcomes else ()
     keys = [key for key, _ in now]
     if not rows or rows[0][0] not in keys[1:] or _every_row_is_used(trace, call):
