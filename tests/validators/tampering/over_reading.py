@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.operations import CompiledTool
 from tests.validators.tampering.edits import (
@@ -15,7 +16,6 @@ from tests.validators.tampering.edits import (
     leave_out,
     point_elsewhere,
     quote,
-    references_of,
     said,
     same_call,
     settled,
@@ -114,8 +114,8 @@ def _point_to_same_row(trace: GoldTrace, call: ToolCall, as_it_was: Execution) -
 
 
 def _every_row_is_used(trace: GoldTrace, call: ToolCall) -> bool:
-    references = [each for other in trace.graph.calls for each in references_of(other).values()]
-    return any(each.root == call.call_id and "*" in each.path for each in references)
+    values = [value for other in trace.graph.calls for value in other.arguments.values()]
+    return any(each.root == call.call_id and "*" in each.path for value in values for each in references_in(value))
 
 
 def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
