@@ -26,7 +26,8 @@ Parts = dict[str, dict[str, list[GoldTrace]]]
 def written(folder: Path, parts: Parts, rejected: int = 0) -> tuple[Path, str]:
     """A release of these traces, its tree and its card."""
     totals = {domain: {split: len(traces) for split, traces in splits.items()} for domain, splits in parts.items()}
-    settings = Settings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, dict.fromkeys(parts, "digest"))
+    catalogue = {d: str(traces[0].metadata["catalogue"]) for d, splits in parts.items() for traces in splits.values()}
+    settings = Settings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, catalogue)
     no = [Rejection("x", 0, "renew", "goal_is_met", "it is not")]
     receipts = [
         write_shard(folder / "run", each, [(parts[each.domain][each.split][each.start : each.stop], no * rejected)])
