@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from builder.features import SCHEMA
@@ -17,7 +18,10 @@ from gatling_sid.novelty import Novelty
 
 
 def request_texts(path: Path) -> Iterator[list[str]]:
-    """The request texts of a shard, batch by batch; other columns are not even decompressed. Raises ShardError."""
+    """The request texts of a file, batch by batch; other columns are not even decompressed. Raises ShardError."""
+    if path.suffix == ".parquet":
+        yield from _texts_of_parquet(path)
+        return
     options = ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index("request")])
     try:
         with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file, options=options) as reader:
@@ -25,6 +29,15 @@ def request_texts(path: Path) -> Iterator[list[str]]:
                 yield batch.column(0).field("text").to_pylist()
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise ShardError(f"{path} is no complete shard ({error}); run the same generate command again") from None
+
+
+def _texts_of_parquet(path: Path) -> Iterator[list[str]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["request.text"]):
+                yield batch.column(0).field("text").to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path} is no complete Parquet file ({error})") from None
 
 
 def repeated_texts(paths: Sequence[Path]) -> int:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 TaskT = TypeVar("TaskT")
@@ -43,6 +44,19 @@ def spread(
                     yield waiting.pop(future), future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def collecting_later() -> Iterator[None]:
+    """Leaves the few reference cycles to the end: looking for them again and again takes a third of the time."""
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+        gc.collect()
+    finally:
+        gc.enable()
+        gc.unfreeze()
 
 
 def _prepare(prepare: Callable[[], object], parent: int) -> None:
