@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pyarrow import ipc
 
 from builder.features import SCHEMA
@@ -30,9 +31,21 @@ def _column(path: Path, name: str) -> Iterator[pa.Array]:
 
 
 def request_texts(path: Path) -> Iterator[list[str]]:
-    """The request texts of a shard, batch by batch. Raises ShardError."""
+    """The request texts of a shard or a release's file, batch by batch. Raises ShardError."""
+    if path.suffix == ".parquet":
+        yield from _texts_of_parquet(path)
+        return
     for requests in _column(path, "request"):
         yield requests.field("text").to_pylist()
+
+
+def _texts_of_parquet(path: Path) -> Iterator[list[str]]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(columns=["request.text"]):
+                yield batch.column(0).field("text").to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path} is no complete Parquet file ({error})") from None
 
 
 def unvalidated(path: Path) -> int:

@@ -207,9 +207,12 @@ def _explained(target: _Target, secret: str | None) -> Iterator[None]:
     else:
         return
     problem = problem.replace(secret, "…") if secret else problem
-    # A token from the environment, and the signature in the address of an upload, are no less secret. And what the
-    # clients raised may quote them: hence from None.
-    raise PublishError(re.sub(r"\bhf_\w+|(?<=\?)\S+=\S+", "…", problem)) from None
+    raise PublishError(without_secrets(problem)) from None  # what the clients raised may quote them
+
+
+def without_secrets(text: str) -> str:
+    """What a client said, without a token from the environment and the signature in the address of a transfer."""
+    return re.sub(r"\bhf_\w+|(?<=\?)\S+=\S+", "…", text)
 
 
 def _refusal(target: _Target, error: HfHubHTTPError) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -118,7 +118,7 @@ def _clear(tree: Path) -> None:
 def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
     rows: int = sum(table.num_rows for path in paths for table in read_tables(path))
     files = -(-rows // ROWS_PER_FILE)
-    groups = _regrouped(paths)
+    groups = regrouped((table for path in paths for table in read_tables(path)), ROWS_PER_GROUP)
     left = rows
     for number in range(files):
         with (
@@ -131,19 +131,18 @@ def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
     return files
 
 
-def _regrouped(paths: list[Path]) -> Iterator[pa.Table]:
-    """Tables of `ROWS_PER_GROUP` rows, whatever size the shards' batches have; the last is shorter."""
+def regrouped(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+    """The rows of tables in tables of that size; the last is shorter."""
     held: list[pa.Table] = []
     rows = 0
-    for path in paths:
-        for table in read_tables(path):
-            held.append(table)
-            rows += table.num_rows
-            while rows >= ROWS_PER_GROUP:
-                together = pa.concat_tables(held)
-                yield together.slice(0, ROWS_PER_GROUP)
-                held = [together.slice(ROWS_PER_GROUP)]
-                rows -= ROWS_PER_GROUP
+    for table in tables:
+        held.append(table)
+        rows += table.num_rows
+        while rows >= size:
+            together = pa.concat_tables(held)
+            yield together.slice(0, size)
+            held = [together.slice(size)]
+            rows -= size
     if rows:
         yield pa.concat_tables(held)
 

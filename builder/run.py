@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -29,6 +23,7 @@ from builder.shards import (
     write_manifest,
     write_shard,
 )
+from builder.workers import spread
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
@@ -298,55 +293,10 @@ def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int)
         for shard in shards:
             yield shard, make_shard(root, settings, shard)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(shards)), context, _prepare, (os.getpid(),)) as pool:
-        # Workers start here, and inherit that Ctrl-C is not for them.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            waiting: dict[Future[Receipt], Shard] = {
-                pool.submit(_in_worker, root, settings, shard, os.getpid()): shard for shard in shards
-            }
-        finally:
-            signal.signal(signal.SIGINT, before)
-        try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in done:
-                    yield waiting.pop(future), future.result()
-        except BrokenProcessPool:
-            raise GenerationError("a worker was killed; run the same command again to go on") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _prepare(parent: int) -> None:
-    """A worker leaves Ctrl-C to its parent, and its few reference cycles to the end of a shard."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    _judge()
-    gc.freeze()
-    gc.disable()
-    _leave_if_orphaned(parent)
-
-
-def _leave_if_orphaned(parent: int) -> None:
-    if os.getppid() != parent:
-        os._exit(1)  # sys.exit would be caught by the pool, and sent to nobody
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _in_worker(root: Path, settings: Settings, shard: Shard, parent: int) -> Receipt:
-    _leave_if_orphaned(parent)
     try:
-        return make_shard(root, settings, shard)
-    finally:
-        gc.collect()
+        yield from spread(partial(make_shard, root, settings), shards, workers, _judge)
+    except BrokenProcessPool:
+        raise GenerationError("a worker was killed; run the same command again to go on") from None
 
 
 def rejections_by_reason(receipts: Sequence[Receipt]) -> dict[str, int]:

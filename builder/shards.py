@@ -219,6 +219,7 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
             if not reader.schema.equals(SCHEMA):
                 raise ShardError(f"{path} has other columns than this version writes; generate it again")
             for batch in reader:
+                batch.validate(full=True)  # a flipped bit may make text that is none, or lead out of the file
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         if isinstance(error, ShardError):

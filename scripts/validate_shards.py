@@ -1,125 +1,71 @@
-"""Validates traces again, in full and from the written bytes: a run's shards, or a JSONL file of traces.
+"""Validates traces again, from the written bytes: a run, a release in a folder or on the Hub, or a JSONL file of traces.
 
-Of a run, requests of validation and test that nearly copy one of train are told as well.
+Rows of one plan share its proof. Of a run and a release it is seen besides that every row is in its place and says what
+the manifest says; and requests of validation and test that nearly copy one of train are told.
 
 python -m scripts.validate_shards out/run
+python -m scripts.validate_shards out/release --workers 2
+python -m scripts.validate_shards gatling/sid --revision v1.0.0
 python -m scripts.validate_shards traces.jsonl
+
+The exit status is 0 if nothing was rejected.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from builder.audit import near_copies
-from builder.shards import read_manifest, read_traces, verified_shards
-from gatling_sid.errors import ShardError, TraceFormatError
-from gatling_sid.models import GoldTrace
-from gatling_sid.validators import TraceValidator
+from builder.judging import TOLD, Tally, judge
+from builder.sources import source_of
+from gatling_sid.errors import ShardError
 from scripts.command import FAILED, command, progress_bar
-
-_SHOWN = 20
 
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="folder of a finished run, or a JSONL file")
-    parser.add_argument("--every", type=int, default=1, help="only every N-th trace (default: all)")
+    parser.add_argument(
+        "source", help="folder of a finished run or of a release, a JSONL file, or OWNER/NAME on the Hub"
+    )
+    parser.add_argument("--revision", help="tag, branch or commit of a dataset on the Hub, such as v1.0.0")
+    parser.add_argument("--every", type=int, default=1, help="judge only every N-th trace (default: all)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
     return parser
-
-
-def read_jsonl(path: Path) -> Iterator[GoldTrace]:
-    """The traces of a JSONL file, one per line.
-
-    Raises:
-        TraceFormatError: naming the line that is no trace.
-        ShardError: the file cannot be read.
-
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield _trace_of(line, f"{path.name}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ShardError(f"{path} cannot be read: {error}") from None
-
-
-def _trace_of(line: str, where: str) -> GoldTrace:
-    try:
-        return GoldTrace.model_validate(json.loads(line, parse_constant=_refuse_constant))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise TraceFormatError(
-            where, ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
-        ) from None
-    except (ValueError, RecursionError) as error:
-        raise TraceFormatError(where, f"is no JSON object of a trace: {error}") from None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def traces_of(source: Path) -> tuple[Iterator[GoldTrace], int]:
-    """All traces of a run or a JSONL file, and how many there are (0 if not known beforehand)."""
-    if source.is_dir():
-        manifest = read_manifest(source)
-        paths = verified_shards(source, manifest)
-        return (trace for path in paths for trace in read_traces(path)), manifest["rows"]
-    return read_jsonl(source), 0
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
     """Judges, counts, names what is wrong."""
     args = arguments().parse_args(argv)
-    validator = TraceValidator()
-    traces, total = traces_of(args.source)
-    judged = skipped = 0
-    bad: Counter[str] = Counter()
+    for name in ("every", "workers"):
+        if vars(args)[name] < 1:
+            raise ShardError(f"--{name} is {vars(args)[name]}; it must be at least 1")
+    source, whole = source_of(args.source, args.revision), Tally()
     with progress_bar("traces") as bar:
-        for number, trace in enumerate(traces):
-            if number % max(args.every, 1):
-                continue
-            judged += 1
-            valid, report = validator.validate_trace(trace)
-            skipped += valid and not report["validated"]
-            if not valid:
-                messages = [
-                    m
-                    for check in report["checks"].values()
-                    for k in check
-                    if isinstance(check[k], list)
-                    for m in check[k]
-                ]
-                bad[messages[0].partition(":")[0]] += 1
-                if sum(bad.values()) <= _SHOWN:
-                    print(f"{trace.trace_id}: {messages[0]}")
-            bar(judged, total // max(args.every, 1), f"{sum(bad.values())} rejected")
-    print(f"{judged:,} traces judged, {judged - sum(bad.values()) - skipped:,} gold, {skipped:,} judged in part, "
-          f"{sum(bad.values()):,} rejected {dict(bad) or ''}".rstrip())  # fmt: skip
-    if not judged:
+        for tally in judge(source, every=args.every, workers=args.workers):
+            print("".join(f"{line}\n" for line in tally.told[: TOLD - len(whole.told)]), end="", flush=True)
+            whole += tally
+            bar(whole.judged, -(-source.rows // args.every), f"{whole.rejected.total():,} rejected")
+    print(f"{whole.judged:,} traces judged ({whole.proofs:,} plans proven), {whole.gold:,} gold, {whole.partly:,} judged "
+          f"in part, {whole.rejected.total():,} rejected {dict(whole.rejected) or ''}".rstrip())  # fmt: skip
+    if not whole.judged:
         raise ShardError(f"{args.source} holds no traces")
-    copies = copied(args.source) if args.source.is_dir() else 0
-    return FAILED if bad or copies else 0
+    copies = copied(source.folder, source.files) if source.folder else 0
+    return FAILED if whole.rejected or copies else 0
 
 
-def copied(root: Path) -> int:
+def copied(folder: Path, files: Sequence[str]) -> int:
     """How many requests of validation and test nearly copy one of train; prints the first."""
-    shards = [each["name"] for each in read_manifest(root)["shards"]]
     copies: list[str] = []
     with progress_bar("shards") as bar:
-        for number, (name, texts) in enumerate(near_copies(root, shards), start=1):
+        for number, (name, texts) in enumerate(near_copies(folder, files), start=1):
             copies += [f"{name}: {text!r} nearly copies a request of train" for text in texts]
-            bar(number, len(shards), f"{len(copies)} near-copies")
-    print("\n".join([*copies[:_SHOWN], f"{len(copies):,} requests of validation and test nearly copy one of train"]))
+            bar(number, len(files), f"{len(copies)} near-copies")
+    print("\n".join([*copies[:TOLD], f"{len(copies):,} requests of validation and test nearly copy one of train"]))
     return len(copies)
 
 

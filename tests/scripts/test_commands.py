@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from gatling_sid.models import GoldTrace
@@ -58,7 +60,15 @@ REFUSED = [
     ),
     ("generate_shards", f"--total 9 --domains hr --output-dir {{tmp}}/{'x' * 300}", "cannot be"),
     ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree --version banana", "'banana' is not a version"),
-    ("validate_shards", "{tmp}/nothing.jsonl", "cannot be read"),
+    (
+        "validate_shards",
+        "{tmp}/nothing.jsonl",
+        "cannot be read: No such file or directory; a dataset on the Hub is named",
+    ),
+    ("validate_shards", "{tmp}", "holds no finished run"),
+    ("validate_shards", "{file} --workers 0", "--workers is 0; it must be at least 1"),
+    ("validate_shards", "{file} --every 0", "--every is 0; it must be at least 1"),
+    ("validate_shards", "/dev/null", "/dev/null holds no traces"),
     ("check_domain", "Astrology", "no domain named 'Astrology'"),
 ]
 
@@ -103,18 +113,35 @@ def test_summary_counts_by_domain(sample: Path) -> None:
     assert re.search(r"\n30 traces in run \(0 made now in \d\.\d s, nothing was missing\)\n$", done.stdout)
 
 
-def test_validating_a_run_and_a_jsonl(sample: Path, gold: list[GoldTrace]) -> None:
-    """A run is proven again from its bytes; a JSONL of traces from elsewhere is judged as far as possible."""
-    whole = command("validate_shards", "run", folder=sample)
-    lines = [trace.model_dump_json() for trace in gold[:3]]
+def test_validating_what_was_written(sample: Path, gold: list[GoldTrace]) -> None:
+    """A run and a release are proven again from their bytes; traces from elsewhere are judged as far as possible."""
+    lines = [trace.model_copy(update={"validated": False}).model_dump_json() for trace in gold[:3]]
     (sample / "traces.jsonl").write_text("\n".join(lines) + "\n\n", encoding="utf-8")
-    foreign = command("validate_shards", "traces.jsonl", folder=sample)
-
-    assert whole.stdout == (
-        "30 traces judged, 30 gold, 0 judged in part, 0 rejected\n"
-        "0 requests of validation and test nearly copy one of train\n"
+    run, release, foreign = (
+        command("validate_shards", source, folder=sample) for source in ("run", "tree", "traces.jsonl")
     )
-    assert foreign.stdout == "3 traces judged, 0 gold, 3 judged in part, 0 rejected\n"
+
+    assert [each.returncode for each in (run, release, foreign)] == [0, 0, 0]
+    assert run.stdout == release.stdout
+    assert re.fullmatch(
+        r"30 traces judged \(\d\d plans proven\), 30 gold, 0 judged in part, 0 rejected\n"
+        r"0 requests of validation and test nearly copy one of train\n",
+        run.stdout,
+    )
+    assert re.fullmatch(r"3 traces judged \(\d plans? proven\), 0 gold, 3 judged in part, 0 rejected\n", foreign.stdout)
+
+
+def test_a_release_with_a_row_in_the_wrong_place_is_rejected(sample: Path, tmp_path: Path) -> None:
+    """The row is named with what belongs there, and the status is 1."""
+    shutil.copytree(sample / "tree", tmp_path / "tree")
+    path = tmp_path / "tree/data/devops/train-00000-of-00001.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.take([1, 0, *range(2, table.num_rows)]), path)
+    done = command("validate_shards", str(tmp_path / "tree"))
+
+    assert done.returncode == 1
+    assert done.stdout.startswith("devops_train_00000001: row_is_in_place: devops_train_00000000 belongs here\n")
+    assert "2 rejected {'row_is_in_place': 2}" in done.stdout
 
 
 @pytest.mark.parametrize(

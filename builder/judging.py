@@ -1,0 +1,114 @@
+"""Judging what was written: every row of a source again, from its bytes, in as many processes as are given."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+
+from builder.pieces import Piece, Source
+from builder.placement import Rows, unproven
+from builder.sources import read
+from builder.workers import collecting_later, spread
+from gatling_sid.errors import ShardError
+from gatling_sid.models import GoldTrace
+from gatling_sid.validators import TraceValidator
+from gatling_sid.validators.checks import Finding
+from gatling_sid.validators.proofs import ProvenPlans
+
+TOLD = 20
+"""How many rejected rows a tally names."""
+_WORTH_A_WORKER = 4_000
+"""Rows that take longer to judge than a process to start."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of some rows.
+
+    Of those `judged`, some are `gold`, some were judged in part, for the rest of what they say nothing here can tell;
+    `proofs` plans were judged in full. `rejected` counts rows by the first rule that each breaks.
+    """
+
+    judged: int = 0
+    gold: int = 0
+    partly: int = 0
+    proofs: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    told: tuple[str, ...] = ()
+    """The first rejected rows, and what is wrong with each."""
+
+    def __add__(self, other: Tally) -> Tally:
+        """Both together."""
+        return Tally(
+            self.judged + other.judged,
+            self.gold + other.gold,
+            self.partly + other.partly,
+            self.proofs + other.proofs,
+            self.rejected + other.rejected,
+            (self.told + other.told)[:TOLD],
+        )
+
+
+def judge(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally]:
+    """Tallies of a source's rows as they are judged, of which only each `every`-th is; their sum is that of all.
+
+    Raises:
+        ShardError: a file is damaged, or a worker was killed.
+        TraceFormatError: a row is no trace.
+
+    """
+    workers = min(workers, len(source.pieces), 1 + source.rows // every // _WORTH_A_WORKER)
+    if workers <= 1:
+        for piece in source.pieces:
+            with collecting_later():
+                yield from judge_piece(piece, every)
+        return
+    try:
+        for _, tally in spread(partial(_whole, every=every), source.pieces, workers, _judge):
+            yield tally
+    except BrokenProcessPool:
+        raise ShardError("a worker was killed; run the same command again") from None
+
+
+def _whole(piece: Piece, every: int) -> Tally:
+    return sum(judge_piece(piece, every), Tally())
+
+
+@lru_cache(maxsize=1)
+def _judge() -> ProvenPlans:
+    return ProvenPlans(TraceValidator())
+
+
+def judge_piece(piece: Piece, every: int = 1) -> Iterator[Tally]:
+    """A tally of each batch of a piece's rows; every row is held against its place. Raises as `judge` does."""
+    judge, number = _judge(), piece.number
+    rows = Rows(piece.place, judge.validator.registry) if piece.place else None
+    for traces in read(piece):
+        yield _tally(traces, [at for at in range(len(traces)) if (number + at) % every == 0], rows, judge)
+        number += len(traces)
+    if piece.place is not None and number != piece.number + piece.rows:
+        held = f"{piece.name} holds {number - piece.number:,} rows; the manifest says {piece.rows:,}"
+        yield Tally(rejected=Counter(["rows_are_complete"]), told=(held,))
+
+
+def _tally(traces: Sequence[GoldTrace], drawn: Sequence[int], rows: Rows | None, judge: ProvenPlans) -> Tally:
+    before = judge.proofs
+    verdicts = dict(zip(drawn, judge.verdicts([traces[at] for at in drawn]), strict=True))
+    found = [[*(rows.misplaced(trace) if rows else ())] for trace in traces]
+    for at, verdict in verdicts.items():
+        found[at] += [*verdict.findings, *unproven(traces[at], verdict)]
+    return Tally(
+        len(drawn),
+        sum(not found[at] and not verdict.skipped for at, verdict in verdicts.items()),
+        sum(not found[at] and bool(verdict.skipped) for at, verdict in verdicts.items()),
+        judge.proofs - before,
+        Counter(each[0].rule for each in found if each),
+        tuple(_told(zip(traces, found, strict=True))),
+    )
+
+
+def _told(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
+    return [f"{trace.trace_id}: {found[0]}" for trace, found in rows if found][:TOLD]

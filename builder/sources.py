@@ -1,0 +1,198 @@
+"""Where traces to be judged come from: a run, a release in a folder or on the Hub, a file of traces."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
+from pydantic import TypeAdapter
+
+from builder.features import SCHEMA, traces_of
+from builder.jsonl import cut_lines, endless, read_lines
+from builder.pieces import Piece, Place, Source
+from builder.publish import without_secrets
+from builder.release import DATA, regrouped
+from builder.shards import MANIFEST, Settings, Shard, read_manifest, read_tables, shards_of, verified_shards
+from gatling_sid.errors import ShardError, TraceFormatError
+from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas.domain import SPLITS
+
+ROWS = 8_192
+"""Rows of a piece, where a file can be cut."""
+BATCH = 4_096
+"""Rows that are read at a time: the more, the more of them say the same somewhere, and are decoded once."""
+
+
+def source_of(name: str, revision: str | None = None) -> Source:
+    """The source of that path or, with a revision, of that dataset repository.
+
+    Raises:
+        ShardError: there is nothing, or it is damaged; says what and where.
+
+    """
+    if revision is not None:
+        return _of_release(_downloaded(name, revision))
+    path = Path(name)
+    try:
+        if path.is_dir():
+            return _of_release(path) if (path / DATA).is_dir() else _of_run(path)
+        if path.suffix == ".parquet":
+            return Source(_cut_parquet(path, path.name, 0))
+        return Source(list(cut_lines(path)) if path.is_file() or not path.exists() else [endless(path)])
+    except OSError as error:
+        if isinstance(error, ShardError):
+            raise
+        hint = "" if path.exists() else "; a dataset on the Hub is named with its --revision"
+        raise ShardError(f"{name} cannot be read: {error.strerror or error}{hint}") from None
+
+
+# --- runs and releases -----------------------------------------------------------------------------------------
+
+
+class _Promised(NamedTuple):
+    """What a manifest says there is: settings, and rows by shard."""
+
+    settings: Settings
+    rows: dict[Shard, int]
+
+
+def _promised(root: Path) -> _Promised:
+    manifest = read_manifest(root)
+    try:
+        settings = _SETTINGS.validate_json(json.dumps(manifest["settings"]), strict=True)
+        shards = shards_of(settings)
+        rows = {shard: int(each["rows"]) for shard, each in zip(shards, manifest["shards"], strict=True)}
+        if [shard.name for shard in shards] != [each["name"] for each in manifest["shards"]]:
+            raise ValueError("its shards are not those that its settings ask for")
+        left_out = [s.name for s, n in rows.items() if settings.oracle == ScenarioOracle.name and n != s.stop - s.start]
+        if left_out:
+            raise ValueError(f"it leaves out rows of {left_out[0]}")
+        if any(not re.fullmatch(r"\w+", shard.domain) or shard.split not in SPLITS for shard in shards):
+            raise ValueError("it names what is no domain, or no split")
+    except (ValueError, TypeError) as error:
+        raise ShardError(f"{root / MANIFEST} is no manifest of this version: {str(error).splitlines()[0]}") from None
+    return _Promised(settings, rows)
+
+
+_SETTINGS = TypeAdapter(Settings)
+
+
+def _of_run(root: Path) -> Source:
+    settings, rows = _promised(root)
+    pieces, number = list[Piece](), 0
+    for path, (shard, size) in zip(verified_shards(root, read_manifest(root)), rows.items(), strict=True):
+        place = Place(shard.domain, shard.split, shard.start, shard.stop, settings)
+        pieces.append(Piece(path, shard.name, 0, 0, number, size, place))
+        number += size
+    return Source(pieces, root, tuple(shard.name for shard in rows))
+
+
+def _of_release(tree: Path) -> Source:
+    settings, rows = _promised(tree)
+    pieces, files, number = list[Piece](), list[str](), 0
+    for domain, split, total in (
+        (domain, *each) for domain, totals in settings.totals.items() for each in totals.items()
+    ):
+        mine = _cut_split(tree / DATA, Place(domain, split, 0, total, settings), number)
+        found = sum(piece.rows for piece in mine)
+        wanted = sum(size for shard, size in rows.items() if (shard.domain, shard.split) == (domain, split))
+        if found != wanted:
+            raise ShardError(f"{tree / DATA / domain} holds {found:,} rows of {split}; {MANIFEST} says {wanted:,}")
+        pieces += mine
+        files += dict.fromkeys(piece.name for piece in mine)
+        number += found
+    held = {path.relative_to(tree / DATA).as_posix() for path in (tree / DATA).rglob("*") if path.is_file()}
+    if others := sorted(held.difference(files)):
+        raise ShardError(f"{tree / DATA} holds {', '.join(others[:3])}, of which {MANIFEST} does not know")
+    return Source(pieces, tree / DATA, tuple(files))
+
+
+def _cut_split(data: Path, place: Place, number: int) -> list[Piece]:
+    """The pieces of a domain's split, each placed after the rows of those before it."""
+    found = sorted((data / place.domain).glob(f"{place.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
+    count = found[0].stem.rpartition("-")[2] if found else "0"
+    names = [f"{place.domain}/{place.split}-{at:05d}-of-{count}.parquet" for at in range(int(count))]
+    missing = [name for name in names if data / name not in found]
+    if missing:
+        raise ShardError(f"{data / missing[0]} is missing")
+    found = [data / name for name in names]
+    pieces, first = list[Piece](), 0
+    for path, name in zip(found, names, strict=True):
+        for piece in _cut_parquet(path, name, number + first):
+            pieces.append(piece._replace(place=place._replace(first=first)))
+            first += piece.rows
+    return pieces
+
+
+def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
+    try:
+        footer = pq.read_metadata(path)
+        sizes = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
+    except (OSError, pa.ArrowException) as error:
+        raise ShardError(f"{path} is no complete Parquet file ({error})") from None
+    pieces, start, rows = list[Piece](), 0, 0
+    for stop, size in enumerate(sizes, start=1):
+        rows += size
+        if rows >= ROWS or stop == len(sizes):
+            pieces.append(Piece(path, name, start, stop, number, rows))
+            start, number, rows = stop, number + rows, 0
+    return pieces
+
+
+def _downloaded(repo_id: str, revision: str) -> Path:
+    """A folder that holds the data of a release on the Hub, and its manifest."""
+    api = HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None)
+    try:
+        folder = api.snapshot_download(
+            repo_id, repo_type="dataset", revision=revision, allow_patterns=[MANIFEST, f"{DATA}/*"]
+        )
+    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
+        said = without_secrets(str(error).strip().partition("\n")[0])
+        raise ShardError(f"{repo_id} at {revision} cannot be had from {api.endpoint}: {said}") from None
+    return Path(folder)
+
+
+# --- reading ---------------------------------------------------------------------------------------------------
+
+
+def read(piece: Piece) -> Iterator[list[GoldTrace]]:
+    """The traces of a piece, batch by batch.
+
+    Raises:
+        ShardError: the file is damaged.
+        TraceFormatError: a row or line is no trace; names it.
+
+    """
+    if piece.path.suffix not in (".arrow", ".parquet"):
+        yield from read_lines(piece)
+        return
+    tables = _tables(piece) if piece.path.suffix == ".parquet" else read_tables(piece.path)
+    for table in regrouped(tables, BATCH):
+        try:
+            yield list(traces_of(table))
+        except TraceFormatError as error:
+            raise TraceFormatError(piece.name, str(error)) from None
+
+
+def _tables(piece: Piece) -> Iterator[pa.Table]:
+    try:
+        with pq.ParquetFile(piece.path) as file:
+            if not file.schema_arrow.equals(SCHEMA):
+                raise ShardError(f"{piece.path} has other columns than this version writes")
+            for batch in file.iter_batches(BATCH, row_groups=range(piece.start, piece.stop)):
+                batch.validate(full=True)
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowException) as error:
+        if isinstance(error, ShardError):
+            raise
+        raise ShardError(f"{piece.path} is no complete Parquet file ({error})") from None

@@ -1,0 +1,379 @@
+"""Judging what was written: gold is found gold, and whatever was done to it since is found and named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import constants
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+from pyarrow import ipc
+
+from builder import jsonl
+from builder.features import _STORAGE, SCHEMA
+from builder.judging import Tally, judge
+from builder.run import planned, run
+from builder.shards import WRITE_OPTIONS
+from builder.sources import read, source_of
+from gatling_sid.errors import ShardError, SidError
+from gatling_sid.validators import TraceValidator
+from tests.builder.test_release import staged
+from tests.hub_server import HubServer
+
+Row = dict[str, Any]
+ROWS = 60
+SHARD = "hr/train-00001-of-00004.arrow"
+PARQUET = "data/hr/train-00000-of-00001.parquet"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run and its release."""
+    folder = tmp_path_factory.mktemp("made")
+    settings = planned(
+        ["hr"], ROWS, {"train": 0.9, "test": 0.1}, seed=2, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=17
+    )
+    run(folder / "run", settings, workers=1, report=lambda _: None)
+    staged(folder / "run", folder / "release")
+    return folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    """The same, to be tampered with."""
+    shutil.copytree(made, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def judged(source: Path | str, **how: Any) -> Tally:
+    """The tally over a source."""
+    return sum(judge(source_of(str(source)), **how), Tally())
+
+
+@pytest.mark.parametrize("kind", ["run", "release"])
+def test_what_was_made_is_gold(made: Path, kind: str) -> None:
+    """Every row of a run and of its release is gold, and no plan is proven twice."""
+    tally = judged(made / kind)
+
+    assert (tally.judged, tally.gold, tally.partly, tally.rejected.total(), tally.told) == (ROWS, ROWS, 0, 0, ())
+    assert tally.proofs < ROWS
+
+
+def test_judging_in_several_processes_finds_the_same(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two workers to share the pieces, the same rows are judged and the same are rejected."""
+    edit_run(copy / "run", lambda rows: rows[3].update(validated=False))
+    monkeypatch.setattr("builder.judging._WORTH_A_WORKER", 1)
+    alone, together = judged(copy / "run"), judged(copy / "run", workers=2)
+
+    assert (together.judged, together.gold, together.rejected) == (alone.judged, alone.gold, alone.rejected)
+    assert together.told == alone.told != ()
+
+
+def test_verdicts_are_those_of_one_by_one(made: Path) -> None:
+    """Every row read back gets from the validator alone what it got among others, with `every` only each third."""
+    validator = TraceValidator()
+    traces = [trace for piece in source_of(str(made / "release")).pieces for batch in read(piece) for trace in batch]
+
+    assert all(validator.validate_trace(trace)[1]["validated"] for trace in traces)
+    assert judged(made / "release", every=3).judged == ROWS / 3
+    assert judged(made / "run", every=7).judged == -(-ROWS // 7)
+
+
+# --- tampering -------------------------------------------------------------------------------------------------
+
+
+def edit_run(root: Path, edit: Callable[[list[Row]], object]) -> None:
+    """Edits the rows of a shard, and makes every checksum right again."""
+    path = root / SHARD
+    with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file) as reader:
+        rows = reader.read_all().to_pylist()
+    edit(rows)
+    with path.open("wb") as file, ipc.new_stream(file, SCHEMA, options=WRITE_OPTIONS) as writer:
+        writer.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA))
+    rehash(root)
+
+
+def rehash(root: Path) -> None:
+    """Makes checksum and receipt of the shard right again."""
+    digest = hashlib.sha256((root / SHARD).read_bytes()).hexdigest()
+    for path, place in ((root / "manifest.json", "shards"), ((root / SHARD).with_suffix(".json"), None)):
+        held = json.loads(path.read_text())
+        next(each for each in (held[place] if place else [held]) if each["name"] == SHARD)["sha256"] = digest
+        path.write_text(json.dumps(held))
+
+
+def edit_release(tree: Path, edit: Callable[[list[Row]], object]) -> None:
+    """Edits the rows of a Parquet file."""
+    rows = pq.read_table(tree / PARQUET).to_pylist()
+    edit(rows)
+    pq.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA), tree / PARQUET)
+
+
+EDITS = {"run": edit_run, "release": edit_release}
+
+
+def swap(rows: list[Row]) -> None:
+    """Two rows change places."""
+    rows[4], rows[5] = rows[5], rows[4]
+
+
+def renumber(row: Row, trace_id: str) -> None:
+    """The row, and what is named after it, gets another id."""
+    row["trace_id"], row["request"]["request_id"] = trace_id, f"{trace_id}_request"
+    row["graph"]["graph_id"] = f"{trace_id}_graph"
+    for call in row["graph"]["calls"]:
+        if call["provenance"]["source_type"] == "user":
+            call["provenance"]["source_id"] = f"{trace_id}_request"
+
+
+def meta(row: Row, **other: Any) -> None:
+    """The row's metadata says something else."""
+    row["metadata"] = json.dumps({**json.loads(row["metadata"]), **other})
+
+
+TAMPERED: list[tuple[str, Callable[[list[Row]], object], str]] = [
+    ("a row that says it is not validated", lambda rows: rows[3].update(validated=False), "row_says_validated"),
+    ("an id that was there before", lambda rows: renumber(rows[3], rows[2]["trace_id"]), "row_is_in_place"),
+    ("rows that changed places", swap, "row_is_in_place"),
+    ("an id of another split", lambda rows: renumber(rows[3], "hr_test_00000003"), "row_is_in_place"),
+    ("an id of another domain", lambda rows: renumber(rows[3], "finance_train_00000020"), "row_is_in_place"),
+    ("an id that is written otherwise", lambda rows: renumber(rows[3], "hr_train_20"), "row_is_in_place"),
+    ("an id that is none", lambda rows: renumber(rows[3], ""), "row_is_in_place"),
+    (
+        "a request with the name of another",
+        lambda rows: rows[3]["request"].update(request_id="x"),
+        "ids_belong_together",
+    ),
+    ("a graph with the name of another", lambda rows: rows[3]["graph"].update(graph_id="x"), "ids_belong_together"),
+    ("another catalogue", lambda rows: meta(rows[3], catalogue="0123456789ab"), "row_is_of_the_run"),
+    ("no catalogue", lambda rows: meta(rows[3], catalogue=None), "row_is_of_the_run"),
+    ("another seed", lambda rows: meta(rows[3], seed=3), "row_is_of_the_run"),
+    ("another author", lambda rows: meta(rows[3], oracle="somebody"), "row_is_of_the_run"),
+    ("another time", lambda rows: rows[3].update(created_at=datetime(2026, 1, 2, tzinfo=UTC)), "row_is_of_the_run"),
+    ("another rule", lambda rows: rows[3]["policy"]["rules"].__setitem__(0, "Be kind."), "policy_is_as_published"),
+    ("another tool", lambda rows: rows[3]["graph"]["calls"][0].update(tool_id="hr.x"), "tools_belong_to_domain"),
+    ("another person", lambda rows: rows[3]["request"]["principal"].update(principal_id="x"), "principal_is_real"),
+    ("a goal that is gone", lambda rows: rows[3].update(goal=None), "validated_is_proven"),
+]
+
+
+@pytest.mark.parametrize("kind", ["run", "release"])
+@pytest.mark.parametrize(("edit", "rule"), [each[1:] for each in TAMPERED], ids=[each[0] for each in TAMPERED])
+def test_tampering_is_found_and_named(copy: Path, kind: str, edit: Callable[[list[Row]], object], rule: str) -> None:
+    """One edit of a written row, its checksums made right, rejects a row by the rule it breaks, and no unrelated one."""
+    EDITS[kind](copy / kind, edit)
+    tally = judged(copy / kind)
+
+    assert rule in tally.rejected
+    assert 1 <= tally.rejected.total() <= 3
+    assert tally.gold == ROWS - tally.rejected.total()
+    assert f": {rule}: " in "".join(tally.told)
+
+
+@pytest.mark.parametrize(
+    "edit", [lambda rows: rows.pop(), lambda rows: rows.append(rows[0]), lambda rows: rows.clear()]
+)
+def test_a_row_too_few_or_too_many_is_told(copy: Path, edit: Callable[[list[Row]], object]) -> None:
+    """A shard with other rows than the manifest says is named, though its checksum is right."""
+    edit_run(copy / "run", edit)
+    edit_release(copy / "release", edit)
+    tally = judged(copy / "run")
+
+    assert tally.rejected["rows_are_complete"] == 1
+    assert f"{SHARD} holds " in "".join(tally.told)
+    with pytest.raises(ShardError, match=r"hr holds \d+ rows of train; manifest.json says 54"):
+        judged(copy / "release")
+
+
+def contents(source: Path) -> list[Any]:
+    """All rows of a source, without what on its own no rule here can hold against anything."""
+    rows = [trace.model_dump() for piece in source_of(str(source)).pieces for batch in read(piece) for trace in batch]
+    for row in rows:
+        row["request"] = {name: value for name, value in row["request"].items() if name not in ("text", "trust_tier")}
+        row["metadata"] = {
+            name: row["metadata"].get(name) for name in ("catalogue", "seed", "world", "today", "oracle")
+        }
+        for call in row["graph"]["calls"]:
+            call["provenance"] = call["argument_sources"] = None
+    return rows
+
+
+@pytest.mark.parametrize("kind", ["run", "release"])
+def test_flipped_bits_are_found(made: Path, copy: Path, kind: str) -> None:
+    """With bits flipped anywhere and checksums made right, the file is named, or a row, or nothing says other than before."""
+    path, rng, named = copy / kind / (SHARD if kind == "run" else PARQUET), random.Random(3), 0
+    whole, before = path.read_bytes(), contents(made / kind)
+    for _ in range(24):
+        place, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+        if kind == "run":
+            rehash(copy / kind)
+        try:
+            tally = judged(copy / kind)
+        except SidError as error:
+            assert "hr" in str(error)  # noqa: PT017 - either way is right
+            named += 1
+        else:
+            named += bool(tally.rejected)
+            assert tally.rejected or contents(copy / kind) == before
+    assert named > 12
+
+
+# --- folders ---------------------------------------------------------------------------------------------------
+
+
+def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
+    """A file that is missing, cut, foreign or of other columns is named."""
+    tree, path = copy / "release", copy / "release" / PARQUET
+    whole = path.read_bytes()
+
+    path.rename(path.with_name("train-00001-of-00002.parquet"))
+    with pytest.raises(ShardError, match=r"hr/train-00000-of-00002\.parquet is missing$"):
+        source_of(str(tree))
+    path.with_name("train-00001-of-00002.parquet").rename(path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ShardError, match=r"train-00000-of-00001\.parquet is no complete Parquet file"):
+        source_of(str(tree))
+    pq.write_table(pq.read_table(copy / "release" / "data/hr/test-00000-of-00001.parquet").select(["trace_id"]), path)
+    with pytest.raises(ShardError, match=r"hr holds 6 rows of train; manifest.json says 54"):
+        source_of(str(tree))
+    path.write_bytes(whole)
+    shutil.copy(path, tree / "data/hr/train-more.parquet")
+    with pytest.raises(ShardError, match=r"holds hr/train-more\.parquet, of which manifest\.json does not know"):
+        source_of(str(tree))
+
+
+@pytest.mark.parametrize("kind", ["run", "release"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda manifest: manifest["settings"].update(totals={"hr": {"train": 7}}),
+        lambda manifest: manifest["settings"].update(seed="2"),
+        lambda manifest: manifest["settings"].update(totals={"../hr": {"train": 54, "test": 6}}),
+        lambda manifest: manifest["shards"][0].update(rows=16),
+        lambda manifest: manifest["shards"][0].update(name="hr/other.arrow"),
+        lambda manifest: manifest["shards"].pop(),
+        lambda manifest: manifest.update(shards=[]),
+    ],
+)
+def test_a_manifest_that_does_not_hold_together_is_refused(
+    copy: Path, kind: str, change: Callable[[dict[str, Any]], object]
+) -> None:
+    """Settings and shards of a manifest must fit each other, whatever checksums say."""
+    path = copy / kind / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+
+    with pytest.raises(ShardError, match=r"manifest\.json is no manifest of this version"):
+        source_of(str(copy / kind))
+
+
+def test_an_altered_shard_is_named(copy: Path) -> None:
+    """A checksum that is wrong is told before anything is judged."""
+    with (copy / "run" / SHARD).open("ab") as file:
+        file.write(b"x")
+
+    with pytest.raises(ShardError, match=rf"{SHARD} is missing or was altered"):
+        source_of(str(copy / "run"))
+
+
+# --- lines -----------------------------------------------------------------------------------------------------
+
+
+def test_lines_are_judged_whatever_pieces_they_are_cut_into(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pieces end where lines do, blank lines are none, and a line that is no trace is named by its number."""
+    traces = [t for piece in source_of(str(made / "run")).pieces for batch in read(piece) for t in batch]
+    lines = [trace.model_dump_json() for trace in traces]
+    path = tmp_path / "traces.jsonl"
+    path.write_text("\n".join([*lines[:30], "", *lines[30:]]))
+    monkeypatch.setattr(jsonl, "BLOCK", 40_000)
+    source = source_of(str(path))
+    tally = sum(judge(source), Tally())
+
+    assert len(source.pieces) > 3
+    assert source.rows == ROWS + 1
+    assert (tally.judged, tally.gold) == (ROWS, ROWS)
+
+    path.write_text("\n".join([*lines[:30], "", *lines[30:50], "{}"]))
+    with pytest.raises(SidError, match=r"^traces\.jsonl, line 52: trace_id: Field required$"):
+        judged(path)
+
+
+def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Path) -> None:
+    """Lines need not say that they are validated, and have no place; but one that says so must be proven."""
+    trace = next(read(source_of(str(made / "run")).pieces[0]))[0]
+    elsewhere = {**trace.metadata, "catalogue": "another"}
+    honest = trace.model_copy(update={"validated": False, "metadata": elsewhere})
+    boasting = trace.model_copy(update={"metadata": elsewhere})
+    path = tmp_path / "traces.jsonl"
+    path.write_text("".join(f"{each.model_dump_json()}\n" for each in (honest, boasting, trace)))
+    tally = judged(path)
+
+    assert (tally.judged, tally.gold, tally.partly, dict(tally.rejected)) == (3, 1, 1, {"validated_is_proven": 1})
+
+
+# --- the Hub ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    """A Hub, and a client that knows no other and has an empty cache."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    disable_progress_bars()
+    with HubServer() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+    enable_progress_bars()
+
+
+def test_a_release_on_the_hub_is_judged_at_its_revision(hub: HubServer, copy: Path) -> None:
+    """The rows of that tag are judged, not those that came later; only the data is fetched."""
+
+    def files() -> dict[str, bytes]:
+        tree = copy / "release"
+        return {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+
+    hub.create("gatling/sid")
+    first = hub.push("gatling/sid", files())
+    edit_release(copy / "release", lambda rows: rows[3].update(validated=False))
+    hub.push("gatling/sid", files())
+    then, now = (sum(judge(source_of("gatling/sid", revision)), Tally()) for revision in (first, "main"))
+
+    assert (then.judged, then.gold) == (ROWS, ROWS)
+    assert dict(now.rejected) == {"row_says_validated": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "revision"), [("gatling/sid", "v9.9.9"), ("gatling/other", "main"), ("a/b/c", "main")]
+)
+def test_what_the_hub_does_not_have_is_told(hub: HubServer, name: str, revision: str) -> None:
+    """A repository or revision that is not there is one clear error."""
+    hub.create("gatling/sid")
+
+    with pytest.raises(ShardError, match=rf"^{name} at {revision} cannot be had from {hub.url}: "):
+        source_of(name, revision)
+
+
+@pytest.mark.usefixtures("hub")
+def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is an address where nobody answers."""
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+    with pytest.raises(ShardError, match=r"^gatling/sid at v1\.0\.0 cannot be had from http://127\.0\.0\.1:9: "):
+        source_of("gatling/sid", "v1.0.0")
