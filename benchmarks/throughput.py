@@ -75,8 +75,10 @@ def main() -> None:
                     indices = range(start, min(start + BATCH, per_domain))
                     with watch.stage("propose"):
                         proposals = [oracle.trace(Task(domain, "train", index)) for index in indices]
+                    traces = [each for each in proposals if isinstance(each, GoldTrace)]
                     with watch.stage("prove"):
-                        gold = [t for t in proposals if isinstance(t, GoldTrace) and not judge.findings(t)]
+                        found = judge.all_findings(traces)
+                    gold = [trace for trace, wrong in zip(traces, found, strict=True) if not wrong]
                     gold = [trusted(GoldTrace, {**trace.__dict__, "validated": True}) for trace in gold]
                     with watch.stage("columns"):
                         table = table_of(gold)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import groupby
@@ -16,15 +18,39 @@ from gatling_sid.errors import ShardError
 from gatling_sid.novelty import Novelty
 
 
-def request_texts(path: Path) -> Iterator[list[str]]:
-    """The request texts of a shard, batch by batch; other columns are not even decompressed. Raises ShardError."""
-    options = ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index("request")])
+def _column(path: Path, name: str) -> Iterator[pa.Array]:
+    """A column of a shard, batch by batch; the others are not even decompressed. Raises ShardError."""
+    options = ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name)])
     try:
         with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file, options=options) as reader:
             for batch in reader:
-                yield batch.column(0).field("text").to_pylist()
+                yield batch.column(0)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         raise ShardError(f"{path} is no complete shard ({error}); run the same generate command again") from None
+
+
+def request_texts(path: Path) -> Iterator[list[str]]:
+    """The request texts of a shard, batch by batch. Raises ShardError."""
+    for requests in _column(path, "request"):
+        yield requests.field("text").to_pylist()
+
+
+def unvalidated(path: Path) -> int:
+    """How many rows of a shard say that they are not validated. Raises ShardError."""
+    return sum(len(column) - column.true_count for column in _column(path, "validated"))
+
+
+def catalogues(path: Path) -> Counter[str]:
+    """How many rows of a shard say that they were made with which version of their domain. Raises ShardError."""
+    return Counter(_catalogue_in(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())
+
+
+def _catalogue_in(metadata: str | None) -> str:
+    try:
+        found = json.loads(metadata or "null")
+    except (ValueError, RecursionError):
+        found = None
+    return str(found.get("catalogue")) if isinstance(found, dict) else "unknown"
 
 
 def repeated_texts(paths: Sequence[Path]) -> int:

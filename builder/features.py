@@ -12,12 +12,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
+from builder.equal_rows import numbered
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import (
     ArgumentSource,
@@ -160,10 +163,72 @@ def _typed(array: pa.Array, type_: pa.DataType) -> pa.Array:
     return array
 
 
+_ONCE: Mapping[str, TypeAdapter[Any]] = {
+    "policy": TypeAdapter(list[SystemPolicy]),
+    "goal": TypeAdapter(list[Goal | None]),
+    "request.expected_scope": TypeAdapter(list[ScopeMetadata]),
+    "request.principal": TypeAdapter(list[Principal | None]),
+    "graph.calls.scope": TypeAdapter(list[ScopeMetadata]),
+    "graph.calls.argument_sources": TypeAdapter(list[ArgumentSource]),
+}
+"""Parts that many rows have alike: of those that say the same, one record is made."""
+_TRACES = TypeAdapter(list[GoldTrace])
+
+
 def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
-    """The records of a table of `SCHEMA`, validated."""
-    for row in table.to_pylist():
-        yield from_row(row)
+    """The records of a table of `SCHEMA`, validated; parts that say the same are the same record. Copy before editing.
+
+    Raises:
+        TraceFormatError: naming the first row that is no trace, after those before it.
+
+    """
+    try:
+        plain = table.cast(_STORAGE)
+        columns = [_values(plain.column(name).combine_chunks(), name) for name in SCHEMA.names]
+        traces = _TRACES.validate_python(_dicts(SCHEMA.names, columns))
+    except ValueError:  # some row is no trace: each by itself tells which
+        yield from map(from_row, table.to_pylist())
+    else:
+        yield from traces
+
+
+def _values(array: pa.Array, path: str) -> list[Any]:
+    """What a reader gets of an array, with JSON decoded and records made of the parts in `_ONCE`."""
+    if pa.types.is_list(array.type):
+        return _lists(array, _values(array.flatten(), path))
+    if path in _ONCE:
+        return _distinct(array, lambda rows: _ONCE[path].validate_python(_structs(rows, path)))
+    if path.rpartition(".")[2] in _JSON_FIELDS:
+        return _distinct(array, lambda rows: [_field(each, path, path.rpartition(".")[2]) for each in rows.to_pylist()])
+    return _structs(array, path) if pa.types.is_struct(array.type) else list(array.to_pylist())
+
+
+def _distinct(array: pa.Array, made: Callable[[pa.Array], list[Any]]) -> list[Any]:
+    """The values made of an array's rows; rows that say the same get one and the same value."""
+    _, first, place = np.unique(numbered(array), return_index=True, return_inverse=True)
+    values = made(array.take(pa.array(first)))
+    return [values[at] for at in place.tolist()]
+
+
+def _structs(array: pa.StructArray, path: str) -> list[dict[str, Any] | None]:
+    names = [field.name for field in array.type]
+    rows = _dicts(names, [_values(each, f"{path}.{name}") for name, each in zip(names, array.flatten(), strict=True)])
+    if not array.null_count:
+        return list(rows)
+    return [row if there else None for row, there in zip(rows, array.is_valid().to_pylist(), strict=True)]
+
+
+def _dicts(names: Sequence[str], columns: Sequence[list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _lists(array: pa.ListArray, elements: list[Any]) -> list[list[Any] | None]:
+    ends = iter(accumulate([length or 0 for length in array.value_lengths().to_pylist()], initial=0))
+    start, result = next(ends), list[list[Any] | None]()
+    for there, end in zip(array.is_valid().to_pylist(), ends, strict=True):
+        result.append(elements[start:end] if there else None)
+        start = end
+    return result
 
 
 # --- rows ------------------------------------------------------------------------------------------------------

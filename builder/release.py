@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from builder.audit import catalogues, unvalidated
 from builder.features import SCHEMA
 from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, sweep, verified_shards
 from builder.sid import DEFAULT, by_split_of
@@ -37,11 +38,14 @@ def write_data(run: Path, tree: Path) -> Layout:
     The same run gives the same bytes.
 
     Raises:
-        ShardError: the run is unfinished or damaged, `tree` is not a release or cannot be written.
+        ShardError: the run is unfinished or damaged, holds rows that are not validated or of another catalogue;
+            `tree` is not a release or cannot be written.
 
     """
     manifest = read_manifest(run)
     verified = verified_shards(run, manifest)
+    _hold_to_catalogue(verified, manifest["settings"]["catalogue"])
+    _hold_to_gold(verified)
     _clear(tree)
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
@@ -57,6 +61,30 @@ def write_data(run: Path, tree: Path) -> Layout:
     with complete_file(tree / MANIFEST) as file:
         file.write((run / MANIFEST).read_bytes())
     return layout
+
+
+def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
+    """Every row was made with the version of its domain that the manifest names. Raises ShardError."""
+    for path in shards:
+        domain = path.parent.name
+        others = {version: rows for version, rows in catalogues(path).items() if version != catalogue.get(domain)}
+        if others:
+            told = ", ".join(f"{version} (rows: {rows:,})" for version, rows in others.items())
+            raise ShardError(
+                f"{path}: rows were made with {domain}.yaml of version {told}, {MANIFEST} says {catalogue.get(domain)}: "
+                "the file was edited while the run was going. Nothing is released; generate the run again, into another "
+                "folder"
+            )
+
+
+def _hold_to_gold(shards: list[Path]) -> None:
+    """Every row is validated. Raises ShardError."""
+    for path in shards:
+        if number := unvalidated(path):
+            raise ShardError(
+                f"{path}: {number:,} rows are not validated, since no judge said that their words ask for their goal. "
+                "A release holds proven gold alone; generate the run with --judged 1"
+            )
 
 
 _RELEASED = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")

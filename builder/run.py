@@ -22,13 +22,14 @@ from builder.shards import (
     Receipt,
     Settings,
     Shard,
+    changed_since,
     open_run,
     read_receipt,
     shards_of,
     write_manifest,
     write_shard,
 )
-from gatling_sid.errors import GenerationError, ShardError
+from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.protocol import Oracle, Task
@@ -122,20 +123,44 @@ def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
     """Makes, judges and writes one shard.
 
     Raises:
-        GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file.
+        GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file; or that
+            file was edited since the run began.
         ShardError: the shard cannot be written.
 
     """
     judge = _judge()
+    _hold_to_settings(root, settings, [shard.domain], judge.validator.registry)
     domain = judge.validator.registry.domain(shard.domain)
     oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
     return write_shard(root, shard, _batches(domain, shard, oracle, judge))
 
 
-def _made_online(root: Path, shards: Sequence[Shard], oracle: OnlineOracle) -> Iterator[tuple[Shard, Receipt]]:
+def _hold_to_settings(root: Path, settings: Settings, domains: Iterable[str], registry: DomainRegistry) -> None:
+    """Domains are those of the run's settings: on disk at this moment, and as they were loaded whenever that was.
+
+    What was loaded stays as it is, so the rows made next have the version that the settings name, whatever is edited
+    meanwhile; the next shard then stops the run.
+
+    Raises:
+        GenerationError: a domain file, or the pools, were edited since the run began; says what to do.
+
+    """
+    for slug in domains:
+        try:
+            unchanged = registry.digest_on_disk(slug) == settings.catalogue[slug] == registry.domain(slug).digest
+        except CatalogueError:  # gone, or saved by half
+            unchanged = False
+        if not unchanged:
+            raise GenerationError(changed_since(root, [slug]))
+
+
+def _made_online(
+    root: Path, settings: Settings, shards: Sequence[Shard], oracle: OnlineOracle
+) -> Iterator[tuple[Shard, Receipt]]:
     """Several shards at a time; what the oracle cannot make is left out of them."""
     judge = _judge()
     for group in _in_groups(shards):
+        _hold_to_settings(root, settings, dict.fromkeys(shard.domain for shard in group), judge.validator.registry)
         made = generate([task for shard in group for task in _tasks(shard, judge)], oracle, judge)
         traces = {trace.trace_id: trace for trace in made.traces}
         rejections: dict[str, list[Rejection]] = {}
@@ -230,10 +255,12 @@ def run(
 
     Raises:
         ShardError: the folder cannot be used or written; what is complete stays.
-        GenerationError: a shard cannot be made, or request texts repeat.
+        GenerationError: a shard cannot be made, a domain file was edited since the run began, or request texts repeat.
+        OracleError: the online oracle cannot go on; what it has not made does not count as finished.
 
     """
     open_run(root, settings)
+    _judge.cache_clear()  # what an earlier run of this process loaded may have been edited since
     started = time.monotonic()
     shards = shards_of(settings)
     receipts = {shard: receipt for shard in shards if (receipt := read_receipt(root, shard)) is not None}
@@ -250,7 +277,9 @@ def run(
             for texts in request_texts(root / receipt.name):
                 online.remember(texts)
     missing = [shard for shard in shards if shard not in receipts]
-    making = _made(root, settings, missing, workers) if online is None else _made_online(root, missing, online)
+    making = (
+        _made(root, settings, missing, workers) if online is None else _made_online(root, settings, missing, online)
+    )
     for shard, receipt in making:
         receipts[shard] = receipt
         made += receipt.rows

@@ -255,14 +255,37 @@ def _claim(root: Path, settings: Settings) -> None:
         raise ShardError(f"{root} is a file; name a folder")
     stored = root / SETTINGS
     if stored.exists():
-        differing = _difference(read_json(stored), asdict(settings))
-        if differing:
-            raise ShardError(f"{root} holds a run with other settings ({differing}); name another folder, or remove it")
+        _refuse_another(root, read_json(stored), asdict(settings))
     elif root.is_dir() and any(not each.name.startswith(".") for each in root.iterdir()):
         raise ShardError(f"{root} is not empty and holds no run; name another folder")
     else:
         write_json(stored, asdict(settings))
     sweep(root)
+
+
+def _refuse_another(root: Path, stored: Any, asked: dict[str, Any]) -> None:
+    if changed := _changed_domains(stored, asked):
+        raise ShardError(changed_since(root, changed))
+    if differing := _difference(stored, asked):
+        raise ShardError(f"{root} holds a run with other settings ({differing}); name another folder, or remove it")
+
+
+def _changed_domains(stored: Any, asked: dict[str, Any]) -> list[str]:
+    """Domains of which the stored run has another version, if nothing else is different."""
+    held = stored.get("catalogue") if isinstance(stored, dict) else None
+    if not isinstance(held, dict) or {**stored, "catalogue": asked["catalogue"]} != asked:
+        return []
+    return [slug for slug, digest in asked["catalogue"].items() if held.get(slug) != digest]
+
+
+def changed_since(root: Path, domains: Iterable[str]) -> str:
+    """What to tell, and to do, when domain files are not those that the run in `root` began with."""
+    files = ", ".join(f"{slug}.yaml" for slug in domains)
+    return (
+        f"{files} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
+        "If the change was not meant, undo it and run the same command again to finish the run; "
+        "if it was, name another folder, since a run is made of one version of each domain"
+    )
 
 
 def _difference(stored: Any, asked: dict[str, Any]) -> str:
@@ -320,6 +343,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
         not isinstance(settings, dict)
         or settings.get("format") != FORMAT
         or not isinstance(settings.get("totals"), dict)
+        or not isinstance(settings.get("catalogue"), dict)
         or not isinstance(manifest.get("rows"), int)
         or not isinstance(shards, list)
         or not all(isinstance(each, dict) and each.keys() >= {"name", "rows", "sha256"} for each in shards)

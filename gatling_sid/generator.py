@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -12,10 +12,10 @@ from gatling_sid.validators.checks import Finding
 
 
 class Judge(Protocol):
-    """Whatever finds the breaches of a trace: a TraceValidator, or ProvenPlans around one."""
+    """Whatever finds the breaches of traces: a TraceValidator, or ProvenPlans around one."""
 
-    def findings(self, trace: GoldTrace) -> list[Finding]:
-        """Every breach; none for gold."""
+    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
+        """Every breach of each trace; none for gold."""
         ...
 
     def is_proven(self, trace: GoldTrace) -> bool:
@@ -49,8 +49,8 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
     waiting = list(enumerate(tasks))
     while waiting:
         again: list[tuple[int, Task]] = []
-        for (place, task), proposal in zip(waiting, oracle.propose([task for _, task in waiting]), strict=True):
-            found = _findings(proposal, judge)
+        proposals = list(oracle.propose([task for _, task in waiting]))
+        for (place, task), proposal, found in zip(waiting, proposals, _findings(proposals, judge), strict=True):
             if isinstance(proposal, GoldTrace) and not found:
                 gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": judge.is_proven(proposal)})
                 continue
@@ -66,10 +66,10 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
     return result
 
 
-def _findings(proposal: GoldTrace | Failure, judge: Judge) -> list[Finding]:
-    if isinstance(proposal, Failure):
-        return [Finding("oracle", proposal.reason, proposal.detail)]
-    return judge.findings(proposal)
+def _findings(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[list[Finding]]:
+    judged = iter(judge.all_findings([each for each in proposals if isinstance(each, GoldTrace)]))
+    for each in proposals:
+        yield next(judged) if isinstance(each, GoldTrace) else [Finding("oracle", each.reason, each.detail)]
 
 
 def _rejection(task: Task, proposal: GoldTrace | Failure, finding: Finding) -> Rejection:

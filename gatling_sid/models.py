@@ -66,14 +66,14 @@ class ToolParameter(_Record):
 
 
 class ToolSchema(_Record):
-    """One tool; `returns` is a JSON Schema of its result."""
+    """One tool; `returns` says what it gives back: a JSON Schema, or a sentence."""
 
     tool_id: str
     domain: str
     name: str
     description: str = ""
     parameters: list[ToolParameter] = Field(default_factory=list)
-    returns: dict[str, Any] = Field(default_factory=dict)
+    returns: dict[str, Any] | str = Field(default_factory=dict)
     sensitivity: SensitivityTier = SensitivityTier.INTERNAL
     requires_auth: bool = True
 

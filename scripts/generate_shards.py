@@ -47,7 +47,10 @@ def arguments() -> argparse.ArgumentParser:
     online.add_argument(
         "--ledger", type=Path, help="what was asked and paid (default: claude-ledger.sqlite beside the run)"
     )
-    online.add_argument("--judged", type=float, default=1.0, help="share of gold that Claude judges too (default 1)")
+    online.add_argument(
+        "--judged", type=float, default=1.0,
+        help="share of gold that Claude judges too (default 1); the rest is not validated and cannot be released",
+    )  # fmt: skip
     return parser
 
 

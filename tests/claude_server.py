@@ -8,9 +8,9 @@ A test plays the model and says what goes wrong:
 
 Faults of `messages`: 500, 529, 429, drop (connection closed, nothing billed), lost (billed, then closed), cut (billed,
 closed in the middle of the body), garbled (billed, JSON that ends too soon), refusal, refusal:<category>, max_tokens,
-invalid, spend_429, spend_400, ramp, tier, revoked, on_hold. Of `items` of a batch: expired, errored, invalid, refusal,
-max_tokens. Of `create`: lost, drop, 500. Of `results`: cut, 500. Run as a module it serves until it is ended and tells
-its state at `/_state`.
+invalid, spend_429, spend_400, ramp, tier, revoked, on_hold, unpaid, forbidden, unknown, model, credit. Of `items` of a
+batch: expired, errored, invalid, refusal, max_tokens. Of `create`: lost, drop, 500. Of `results`: cut, 500. Run as a
+module it serves until it is ended and tells its state at `/_state`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,23 @@ REFUSED: dict[str, tuple[int, str, str, dict[str, str]]] = {
     "on_hold": (400, "invalid_request_error", "organization_on_hold", {}),
     "invalid": (400, "invalid_request_error", "", {}),
     "revoked": (401, "authentication_error", "", {}),
+    "unpaid": (402, "billing_error", "", {}),
+    "forbidden": (403, "permission_error", "", {}),
+    "unknown": (404, "not_found_error", "", {}),
+    "model": (400, "invalid_request_error", "", {}),
+    "credit": (400, "invalid_request_error", "", {}),
 }
-SAYS = {"spend_400": "You have reached your specified API usage limits.", "invalid": "max_tokens: too large"}
+SAYS = {
+    "529": "Overloaded",
+    "spend_400": "You have reached your specified API usage limits.",
+    "invalid": "max_tokens: too large",
+    "revoked": "invalid bearer token",
+    "unpaid": "There is an issue with your payment information.",
+    "forbidden": "Your API key does not have permission to use the specified resource.",
+    "unknown": "model: claude-haiku-5-5",
+    "model": "model: this model is not available to your organization",
+    "credit": "Your credit balance is too low to access the API. Please go to Plans & Billing to purchase credits.",
+}
 
 
 def tokens(text: str) -> int:

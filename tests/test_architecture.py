@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding", "gatling_sid.novelty"),
+    (
+        "gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding", "gatling_sid.novelty",
+        "gatling_sid.also_on_class",
+    ),
     ("gatling_sid.digests",),
     ("gatling_sid.schemas",),
     ("gatling_sid.simulator",),
@@ -20,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("builder",),
     ("dataset_card",),
     ("scripts",),
-)
+)  # fmt: skip
 ROOMS = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 FILES = sorted(
     path for room in ("gatling_sid", "builder", "dataset_card", "scripts") for path in (ROOT / room).rglob("*.py")

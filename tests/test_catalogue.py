@@ -73,7 +73,7 @@ def test_proposals_pass_as_they_are(domain: Domain, traces: list[GoldTrace]) -> 
 
 
 def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
-    """Plans run from one call to five and more, most pass results on, every tool is used, no intent dominates."""
+    """Plans run from one call to five and more, most pass results on, all tools that may be are used, no intent dominates."""
     calls = [len(trace.graph.calls) for trace in traces]
     intents = Counter(trace.request.intent_category for trace in traces)
     flowing = [any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces]
@@ -83,7 +83,51 @@ def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
     assert sum(n >= 5 for n in calls) / len(calls) >= 0.10
     assert sum(flowing) / sum(n > 1 for n in calls) >= 0.6
     assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
-    assert {call.tool_id for trace in traces for call in trace.graph.calls} == domain.tools.keys()
+    assert {call.tool_id for trace in traces for call in trace.graph.calls} == domain.tools.keys() - domain.never_called
+
+
+def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
+    """Some tools nobody may ever call, some under some members; the field lists those that a sentence forbids to all."""
+    at_times = {
+        f"{domain.slug}.{tool}"
+        for rule in domain.file.policy.rules.values()
+        if rule.kind == "may_not_call" and rule.sometimes
+        for tool in rule.parameters["tools"]
+    }
+    assert domain.never_called
+    assert at_times - domain.never_called
+    assert {*domain.default_policy.forbidden_operations} == domain.never_called | at_times
+    counts = Counter(tool for trace in traces for tool in trace.policy.forbidden_operations)
+    for tool in at_times - domain.never_called:
+        assert 0 < counts[tool] < len(traces)
+    for trace in traces:
+        policy = trace.policy
+        barring = [
+            each for each in policy.constraints if each.kind == "may_not_call" and not each.parameters.get("roles")
+        ]
+        assert [
+            *dict.fromkeys(tool for each in barring for tool in each.parameters["tools"])
+        ] == policy.forbidden_operations
+        assert domain.never_called <= {*policy.forbidden_operations} <= domain.tools.keys()
+
+
+def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -> None:
+    """A gold plan is refused under a member of its family that forbids one of its tools, and a call of such a tool in any."""
+    validator = TraceValidator(REGISTRY)
+    refused = 0
+    for trace in traces:
+        used = {call.tool_id for call in trace.graph.calls}
+        if used & {*domain.default_policy.forbidden_operations}:
+            compliant, messages = validator.validate_policy_compliance(trace, domain.default_policy)
+            assert not compliant
+            assert sum("is forbidden" in each for each in messages) >= 2
+            refused += 1
+        assert not used & {*trace.policy.forbidden_operations}
+    assert refused >= 5
+    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.never_called)})
+    graph = traces[0].graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
+    alone = traces[0].model_copy(update={"graph": graph})
+    assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])
 
 
 def test_a_stricter_policy_asks_for_another_plan(domain: Domain) -> None:

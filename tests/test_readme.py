@@ -1,12 +1,14 @@
-"""What the README shows works as it is shown."""
+"""What the README shows works as it is shown: every command is run word for word, in a shell, in a copy of the tree."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -16,55 +18,119 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [
-    line.partition("#")[0].strip()
-    for language, code in BLOCKS
-    if language == "sh"
-    for line in code.splitlines()
-    if "python -m" in line
-]
+COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+NOT_CLONED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "out", "build", "dist", "*.egg-info")
+ONE_QUICK_FILE = "-n 0 tests/test_seeding.py"
+END = "--- end of a command ---"
 
 
-def run(arguments: list[str], folder: Path, **variables: str) -> str:
-    """Runs Python as a reader would; returns what it prints."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HOME": str(folder / "cache"), **variables}
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+class Reader(NamedTuple):
+    """Somebody who cloned the tree and ran the README's commands: where, in which environment, what each printed."""
+
+    folder: Path
+    environment: dict[str, str]
+    printed: dict[str, str]
+
+    def shell(self, text: str) -> str:
+        """What these lines print in a new shell, which ends at the first that fails."""
+        done = subprocess.run(
+            ["sh", "-exc", text], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def python(self, code: str) -> str:
+        """What this code prints, where `python` is the one of the README."""
+        (self.folder / "example.py").write_text(code, encoding="utf-8")
+        return self.shell(". .venv/bin/activate\npython example.py")
+
+
+def cloned(folder: Path) -> Path:
+    """A copy of the tree whose `.venv` is the environment of these tests, as `make` leaves it."""
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_CLONED))
+    (folder / ".venv").mkdir()
+    for each in Path(sys.prefix).iterdir():
+        if not each.name.startswith("installed"):
+            (folder / ".venv" / each.name).symlink_to(each)
+    for stamp in ("installed", "installed-dev"):
+        (folder / ".venv" / stamp).touch()
+    return folder
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """A shell in which nothing of this environment is to be found, but for the tests that `make test` is to run."""
+    ours = {"PATH", "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
+    kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("PYTEST_")}
+    path = [each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != Path(sys.prefix) / "bin"]
+    return {**kept, "PATH": os.pathsep.join(path), "HF_HOME": str(folder / "cache"), "PYTEST_ADDOPTS": ONE_QUICK_FILE}
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder in which every command of the README was run, on 120 traces, and what loading them then printed."""
-    folder = tmp_path_factory.mktemp("reader")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """A reader who ran every command of the README in its order, in one shell; the Hub is one of our own."""
+    folder = cloned(tmp_path_factory.mktemp("reader") / "gatling_sid")
     with HubServer(token="hf_readme") as server:  # noqa: S106 - opens nothing but this server
-        for command in COMMANDS:
-            words = command.replace("--total 50000", "--total 120").split()[1:]
-            run(words, folder, HF_ENDPOINT=server.url, HF_TOKEN="hf_readme")  # noqa: S106
+        hub = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_readme"}
+        new = Reader(folder, {**environment_of(folder), **hub}, {})
+        outputs = new.shell("\n".join(f"{command}\necho '{END}'" for command in COMMANDS)).split(f"{END}\n")
         loading = next(code for code in PYTHON if "load_dataset" in code)
-        code = f"{loading}\nprint(len(finance['train']), next(iter(everything))['trace_id'], sorted(finance))"
-        output = run(["-c", code], folder, HF_ENDPOINT=server.url)
-    return folder, output
+        loaded = new.python(
+            f"{loading}\nprint(len(finance['train']), next(iter(everything))['trace_id'], sorted(finance))"
+        )
+    return new._replace(printed={**dict(zip(COMMANDS, outputs, strict=False)), loading: loaded})
 
 
-def test_commands_and_loading_work_as_shown(reader: tuple[Path, str]) -> None:
-    """Generating, validating, releasing and publishing run in the order shown, and loading finds what was published."""
-    folder, output = reader
-
-    assert len(COMMANDS) >= 4
-    assert (folder / "out/run/manifest.json").exists()
-    assert (folder / "out/release/README.md").exists()
-    assert output.split(maxsplit=2)[1:] == ["customer_support_train_00000000", "['test', 'train', 'validation']\n"]
+def printed_by(reader: Reader, *words: str) -> str:
+    """What the one command with these words printed."""
+    found = [command for command in COMMANDS if all(word in command for word in words)]
+    assert len(found) == 1
+    return reader.printed[found[0]]
 
 
-def test_judging_a_trace_prints_what_is_shown(tmp_path: Path) -> None:
+def test_every_command_runs_as_it_is_written(reader: Reader) -> None:
+    """In one shell, in the order shown: sample, tests, a run that is judged, released and published, two estimates."""
+    assert [command for command in COMMANDS if command not in reader.printed] == []
+    assert " gold" in printed_by(reader, "make sample")
+    assert "[100%]" in printed_by(reader, "make test")
+    assert "1,000 traces in out/run (1,000 made now" in printed_by(reader, "generate_shards", "--workers")
+    assert "1,000 gold, 0 judged in part, 0 rejected" in printed_by(reader, "validate_shards")
+    assert printed_by(reader, "--local-dir") == "6 domains in out/release\n"
+    assert "published gatling/sid v1.0.0" in printed_by(reader, "--repo")
+    assert (reader.folder / "out/release/README.md").exists()
+    assert not (reader.folder / "out/claude").exists()
+
+
+def test_without_the_environment_the_commands_would_not_run(reader: Reader) -> None:
+    """The line that activates it is needed, so the test above would miss it."""
+    command = next(command for command in COMMANDS if command.startswith("python -m"))
+    done = subprocess.run(["sh", "-c", command], cwd=reader.folder, env=reader.environment, check=False, timeout=60)
+    assert done.returncode != 0
+
+
+def test_loading_finds_what_was_published(reader: Reader) -> None:
+    """The three lines load every domain as a stream, and one of them with its three splits."""
+    loading = next(code for code in PYTHON if "load_dataset" in code)
+    assert reader.printed[loading].split(maxsplit=1) == [
+        "150", "customer_support_train_00000000 ['test', 'train', 'validation']\n"
+    ]  # fmt: skip
+
+
+def test_judging_a_trace_prints_what_is_shown(reader: Reader) -> None:
     """The example of a hand-made trace prints the line in its last comment."""
     code = next(code for code in PYTHON if "TraceValidator" in code)
     expected = code.rstrip().splitlines()[-1].removeprefix("# ")
 
-    assert run(["-c", code], tmp_path).strip() == expected
+    assert reader.python(code).strip() == expected
+
+
+def test_the_trace_it_shows_is_the_one_that_make_sample_prints(reader: Reader) -> None:
+    """Request and plan of the example stand in what the sample's command prints."""
+    shown = next(code for language, code in BLOCKS if language == "text")
+    printed = printed_by(reader, "make sample")
+    assert [line for line in shown.splitlines()[:2] if line.strip() not in printed] == []
+    calls = re.findall(r"call_\d  \S+", shown)
+    assert calls
+    assert calls == re.findall(r"call_\d  \S+", printed)
 
 
 def test_files_that_readme_points_to_exist() -> None:
@@ -75,38 +141,20 @@ def test_files_that_readme_points_to_exist() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize(
-    ("figure", "times", "arguments"),
-    [
-        (r"\$([\d,]+) online", 1, "generate_shards --oracle claude --total 4000000 --output-dir out/x --estimate"),
-        (
-            r"\$([\d,]+) in batches",
-            1,
-            "generate_shards --oracle claude --total 4000000 --output-dir out/x --batch --judged 0.05 --estimate",
-        ),
-        (r"about \$([\d,]+): ten rounds", 500, "author_domain hr --phrasings 6 --scenarios 4 --rules 2 --estimate"),
-    ],
-)
-def test_what_it_says_of_cost_is_what_the_estimate_prints(
-    tmp_path: Path, figure: str, times: int, arguments: str
-) -> None:
+def dollars(printed: str) -> float:
+    """The sum that an estimate ends with."""
+    return float(printed.rsplit(maxsplit=1)[-1].replace(",", ""))
+
+
+def test_what_it_says_of_cost_is_what_the_estimates_print(reader: Reader) -> None:
     """The dollars in the README are those of the commands beside them, within a tenth."""
-    name, *rest = arguments.split()
-    printed = float(run(["-m", f"scripts.{name}", *rest], tmp_path).split()[-1].replace(",", ""))
-    told = re.search(figure, README)
-    assert told
-    assert float(told[1].replace(",", "")) == pytest.approx(times * printed, rel=0.1)
-
-
-def test_the_trace_it_shows_is_the_one_that_make_sample_prints(tmp_path: Path) -> None:
-    """Request and plan of the example stand in what the sample's command prints."""
-    shown = next(code for language, code in BLOCKS if language == "text")
-    seed = re.search(r"show_traces \$\(RELEASE\) (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"))
-    assert seed
-    run(["-m", "scripts.generate_shards", "--sample", "--output-dir", "run"], tmp_path)
-    run(["-m", "scripts.push_to_hub", "--run", "run", "--local-dir", "release"], tmp_path)
-    printed = run(["-m", "scripts.show_traces", "release", *seed[1].split()], tmp_path)
-    lines = shown.splitlines()
-    assert [line for line in lines[:2] if line.strip() not in printed] == []
-    calls = re.findall(r"call_\d  \S+", shown)
-    assert calls == re.findall(r"call_\d  \S+", printed)
+    online = next(command.partition("#")[0] for command in COMMANDS if "--oracle claude" in command)
+    batch = reader.shell(f". .venv/bin/activate\n{online} --batch")
+    for figure, printed in (
+        (r"\$([\d,]+) online", dollars(printed_by(reader, "--oracle claude"))),
+        (r"\$([\d,]+) in batches", dollars(batch)),
+        (r"about \$([\d,]+): ten rounds", 10 * 50 * dollars(printed_by(reader, "author_domain"))),
+    ):
+        told = re.search(figure, README)
+        assert told
+        assert float(told[1].replace(",", "")) == pytest.approx(printed, rel=0.1), figure

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from gatling_sid.oracle.claude.answers import Verdict
 from gatling_sid.oracle.claude.asks import Answering
 from gatling_sid.oracle.claude.opening import keys_of, opened
 from gatling_sid.oracle.claude.oracle import BEYOND_REPAIR, MODEL, PLANS, ClaudeOracle, Judge
-from gatling_sid.oracle.claude.phases import verdict_in
+from gatling_sid.oracle.claude.phases import UNANSWERED, verdict_in
 from gatling_sid.oracle.claude.running import Running, running
 from gatling_sid.oracle.claude.settings import Setting
 from gatling_sid.oracle.protocol import Failure, Oracle, Task
@@ -158,11 +159,17 @@ class OracleAgent:
         """`n` requests of people of the simulated organisation; fewer if Claude declines some.
 
         Their expected scope is not known before they are planned.
+
+        Raises:
+            OracleError: the API gives no answer.
+
         """
         oracle, known = self.oracle(), self.registry.domain(domain)
         tasks = [Task(known, "train", index) for index in range(n)]
         requests = []
         for task, text in zip(tasks, oracle.texts(tasks), strict=True):
+            if isinstance(text, Failure) and text.reason == UNANSWERED:
+                raise OracleError(f"{task.trace_id}: {text.reason}: {text.detail}")
             if isinstance(text, Failure):
                 continue
             setting = oracle.setting(task)
@@ -216,6 +223,10 @@ class OracleAgent:
 
         Items that fail are made up for by further ones, up to twice as many as asked for; what is missing then is
         missing because Claude declines it or cannot plan it.
+
+        Raises:
+            OracleError: the API does not answer, in its own words.
+
         """
         if num_traces < 1 or batch_size < 1:
             raise OracleError(f"num_traces is {num_traces}, batch_size {batch_size}; both must be at least 1")
@@ -237,33 +248,68 @@ class OracleAgent:
         return traces
 
     def generate_traces_for_all_domains(
-        self, num_traces: int = 1000, batch_size: int = 10
-    ) -> dict[str, list[GoldTrace]]:
-        """Gold traces of every domain of the catalogue, `num_traces` of each, by display name."""
-        return {
-            name: self.generate_traces_for_domain(name, num_traces, batch_size)
-            for name in self.registry.get_all_domains()
-        }
+        self,
+        traces_per_domain: int = 10,
+        sample_domains: int | Collection[str] | None = None,
+        *,
+        batch_size: int = 10,
+    ) -> list[GoldTrace]:
+        """Gold traces of the catalogue's domains, `traces_per_domain` of each, in the order of the domains' names.
 
-    def save_traces(self, traces: Iterable[GoldTrace], path: Path | str) -> Path:
-        """Writes traces as JSON lines, completely or not at all.
+        `sample_domains` takes only so many domains, the first ones, or only those that it names.
 
         Raises:
-            OracleError: the file cannot be written.
+            OracleError: `sample_domains` is neither a number above 0 nor a list of names.
+            UnknownDomainError: it names a domain that there is not; nothing was asked of Claude yet.
 
         """
-        target = Path(path)
+        names = self._sampled(sample_domains)
+        return [each for name in names for each in self.generate_traces_for_domain(name, traces_per_domain, batch_size)]
+
+    def _sampled(self, sample: int | Collection[str] | None) -> list[str]:
+        names = self.registry.get_all_domains()
+        match sample:
+            case None:
+                return names
+            case int() if not isinstance(sample, bool) and sample > 0:
+                return names[:sample]
+            case list() | tuple() | set() | frozenset() if sample and all(isinstance(each, str) for each in sample):
+                chosen = {self.registry.domain(each).name for each in sample}
+                return [name for name in names if name in chosen]
+        raise OracleError(f"sample_domains is {sample!r}; give a number of domains, or a list of their names")
+
+    def save_traces(self, traces: Iterable[GoldTrace], output_path: Path | str) -> Path:
+        """Writes traces as JSON lines, each its `to_training_format()`, completely or not at all.
+
+        Raises:
+            OracleError: the file cannot be written, or one of `traces` is no trace or cannot be told in JSON.
+
+        """
+        target = Path(output_path)
         beside = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with beside.open("w", encoding="utf-8") as file:
-                file.writelines(f"{trace.model_dump_json()}\n" for trace in traces)
+                for number, trace in enumerate(traces, start=1):
+                    file.write(f"{_json_line(trace, number)}\n")
             beside.replace(target)
         except OSError as error:
-            with suppress(OSError):
-                beside.unlink()
             raise OracleError(f"{target} cannot be written: {error.strerror or error}") from None
+        finally:
+            with suppress(OSError):
+                beside.unlink()  # it is gone if all went well, and must not stay if we were stopped
         return target
+
+
+def _json_line(trace: GoldTrace, number: int) -> str:
+    if not isinstance(trace, GoldTrace):
+        raise OracleError(f"number {number} of the traces to save is a {type(trace).__name__}, not a GoldTrace")
+    try:
+        line = json.dumps(trace.to_training_format(), ensure_ascii=False)
+        line.encode()
+    except ValueError as error:  # pydantic's, json's and the encoding's errors are all of this kind
+        raise OracleError(f"{trace.trace_id} cannot be written as JSON: {error}") from None
+    return line
 
 
 def report(domain: str, tasks: int, gold: int, rejections: Sequence[Any], cost_usd: float) -> Report:

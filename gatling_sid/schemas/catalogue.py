@@ -314,7 +314,8 @@ class Step(Strict):
 class Scenario(Strict):
     """Something users ask for: what is drawn, what it means, how it is planned, how it is said.
 
-    `given` names axes of the policy and the values of them under which it can be asked for.
+    `given` names axes of the policy and the values of them under which it can be asked for; a rule that is in force
+    only sometimes is such an axis: `given: {legal_hold: [false]}`.
     """
 
     intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]

@@ -240,6 +240,8 @@ def _policy(domain: Domain) -> Iterator[Problem]:
     for name, rule in family.rules.items():
         where = f"policy.rules.{name}"
         yield from unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
+        if rule.sometimes and name in family.vary:
+            yield where, f"{name} is an axis already, and a rule that is in force sometimes is one too"
         yield from unknown(f"{where}.says", _PLACEHOLDER.findall(rule.says), family.vary, "axis")
         yield from _axes_named(f"{where}.with", rule, domain)
         problem = _misshapen(name, rule, family.vary)
@@ -267,7 +269,7 @@ def _constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
     given = {key: value for key, value in rule.parameters.items() if not _is_axis(value)}
     file = domain.file
     yield from unknown(where, given.get("roles") or (), file.roles, "role")
-    tools = [*(given.get("tools") or ()), *([given["notify"]] if "notify" in given else ())]
+    tools = [*_tools_named(rule, domain), *([given["notify"]] if "notify" in given else ())]
     yield from unknown(where, tools, file.tools, "tool")
     yield from _fields_named(where, given, file)
     for tool in tools:
@@ -314,6 +316,14 @@ def _notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[Prob
     field = given.get("recipient_field", "")
     if tool.addressee and field and field not in tool.addressee:
         yield where, f"{given['notify']} writes to {' or '.join(tool.addressee)} alone, never to {field}"
+
+
+def _tools_named(rule: c.Rule, domain: Domain) -> list[str]:
+    """The tools that a rule names itself, or by an axis."""
+    tools = rule.parameters.get("tools")
+    reference = parse_reference(tools) if isinstance(tools, str) else None
+    lists = domain.file.policy.vary.get(str(reference.path[0]), []) if reference and reference.path else [tools]
+    return [tool for each in lists if isinstance(each, list) for tool in each]
 
 
 def _axes_named(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:

@@ -245,10 +245,15 @@ class Domain:
         return self.policy(tuple(0 for _ in self.axis_sizes))
 
     @cached_property
-    def axis_sizes(self) -> tuple[int, ...]:
-        """How many values each axis of the family has; a rule in force only sometimes is an axis of two."""
+    def axis_values(self) -> dict[str, list[Any]]:
+        """The values of each axis of the family; a rule that is in force only sometimes is one too: true or false."""
         family = self.file.policy
-        return (*(len(v) for v in family.vary.values()), *(2 for rule in family.rules.values() if rule.sometimes))
+        return {**family.vary, **{name: [True, False] for name, rule in family.rules.items() if rule.sometimes}}
+
+    @cached_property
+    def axis_sizes(self) -> tuple[int, ...]:
+        """How many values each axis of the family has."""
+        return tuple(len(values) for values in self.axis_values.values())
 
     @property
     def policies(self) -> int:
@@ -278,16 +283,23 @@ class Domain:
     def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""
         if member not in self._rules:
-            self._rules[member] = self._in_force(member)
+            axes = self.axes(member)
+            rules = self.file.policy.rules.items()
+            self._rules[member] = frozenset(name for name, rule in rules if not rule.sometimes or axes[name])
         return self._rules[member]
 
-    def _in_force(self, member: tuple[int, ...]) -> frozenset[str]:
-        switches = iter(member[len(self.file.policy.vary) :])
-        return frozenset(n for n, rule in self.file.policy.rules.items() if not rule.sometimes or next(switches) == 0)
+    @cached_property
+    def never_called(self) -> frozenset[str]:
+        """Tools, by full id, that every member of the family forbids to everyone."""
+        always = [
+            rule for rule in self.file.policy.rules.values() if rule.kind == "may_not_call" and not rule.sometimes
+        ]
+        barred = [rule.parameters.get("tools") for rule in always if rule.parameters.get("roles") is None]
+        return frozenset(f"{self.slug}.{name}" for tools in barred if isinstance(tools, list) for name in tools)
 
     def axes(self, member: tuple[int, ...]) -> dict[str, Any]:
-        """The member's value of each named axis."""
-        return {name: values[at] for (name, values), at in zip(self.file.policy.vary.items(), member, strict=False)}
+        """The member's value of each axis."""
+        return {name: values[at] for (name, values), at in zip(self.axis_values.items(), member, strict=True)}
 
     def _policy(self, member: tuple[int, ...]) -> SystemPolicy:
         axes, names = self.axes(member), self.in_force(member)
@@ -302,15 +314,18 @@ class Domain:
             domain=self.name,
             description=self.file.policy.description,
             rules=[rule.says.format(**said) for _, rule in rules],
-            forbidden_operations=[
-                tool for each in constraints if each.kind == "may_not_call" and each.parameters.get("roles") is None
-                for tool in each.parameters["tools"]
-            ],
+            forbidden_operations=self._forbidden(constraints),
             scope_limits=_scope_limits(constraints),
             constraints=constraints,
-        )  # fmt: skip
+        )
         self._parameters[policy.policy_id] = (policy, parsed)
         return policy
+
+    def _forbidden(self, constraints: list[Constraint]) -> list[str]:
+        """Tools that nobody may call, each once."""
+        bars = [each.parameters for each in constraints if each.kind == "may_not_call"]
+        tools = [each.get("tools") or self.tools for each in bars if each.get("roles") is None]
+        return list(dict.fromkeys(tool for listed in tools for tool in listed))
 
     def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
         parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}
@@ -388,7 +403,7 @@ def _said(value: Any) -> str:
 def _scope_limits(constraints: list[Constraint]) -> dict[str, Any]:
     """The limits that bind everyone at every call, in the short form."""
     names = {
-        "row_limit": ("max_rows", "max_rows"),
+        "row_limit": ("max_rows", "max_results"),
         "time_range": ("max_days", "max_time_range_days"),
         "sensitivity_ceiling": ("max_tier", "max_sensitivity_tier"),
         "export_targets": ("allowed", "allowed_export_targets"),

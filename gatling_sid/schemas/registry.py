@@ -11,12 +11,13 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from gatling_sid.also_on_class import AlsoOnClass
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.consistency import problems
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.yaml_loading import load_yaml
+from gatling_sid.schemas.yaml_loading import bytes_of, yaml_of
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
@@ -25,7 +26,10 @@ ENGINE = 1
 
 
 class DomainRegistry:
-    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug."""
+    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug.
+
+    The three `get_…` calls work on the class too: `DomainRegistry.get_policy_for_domain("Finance")`.
+    """
 
     def __init__(self, folder: Path | None = None) -> None:
         """Lists `folder`; files are read when first needed."""
@@ -39,6 +43,7 @@ class DomainRegistry:
         """Display name by slug."""
         return {slug: _display_name(path) for slug, path in self._files.items()}
 
+    @AlsoOnClass
     def get_all_domains(self) -> list[str]:
         """Display names, sorted."""
         return sorted(self._names.values())
@@ -47,10 +52,12 @@ class DomainRegistry:
         """Config names, sorted: `cloud_infrastructure` for Cloud Infrastructure."""
         return list(self._files)
 
+    @AlsoOnClass
     def get_schemas_for_domain(self, domain: str) -> list[ToolSchema]:
         """The tools of a domain; raises UnknownDomainError."""
         return [schema.model_copy(deep=True) for schema in self.domain(domain).schemas]
 
+    @AlsoOnClass
     def get_policy_for_domain(self, domain: str) -> SystemPolicy:
         """The default member of a domain's policy family; raises UnknownDomainError."""
         return self.domain(domain).default_policy.model_copy(deep=True)
@@ -69,6 +76,15 @@ class DomainRegistry:
         if slug not in self._domains:
             self._domains[slug] = load_domain(self._files[slug])
         return self._domains[slug]
+
+    def digest_on_disk(self, slug: str) -> str:
+        """The version of a domain by what its files hold at this moment, however it was loaded.
+
+        Raises:
+            CatalogueError: a file cannot be read.
+
+        """
+        return _digest(bytes_of(self._folder / f"{slug}.yaml"), bytes_of(POOLS))
 
     def knows(self, name: str) -> bool:
         """Whether `domain(name)` finds one."""
@@ -111,8 +127,13 @@ def _display_name(path: Path) -> str:
 
 
 @lru_cache(maxsize=1)
-def _shared_pools() -> dict[str, list[str]]:
-    return {str(name): [str(each) for each in values] for name, values in load_yaml(POOLS).items()}
+def _pools_of(content: bytes) -> dict[str, list[str]]:
+    return {str(name): [str(each) for each in values] for name, values in yaml_of(content, POOLS.name).items()}
+
+
+def _digest(domain: bytes, pools: bytes) -> str:
+    """The version of a domain: of its own file, of the pools it shares with others, and of what reads them."""
+    return blake2b(domain + pools + bytes([ENGINE]), digest_size=6).hexdigest()
 
 
 def load_domain(path: Path) -> Domain:
@@ -122,7 +143,8 @@ def load_domain(path: Path) -> Domain:
         CatalogueError: naming file and key of the first thing that is wrong.
 
     """
-    content = load_yaml(path)
+    read, pools = bytes_of(path), bytes_of(POOLS)  # once: an edit must not come between what is loaded and its digest
+    content = yaml_of(read, path.name)
     if not isinstance(content, dict):
         raise CatalogueError(path.name, "line 1", "a domain file is a mapping")
     try:
@@ -131,8 +153,7 @@ def load_domain(path: Path) -> Domain:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise CatalogueError(path.name, where, first["msg"].removeprefix("Value error, ")) from None
-    digest = blake2b(path.read_bytes() + POOLS.read_bytes() + bytes([ENGINE]), digest_size=6).hexdigest()
-    domain = Domain(path.stem, digest, file, _shared_pools())
+    domain = Domain(path.stem, _digest(read, pools), file, _pools_of(pools))
     for where, problem in problems(domain):
         raise CatalogueError(path.name, where, problem)
     return domain

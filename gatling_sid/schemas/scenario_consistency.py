@@ -52,13 +52,13 @@ def scenario_problems(domain: Domain) -> Iterator[Problem]:
     for name, scenario in domain.file.scenarios.items():
         where = f"scenarios.{name}"
         yield from unknown(f"{where}.roles", scenario.roles, domain.file.roles, "role")
-        yield from unknown(f"{where}.given", scenario.given, domain.file.policy.vary, "axis")
+        yield from unknown(f"{where}.given", scenario.given, domain.axis_values, "axis")
         for axis, values in scenario.given.items():
-            known = domain.file.policy.vary.get(axis, [])
-            yield from unknown(f"{where}.given.{axis}", values, known, "value")
+            yield from unknown(f"{where}.given.{axis}", values, domain.axis_values.get(axis, []), "value")
         yield from _draws(where, scenario, domain)
         yield from _goal(where, scenario, domain)
         yield from _plan(where, scenario, domain)
+        yield from _forbidden(where, scenario, domain)
         yield from _sayings(where, scenario, domain)
         yield from _idle_slots(where, name, domain)
         for text in scenario.phrasings:
@@ -266,6 +266,29 @@ def _listed(
     for each in expressions:
         reference = parse_reference(each)
         yield from unknown(where, [reference.root if reference else each], earlier, "earlier step")
+
+
+def _forbidden(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    """Steps that a rule forbids to those who ask, where no member of the family that has it is left out."""
+    for name, rule in domain.file.policy.rules.items():
+        roles = rule.parameters.get("roles")
+        if rule.kind != "may_not_call" or not (roles is None or {*roles} & {*scenario.roles}):
+            continue
+        for step in scenario.plan:
+            leaves_out = name in step.unless or True not in scenario.given.get(name, [True])
+            if step.tool in _tools_barred(rule, scenario, domain) and not (rule.sometimes and leaves_out):
+                remedy = f"; let it be asked given {name}: [false] only" if rule.sometimes else ""
+                yield f"{where}.plan.{step.step}", f"{name} forbids {step.tool} to those who ask{remedy}"
+
+
+def _tools_barred(rule: c.Rule, scenario: c.Scenario, domain: Domain) -> Iterable[str]:
+    """The tools of a rule, or those that an axis gives it where the scenario can be asked."""
+    tools = rule.parameters.get("tools")
+    reference = parse_reference(tools) if isinstance(tools, str) else None
+    if reference is None:
+        return domain.file.tools if tools is None else tools
+    values = domain.axis_values[str(reference.path[0])]
+    return [tool for value in values if value in scenario.given.get(str(reference.path[0]), values) for tool in value]
 
 
 def _argument(

@@ -157,7 +157,7 @@ def _typed(kind: str, value: str | float | bool, today: date, words: tuple[str, 
 
 def cases_of(words: str) -> tuple[str, ...]:
     """The same words in other cases; no letter is exchanged for one that only folds to it, such as the Kelvin sign."""
-    forms = (words.lower(), words.upper(), words.title(), words[:1].upper() + words[1:], words[:1].lower() + words[1:])
+    forms = (words.lower(), words.upper(), words[:1].upper() + words[1:], words[:1].lower() + words[1:])
     return (words, *(each for each in forms if len(each) == len(words)))
 
 

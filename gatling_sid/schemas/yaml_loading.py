@@ -106,11 +106,24 @@ def load_yaml(path: Path) -> Any:
         CatalogueError: unreadable, not UTF-8, not YAML, or ambiguous; names the file and the line.
 
     """
+    return yaml_of(bytes_of(path), path.name)
+
+
+def bytes_of(path: Path) -> bytes:
+    """What a file holds at this moment. Raises CatalogueError naming it."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_bytes()
+    except OSError as error:
         raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
-    return read_yaml(text, path.name)
+
+
+def yaml_of(content: bytes, name: str) -> Any:
+    """The document that these bytes are; `name` stands for them in errors. Raises CatalogueError as `load_yaml`."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CatalogueError(name, "", f"cannot be read: {error}") from None
+    return read_yaml(text, name)
 
 
 def read_yaml(text: str, name: str) -> Any:

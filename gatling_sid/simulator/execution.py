@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -183,12 +184,9 @@ def _other_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iter
     actual = sorted(atom for effect in happened for atom in atoms(effect))
     if expected == actual:
         return
-    for atom in expected:
-        if atom in actual:
-            actual.remove(atom)
-        else:
-            yield f"this effect does not happen: {_described(atom)}"
-    for atom in actual:
+    for atom in (Counter(expected) - Counter(actual)).elements():
+        yield f"this effect does not happen: {_described(atom)}"
+    for atom in (Counter(actual) - Counter(expected)).elements():
         yield f"this effect was not asked for: {_described(atom)}"
 
 

@@ -175,8 +175,18 @@ class Case:
             return call.scope.time_range_days
         return days_asked(self.tools[call.tool_id], arguments, self.world.today)
 
+    @cached_property
+    def _ancestors(self) -> dict[str, set[str]]:
+        """What `ancestors` found before."""
+        return {}
+
     def ancestors(self, call_id: str) -> set[str]:
         """Ids of all calls that must have run before this one, in any order the graph allows."""
+        if call_id not in self._ancestors:
+            self._ancestors[call_id] = self._found_before(call_id)
+        return self._ancestors[call_id]
+
+    def _found_before(self, call_id: str) -> set[str]:
         found: set[str] = set()
         waiting = [call_id]
         while waiting:

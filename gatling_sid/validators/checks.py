@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple
 
 from gatling_sid.validators import (
+    conditions,
     detours,
     grounding,
     membership,
@@ -14,6 +16,8 @@ from gatling_sid.validators import (
     policy,
     replay,
     scope,
+    scope_limits,
+    size,
     structure,
     words,
 )
@@ -21,12 +25,18 @@ from gatling_sid.validators.case import Case
 
 Rule = Callable[[Case], Iterator[str]]
 
+MOST_MESSAGES = 100
+"""Breaches of one rule that are told."""
+LONGEST_MESSAGE = 2_000
+"""Characters of a breach that are told."""
+
 
 class Check(NamedTuple):
     """A named group of rules; `verdict` and `messages` are its keys in a report.
 
     `replayed` rules need the plan to be executed again, `known` ones a domain of the catalogue; the rest need neither.
-    The rules of a `worded` check read the words of the request; no others do.
+    The rules of a `worded` check may read everything; all others read nothing of `proofs.WORDS`.
+    Once a check with a `gate` has failed, nothing else is judged, for the reason that `gate` gives.
     """
 
     verdict: str
@@ -35,6 +45,7 @@ class Check(NamedTuple):
     known: tuple[Rule, ...] = ()
     replayed: tuple[Rule, ...] = ()
     worded: bool = False
+    gate: str = ""
 
 
 class Finding(NamedTuple):
@@ -49,6 +60,8 @@ class Finding(NamedTuple):
 
 
 CHECKS: Mapping[str, Check] = {
+    "length": Check("valid", "errors", rules=(size.words_are_few,), worded=True, gate="the request is too long"),
+    "size": Check("valid", "errors", rules=(size.parts_are_few, size.values_are_small), gate="the trace is too large"),
     "structure": Check(
         "valid",
         "errors",
@@ -61,6 +74,7 @@ CHECKS: Mapping[str, Check] = {
             structure.references_are_dependencies,
             structure.values_are_plain,
         ),
+        gate="the structure is broken",
     ),
     "domain": Check(
         "valid",
@@ -88,7 +102,7 @@ CHECKS: Mapping[str, Check] = {
             policy.constraints_are_well_formed,
             policy.rules_are_backed,
             policy.forbidden_operations_are_absent,
-            policy.scope_limits_hold,
+            scope_limits.scope_limits_hold,
             policy.constraints_hold,
         ),
     ),
@@ -99,13 +113,14 @@ CHECKS: Mapping[str, Check] = {
         rules=(scope.scope_is_within_request,),
         replayed=(
             replay.scopes_are_true,
+            conditions.no_condition_is_left_out,
             need.rows_are_needed,
             need.fields_are_needed,
             scope.no_call_can_be_dropped,
             grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,
-            detours.what_the_user_said_is_taken_from_the_user,
+            detours.known_values_are_not_taken_from_records,
             detours.no_call_is_a_detour,
             merging.no_two_calls_could_be_one,
         ),
@@ -136,14 +151,25 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
+def judged(case: Case, names: Iterable[str]) -> list[Finding]:
+    """The breaches of these checks, in the order given; those of a gate are reported alone."""
+    found: list[Finding] = []
+    for name in names:
+        breaches = list(findings(case, name))
+        if breaches and CHECKS[name].gate:
+            return breaches
+        found += breaches
+    return found
+
+
 def findings(case: Case, name: str) -> Iterator[Finding]:
-    """The breaches of one check, as far as it can be judged."""
+    """The breaches of one check, as far as it can be judged; of many alike, the first."""
     check = CHECKS[name]
     known = check.known if case.domain is not None else ()
     replayed = check.replayed if case.unreplayable is None else ()
     for rule in (*check.rules, *known, *replayed):
-        for message in rule(case):
-            yield Finding(name, rule.__name__, message)
+        for message in islice(rule(case), MOST_MESSAGES):
+            yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE])
 
 
 def skipped(case: Case, name: str) -> str | None:
@@ -168,10 +194,8 @@ def _unjudged(case: Case) -> str | None:
     backed = {each.rule for each in trace.policy.constraints}
     open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
     later = policy.needs_replay(case)
-    limits = sorted(trace.policy.scope_limits.keys() - policy.LIMIT_NAMES)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
         f"constraints that need a replay: {', '.join(later)}" if later else "",
-        f"scope limits of unknown name: {', '.join(limits)}" if limits else "",
     ]
     return "; ".join(each for each in reasons if each) or None

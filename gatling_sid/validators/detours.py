@@ -6,20 +6,23 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatling_sid.models import ToolCall
-from gatling_sid.schemas.references import Reference, reference_in
+from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.simulator.operations import Outcome
 from gatling_sid.validators.ablation import loss_of
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts, source_field
 
 
-def what_the_user_said_is_taken_from_the_user(case: Case) -> Iterator[str]:
-    """No argument takes from a record a value that the request says of that very field."""
+def known_values_are_not_taken_from_records(case: Case) -> Iterator[str]:
+    """No argument takes from a record what the request says of that very field, or what the record was found by."""
     if not case.succeeds:
         return
     said = _said(case)
     for call, name, reference in case.taken:
         for cell in cells_of(reference, case.outcomes[reference.root]):
+            if _was_given(case, case.by_id[reference.root], cell):
+                yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, which was found by it"
+                break
             if (source_field(case.world.domain, cell.entity, cell.field), repr(cell.row[cell.field])) in said:
                 yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}; the request says it"
                 break
@@ -54,10 +57,25 @@ def _is_known(case: Case, call: ToolCall, reference: Reference, known: set[Fact]
 def _was_argument(case: Case, call: ToolCall, cell: Cell) -> bool:
     """Whether the call itself was given the value: by a filter that equals it, or as a key."""
     assert case.execution is not None
-    tool, arguments = case.tools[call.tool_id], case.execution.arguments[call.call_id]
+    arguments = case.execution.arguments[call.call_id]
+    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in _found_by(case, call, cell))
+
+
+def _was_given(case: Case, call: ToolCall, cell: Cell) -> bool:
+    """Whether the call was given the value by the request, the principal or the policy, not by another call."""
+    given = call.arguments
+    return any(
+        not references_in(given.get(name)) and _holds(given.get(name), cell.row[cell.field])
+        for name in _found_by(case, call, cell)
+    )
+
+
+def _found_by(case: Case, call: ToolCall, cell: Cell) -> list[str]:
+    """The parameters that a row's field must equal."""
+    tool = case.tools[call.tool_id]
     equal = [name for name, field, match in tool.filters if field == cell.field and match == "equals"]
     keys = [tool.by_role[role] for role in ("key", "keys") if role in tool.by_role and cell.field == tool.key_field]
-    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in (*equal, *keys))
+    return equal + keys
 
 
 def _holds(argument: Any, value: Any) -> bool:
@@ -93,7 +111,7 @@ def _said(case: Case) -> set[tuple[tuple[str, str], str]]:
         tool = case.tools[call.tool_id]
         for source in call.argument_sources:
             value = call.arguments.get(source.argument)
-            if source.origin != "request" or source.argument not in tool.tool.parameters or reference_in(value):
+            if source.origin != "request" or source.argument not in tool.tool.parameters or references_in(value):
                 continue
             parameter = tool.tool.parameters[source.argument]
             field = tool.key_field if parameter.does in ("key", "keys", "about") else parameter.field

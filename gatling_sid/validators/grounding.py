@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -19,9 +20,12 @@ from gatling_sid.validators.case import Case
 def every_argument_has_one_source(case: Case) -> Iterator[str]:
     """Each argument names one source, and each source an argument."""
     for call in case.trace.graph.calls:
-        named = [source.argument for source in call.argument_sources]
+        sources = [source.argument for source in call.argument_sources]
+        if len(sources) == len(call.arguments) and call.arguments.keys() == {*sources}:
+            continue
+        named = Counter(sources)
         for name in call.arguments:
-            if named.count(name) != 1:
+            if named[name] != 1:
                 yield f"{call.call_id}.{name} comes from {'nowhere' if name not in named else 'several sources'}"
         for name in named:
             if name not in call.arguments:
@@ -31,7 +35,7 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
 def words_give_the_values(case: Case) -> Iterator[str]:
     """The words of the request that an argument is said to come from say its value."""
     for call in case.trace.graph.calls:
-        for source in call.argument_sources:
+        for source in call.argument_sources[: len(call.arguments)]:
             if source.origin == "request" and source.argument in call.arguments:
                 problem = _from_request(call, source, case)
                 if problem:
@@ -39,9 +43,12 @@ def words_give_the_values(case: Case) -> Iterator[str]:
 
 
 def sources_give_the_values(case: Case) -> Iterator[str]:
-    """Looked up again, each source other than the request's words gives the value that is passed."""
+    """Looked up again, each source other than the request's words gives the value that is passed.
+
+    Of more sources than there are arguments, which another rule refuses, only as many are looked up.
+    """
     for call in case.trace.graph.calls:
-        for source in call.argument_sources:
+        for source in call.argument_sources[: len(call.arguments)]:
             if source.origin != "request" and source.argument in call.arguments:
                 judge = _ORIGINS.get(source.origin)
                 problem = judge(call, source, case) if judge else f"has no origin {source.origin!r}"

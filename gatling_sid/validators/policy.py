@@ -148,11 +148,8 @@ def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
 def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:
     """The tools are not called."""
     for call in case.bound(forbidden):
-        yield (
-            f"{call.call_id} calls {call.tool_id}, which {case.role or 'nobody'} may not"
-            if forbidden.roles
-            else (f"{call.call_id} calls {call.tool_id}, which nobody may")
-        )
+        whom = case.role if forbidden.roles else "everyone"
+        yield f"{call.call_id} calls {call.tool_id}, which is forbidden to {whom}"
 
 
 # --- what calls do ---------------------------------------------------------------------------------------------
@@ -323,9 +320,9 @@ def breaches(case: Case) -> Iterator[tuple[str, str, str]]:
 
 
 def constraints_hold(case: Case) -> Iterator[str]:
-    """Every constraint holds, at every call and along the data flow."""
-    for constraint_id, _, message in breaches(case):
-        yield f"{constraint_id}: {message}"
+    """Every constraint holds, at every call and along the data flow; a breach names constraint and kind."""
+    for constraint_id, kind, message in breaches(case):
+        yield f"{constraint_id}: {message} ({kind})"
 
 
 def constraints_are_well_formed(case: Case) -> Iterator[str]:
@@ -357,41 +354,8 @@ def forbidden_operations_are_absent(case: Case) -> Iterator[str]:
             yield f"{call.call_id} calls {call.tool_id}; {forbidden[each]!r} is forbidden"
 
 
-def scope_limits_hold(case: Case) -> Iterator[str]:
-    """Declared scopes stay within the short-form limits of the policy."""
-    limits = case.trace.policy.scope_limits
-    for call in case.trace.graph.calls if limits else ():
-        scope = call.scope
-        for names, value in ((ROW_NAMES, scope.rows_requested), (DAY_NAMES, scope.time_range_days)):
-            for name in names & limits.keys():
-                if _is_number(limits[name]) and value is not None and value > limits[name]:
-                    yield f"{call.call_id} has {value}; {name} is {limits[name]}"
-        for name in TIER_NAMES & limits.keys():
-            tier = _tier(limits[name])
-            if tier is not None and scope.sensitivity_tier.level > tier.level:
-                yield f"{call.call_id} takes {scope.sensitivity_tier.value} data; {name} is {tier.value}"
-        for name in TARGET_NAMES & limits.keys():
-            allowed = limits[name] if isinstance(limits[name], list) else [limits[name]]
-            if scope.export_target is not None and scope.export_target not in allowed:
-                yield f"{call.call_id} exports to {scope.export_target}; {name} is {', '.join(map(str, allowed)) or 'empty'}"
-
-
-ROW_NAMES = frozenset({"max_rows", "max_rows_requested", "rows_requested", "row_limit"})
-DAY_NAMES = frozenset({"max_time_range_days", "max_days", "time_range_days", "max_date_range_days"})
-TIER_NAMES = frozenset({"max_sensitivity_tier", "max_sensitivity", "sensitivity_tier"})
-TARGET_NAMES = frozenset({"allowed_export_targets", "export_targets", "export_target"})
-LIMIT_NAMES = ROW_NAMES | DAY_NAMES | TIER_NAMES | TARGET_NAMES
-
-
 def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _tier(value: object) -> SensitivityTier | None:
-    try:
-        return SensitivityTier(value.casefold() if isinstance(value, str) else value)
-    except ValueError:
-        return None
 
 
 def informed_changes(case: Case) -> Iterator[str]:

@@ -1,30 +1,73 @@
 """Proving a plan once: further wordings of it need only their words judged.
 
-Sound because the rules are split by what they read: those of a `worded` check read the request's text, sources and
-provenance, all others read only parts that two wordings share *as the same objects*. Nothing is looked up by a name
-or an id that could be mistaken; a trace that shares less than all of it is proven in full.
+Sound because a trace falls into two parts. `WORDS` are read by the rules of `worded` checks alone, and those are judged
+for every trace. All the rest makes the plan's key, by content: two traces of one key give every other rule the same to
+read. A new field of a trace is part of the key unless it is added to `WORDS`; tests hold both halves.
 """
 
 from __future__ import annotations
 
-from itertools import starmap
+import marshal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from operator import attrgetter
+from typing import Any, NamedTuple
 
-from gatling_sid.models import GoldTrace, ToolCall, TrustTier
+from pydantic import BaseModel
+
+from gatling_sid.models import (
+    ArgumentSource,
+    Constraint,
+    Effect,
+    Goal,
+    GoldTrace,
+    MeasuredValue,
+    Measurement,
+    Principal,
+    ProvenancePointer,
+    ScopeMetadata,
+    Showing,
+    SystemPolicy,
+    ToolCall,
+    ToolCallGraph,
+    TrustTier,
+    UserRequest,
+)
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, findings
+from gatling_sid.validators.checks import CHECKS, Finding, judged, skipped
 from gatling_sid.validators.trace_validator import TraceValidator
 
-_KEPT = 1024
-_WORLD = ("catalogue", "seed", "world", "today")
+WORDS: Mapping[type[BaseModel], frozenset[str]] = {
+    GoldTrace: frozenset({"trace_id", "created_at", "validated"}),
+    UserRequest: frozenset({"request_id", "text"}),
+    ToolCallGraph: frozenset({"graph_id"}),
+    ArgumentSource: frozenset({"start", "end"}),
+    ProvenancePointer: frozenset({"source_id", "timestamp", "content_snippet"}),
+}
+"""The fields in which wordings of one plan differ; a rule that a call quotes is part of the plan all the same."""
+
+_KEPT = 100_000
+_WORDED = tuple(name for name, check in CHECKS.items() if check.worded)
+_VERSION = 2
+"""Of marshal's format: the last that writes equal content as equal bytes, whatever objects are shared."""
+
+
+class Verdict(NamedTuple):
+    """What is wrong with a trace or, if nothing is, why it could be judged in part only; of gold, neither."""
+
+    findings: list[Finding]
+    skipped: list[str]
 
 
 class ProvenPlans:
-    """A validator for a stream of traces that nobody else holds; remembers the plans it found gold."""
+    """A validator that remembers, by their content, the plans it found without fault."""
 
     def __init__(self, validator: TraceValidator) -> None:
         """Remembers nothing yet."""
         self.validator = validator
-        self._proven: dict[int, GoldTrace] = {}
+        self.proofs = 0
+        """How many traces were judged in full."""
+        self._proven: dict[bytes, None] = {}
 
     def is_proven(self, trace: GoldTrace) -> bool:
         """Whether nothing was left unjudged, so that a trace without findings is proven gold."""
@@ -32,52 +75,114 @@ class ProvenPlans:
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """What `TraceValidator.findings` gives, in less time for another wording of a plan found gold before."""
-        proven = self._proven.get(id(trace.goal))
-        if proven is not None and is_rewording(trace, proven):
+        return self.all_findings([trace])[0]
+
+    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
+        """The findings on traces, in their order; in least time if equal parts of them are the same records."""
+        return [found for _, found in self._judged(traces)]
+
+    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
+        """The findings on traces and, where there are none, what could not be judged."""
+        return [Verdict(found, [] if found else _skipped(case)) for case, found in self._judged(traces)]
+
+    def _judged(self, traces: Sequence[GoldTrace]) -> Iterator[tuple[Case, list[Finding]]]:
+        for trace, key in zip(traces, plan_keys(traces), strict=True):
             case = Case(trace, self.validator.registry)
-            return [each for name, check in CHECKS.items() if check.worded for each in findings(case, name)]
-        found = self.validator.findings(trace)
-        if not found:
+            yield case, self._findings(case, key)
+
+    def _findings(self, case: Case, key: bytes | None) -> list[Finding]:
+        if key in self._proven:
+            return judged(case, _WORDED)
+        self.proofs += 1
+        found = judged(case, CHECKS)
+        if not found and key is not None:
             if len(self._proven) >= _KEPT:
-                self._proven.clear()
-            self._proven[id(trace.goal)] = trace
+                del self._proven[next(iter(self._proven))]
+            self._proven[key] = None
         return found
 
 
-def is_rewording(trace: GoldTrace, proven: GoldTrace) -> bool:
-    """Whether the two share everything but their words, identity and time."""
-    one, other = trace.request, proven.request
+def _skipped(case: Case) -> list[str]:
+    return [reason for name in CHECKS if (reason := skipped(case, name))]
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+
+def plan_keys(traces: Sequence[GoldTrace]) -> list[bytes | None]:
+    """For each trace, a digest of everything in it but its words; None if it holds what has no plain content.
+
+    What several traces have as the same record is written out once: while this runs, nothing can change it.
+    """
+    known: dict[int, bytes] = {}
+    return [_key(trace, known) for trace in traces]
+
+
+def _key(trace: GoldTrace, known: dict[int, bytes]) -> bytes | None:
+    try:
+        return _digest(_plan(trace, known))
+    except ValueError:  # no plain value, or nested too deeply
+        return None
+
+
+def _digest(content: Any) -> bytes:
+    return sha256(marshal.dumps(content, _VERSION)).digest()
+
+
+def _plan(trace: GoldTrace, known: dict[int, bytes]) -> tuple[Any, ...]:
+    """All of a trace but its words, as values that marshal writes by type: 5, 5.0, True and "5" are four things."""
+    request, graph, policy, goal = trace.request, trace.graph, trace.policy, trace.goal
+    if id(policy) not in known:
+        known[id(policy)] = _digest(_policy(policy))
+    if id(goal) not in known:
+        known[id(goal)] = _digest(goal and _goal(goal))
     return (
-        trace.goal is proven.goal
-        and trace.policy is proven.policy
-        and one.principal is other.principal
-        and one.expected_scope is other.expected_scope
-        and one.domain == other.domain
-        and one.intent_category == other.intent_category
-        and all(trace.metadata.get(key) == proven.metadata.get(key) for key in _WORLD)
-        and trace.graph.execution_order is proven.graph.execution_order
-        and len(trace.graph.calls) == len(proven.graph.calls)
-        and all(starmap(_same_call, zip(trace.graph.calls, proven.graph.calls, strict=True)))
+        _TRACE(trace),
+        _REQUEST(request),
+        request.trust_tier.value,
+        _scope(request.expected_scope),
+        request.principal and _PRINCIPAL(request.principal),
+        known[id(policy)],
+        known[id(goal)],
+        _GRAPH(graph),
+        [_call(each) for each in graph.calls],
     )
 
 
-def _sources(call: ToolCall) -> list[tuple[str, str, str | None]]:
-    """Where arguments come from, without the places in the request's text."""
-    return [(each.argument, each.origin, each.reference) for each in call.argument_sources]
+def _call(call: ToolCall) -> tuple[Any, ...]:
+    return _CALL(call), _scope(call.scope), [_SOURCE(each) for each in call.argument_sources], _rule_quoted(call)
 
 
 def _rule_quoted(call: ToolCall) -> str | None:
+    """The rule that a call is there for, if it says so; what it quotes of the request is words."""
     pointer = call.provenance
     return pointer.content_snippet if pointer is not None and pointer.source_type is TrustTier.SYSTEM else None
 
 
-def _same_call(call: ToolCall, other: ToolCall) -> bool:
-    return (
-        call.arguments is other.arguments
-        and call.dependencies is other.dependencies
-        and call.scope is other.scope
-        and call.call_id == other.call_id
-        and call.tool_id == other.tool_id
-        and _rule_quoted(call) == _rule_quoted(other)
-        and _sources(call) == _sources(other)
-    )
+def _scope(scope: ScopeMetadata) -> tuple[Any, ...]:
+    return _SCOPE(scope), scope.sensitivity_tier.value
+
+
+def _policy(policy: SystemPolicy) -> tuple[Any, ...]:
+    return _POLICY(policy), [_CONSTRAINT(each) for each in policy.constraints]
+
+
+def _goal(goal: Goal) -> tuple[Any, ...]:
+    measures = [(_MEASUREMENT(each), [_VALUE(value) for value in each.values]) for each in goal.measures]
+    return _GOAL(goal), [_SHOWING(each) for each in goal.shows], measures, [_EFFECT(each) for each in goal.effects]
+
+
+def _fields(model: type[BaseModel], *apart: str) -> Callable[[Any], Any]:
+    """Reads every field of a record that is not of `WORDS`, but those that are written apart."""
+    return attrgetter(*[name for name in model.model_fields if name not in {*WORDS.get(model, ()), *apart}])
+
+
+_TRACE = _fields(GoldTrace, "request", "policy", "graph", "goal")
+_REQUEST = _fields(UserRequest, "trust_tier", "expected_scope", "principal")
+_PRINCIPAL = _fields(Principal)
+_SCOPE = _fields(ScopeMetadata, "sensitivity_tier")
+_POLICY, _CONSTRAINT = _fields(SystemPolicy, "constraints"), _fields(Constraint)
+_GRAPH, _CALL = _fields(ToolCallGraph, "calls"), _fields(ToolCall, "scope", "argument_sources", "provenance")
+_SOURCE = _fields(ArgumentSource)
+_GOAL, _SHOWING, _EFFECT = _fields(Goal, "shows", "measures", "effects"), _fields(Showing), _fields(Effect)
+_MEASUREMENT, _VALUE = _fields(Measurement, "values"), _fields(MeasuredValue)

@@ -10,8 +10,6 @@ from typing import Any
 from gatling_sid.models import INTENTS, topological_order
 from gatling_sid.validators.case import Case, references
 
-_DEEPEST = 16
-_LONGEST = 100_000
 _INTEGERS = range(-(2**63), 2**64)
 
 
@@ -27,14 +25,15 @@ def dependencies_exist(case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
         for each in call.dependencies:
             if each not in case.by_id:
-                yield f"{call.call_id} depends on {each!r}, which is no call of the graph"
+                yield f"{call.call_id} depends on non-existent call {each!r}"
 
 
 def graph_is_acyclic(case: Case) -> Iterator[str]:
     """No call waits for itself."""
     order = topological_order(case.trace.graph.calls)
     if len(order) < len(case.by_id):
-        stuck = [call_id for call_id in case.by_id if call_id not in set(order)]
+        free = set(order)
+        stuck = [call_id for call_id in case.by_id if call_id not in free]
         yield f"these calls wait for each other in a circle: {', '.join(stuck[:10])}"
 
 
@@ -56,19 +55,20 @@ def order_respects_dependencies(case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
         for each in call.dependencies:
             if position.get(each, -1) > position.get(call.call_id, math.inf):
-                yield f"{call.call_id} comes before {each}, which it depends on"
+                yield f"{call.call_id} comes before its dependency {each}"
 
 
 def references_are_dependencies(case: Case) -> Iterator[str]:
     """Whoever uses a call's result depends on that call."""
     for call in case.trace.graph.calls:
+        needs = set(call.dependencies)
         for name, reference in references(call):
-            if reference.root not in call.dependencies:
+            if reference.root not in needs:
                 yield f"{call.call_id}.{name} refers to {reference}, but {reference.root} is not a dependency"
 
 
 def values_are_plain(case: Case) -> Iterator[str]:
-    """Arguments are JSON values of reasonable depth and size that every reader decodes alike."""
+    """Arguments are JSON values that every reader decodes alike."""
     for call in case.trace.graph.calls:
         for name, value in call.arguments.items():
             problem = unfit(value)
@@ -76,15 +76,11 @@ def values_are_plain(case: Case) -> Iterator[str]:
                 yield f"{call.call_id}.{name} {problem}"
 
 
-def unfit(value: Any, depth: int = 0) -> str | None:
-    """Why a value cannot stand in a record, or None."""
-    if depth > _DEEPEST:
-        return f"is nested deeper than {_DEEPEST} levels"
+def unfit(value: Any) -> str | None:
+    """Why a value, whose depth the size check has bounded, cannot stand in a record, or None."""
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
-        if len(value) > _LONGEST:
-            return f"is longer than {_LONGEST:,} characters"
         return None if value.isprintable() or _encodes(value) else "is not valid Unicode text"
     if isinstance(value, int):
         return None if value in _INTEGERS else "is an integer beyond 64 bits"
@@ -93,11 +89,9 @@ def unfit(value: Any, depth: int = 0) -> str | None:
     if isinstance(value, dict):
         if any(not isinstance(key, str) for key in value):
             return "has a key that is not text"
-        return next((p for each in value.values() if (p := unfit(each, depth + 1))), None)
+        return next((p for each in value.values() if (p := unfit(each))), None)
     if isinstance(value, list):
-        if len(value) > _LONGEST:
-            return f"has more than {_LONGEST:,} elements"
-        return next((p for each in value if (p := unfit(each, depth + 1))), None)
+        return next((p for each in value if (p := unfit(each))), None)
     return f"is a {type(value).__name__}, which is no JSON value"
 
 

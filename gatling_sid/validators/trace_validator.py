@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from gatling_sid.also_on_class import AlsoOnClass, shared
 from gatling_sid.models import GoldTrace, SystemPolicy, trusted
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, findings, skipped
+from gatling_sid.validators.checks import CHECKS, Finding, findings, judged, skipped
 from gatling_sid.validators.diversity import diversity
 
 
 class TraceValidator:
-    """Judges traces against the catalogue; holds no state but the catalogue."""
+    """Judges traces against the catalogue; holds no state but the catalogue.
+
+    The `validate_…` calls work on the class too: `TraceValidator.validate_structure(trace)`.
+    """
 
     def __init__(self, registry: DomainRegistry | None = None) -> None:
         """Uses the catalogue that ships unless given another."""
-        self.registry = registry or DomainRegistry()
+        self.registry = registry or shared(DomainRegistry)
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
-        """Every breach of every check; empty for gold. A broken structure is reported alone."""
-        case = Case(trace, self.registry)
-        found = list(findings(case, "structure"))
-        if not found:
-            for name in CHECKS:
-                if name != "structure":
-                    found += findings(case, name)
-        return found
+        """Every breach of every check; empty for gold. A trace too large, or a broken structure, is reported alone."""
+        return judged(Case(trace, self.registry), CHECKS)
+
+    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
+        """The findings on each trace."""
+        return [self.findings(trace) for trace in traces]
 
     def is_proven(self, trace: GoldTrace) -> bool:
         """Whether nothing would be skipped: the plan can be replayed, its policy and its words are vouched for."""
         case = Case(trace, self.registry)
         return all(skipped(case, name) is None for name in CHECKS)
 
+    @AlsoOnClass
     def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:
         """Whether no check failed, and a report.
 
@@ -42,14 +45,16 @@ class TraceValidator:
         under `skipped`.
         """
         case = Case(trace, self.registry)
-        structure = list(findings(case, "structure"))
+        barred: str | None = None
         checks: dict[str, Any] = {}
         for name, check in CHECKS.items():
-            found = structure if name == "structure" else [] if structure else list(findings(case, name))
-            reason = None if name == "structure" else "the structure is broken" if structure else skipped(case, name)
+            found = [] if barred else list(findings(case, name))
+            reason = barred or skipped(case, name)
             checks[name] = {check.verdict: not found, check.messages: [str(each) for each in found]}
             if reason:
                 checks[name]["skipped"] = reason
+            if found and check.gate:
+                barred = check.gate
         valid = all(checks[name][check.verdict] for name, check in CHECKS.items())
         return valid, {
             "trace_id": trace.trace_id,
@@ -58,10 +63,12 @@ class TraceValidator:
             "checks": checks,
         }
 
+    @AlsoOnClass
     def validate_structure(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The structure check alone."""
         return self._alone(trace, "structure")
 
+    @AlsoOnClass
     def validate_policy_compliance(
         self, trace: GoldTrace, policy: SystemPolicy | None = None
     ) -> tuple[bool, list[str]]:
@@ -69,20 +76,22 @@ class TraceValidator:
         judged = trace if policy is None else trusted(GoldTrace, {**trace.__dict__, "policy": policy})
         return self._alone(judged, "policy")
 
+    @AlsoOnClass
     def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
         return self._alone(trace, "minimal_scope")
 
+    @AlsoOnClass
     def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
         """Any one check of `checks.CHECKS` alone."""
         return self._alone(trace, name)
 
+    @AlsoOnClass
     def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
         """How varied a set of traces is; see `diversity`."""
         return diversity(traces)
 
     def _alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        case = Case(trace, self.registry)
-        broken = list(findings(case, "structure"))
-        found = broken or list(findings(case, name))
+        gates = [gate for gate, check in CHECKS.items() if check.gate and gate != name]
+        found = judged(Case(trace, self.registry), [*gates, name])
         return not found, [str(each) for each in found]

@@ -8,13 +8,17 @@ goal and plan, ties them together.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from gatling_sid.digests import digest_judged
 from gatling_sid.models import GoldTrace, TrustTier
 from gatling_sid.scenarios.asking import Asking
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators.case import Case
+from gatling_sid.validators.grounding import same
 
 VERDICT = "verdict"
 """Where in `metadata` a verdict stands: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""
@@ -92,21 +96,46 @@ def _short(value: Any) -> str:
 
 
 def all_that_is_said_is_used(case: Case) -> Iterator[str]:
-    """Every value that the words say fills an argument of the plan from there, or is part of the goal."""
+    """Every value that the words say fills, from there and as it is, the arguments that follow from it.
+
+    A value that no step of the plan takes under the rules in force is part of the goal.
+    """
     asking = case.asking
     if asking is None:
         return
-    used = {
-        (each.start, each.end)
-        for call in case.trace.graph.calls
-        for each in call.argument_sources
-        if each.origin == "request"
-    }
-    for slot, span in asking.said.spans.items():
-        if span not in used and slot not in asking.world.domain.slots_of_goal(asking.scenario):
-            yield f"the request says {asking.said.text[slice(*span)]!r} ({slot}), which no call takes from there"
-    for each in sorted(used - set(asking.said.spans.values()), key=str):
-        yield f"characters {each[0]} to {each[1]} of the request say no value that it was asked with"
+    domain, scenario, said = asking.world.domain, asking.scenario, asking.said
+    used = _said_arguments(case)
+    for slot, times in _arguments_of_slots(domain, scenario, asking.instance.rules):
+        if slot not in said.spans:
+            continue
+        values = used.pop(said.spans[slot], [])
+        if len(values) < times or (not times and slot not in domain.slots_of_goal(scenario)):
+            yield f"the request says {said.text[slice(*said.spans[slot])]!r} ({slot}) for {times} arguments, {len(values)} take it"
+        for where, value in values:
+            if not same(value, asking.instance.slots[slot]):
+                yield f"{where} is {value!r}; the request means {asking.instance.slots[slot]!r}"
+    for start, end in used:
+        yield f"characters {start} to {end} of the request say no value that it was asked with"
+
+
+def _said_arguments(case: Case) -> dict[tuple[int | None, int | None], list[tuple[str, Any]]]:
+    """(call and argument, value) of all arguments that are said to come from the request, by span."""
+    found: dict[tuple[int | None, int | None], list[tuple[str, Any]]] = {}
+    for call in case.trace.graph.calls:
+        for each in call.argument_sources:
+            if each.origin == "request":
+                where = f"{call.call_id}.{each.argument}"
+                found.setdefault((each.start, each.end), []).append((where, call.arguments.get(each.argument)))
+    return found
+
+
+@lru_cache(maxsize=8192)
+def _arguments_of_slots(domain: Domain, scenario: str, rules: frozenset[str]) -> tuple[tuple[str, int], ...]:
+    """Every slot of a scenario, and how many arguments of its plan under these rules it fills."""
+    known = domain.file.scenarios[scenario]
+    steps = [step for step in known.plan if step.stands(rules)]
+    filled = Counter(text for step in steps for text in step.arguments.values() if isinstance(text, str))
+    return tuple((slot, filled[f"$request.{slot}"]) for slot in known.slots)
 
 
 # --- other authors ---------------------------------------------------------------------------------------------

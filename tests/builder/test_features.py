@@ -15,7 +15,7 @@ from datasets.features.features import List
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.features import SCHEMA, from_row, table_of, to_row, traces_of
+from builder.features import _STORAGE, SCHEMA, from_row, table_of, to_row, traces_of
 from builder.sid import FEATURES
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
@@ -51,6 +51,41 @@ def test_odd_values_come_back(arguments: dict[str, Any]) -> None:
 
     assert list(traces_of(table_of([trace, bakery()]))) == [trace, bakery()] or trace.created_at != bakery().created_at
     assert next(traces_of(table_of([trace]))) == trace
+
+
+def test_equal_parts_of_rows_are_one_record(gold: list[GoldTrace]) -> None:
+    """Rows that say the same in a part share its record, others do not; a part of a table gives what it holds."""
+    one, other = gold[0], gold[0].model_copy(deep=True)
+    other.policy.constraints[0].parameters["max_rows"] = True
+    first, second, third = traces_of(table_of([one, one.model_copy(deep=True), other]))
+
+    assert first.policy is second.policy
+    assert first.goal is second.goal
+    assert third.goal is second.goal
+    assert third.policy.constraints[0].parameters != second.policy.constraints[0].parameters
+    assert list(traces_of(table_of(gold[:9]).slice(3, 4))) == gold[3:7]
+    assert list(traces_of(table_of(gold[:9]).slice(3, 0))) == []
+
+
+@pytest.mark.parametrize(
+    "path", ["request", "policy", "graph.calls", "graph.calls.arguments", "request.principal", "goal"]
+)
+def test_what_is_missing_is_missed(path: str, gold: list[GoldTrace]) -> None:
+    """A part that a row lacks is None where a trace may lack it, else its row is named, after those before it."""
+    rows = [to_row(trace) for trace in gold[:3]]
+    *way, last = path.split(".")
+    place: Any = rows[1]
+    for step in way:
+        place = place[step][0] if isinstance(place[step], list) else place[step]
+    place[last] = None
+    read = traces_of(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA))
+
+    assert next(read) == gold[0]
+    if path in ("request.principal", "goal"):
+        assert [trace.trace_id for trace in read] == [trace.trace_id for trace in gold[1:3]]
+    else:
+        with pytest.raises(TraceFormatError, match=rf"^{gold[1].trace_id}: {path.replace('calls.', 'calls.0.')}: "):
+            next(read)
 
 
 @settings(deadline=None, max_examples=200)

@@ -28,6 +28,7 @@ KNOWN = {
     **{name: entity["fields"] for name, entity in LIBRARY["entities"].items()},
     **{name: LIBRARY[name] for name in ("entities", "tools", "roles")},
     "axes": LIBRARY["policy"]["vary"],
+    "given": [*LIBRARY["policy"]["vary"], "open_first", "tell"],
     "rules": LIBRARY["policy"]["rules"],
     "kinds": KINDS,
     "pools": [*load_yaml(POOLS), *LIBRARY["pools"]],

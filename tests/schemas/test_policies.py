@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from gatling_sid.models import Constraint, SystemPolicy
+from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
+from gatling_sid.oracle.protocol import Task
+from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
+from gatling_sid.validators import TraceValidator
+from tests.conftest import CREATED_AT
 
 LIBRARY: dict[str, Any] = load_yaml(Path(__file__).parent.parent / "catalogue" / "library.yaml")
 SAYS = {name: rule["says"] for name, rule in LIBRARY["policy"]["rules"].items()}
@@ -55,9 +59,10 @@ def said_and_held(policy: SystemPolicy) -> list[tuple[str, str, dict[str, Any]]]
 
 
 def with_policy(folder: Path, **policy: Any) -> Domain:
-    """The library with parts of its policy replaced."""
+    """The library with parts of its policy, or its scenarios, replaced."""
     rules = {**LIBRARY["policy"]["rules"], **policy.pop("rules", {})}
-    content = {**LIBRARY, "policy": {**LIBRARY["policy"], **policy, "rules": rules}}
+    scenarios = policy.pop("scenarios", LIBRARY["scenarios"])
+    content = {**LIBRARY, "policy": {**LIBRARY["policy"], **policy, "rules": rules}, "scenarios": scenarios}
     (folder / "library.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return DomainRegistry(folder).domain("library")
 
@@ -69,7 +74,7 @@ def test_default_member(library: Domain) -> None:
     assert (policy.policy_id, policy.domain) == ("library-0.0.0.0.0.0", "Library")
     assert policy.description == "How the library's records may be used."
     assert policy.scope_limits == {
-        "max_rows": 20, "max_time_range_days": 60, "allowed_export_targets": ["archive", "council"],
+        "max_results": 20, "max_time_range_days": 60, "allowed_export_targets": ["archive", "council"],
     }  # fmt: skip
     assert policy.forbidden_operations == []
 
@@ -83,7 +88,7 @@ def test_another_member(library: Domain) -> None:
     others[6] = ("places", "Exports go to archive only.", {"allowed": ["archive"]})
     assert said_and_held(policy) == others
     assert policy.policy_id == "library-1.2.1.1.1.0"
-    assert policy.scope_limits == {"max_rows": 10, "max_time_range_days": 90, "allowed_export_targets": ["archive"]}
+    assert policy.scope_limits == {"max_results": 10, "max_time_range_days": 90, "allowed_export_targets": ["archive"]}
 
 
 def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> None:
@@ -125,21 +130,68 @@ def test_constraints_are_well_formed(library: Domain) -> None:
 
 
 def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
-    """A tool that a rule bars for everyone is a forbidden operation, one barred for a role is not."""
-    everyone = {
-        "says": "Nothing is deleted.",
+    """A tool that a rule bars for everyone is a forbidden operation while the rule is in force, one barred for a role is not."""
+    closing = {"says": "Nobody closes loans.", "kind": "may_not_call", "with": {"tools": ["close_loans"]}}
+    noting = {
+        "says": "No reminders.",
         "kind": "may_not_call",
-        "with": {"tools": ["delete_loan", "close_loans"]},
+        "with": {"roles": ["director"], "tools": ["close_loans"]},
     }
-    policy = with_policy(tmp_path, rules={"nothing_goes": everyone}).default_policy
-    assert policy.forbidden_operations == ["library.delete_loan", "library.close_loans"]
+    always = with_policy(tmp_path, rules={"closing": closing, "noting": noting})
+    assert always.default_policy.forbidden_operations == ["library.close_loans"]
+    assert always.never_called == {"library.close_loans"}
+    sometimes = with_policy(tmp_path, rules={"closing": {**closing, "sometimes": True}})
+    assert sometimes.default_policy.forbidden_operations == ["library.close_loans"]
+    assert sometimes.policy((0, 0, 0, 0, 0, 0, 1)).forbidden_operations == []
+    assert sometimes.never_called == frozenset()
+
+
+def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:
+    """Tools that an axis names are forbidden by their full ids, member by member."""
+    barred = [["close_loans"], ["close_loans", "delete_loan"]]
+    rule = {"says": "Nobody may call {barred}.", "kind": "may_not_call", "with": {"tools": "$policy.barred"}}
+    asked = {**LIBRARY["scenarios"]["delete_record"], "given": {"barred": [["close_loans"]]}}
+    domain = with_policy(
+        tmp_path,
+        vary={**LIBRARY["policy"]["vary"], "barred": barred},
+        rules={"none": rule},
+        scenarios={**LIBRARY["scenarios"], "delete_record": asked},
+    )
+    assert domain.default_policy.forbidden_operations == ["library.close_loans"]
+    stricter = domain.policy((0, 0, 0, 0, 1, 0, 0))
+    assert stricter.forbidden_operations == ["library.close_loans", "library.delete_loan"]
+    assert stricter.rules[-1] == "Nobody may call close_loans and delete_loan."
+
+
+def test_what_is_forbidden_at_times_is_asked_at_other_times(tmp_path: Path) -> None:
+    """A scenario that needs a tool is drawn under members alone that do not have the rule against it."""
+    hold = {"says": "No deleting.", "kind": "may_not_call", "sometimes": True, "with": {"tools": ["delete_loan"]}}
+    asked = {**LIBRARY["scenarios"]["delete_record"], "given": {"hold": [False]}}
+    domain = with_policy(tmp_path, rules={"hold": hold}, scenarios={**LIBRARY["scenarios"], "delete_record": asked})
+    oracle, validator = ScenarioOracle(1, CREATED_AT), TraceValidator(DomainRegistry(tmp_path))
+    traces = [oracle.trace(Task(domain, "train", index)) for index in range(0, 2000, 7)]
+    held = {"delete_record": 0, "renew": 0}
+    for trace in traces:
+        assert isinstance(trace, GoldTrace)
+        held[trace.metadata["scenario"]] = held.get(trace.metadata["scenario"], 0) + bool(
+            trace.policy.forbidden_operations
+        )
+    assert held["delete_record"] == 0
+    assert held["renew"] > 0
+    deleting = next(trace for trace in traces if trace.metadata["scenario"] == "delete_record")
+    assert validator.findings(deleting) == []
+    under_hold = domain.policy(tuple(0 for _ in domain.axis_sizes))
+    assert validator.validate_policy_compliance(deleting, under_hold)[1] == [
+        "forbidden_operations_are_absent: call_2 calls library.delete_loan; 'library.delete_loan' is forbidden",
+        "constraints_hold: hold: call_2 calls library.delete_loan, which is forbidden to everyone (may_not_call)",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "parameters", "limits"),
     [
-        ("rows", "row_limit", {"max_rows": 7}, {"max_rows": 7}),
-        ("rows", "row_limit", {"max_rows": 7, "roles": None, "tools": None}, {"max_rows": 7}),
+        ("rows", "row_limit", {"max_rows": 7}, {"max_results": 7}),
+        ("rows", "row_limit", {"max_rows": 7, "roles": None, "tools": None}, {"max_results": 7}),
         ("rows", "row_limit", {"max_rows": 7, "tools": ["list_loans"]}, {}),
         ("rows", "row_limit", {"max_rows": 7, "roles": ["director"]}, {}),
         ("rows", "sensitivity_ceiling", {"max_tier": "internal"}, {"max_sensitivity_tier": "internal"}),

@@ -147,7 +147,7 @@ def test_what_is_handed_out_is_a_copy() -> None:
     policy, schemas = registry.get_policy_for_domain("Library"), registry.get_schemas_for_domain("Library")
     policy.rules.append("Everything goes.")
     policy.constraints[0].parameters["max_rows"] = 10**6
-    policy.scope_limits["max_rows"] = 10**6
+    policy.scope_limits["max_results"] = 10**6
     schemas[0].parameters[1].constraints["maximum"] = 10**6
     schemas[0].returns.clear()
     schemas.clear()

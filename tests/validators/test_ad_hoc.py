@@ -66,7 +66,10 @@ def test_declared_scope_is_held_against_limits_and_request() -> None:
 
     assert validator.validate_policy_compliance(bakery(), bakery(limits={"max_rows": 4}).policy) == (
         False,
-        ["scope_limits_hold: a has 5; max_rows is 4", "scope_limits_hold: b has 5; max_rows is 4"],
+        [
+            "scope_limits_hold: a takes 5 rows; the limit max_rows is 4",
+            "scope_limits_hold: b takes 5 rows; the limit max_rows is 4",
+        ],
     )
     assert validator.validate_minimal_scope(bakery(rows=6)) == (
         False,

@@ -2,74 +2,286 @@
 
 from __future__ import annotations
 
-from gatling_sid.models import GoldTrace, trusted
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gatling_sid.models import (
+    ArgumentSource,
+    Constraint,
+    Effect,
+    Goal,
+    GoldTrace,
+    MeasuredValue,
+    Measurement,
+    Principal,
+    ProvenancePointer,
+    RecordT,
+    ScopeMetadata,
+    Showing,
+    SystemPolicy,
+    ToolCall,
+    ToolCallGraph,
+    TrustTier,
+    UserRequest,
+    trusted,
+)
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.proofs import ProvenPlans, is_rewording
+from gatling_sid.validators import proofs as proofs_module
+from gatling_sid.validators.case import Case
+from gatling_sid.validators.checks import CHECKS, judged
+from gatling_sid.validators.proofs import WORDS, ProvenPlans, plan_keys
+from tests.validators.test_checks import REJECTED, edit, largest, put
+
+WORDLESS = [name for name, check in CHECKS.items() if not check.worded]
 
 
+@pytest.fixture
 def rewordings(library: Domain, oracle: ScenarioOracle) -> tuple[GoldTrace, GoldTrace]:
-    """Two traces of one case."""
+    """Two traces of one case that calls four tools."""
     first: dict[tuple[object, object], GoldTrace] = {}
     for index in range(1000):
         trace = oracle.trace(Task(library, "train", index))
         assert isinstance(trace, GoldTrace)
         key = (trace.metadata["scenario"], trace.metadata["case"])
-        if key in first:
-            return first[key], trace
-        first[key] = trace
+        if key in first and len(trace.graph.calls) == 4:
+            return first[key].model_copy(deep=True), trace.model_copy(deep=True)
+        first.setdefault(key, trace)
     raise AssertionError("no case was worded twice")
 
 
+def key_of(trace: GoldTrace) -> bytes | None:
+    """The key of one trace."""
+    return plan_keys([trace])[0]
+
+
 def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
-    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
+    rewordings: tuple[GoldTrace, GoldTrace], validator: TraceValidator
 ) -> None:
-    """It passes if its words are right and fails if they are not."""
-    one, other = rewordings(library, oracle)
+    """It passes if its words are right and fails if they are not, and its plan is not proven again."""
+    one, other = rewordings
     proofs = ProvenPlans(validator)
     assert one.request.text != other.request.text
-    assert is_rewording(other, one)
-    assert proofs.findings(one) == []
-    assert proofs.findings(other) == []
+    assert key_of(one) == key_of(other) is not None
+    assert proofs.all_findings([one, other]) == [[], []]
+    assert proofs.proofs == 1
 
-    shifted = other.model_copy(deep=True)
-    shifted.goal = one.goal
-    broken = trusted(GoldTrace, {**other.__dict__, "request": other.request.model_copy(update={"text": "Hm."})})
-    assert is_rewording(broken, one)
-    assert {each.rule for each in proofs.findings(broken)} >= {
+    other.request.text = "Hm."
+
+    assert {each.rule for each in proofs.findings(other)} >= {
         "words_give_the_values",
-        "provenance_is_real",
         "request_follows_from_coordinates",
     }
-    assert not is_rewording(shifted, one)
+    assert proofs.proofs == 1
 
 
-def test_whatever_is_not_the_same_object_is_proven_in_full(
-    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
-) -> None:
-    """A plan that was tampered with is not taken for a wording of the proven one."""
-    one, other = rewordings(library, oracle)
+def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], validator: TraceValidator) -> None:
+    """A proof is tied to what was proven, not to the objects that said it."""
+    one, _ = rewordings
     proofs = ProvenPlans(validator)
-    proofs.findings(one)
-    call = other.graph.calls[0]
-    arguments = {**call.arguments, "limit": 99}
-    graph = other.graph.model_copy(
-        update={"calls": [call.model_copy(update={"arguments": arguments}), *other.graph.calls[1:]]}
-    )
-    tampered = trusted(GoldTrace, {**other.__dict__, "graph": graph})
+    assert proofs.findings(one) == []
 
-    assert not is_rewording(tampered, one)
-    assert proofs.findings(tampered) == validator.findings(tampered) != []
+    one.policy.rules[0] = "Anything goes."
+    changed = proofs.findings(one)
+    one.graph.calls[0].arguments["limit"] = 99
+
+    assert [each.rule for each in changed] == ["policy_is_as_published", "request_follows_from_coordinates"]
+    assert len(proofs.findings(one)) > 1
 
 
-def test_proofs_agree_with_the_validator_on_a_thousand_traces(
-    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
+@pytest.mark.parametrize("value", [1.0, True, "1", [1], (1,), None])
+def test_values_of_another_type_make_another_plan(rewordings: tuple[GoldTrace, GoldTrace], value: object) -> None:
+    """1, 1.0, True and "1" are four different things, a list is no tuple."""
+    one, other = rewordings
+    one.graph.calls[0].arguments["limit"] = 1
+    other.graph.calls[0].arguments["limit"] = value
+
+    assert key_of(one) != key_of(other)
+
+
+@pytest.mark.parametrize("value", [{1, 2}, datetime(2026, 1, 1), object()], ids=["set", "time", "object"])  # noqa: DTZ001
+def test_what_has_no_plain_content_is_proven_each_time(
+    rewordings: tuple[GoldTrace, GoldTrace], validator: TraceValidator, value: object
 ) -> None:
-    """Judged one by one in full, every trace gets the verdict that proving plans once gave it."""
+    """A trace that holds such a value is never taken for one that was proven before."""
     proofs = ProvenPlans(validator)
-    for index in range(1000):
-        trace = oracle.trace(Task(library, "train", index))
-        assert isinstance(trace, GoldTrace)
+    for trace in rewordings:
+        trace.metadata["odd"] = [value]
         assert proofs.findings(trace) == validator.findings(trace)
+
+    assert proofs.proofs == 2 or isinstance(value, set)
+
+
+# --- the two halves of a trace ---------------------------------------------------------------------------------
+
+OWNERS: dict[type, str] = {
+    GoldTrace: "",
+    UserRequest: "request.",
+    ToolCallGraph: "graph.",
+    ArgumentSource: "graph.calls.argument_sources.",
+    ProvenancePointer: "graph.calls.provenance.",
+}
+"""Where in a trace the records stand that have words."""
+SAYING = tuple(f"{OWNERS[model]}{field}" for model, fields in WORDS.items() for field in fields)
+RECORDS = (
+    ArgumentSource, Constraint, Effect, Goal, GoldTrace, MeasuredValue, Measurement, Principal, ProvenancePointer,
+    ScopeMetadata, Showing, SystemPolicy, ToolCall, ToolCallGraph, UserRequest,
+)  # fmt: skip
+
+
+def altered(data: Any) -> Iterator[tuple[str, Any]]:
+    """(dotted path, all of the data with what stands there altered) of every place in plain data."""
+    if isinstance(data, dict):
+        yield from (
+            (f".{key}{path}", {**data, key: each}) for key, value in data.items() for path, each in altered(value)
+        )
+    elif isinstance(data, list):
+        yield "", [*data, data[-1] if data else "x"]
+        yield from (
+            (path, [*data[:at], each, *data[at + 1 :]]) for at, v in enumerate(data) for path, each in altered(v)
+        )
+    elif isinstance(data, Enum):
+        yield "", next(each for each in type(data) if each is not data)
+    elif isinstance(data, bool):
+        yield "", not data
+    elif isinstance(data, datetime):
+        yield "", data + timedelta(days=1)
+    elif data is None:
+        yield from (("", each) for each in (1, "x", datetime(2026, 1, 1, tzinfo=UTC)))
+    else:
+        yield "", data + ("x" if isinstance(data, str) else 1)
+
+
+def everything(gold: list[GoldTrace]) -> Iterator[dict[str, Any]]:
+    """Traces that between them have every field, as plain data."""
+    return (largest(gold, scenario) for scenario in ("renew", "busiest_titles", "overdue_of_member"))
+
+
+def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
+    """Whatever single place of a trace is altered, the plan is another one, unless the place is one of `WORDS`.
+
+    A rule that a call quotes is part of the plan.
+    """
+    seen: set[str] = set()
+    for data in everything(gold):
+        key, quoted = key_of(GoldTrace.model_validate(data)), rules_quoted(GoldTrace.model_validate(data))
+        for path, other in altered(data):
+            with suppress(ValidationError):  # another value would have fitted
+                trace = GoldTrace.model_validate(other)
+                same_rules = rules_quoted(trace) == quoted
+                assert (key_of(trace) == key) == (path[1:].startswith(SAYING) and same_rules), path
+                seen.update(path.split("."))
+    assert {name for record in RECORDS for name in record.model_fields} - seen == set()
+
+
+def rules_quoted(trace: GoldTrace) -> list[str | None]:
+    """The rule that each call is there for, if it says so."""
+    pointers = [call.provenance for call in trace.graph.calls]
+    return [each.content_snippet if each and each.source_type is TrustTier.SYSTEM else None for each in pointers]
+
+
+def test_no_rule_but_the_worded_reads_the_words(gold: list[GoldTrace], validator: TraceValidator) -> None:
+    """Where a trace has no words at all, every other rule finds what it finds with them, in gold and in what is not."""
+    rejected = [case for case in REJECTED if case["violates"] in rules_of(WORDLESS)]
+    for case in [{"scenario": "renew"}, *rejected]:
+        data = largest(gold, case["scenario"])
+        edit(data, case)
+        trace = GoldTrace.model_validate(data)
+        with_words, without = (judged(Case(each, validator.registry), WORDLESS) for each in (trace, wordless(trace)))
+        assert with_words == without
+        assert bool(without) == ("violates" in case)
+
+
+def rules_of(checks: Sequence[str]) -> set[str]:
+    """The names of the rules of some checks."""
+    return {
+        rule.__name__ for name in checks for rule in (*CHECKS[name].rules, *CHECKS[name].known, *CHECKS[name].replayed)
+    }
+
+
+def wordless(trace: GoldTrace) -> GoldTrace:
+    """The trace without the fields of its words: to read one is an error."""
+    calls = [_unsaid(call) for call in trace.graph.calls]
+    return _stripped(trace, request=_stripped(trace.request), graph=_stripped(trace.graph, calls=calls))
+
+
+def _unsaid(call: ToolCall) -> ToolCall:
+    sources, pointer = [_stripped(each) for each in call.argument_sources], call.provenance
+    if pointer is not None:
+        rule = {"content_snippet": pointer.content_snippet} if pointer.source_type is TrustTier.SYSTEM else {}
+        pointer = _stripped(pointer, **rule)
+    return _stripped(call, argument_sources=sources, provenance=pointer)
+
+
+def _stripped(record: RecordT, **parts: Any) -> RecordT:
+    kept = {name: value for name, value in vars(record).items() if name not in WORDS.get(type(record), ())}
+    return trusted(type(record), {**kept, **parts})
+
+
+@pytest.mark.parametrize("field", ["request", "graph"])
+def test_a_trace_without_words_has_none(gold: list[GoldTrace], field: str) -> None:
+    """What the test above relies on: the words are not there, the rest is."""
+    bare = wordless(gold[0])
+    with pytest.raises(AttributeError):
+        _ = (bare.request.text, bare.graph.graph_id)[field == "graph"]
+    assert bare.policy == gold[0].policy
+
+
+# --- many traces -----------------------------------------------------------------------------------------------
+
+
+def test_proofs_agree_with_the_validator(library: Domain, oracle: ScenarioOracle, validator: TraceValidator) -> None:
+    """Gold and tampered wordings in a row get the verdicts that they get one by one, and most proofs are spared."""
+    traces = [
+        trace for index in range(400) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
+    ]
+    rng = random.Random(5)
+    for at in range(0, 400, 4):
+        data = traces[at].model_dump()
+        path, value = rng.choice(TAMPERED)
+        put(data, path, value)
+        traces[at] = GoldTrace.model_validate(data)
+    proofs = ProvenPlans(validator)
+    together = [each for start in range(0, 400, 50) for each in proofs.verdicts(traces[start : start + 50])]
+    reports = [validator.validate_trace(trace)[1] for trace in traces]
+
+    assert [each.findings for each in together] == [validator.findings(trace) for trace in traces]
+    assert [not each.findings for each in together] == [report["overall_valid"] for report in reports]
+    assert [each == ([], []) for each in together] == [report["validated"] for report in reports]
+    assert proofs.proofs < 200
+
+
+TAMPERED: list[tuple[str, Any]] = [
+    ("request.text", "Hello"),
+    ("request.principal.role", "member"),
+    ("graph.calls.0.arguments.limit", 77),
+    ("graph.calls.0.scope.rows_requested", "+1"),
+    ("graph.calls.0.provenance", None),
+    ("policy.rules.0", "Anything goes."),
+    ("metadata.today", "2001-01-01"),
+    ("metadata.catalogue", "another"),
+    ("goal.time_range_days", 400),
+]
+
+
+def test_the_oldest_proofs_are_forgotten_one_by_one(
+    library: Domain, oracle: ScenarioOracle, validator: TraceValidator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However small the memory, verdicts are the same, and it holds no more than it may."""
+    monkeypatch.setattr(proofs_module, "_KEPT", 3)
+    traces = [
+        trace for index in range(200) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
+    ]
+    proofs = ProvenPlans(validator)
+
+    assert proofs.all_findings(traces) == [[]] * 200
+    assert len(proofs._proven) == 3

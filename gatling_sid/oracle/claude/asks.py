@@ -52,7 +52,8 @@ class Usage:
 class Answer:
     """`text` is the JSON text if the model ended its turn, else None.
 
-    `problem` is then `refusal:<category>`, `max_tokens` or `error:<type>`.
+    `problem` is then `refusal:<category>`, `max_tokens` or `error:<type>`; after an error, no answer came and `says` are
+    the words of whoever refused it.
     """
 
     work_id: str
@@ -60,6 +61,17 @@ class Answer:
     problem: str | None
     usage: Usage
     cost_usd: float
+    says: str = ""
+
+    @property
+    def came(self) -> bool:
+        """Whether the API answered at all; a refusal by the model is an answer."""
+        return not (self.problem or "").startswith("error:")
+
+
+def unanswered(ask: Ask, problem: str, says: str = "") -> Answer:
+    """What stands for an answer that did not come; nothing was paid."""
+    return Answer(ask.work_id, None, problem, Usage(), 0.0, says)
 
 
 class Answering(Protocol):

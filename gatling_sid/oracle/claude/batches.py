@@ -18,13 +18,13 @@ from anthropic.types.messages import MessageBatch, MessageBatchIndividualRespons
 from anthropic.types.messages.batch_create_params import Request
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.asks import Answer, Ask, unanswered
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
 from gatling_sid.oracle.claude.client import Client
 from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
 from gatling_sid.oracle.claude.ledger import Group, Ledger
 from gatling_sid.oracle.claude.prices import price_table
-from gatling_sid.oracle.claude.refusals import Refusals
+from gatling_sid.oracle.claude.refusals import DOMAIN_STOPPED, Refusals
 
 _CONNECTIONS = 10
 _MAX_BYTES = 200_000_000  # the API takes 256 MB
@@ -66,7 +66,7 @@ class Batches(Client):
         self._turn = asyncio.Lock()
         self._noticed: dict[str, float] = {}  # when a submission was found to be lost: sending it may have taken long
         self._tries: Counter[str] = Counter()
-        self._given_up: dict[str, str] = {}
+        self._given_up: dict[str, tuple[str, str]] = {}
 
     async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
         """In the order of the asks; returns when every batch has ended and is booked.
@@ -94,7 +94,7 @@ class Batches(Client):
             if self.ledger.groups():
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, self._poll)
-        return [done.get(ask.work_id) or self._unanswered(ask) for ask in asks]
+        return [done.get(ask.work_id) or unanswered(ask, *self._given_up[ask.work_id]) for ask in asks]
 
     async def _settle_in(self) -> None:
         """Batches are seen by keys of their workspace alone; with another key they would be bought again.
@@ -119,9 +119,6 @@ class Batches(Client):
                 await self.ledger.works_in(here)
             self._settled = True
 
-    def _unanswered(self, ask: Ask) -> Answer:
-        return Answer(ask.work_id, None, self._given_up[ask.work_id], Usage(), 0.0)
-
     # Sending
 
     def _to_send(self, missing: Sequence[Ask], done: Mapping[str, Answer]) -> list[Ask]:
@@ -132,7 +129,7 @@ class Batches(Client):
         refusals.raise_if_all_stopped({ask.domain for ask in free})
         for ask in free:
             if refusals.stopped(ask.domain):
-                self._given_up[ask.work_id] = "error:domain_stopped"
+                self._given_up[ask.work_id] = DOMAIN_STOPPED, ""
         return [ask for ask in free if ask.work_id not in self._given_up]
 
     async def _submit(self, asks: Sequence[Ask]) -> None:
@@ -266,8 +263,11 @@ class Batches(Client):
                 except ValueError:  # paid for, and nothing that could be booked or read
                     outcome = "no message"
                     self._count_failure(each.custom_id, outcome)
+            elif each.result.type == "errored":
+                outcome = each.result.error.error.type
+                self._count_failure(each.custom_id, outcome, each.result.error.error.message)
             else:
-                outcome = each.result.error.error.type if each.result.type == "errored" else each.result.type
+                outcome = each.result.type
                 self._count_failure(each.custom_id, outcome)
             outcomes.append((each.custom_id, outcome))
         if {work_id for work_id, _ in outcomes} != members:
@@ -277,10 +277,10 @@ class Batches(Client):
         await self.ledger.batch_items(group, outcomes, paid)
         await self.ledger.group_is(group.group_id, "done", group.batch_id)
 
-    def _count_failure(self, work_id: str, outcome: str) -> None:
+    def _count_failure(self, work_id: str, outcome: str, says: str = "") -> None:
         self._tries[work_id] += 1
         if outcome == "invalid_request_error" or self._tries[work_id] >= self._max_tries:
-            self._given_up[work_id] = f"error:{outcome}"
+            self._given_up[work_id] = f"error:{outcome}", self._keys.without_secrets(says)
 
     def _judged(self, problem: Problem) -> Again | Failed | OracleError:
         return judged(problem, self._key.name, self._keys.without_secrets)
@@ -293,7 +293,8 @@ class Batches(Client):
         self._tries["api"] += 1
         if self._tries["api"] > 100:
             raise OracleError(
-                f"{what}: the API failed 100 times, last {verdict.outcome}; run again later, nothing is lost"
+                f"{what}: the API failed 100 times, last {verdict.outcome}: {verdict.says}; "
+                "run again later, nothing is lost"
             )
         await asyncio.sleep(pause_before(verdict, 3, min(self._poll, 1.0)))
 

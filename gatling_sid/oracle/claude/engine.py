@@ -13,7 +13,7 @@ import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.asks import Answer, Ask, unanswered
 from gatling_sid.oracle.claude.calls import MODEL, answer_of, body_of, check, prefix_of, worst_usage
 from gatling_sid.oracle.claude.client import Client
 from gatling_sid.oracle.claude.faults import Again, Failed, Problem, judged, pause_before
@@ -21,7 +21,7 @@ from gatling_sid.oracle.claude.keys import Key
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.limits import Draw, Need
 from gatling_sid.oracle.claude.prices import price_table
-from gatling_sid.oracle.claude.refusals import Refusals
+from gatling_sid.oracle.claude.refusals import DOMAIN_STOPPED, Refusals
 from gatling_sid.oracle.claude.warmth import Warmth
 
 _HOPELESS = 5  # so many asks failing in a row, none answered between them, is not the asks' fault
@@ -113,7 +113,7 @@ class Engine(Client):
             if self._stopped:
                 raise self._stopped
             if self.refusals.stopped(ask.domain):
-                return _unanswered(ask, "error:domain_stopped")
+                return unanswered(ask, DOMAIN_STOPPED)
             result = await self._try(ask)
             if isinstance(result, Answer):
                 self._failed_in_a_row = 0
@@ -124,7 +124,7 @@ class Engine(Client):
             tries += not result.limited
             await asyncio.sleep(pause_before(result, tries, self._backoff))
             last = result
-        return self._fail(ask, last.problem, f"failed {tries} times, last {last.outcome}")
+        return self._fail(ask, last.problem, f"{last.says} ({last.outcome}, {tries} times)")
 
     async def _try(self, ask: Ask) -> Answer | Again | Failed:
         """One call, once cache, budget and limits allow it."""
@@ -189,7 +189,7 @@ class Engine(Client):
             raise OracleError(
                 f"{self._failed_in_a_row} asks in a row failed, the last ({ask.work_id}) with {problem}: {says}"
             )
-        return _unanswered(ask, problem)
+        return unanswered(ask, problem, says)
 
     def _need(self, ask: Ask) -> Need:
         seen = self._seen[ask.phase]
@@ -210,10 +210,6 @@ class _Mean:
 
     def need(self) -> Need:
         return Need(self._input / self.count, self._output / self.count)
-
-
-def _unanswered(ask: Ask, problem: str) -> Answer:
-    return Answer(ask.work_id, None, problem, Usage(), 0.0)
 
 
 def _first_of_each_prefix_first(asks: Sequence[Ask]) -> list[Ask]:

@@ -14,6 +14,7 @@ from gatling_sid.oracle.claude.limits import retry_after
 
 PATIENCE_SECONDS = 600
 _LONGEST_BACKOFF_SECONDS = 60
+_LONGEST_WORDS = 400  # a proxy may answer with a page
 _SPENDING_CODES = {
     "enforced_spend_limit_reached": "the organisation has reached the monthly limit of its tier",
     "contract_spend_limit_reached": "the organisation has reached the spend limit of its contract",
@@ -22,7 +23,7 @@ _SPENDING_CODES = {
 }
 # The limit that an owner sets in the Console is a plain 400 without a code; only its words tell.
 _SPENDING_WORDS = ("usage limit", "spend limit", "spending limit", "credit balance")
-_KEPT = "everything answered so far is in the ledger, the same command goes on from there"
+KEPT = "everything answered so far is in the ledger, the same command goes on from there"
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 Problem = anthropic.APIError | httpx2.TransportError | ValueError
 
@@ -33,6 +34,7 @@ class Again:
 
     outcome: str
     problem: str
+    says: str
     seconds: float | None = None
     limited: bool = False
 
@@ -49,52 +51,57 @@ class Failed:
 def judged(problem: Problem, key_name: str, clean: Callable[[str], str]) -> Again | Failed | OracleError:
     """What to do after `problem`; the API's own words are passed on as `clean` leaves them."""
     if isinstance(problem, anthropic.APIStatusError):
-        return _status(problem, key_name, clean(problem.api_message or ""))
+        return _status(problem, key_name, clean(problem.api_message or problem.message)[:_LONGEST_WORDS])
     unsent = isinstance(problem, _UNSENT) or isinstance(problem.__cause__, _UNSENT)
-    return Again("unsent" if unsent else "lost", "error:connection")
+    return Again("unsent" if unsent else "lost", "error:connection", clean(str(problem))[:_LONGEST_WORDS])
 
 
 def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Again | Failed | OracleError:
     status, code = problem.status_code, problem.error_code
     outcome, kind = f"status:{status}", f"error:{problem.type or status}"
     if code == "organization_on_hold":
-        return OracleError(f"{key_name}: the provider has put the organisation on hold; ask the provider, do not retry")
+        return OracleError(
+            f"{key_name}: the provider has put the organisation on hold ({says}); ask the provider, do not retry"
+        )
     if code in _SPENDING_CODES:
-        return OracleError(f"{key_name}: {_SPENDING_CODES[code]}; raise it or wait; {_KEPT}")
+        return OracleError(f"{key_name}: {_SPENDING_CODES[code]} ({says}); raise it or wait; {KEPT}")
     if status in {401, 403}:
         return OracleError(
-            f"{key_name} is not accepted (status {status}): it is revoked, or lacks the right; renew it; {_KEPT}"
+            f"{key_name} is not accepted (status {status}: {says}); it is revoked, or lacks the right; renew it; {KEPT}"
         )
     if status == 402:
-        return OracleError(f"{key_name}: billing problem (status 402); see the organisation's billing page; {_KEPT}")
+        return OracleError(
+            f"{key_name}: billing problem (status 402: {says}); see the organisation's billing page; {KEPT}"
+        )
     if status == 404:
         return OracleError(
             f"{key_name}: not found (status 404), most likely the model, or a batch that a key of another workspace made: {says}"
         )
     if status == 429:
-        return _limited(problem, outcome, kind, key_name)
+        return _limited(Again(outcome, kind, says, retry_after(problem.response.headers), limited=True), key_name)
     if status in {408, 409} or status >= 500:
-        return _later(Again(outcome, kind, retry_after(problem.response.headers)), key_name)
+        return _later(Again(outcome, kind, says, retry_after(problem.response.headers)), key_name)
     if any(words in says.casefold() for words in _SPENDING_WORDS):
         return OracleError(
-            f"{key_name}: a spend limit set in the Console is reached ({says}); raise it or wait; {_KEPT}"
+            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({says}); {KEPT}"
         )
     return Failed(outcome, kind, says)
 
 
-def _limited(problem: anthropic.APIStatusError, outcome: str, kind: str, key_name: str) -> Again | OracleError:
-    seconds = retry_after(problem.response.headers)
-    if seconds is None:
+def _limited(again: Again, key_name: str) -> Again | OracleError:
+    if again.seconds is None:
         return OracleError(
-            f"{key_name}: refused without a time to come back (status 429): a spend limit is reached; {_KEPT}"
+            f"{key_name}: refused without a time to come back (status 429: {again.says}): a spend limit is reached; {KEPT}"
         )
-    return _later(Again(outcome, kind, seconds, limited=True), key_name)
+    return _later(again, key_name)
 
 
 def _later(again: Again, key_name: str) -> Again | OracleError:
     """Hours are not waited for in silence."""
     if again.seconds is not None and again.seconds > PATIENCE_SECONDS:
-        return OracleError(f"{key_name}: the API asks to come back in {again.seconds:.0f} s; run again then; {_KEPT}")
+        return OracleError(
+            f"{key_name}: the API asks to come back in {again.seconds:.0f} s ({again.says}); run again then; {KEPT}"
+        )
     return again
 
 

@@ -15,8 +15,9 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
 from gatling_sid.oracle.claude.answers import Plan, Verdict
 from gatling_sid.oracle.claude.asks import Answer, Ask
+from gatling_sid.oracle.claude.faults import KEPT
 from gatling_sid.oracle.claude.grounding import Identity
-from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.phases import UNANSWERED, Phases, plans_of, texts_of, trace_in, verdict_in
 from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.scenes import compact
 from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
@@ -34,6 +35,7 @@ BEYOND_REPAIR = ("refusal", "near_copy", "judged")
 """Reasons for which a request is given up for another at once."""
 _DRAWS = 12  # requests that are drawn for a task before it is given up
 _ENOUGH_SEEN = 40
+_MOST_UNANSWERED = 2 * PLANS  # all the plans of two requests
 _EXAMPLE_SEED = 0
 Proposal = GoldTrace | Failure
 
@@ -102,6 +104,7 @@ class ClaudeOracle:
         self._said = Novelty()
         self._drawn: Counter[str] = Counter()
         self._in_vain: Counter[str] = Counter()
+        self._unanswered: Counter[str] = Counter()
 
     def phases(self, domain: Domain) -> Phases:
         """The prompts of a domain, made when it is first asked for."""
@@ -139,7 +142,8 @@ class ClaudeOracle:
         another, drawn anew.
 
         Raises:
-            OracleError: most requests of a domain are given up; something is wrong, and going on would only cost.
+            OracleError: most requests of a domain are given up; something is wrong, and going on would only cost. Or
+                the API does not answer what a task needs: it is no task's fault, so none is given up for it.
 
         """
         wanted = {task.trace_id for task in tasks}
@@ -156,6 +160,7 @@ class ClaudeOracle:
         results |= self._opinions(gold)
         results |= self._copies(results[trace_id] for trace_id in gold)
         for task in tasks:
+            self._count_unanswered(task.trace_id, results[task.trace_id])
             self._forget(task.trace_id, results[task.trace_id])
         return [results[task.trace_id] for task in tasks]
 
@@ -165,9 +170,24 @@ class ClaudeOracle:
         copies = [each.trace_id for each in traces if not self._said.add(each.request.text)]
         return {trace_id: Failure("near_copy", "another request says nearly the same") for trace_id in copies}
 
+    def _count_unanswered(self, trace_id: str, proposal: Proposal) -> None:
+        """Stops a run that would count as finished what the API did not let it make."""
+        if not isinstance(proposal, Failure) or proposal.reason != UNANSWERED:
+            self._unanswered.pop(trace_id, None)
+            return
+        self._unanswered[trace_id] += 1
+        if self._unanswered[trace_id] >= _MOST_UNANSWERED:
+            raise OracleError(
+                f"{trace_id}: no answer {_MOST_UNANSWERED} times in a row, the last with {proposal.detail}; {KEPT}"
+            )
+
     def _forget(self, trace_id: str, proposal: Proposal) -> None:
-        """Requests that no repair can mend."""
-        if isinstance(proposal, Failure) and proposal.reason.partition(":")[0] in BEYOND_REPAIR:
+        """Requests that no repair can mend; where no answer came, there is nothing to mend a plan by."""
+        if not isinstance(proposal, Failure):
+            return
+        draft = self._drafts.get(trace_id)
+        unmended = proposal.reason == UNANSWERED and draft is not None and draft.plan is not None
+        if unmended or proposal.reason.partition(":")[0] in BEYOND_REPAIR:
             self._drafts.pop(trace_id, None)
 
     def _count(self, new: Sequence[Task]) -> None:
@@ -266,6 +286,7 @@ class ClaudeOracle:
             trace_id: (each, []) for trace_id, each in gold.items() if self._is_drawn(trace_id)
         }
         results: dict[str, Proposal] = {}
+        unclear = dict.fromkeys(open_, Failure("judged", "Claude came to no clear opinion"))
         for again in range(_OPINIONS):
             traces = [trace for trace, _ in open_.values()]
             asks = [self.phases_of(trace).judgement(trace, again=again) for trace in traces]
@@ -276,10 +297,12 @@ class ClaudeOracle:
                 decided: Proposal | None = _decided(trace, said, self.model)
                 if isinstance(verdict, Failure) and verdict.reason.startswith("refusal:"):
                     decided = verdict
+                if isinstance(verdict, Failure) and verdict.reason == UNANSWERED:
+                    unclear[trace.trace_id] = verdict
                 if decided is not None:
                     results[trace.trace_id] = decided
                     del open_[trace.trace_id]
-        return results | {trace_id: Failure("judged", "Claude came to no clear opinion") for trace_id in open_}
+        return results | {trace_id: unclear[trace_id] for trace_id in open_}
 
     def phases_of(self, trace: GoldTrace) -> Phases:
         """The prompts of the domain that a trace of ours was made with."""

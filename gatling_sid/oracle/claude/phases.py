@@ -26,6 +26,7 @@ from gatling_sid.oracle.claude.answers import (
 from gatling_sid.oracle.claude.asks import Answer, Ask, work_id_of
 from gatling_sid.oracle.claude.grounding import Identity, trace_of
 from gatling_sid.oracle.claude.prompts import system_text, version_of
+from gatling_sid.oracle.claude.refusals import DOMAIN_STOPPED
 from gatling_sid.oracle.claude.settings import Setting, setting_of_trace
 from gatling_sid.oracle.claude.telling import plan_told
 from gatling_sid.oracle.protocol import Failure, Task
@@ -34,6 +35,8 @@ from gatling_sid.scenarios.schedule import dealt
 from gatling_sid.schemas.domain import Domain
 
 EXAMPLES = 4
+UNANSWERED = "unanswered"
+"""The reason of a failure that is the API's: nothing came back, and nothing was paid."""
 _TRIED = 400
 _TOKENS = {"requests": 160, "graph": 3000, "judgement": 600, "phrasing": 400}
 ANSWERS: dict[str, type[BaseModel]] = {"requests": Requests, "graph": Plans, "judgement": Verdict}
@@ -142,7 +145,11 @@ def failed(answer: Answer) -> Failure:
     problem = answer.problem or "error:unknown"
     if problem.startswith("refusal:"):
         return Failure(problem, "Claude declined; the item is left out and not asked for again")
-    return Failure("unanswered" if problem.startswith("error:") else "bad_answer", f"the answer ended with {problem}")
+    if problem == DOMAIN_STOPPED:
+        return Failure("refusal:domain_stopped", "Claude declined so often that the domain is asked no further")
+    if not answer.came:
+        return Failure(UNANSWERED, ": ".join(filter(None, [problem, answer.says])))
+    return Failure("bad_answer", f"the answer ended with {problem}")
 
 
 def sample_asks(phases: Phases, settings: Sequence[Setting], plans: int = 1) -> list[Ask]:

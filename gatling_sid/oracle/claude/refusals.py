@@ -10,6 +10,8 @@ from gatling_sid.oracle.claude.asks import Answer
 from gatling_sid.oracle.claude.ledger import Ledger
 
 _ENOUGH_TO_JUDGE = 20
+DOMAIN_STOPPED = "error:domain_stopped"
+"""The problem of an ask that is not sent any more."""
 
 
 class Refusals:

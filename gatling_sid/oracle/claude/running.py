@@ -9,10 +9,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import CancelledError, wait
 from typing import Any, TypeVar
 
+from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.asks import Answer, Answering, Ask
+from gatling_sid.oracle.claude.faults import KEPT
 
 ResultT = TypeVar("ResultT")
 _TICK_SECONDS = 1.0
+_ENOUGH_IN_VAIN = 2  # one ask alone may be refused for its own words
 Opens = Callable[[], Awaitable[tuple[Answering, Callable[[], Awaitable[None]]]]]
 
 
@@ -27,6 +30,8 @@ class Running:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._counted: set[str] = set()
+        self._answered = False
+        self._in_vain = 0
         self.cost_usd: defaultdict[str, float] = defaultdict(float)
         """What the answers given so far cost, by domain, whenever they were paid; each is counted once."""
         self.spent: Callable[[], float] = lambda: sum(self.cost_usd.values())
@@ -35,10 +40,16 @@ class Running:
         """Told every second what is being waited for."""
 
     def answers(self, asks: Sequence[Ask]) -> list[Answer]:
-        """In the order of the asks."""
+        """In the order of the asks.
+
+        Raises:
+            OracleError: the run cannot go on, or the API has answered nothing of all that was asked so far.
+
+        """
         phases = ", ".join(f"{phase} {count:,}" for phase, count in Counter(ask.phase for ask in asks).items())
         once = {ask.work_id: ask for ask in asks}  # the same words are asked, and paid for, once
         found = dict(zip(once, self._run(self._answers([*once.values()]), phases), strict=True)) if asks else {}
+        self._check_answered(list(found.values()))
         answers = [found[ask.work_id] for ask in asks]
         for ask, answer in zip(asks, answers, strict=True):
             if ask.work_id not in self._counted:
@@ -57,6 +68,17 @@ class Running:
             self._thread.join()
         self._loop.close()
         self._loop = self._answering = self._close = self._thread = None
+
+    def _check_answered(self, answers: Sequence[Answer]) -> None:
+        """Refused from the start, a run ends here, and not with all of its tasks given up."""
+        failed = [each for each in answers if not each.came]
+        self._answered = self._answered or len(failed) < len(answers)
+        self._in_vain += len(failed)
+        if failed and not self._answered and self._in_vain >= _ENOUGH_IN_VAIN:
+            raise OracleError(
+                f"the API answers nothing: all of {self._in_vain} asks failed, the last with "
+                f"{failed[-1].problem}: {failed[-1].says}; {KEPT}"
+            )
 
     async def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
         if self._answering is None:

@@ -25,7 +25,8 @@ def policy_line(domain: Domain, policy: SystemPolicy) -> str:
     family = domain.file.policy
     if len(parts) != len(domain.axis_sizes):
         return "Policy in force: " + " ".join(policy.rules)
-    axes = ", ".join(f"{name} {_plain(value)}" for name, value in domain.axes(tuple(parts)).items())
+    values = domain.axes(tuple(parts))
+    axes = ", ".join(f"{name} {_plain(values[name])}" for name in family.vary)
     names = domain.in_force(tuple(parts))
     absent = [name for name in family.rules if name not in names]
     return f"Policy in force: {axes or 'as written'}. Not in force: {', '.join(absent) or 'none'}."

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -201,6 +202,31 @@ def test_what_is_refused_is_left_out(registry: DomainRegistry) -> None:
     assert not [trace for trace in traces if trace.request.text in said]
 
 
+@pytest.mark.parametrize("phase", ["requests", "graph", "judgement"])
+def test_no_task_is_given_up_for_want_of_an_answer(registry: DomainRegistry, phase: str) -> None:
+    """If the API answers everything but one phase, the run stops instead of ending without traces."""
+    played = play(registry, lambda ask, _: "!error:api_error" if ask.phase == phase else None)
+    with pytest.raises(OracleError, match=r"with error:api_error.*; .* the same command goes on from there"):
+        played.made(2)
+    assert played.model.phases()[phase] <= 36
+
+
+@pytest.mark.parametrize("phase", ["requests", "graph", "judgement"])
+def test_what_was_not_answered_once_is_asked_again(registry: DomainRegistry, phase: str) -> None:
+    """One ask in vain costs no trace, and nothing is mended for it."""
+    failed: list[str] = []
+
+    def fails_once(ask: Ask, _text: str) -> str | None:
+        if ask.phase == phase and not failed:
+            failed.append(ask.work_id)
+            return "!error:api_error"
+        return None
+
+    played = play(registry, fails_once)
+    assert len(played.made(3)) == 3
+    assert not [ask for ask in played.model.asked if is_repair(ask)]
+
+
 def verdicts(*favourable: bool) -> Spoils:
     """A judge whose opinions follow each other like this."""
     opinions = iter(favourable)
@@ -258,14 +284,70 @@ def test_phases_one_by_one(registry: DomainRegistry, library: Domain) -> None:
 
 
 def test_traces_are_saved_as_json_lines(registry: DomainRegistry, tmp_path: Path) -> None:
-    """One line a trace, read back equal; a file that cannot be written is an error, not a half file."""
+    """One line a trace, its training format, read back equal; a file that cannot be written is an error."""
     played = play(registry)
     traces = played.made(3)
     path = played.agent.save_traces(traces, tmp_path / "deep" / "traces.jsonl")
-    assert [GoldTrace.model_validate_json(line) for line in path.read_text().splitlines()] == traces
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [trace.to_training_format() for trace in traces]
+    assert [GoldTrace.model_validate_json(line) for line in lines] == traces
     (tmp_path / "file").write_text("")
     with pytest.raises(OracleError, match="cannot be written"):
-        played.agent.save_traces(traces, tmp_path / "file" / "traces.jsonl")
+        played.agent.save_traces(traces, output_path=str(tmp_path / "file" / "traces.jsonl"))
+
+
+def test_a_file_is_saved_whole_or_not_at_all(registry: DomainRegistry, gold: list[GoldTrace], tmp_path: Path) -> None:
+    """What stops in the middle leaves the file that was there before, nothing beside it, and says which trace it was."""
+    agent, path = play(registry).agent, tmp_path / "traces.jsonl"
+    agent.save_traces(gold[:2], path)
+    before = path.read_bytes()
+    mute = gold[1].model_copy(update={"metadata": {"text": "\ud800"}})
+    with pytest.raises(OracleError, match=f"^{mute.trace_id} cannot be written as JSON: .*surrogates"):
+        agent.save_traces([gold[0], mute], path)
+    with pytest.raises(OracleError, match=r"^number 2 of the traces to save is a str, not a GoldTrace$"):
+        agent.save_traces([gold[0], "Finance"], path)  # type: ignore[list-item]
+    with pytest.raises(ZeroDivisionError):
+        agent.save_traces((gold[1 // (1 - number)] for number in range(2)), path)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["traces.jsonl"]
+
+
+@pytest.mark.parametrize(
+    ("sample", "names"),
+    [
+        (None, ["Customer Support", "DevOps", "Email", "Finance", "HR", "Healthcare"]),
+        (1, ["Customer Support"]),
+        (3, ["Customer Support", "DevOps", "Email"]),
+        (50, ["Customer Support", "DevOps", "Email", "Finance", "HR", "Healthcare"]),
+        (["HR", "devops", "hr"], ["DevOps", "HR"]),
+        (("HR",), ["HR"]),
+        ({"HR", "Email", "DevOps"}, ["DevOps", "Email", "HR"]),
+    ],
+    ids=["all", "one", "three", "more", "list", "tuple", "set"],
+)
+def test_domains_are_sampled_by_number_or_name(sample: Any, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number takes the first domains, names take those, always in the order of the names and each once."""
+    agent = OracleAgent(answering=Model(()))
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(agent, "generate_traces_for_domain", lambda name, number, _: asked.append((name, number)) or [])
+    assert agent.generate_traces_for_all_domains(sample_domains=sample) == []
+    assert asked == [(name, 10) for name in names]
+
+
+@pytest.mark.parametrize("sample", [0, -1, True, False, 2.0, "Finance", [], [1], {"Finance": 1}], ids=repr)
+def test_a_sample_of_domains_that_makes_no_sense_is_refused(registry: DomainRegistry, sample: Any) -> None:
+    """What is neither a number of domains nor a list of names is an error that says what to give."""
+    with pytest.raises(OracleError) as caught:
+        play(registry).agent.generate_traces_for_all_domains(1, sample)
+    assert str(caught.value) == (f"sample_domains is {sample!r}; give a number of domains, or a list of their names")
+
+
+def test_no_domain_is_begun_if_one_is_unknown(registry: DomainRegistry) -> None:
+    """A misspelt name is told before anything is asked of Claude."""
+    played = play(registry)
+    with pytest.raises(LookupError, match="no domain named 'Libary'; did you mean 'Library'"):
+        played.agent.generate_traces_for_all_domains(1, ["Library", "Libary"])
+    assert played.model.asked == []
 
 
 def test_it_works_where_a_loop_runs_already(registry: DomainRegistry) -> None:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gatling_sid.oracle.claude.batches import Batches
 from gatling_sid.oracle.claude.budget import BudgetReached
 from gatling_sid.oracle.claude.engine import Engine
 from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.running import Running
 from tests.claude_asks import questions, work_id_of
 from tests.claude_server import ClaudeServer
 
@@ -110,6 +112,23 @@ def test_an_item_that_is_wrong_itself_is_not_sent_again(tmp_path: Path) -> None:
         answers = answered(server, ledger, questions(3))
         assert [each.problem for each in answers] == [None, "error:invalid_request_error", None]
         assert server.calls["create"] == 1
+
+
+def test_a_batch_of_which_nothing_is_answered_stops_the_run(tmp_path: Path) -> None:
+    """The words of the API stand in the error; a later run sends all again."""
+    with ClaudeServer(item_faults={"invalid": 1.0}) as server, Ledger(tmp_path / "ledger") as ledger:
+
+        async def opens() -> tuple[Batches, Callable[[], Awaitable[None]]]:
+            batches = Batches(["key"], ledger, base_url=server.url, poll_seconds=0.05)
+            return batches, batches.close
+
+        asked = Running(opens)
+        with pytest.raises(OracleError, match=r"all of 3 asks failed, the last with error:invalid_request_error: inv"):
+            asked.answers(questions(3))
+        assert asked.answers([]) == []
+        server.item_faults = {}
+        assert all(each.text for each in asked.answers(questions(3)))
+        asked.close()
 
 
 def test_an_item_that_always_expires_is_given_up(tmp_path: Path) -> None:

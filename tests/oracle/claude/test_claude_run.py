@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,10 @@ import pytest
 
 from builder.run import planned
 from builder.shards import read_manifest, read_traces, verified_shards
+from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle import OracleAgent
+from gatling_sid.oracle.claude import engine
 from gatling_sid.oracle.claude.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.running import running
@@ -24,7 +28,7 @@ from gatling_sid.schemas.domain import SPLITS
 from gatling_sid.validators import TraceValidator
 from scripts.generate_shards import CREATED_AT, main
 from tests.claude_model import Model, settings_of
-from tests.claude_server import ClaudeServer, Place
+from tests.claude_server import SAYS, ClaudeServer, Place
 
 NUMBER = 40
 KEY = "sk-not-a-real-key-0123456789"
@@ -142,6 +146,79 @@ def test_a_budget_stops_the_run(server: ClaudeServer, tmp_path: Path, capsys: py
     assert 0 < server.bill_usd <= 0.01
     assert command(tmp_path / "run") == 0
     assert traces_in(tmp_path / "run")
+
+
+FEW = ("--total", "6", "--splits", "train=1")
+
+
+def made_of(folder: Path) -> list[str]:
+    """The files of a run that say that something is finished."""
+    return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "settings.json"]
+
+
+@pytest.mark.parametrize("fault", ["revoked", "forbidden", "model", "unknown", "529", "credit"])
+def test_an_api_that_refuses_everything_stops_a_small_run(
+    server: ClaudeServer,
+    tmp_path: Path,
+    fault: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Command and agent end with the API's own words, nothing counts as finished; once it answers, the run is finished."""
+    monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
+    server.faults = {fault: 1.0}
+    assert command(tmp_path / "run", *FEW) == 1
+    out, err = capsys.readouterr()
+    error = next(line for line in err.splitlines() if line.startswith("error: "))
+    assert SAYS[fault] in error
+    assert "Traceback" not in err
+    assert " traces in " not in out
+    assert made_of(tmp_path / "run") == []
+    with OracleAgent(api_key=KEY, ledger=tmp_path / "agent.sqlite", base_url=server.url) as agent:
+        with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
+            agent.generate_traces_for_domain("HR", 2)
+        with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
+            agent.generate_user_requests("HR", 2)
+    server.faults = {}
+    assert command(tmp_path / "run", *FEW) == 0
+    assert len(traces_in(tmp_path / "run")) == 6
+    assert server.bill_usd == pytest.approx(booked(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("fault", ["529", "credit"])
+def test_an_api_that_begins_to_refuse_stops_a_small_run(
+    server: ClaudeServer,
+    tmp_path: Path,
+    fault: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Answers that came before are not paid again when the same command finishes the run."""
+    monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
+    server.faults = {fault: 1.0}
+    server.next("messages", *["ok"] * 4)
+    assert command(tmp_path / "run", *FEW) == 1
+    assert SAYS[fault] in capsys.readouterr().err
+    assert made_of(tmp_path / "run") == []
+    assert len(server.bills) == 4
+    server.faults = {}
+    assert command(tmp_path / "run", *FEW) == 0
+    assert len(traces_in(tmp_path / "run")) == 6
+    with Ledger(tmp_path / "run-claude-ledger.sqlite") as ledger:
+        work_ids = [work_id for work_id, _ in ledger.paid().values()]
+    assert len(set(work_ids)) == len(work_ids) == len(server.bills)
+
+
+@pytest.mark.parametrize("fault", ["refusal", "invalid"])
+def test_one_request_that_is_refused_is_not_the_api_refusing(
+    server: ClaudeServer, tmp_path: Path, fault: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Declined by the model, or by the API for its own words: other requests take its place, and the run ends."""
+    server.faults = {}
+    server.next("messages", fault)
+    assert command(tmp_path / "run", *FEW) == 0
+    assert len(traces_in(tmp_path / "run")) == 6
+    assert "6 traces in" in capsys.readouterr().out
 
 
 def test_a_run_knows_its_model(tmp_path: Path) -> None:

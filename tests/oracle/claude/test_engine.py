@@ -146,11 +146,15 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("spend_429", "without a time to come back"),
-        ("tier", "monthly limit of its tier"),
-        ("spend_400", "spend limit set in the Console"),
-        ("revoked", "API key 1 of 1 is not accepted"),
-        ("on_hold", "put the organisation on hold"),
+        ("spend_429", r"without a time to come back \(status 429: spend_429\)"),
+        ("tier", r"monthly limit of its tier \(tier\)"),
+        (
+            "spend_400",
+            r"spend limit set in the Console is reached, or the credit is used up \(You have reached your specified",
+        ),
+        ("revoked", r"API key 1 of 1 is not accepted \(status 401: invalid bearer token\)"),
+        ("unpaid", r"billing problem \(status 402: There is an issue with your payment information\.\)"),
+        ("on_hold", r"put the organisation on hold \(on_hold\)"),
     ],
 )
 def test_what_no_retry_can_mend_stops_the_run(tmp_path: Path, fault: str, says: str) -> None:

@@ -13,7 +13,7 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Requests, read, read_items, value_of
 from gatling_sid.oracle.claude.asks import Answer, Usage
 from gatling_sid.oracle.claude.grounding import Identity, trace_of
-from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in
+from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
 from gatling_sid.oracle.claude.prompts import prompt_of
 from gatling_sid.oracle.claude.settings import setting_of, setting_of_trace
 from gatling_sid.oracle.claude.telling import plan_told
@@ -180,13 +180,19 @@ def test_one_bad_item_spoils_no_other() -> None:
     [
         ("refusal:cyber", Failure("refusal:cyber", "Claude declined; the item is left out and not asked for again")),
         ("max_tokens", Failure("bad_answer", "the answer ended with max_tokens")),
-        ("error:overloaded", Failure("unanswered", "the answer ended with error:overloaded")),
+        ("error:overloaded", Failure("unanswered", "error:overloaded")),
+        (
+            "error:domain_stopped",
+            Failure("refusal:domain_stopped", "Claude declined so often that the domain is asked no further"),
+        ),
     ],
 )
 def test_no_text_has_its_reason(problem: str, failure: Failure) -> None:
     """Refusals keep their category; what was cut is a bad answer, what never came is none."""
     assert texts_of(answered(None, problem), 2) == [failure, failure]
     assert plans_of(answered(None, problem), 1) == [failure]
+    said = Answer("w", None, problem, Usage(), 0.0, "The API's words.")
+    assert ("The API's words." in str(verdict_in(said))) == (failure.reason == "unanswered")
 
 
 def test_values_are_data() -> None:

@@ -1,0 +1,34 @@
+"""Methods that can be called on their class as well as on an instance of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+ObjectT = TypeVar("ObjectT")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SHARED: dict[type, Any] = {}
+
+
+def shared(kind: type[ObjectT]) -> ObjectT:
+    """The one instance of a class that is made without arguments, when it is first asked for, and then kept."""
+    if kind not in _SHARED:
+        _SHARED[kind] = kind()
+    found: ObjectT = _SHARED[kind]
+    return found
+
+
+class AlsoOnClass(Generic[ObjectT, P, R]):
+    """Marks a method: called on the class, it acts on the shared instance of that class."""
+
+    def __init__(self, method: Callable[Concatenate[ObjectT, P], R]) -> None:
+        self._method = method
+        self.__doc__ = method.__doc__
+        self.__wrapped__ = method
+
+    def __get__(self, instance: ObjectT | None, kind: type[ObjectT]) -> Callable[P, R]:
+        """The method, bound to the instance it is called on or else to the shared one."""
+        return MethodType(self._method, shared(kind) if instance is None else instance)

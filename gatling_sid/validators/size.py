@@ -1,0 +1,132 @@
+"""Is it of a size that a trace can have: bounds that keep the time of every other check linear.
+
+They lie far above what any plan needs. What is beyond them is not judged further, so no check has to fear a monster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gatling_sid.models import Constraint, Goal, GoldTrace, ScopeMetadata
+from gatling_sid.validators.case import Case
+
+MOST: Mapping[str, int] = {
+    "calls": 10_000,
+    "entries of execution_order": 10_000,
+    "arguments": 10_000,
+    "dependencies": 100_000,
+    "rules": 1_000,
+    "constraints": 200,
+    "forbidden operations": 1_000,
+    "cells, figures and effects of the goal": 200_000,
+    "calls and arguments times values of constraints": 400_000,
+}
+"""How many of each a trace may have, over all its calls."""
+MOST_TEXT = 20_000
+"""Characters of a request."""
+MOST_SOURCES = 10_000
+"""Argument sources over all calls."""
+MOST_VALUES = 50_000
+"""Values in arguments, attributes, limits, parameters and metadata together, nested ones and keys among them."""
+MOST_CHARACTERS = 1_000_000
+"""Characters of all these values together."""
+DEEPEST = 16
+"""Levels to which values may be nested."""
+LONGEST_INTEGER = 64
+"""Bits of a number without its sign."""
+
+
+def words_are_few(case: Case) -> Iterator[str]:
+    """The request is no longer than a person would read, and few places in it are pointed at."""
+    length = len(case.trace.request.text)
+    if length > MOST_TEXT:
+        yield f"the request has {length:,} characters; at most {MOST_TEXT:,} are judged"
+    sources = sum([len(call.argument_sources) for call in case.trace.graph.calls])
+    if sources > MOST_SOURCES:
+        yield f"{sources:,} argument sources; at most {MOST_SOURCES:,} are judged"
+
+
+def parts_are_few(case: Case) -> Iterator[str]:
+    """The trace has no more of each of its parts than a plan could need."""
+    for what, number in _parts(case.trace).items():
+        if number > MOST[what]:
+            yield f"{number:,} {what}; at most {MOST[what]:,} are judged"
+
+
+def _parts(trace: GoldTrace) -> dict[str, int]:
+    calls, policy = trace.graph.calls, trace.policy
+    arguments = sum([len(call.arguments) for call in calls])
+    return {
+        "calls": len(calls),
+        "entries of execution_order": len(trace.graph.execution_order),
+        "arguments": arguments,
+        "dependencies": sum([len(call.dependencies) for call in calls]),
+        "rules": len(policy.rules),
+        "constraints": len(policy.constraints),
+        "forbidden operations": len(policy.forbidden_operations),
+        "cells, figures and effects of the goal": _wanted(trace.goal) if trace.goal else 0,
+        "calls and arguments times values of constraints": (len(calls) + arguments)
+        * sum([_breadth(each) for each in policy.constraints]),
+    }
+
+
+def _breadth(constraint: Constraint) -> int:
+    """One, and one more for each element of a list, such as those that are allowed."""
+    return 1 + sum([len(each) for each in constraint.parameters.values() if isinstance(each, list)])
+
+
+def _wanted(goal: Goal) -> int:
+    cells = sum([(len(each.rows) + 1) * (len(each.fields) + 1) for each in goal.shows])
+    figures = sum([len(each.values) + 1 for each in goal.measures])
+    return cells + figures + sum([len(each.rows) + 1 for each in goal.effects])
+
+
+def values_are_small(case: Case) -> Iterator[str]:
+    """Values together are few and short, none is nested deeply, and no number is longer than a computer's."""
+    problem = _excess(_free_values(case.trace))
+    if problem:
+        yield f"arguments, scopes, attributes, limits, parameters and metadata {problem}"
+
+
+def _free_values(trace: GoldTrace) -> list[Any]:
+    """Whatever in a trace has no fixed shape, or is a number of its author's."""
+    principal = trace.request.principal
+    return [
+        *[call.arguments for call in trace.graph.calls],
+        *[number for call in trace.graph.calls for number in _numbers(call.scope)],
+        *_numbers(trace.request.expected_scope),
+        *[each.parameters for each in trace.policy.constraints],
+        *([effect.changes for effect in trace.goal.effects] if trace.goal else ()),
+        trace.policy.scope_limits,
+        principal.attributes if principal else None,
+        trace.metadata,
+    ]
+
+
+def _numbers(scope: ScopeMetadata) -> tuple[int | None, int | None]:
+    return scope.rows_requested, scope.time_range_days
+
+
+def _excess(level: list[Any]) -> str | None:
+    """What is too much about some values, or None; looked at level by level, and no further than the bounds."""
+    values = characters = 0
+    for _ in range(DEEPEST + 1):
+        below: list[Any] = []
+        for each in level:
+            if isinstance(each, str):
+                characters += len(each)
+            elif isinstance(each, (dict, list, tuple)):
+                values += len(each) * (2 if isinstance(each, dict) else 1)
+                if values > MOST_VALUES:
+                    return f"hold more than {MOST_VALUES:,} values"
+                below += each
+                below += each.values() if isinstance(each, dict) else ()
+            elif isinstance(each, int) and each.bit_length() > LONGEST_INTEGER:
+                return f"hold an integer of more than {LONGEST_INTEGER} bits"
+        if characters > MOST_CHARACTERS:
+            return f"hold more than {MOST_CHARACTERS:,} characters"
+        if not below:
+            return None
+        level = below
+    return f"are nested deeper than {DEEPEST} levels"

@@ -1,0 +1,231 @@
+"""A domain file that is edited while a run is going: no row is made, kept or released under another's name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from builder import run as running
+from builder.audit import catalogues
+from builder.release import write_data
+from builder.run import Progress, planned, run
+from builder.shards import MANIFEST, SETTINGS, Settings, Shard, read_manifest, read_traces, write_shard
+from gatling_sid.errors import GenerationError, ShardError
+from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import registry as registry_module
+from tests.builder.test_run import contents
+
+ROOT = Path(__file__).parents[2]
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+DOMAINS = {"archive": "Archive", "library": "Library"}
+CHANGED = (
+    "{file} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
+    "If the change was not meant, undo it and run the same command again to finish the run; "
+    "if it was, name another folder, since a run is made of one version of each domain"
+)
+
+
+class Online(ScenarioOracle):
+    """The embedded oracle, spoken to as if it answered over the network."""
+
+    def remember(self, texts: Iterable[str]) -> None:
+        """It repeats nothing anyway."""
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that stands for the shipped catalogue: two small domains in `domains`, the pools beside it."""
+    folder = tmp_path / "schemas" / "domains"
+    folder.mkdir(parents=True)
+    text = (ROOT / "tests/catalogue/library.yaml").read_text(encoding="utf-8")
+    for slug, name in DOMAINS.items():
+        (folder / f"{slug}.yaml").write_text(text.replace("name: Library", f"name: {name}", 1), encoding="utf-8")
+    shutil.copy(registry_module.POOLS, folder.parent)
+    monkeypatch.setattr(registry_module, "CATALOGUE", folder)
+    monkeypatch.setattr(registry_module, "POOLS", folder.parent / "pools.yaml")
+    monkeypatch.setattr(running, "ONLINE_BATCH", 10)
+    return folder
+
+
+def small() -> Settings:
+    """Ten traces of each domain in two shards each."""
+    return planned([], 20, {"train": 1}, seed=5, created_at=MOMENT, shard_size=5)
+
+
+def made(root: Path, settings: Settings, after_each: Callable[[Progress], None], *, online: bool) -> None:
+    """Runs in this process, one shard after the other."""
+    oracle = Online(settings.seed, MOMENT) if online else None
+    run(root, settings, workers=1, report=after_each, online=oracle)
+
+
+def versions(root: Path) -> dict[str, set[str]]:
+    """The catalogue that the rows of each domain name, over all shards that are there."""
+    return {
+        folder.name: {version for path in folder.glob("*.arrow") for version in catalogues(path)}
+        for folder in root.iterdir()
+        if folder.is_dir()
+    }
+
+
+def append(path: Path) -> None:
+    """Another version of the file that loads alike."""
+    path.write_text(path.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+
+
+def cut(path: Path) -> None:
+    """What a reader may find while an editor saves."""
+    path.write_text(path.read_text(encoding="utf-8")[:500], encoding="utf-8")
+
+
+@pytest.mark.parametrize("online", [False, True], ids=["embedded", "online"])
+@pytest.mark.parametrize(
+    ("file", "edit"),
+    [("domains/library.yaml", append), ("domains/library.yaml", cut), ("domains/library.yaml", Path.unlink),
+     ("pools.yaml", append)],
+    ids=["edited", "cut", "gone", "pools"],
+)  # fmt: skip
+def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
+    catalogue: Path, tmp_path: Path, file: str, edit: Callable[[Path], None], *, online: bool
+) -> None:
+    """Before the next shard the run stops, naming the file and what to do; the shards before it are kept and used."""
+    made(tmp_path / "calm", small(), lambda _: None, online=online)
+    path = catalogue.parent / file
+    before, settings = path.read_bytes(), small()
+
+    def edit_after_two(progress: Progress) -> None:
+        if progress.done == 10 and path.exists() and path.read_bytes() == before:
+            edit(path)
+
+    with pytest.raises(GenerationError) as caught:
+        made(tmp_path / "run", settings, edit_after_two, online=online)
+    assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
+    assert versions(tmp_path / "run") == {"archive": {settings.catalogue["archive"]}}
+    assert not (tmp_path / "run" / MANIFEST).exists()
+    path.write_bytes(before)
+    made(tmp_path / "run", small(), lambda _: None, online=online)
+    assert contents(tmp_path / "run") == contents(tmp_path / "calm")
+
+
+@pytest.mark.parametrize("online", [False, True], ids=["embedded", "online"])
+def test_an_edit_between_the_settings_and_the_first_shard_stops_the_run(
+    catalogue: Path, tmp_path: Path, *, online: bool
+) -> None:
+    """What was planned with one version is not made with another."""
+    settings = small()
+    append(catalogue / "archive.yaml")
+    with pytest.raises(GenerationError, match=r"^archive\.yaml \(or pools\.yaml, .* changed after the run in"):
+        made(tmp_path / "run", settings, lambda _: None, online=online)
+    assert versions(tmp_path / "run") == {}
+
+
+def test_an_edit_that_was_undone_after_it_was_loaded_stops_the_run(
+    catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file as it is now says nothing of what was loaded from it before."""
+    settings, path = small(), catalogue / "archive.yaml"
+    before, digest = path.read_bytes(), registry_module.DomainRegistry.digest_on_disk
+
+    def edited_meanwhile(registry: registry_module.DomainRegistry, slug: str) -> str:
+        found = digest(registry, slug)
+        append(path)
+        registry.domain(slug)
+        path.write_bytes(before)
+        return found
+
+    monkeypatch.setattr(registry_module.DomainRegistry, "digest_on_disk", edited_meanwhile)
+    with pytest.raises(GenerationError, match=r"^archive\.yaml "):
+        made(tmp_path / "run", settings, lambda _: None, online=False)
+    assert versions(tmp_path / "run") == {}
+
+
+def test_an_edit_after_the_last_shard_changes_nothing(catalogue: Path, tmp_path: Path) -> None:
+    """Every row is of the version that settings and manifest name, so the run ends and is released."""
+    settings = small()
+
+    def edit_after_all(progress: Progress) -> None:
+        if progress.done == progress.total:
+            append(catalogue / "library.yaml")
+
+    made(tmp_path / "run", settings, edit_after_all, online=False)
+    assert versions(tmp_path / "run") == {slug: {digest} for slug, digest in settings.catalogue.items()}
+    assert read_manifest(tmp_path / "run")["settings"]["catalogue"] == settings.catalogue
+    assert write_data(tmp_path / "run", tmp_path / "tree") == {"archive": {"train": 1}, "library": {"train": 1}}
+
+
+def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_path: Path) -> None:
+    """The same command after an edit says which file it was, and what to do; with other settings besides, which."""
+    made(tmp_path / "run", small(), lambda _: None, online=False)
+    append(catalogue / "library.yaml")
+    with pytest.raises(ShardError) as caught:
+        made(tmp_path / "run", small(), lambda _: None, online=False)
+    assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
+    other = planned([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
+    with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5, asked is 6, catalogue is"):
+        made(tmp_path / "run", other, lambda _: None, online=False)
+
+
+def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, tmp_path: Path) -> None:
+    """A row of another version, or of none, is found and told with its shard, and the release before stays."""
+    root, tree = tmp_path / "run", tmp_path / "tree"
+    made(root, small(), lambda _: None, online=False)
+    write_data(root, tree)
+    released, version = contents(tree), small().catalogue["library"]
+    shard = Shard("library", "train", 1, 2, 5, 10)
+    traces = list(read_traces(root / shard.name))
+    traces[3].metadata["catalogue"] = "0123456789ab"
+    del traces[4].metadata["catalogue"]
+    receipt = write_shard(root, shard, [(traces, [])])
+    manifest = read_manifest(root)
+    manifest["shards"] = [
+        {**each, "sha256": receipt.sha256} if each["name"] == shard.name else each for each in manifest["shards"]
+    ]
+    (root / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(ShardError) as caught:
+        write_data(root, tree)
+    assert str(caught.value) == (
+        f"{root / shard.name}: rows were made with library.yaml of version 0123456789ab (rows: 1), None (rows: 1), "
+        f"manifest.json says {version}: the file was edited while the run was going. Nothing is released; "
+        "generate the run again, into another folder"
+    )
+    assert contents(tree) == released
+    assert catalogue.exists()
+
+
+def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
+    """The command ends with status 1, the file and the remedy; undone, the same command finishes the run."""
+    for package in ("gatling_sid", "builder", "dataset_card", "scripts"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "gatling_sid/schemas/domains/hr.yaml"
+    command = [
+        sys.executable, "-m", "scripts.generate_shards", "--total", "480", "--shard-size", "30", "--workers", "2",
+        "--domains", "finance,hr", "--splits", "train=1", "--output-dir",
+    ]  # fmt: skip
+    before, root = path.read_bytes(), tmp_path / "out"
+    with subprocess.Popen([*command, "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not list(root.glob("finance/*.arrow")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        append(path)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert f"error: {CHANGED.format(file='hr.yaml', root='out')}" in said
+    assert "Traceback" not in said
+    assert not (root / MANIFEST).exists()
+    settings = json.loads((root / SETTINGS).read_text(encoding="utf-8"))
+    assert versions(root)["finance"] == {settings["catalogue"]["finance"]}
+    assert versions(root).get("hr", set()) <= {settings["catalogue"]["hr"]}
+    kept = {path: path.stat().st_mtime_ns for path in root.rglob("*.arrow")}
+    path.write_bytes(before)
+    subprocess.run([*command, "out"], cwd=tmp_path, check=True, capture_output=True)
+    assert versions(root) == {slug: {digest} for slug, digest in settings["catalogue"].items()}
+    assert read_manifest(root)["rows"] == 480
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -1,0 +1,60 @@
+"""Methods that work on their class as well as on an instance."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+
+from gatling_sid.also_on_class import AlsoOnClass, shared
+
+
+class Counter:
+    """Counts, and remembers how many of it were made."""
+
+    made = 0
+
+    def __init__(self, start: int = 0) -> None:
+        type(self).made += 1
+        self.count = start
+
+    @AlsoOnClass
+    def add(self, number: int, *, twice: bool = False) -> int:
+        """The count, with a number added."""
+        self.count += number * (2 if twice else 1)
+        return self.count
+
+
+def test_the_class_acts_through_one_instance() -> None:
+    """Called on the class, all calls meet the same instance, made when first needed; other instances are apart."""
+
+    class Own(Counter):
+        """A class whose instances nobody else counts."""
+
+    assert Own.made == 0
+    assert (Own.add(1), Own.add(number=2, twice=True), shared(Own).count) == (1, 5, 5)
+    assert Own.made == 1
+    assert Own(10).add(1) == 11
+    assert Own.add(0) == 5
+
+
+def test_a_subclass_has_an_instance_of_its_own() -> None:
+    """A class and its subclass share no state, and a subclass reaches its parent's method as ever."""
+
+    class Double(Counter):
+        """Adds twice."""
+
+        @AlsoOnClass
+        def add(self, number: int, *, twice: bool = True) -> int:
+            """The count, with a number added, twice unless told otherwise."""
+            return super().add(number, twice=twice)
+
+    assert (Double.add(1), Double(5).add(1)) == (2, 7)
+    assert shared(Double) is not shared(Counter)
+
+
+def test_it_looks_like_a_method() -> None:
+    """Name, docstring, signature and a copy sent to another process are those of a bound method."""
+    for method in (Counter.add, Counter().add):
+        assert (method.__name__, method.__doc__) == ("add", "The count, with a number added.")
+        assert str(inspect.signature(method)) == "(number: 'int', *, twice: 'bool' = False) -> 'int'"
+        assert pickle.loads(pickle.dumps(method))(3) == shared(Counter).count + 3  # noqa: S301 - our own bytes

@@ -1,0 +1,45 @@
+"""Kinds of tampering: what they do to a gold trace, by group and name; `tampering.yaml` says of each what is right."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+
+from gatling_sid.models import GoldTrace
+from gatling_sid.seeding import stream
+from tests.validators.tampering.coordinates import COORDINATES
+from tests.validators.tampering.enlarged import ENLARGED
+from tests.validators.tampering.forms import FORMS
+from tests.validators.tampering.intact import INTACT
+from tests.validators.tampering.needless_calls import NEEDLESS_CALLS
+from tests.validators.tampering.over_reading import OVER_READING
+from tests.validators.tampering.provenance import PROVENANCE
+from tests.validators.tampering.reduced import REDUCED
+from tests.validators.tampering.rules import RULES
+from tests.validators.tampering.scopes import SCOPES
+from tests.validators.tampering.waiting import WAITING
+from tests.validators.tampering.words import WORDS
+
+Tampering = Callable[[GoldTrace, random.Random], GoldTrace | None]
+"""Changes the trace it is given, which is nobody else's, and returns it; None if the kind does not apply to it."""
+
+GROUPS: Mapping[str, Mapping[str, Tampering]] = {
+    "words": WORDS,
+    "enlarged": ENLARGED,
+    "reduced": REDUCED,
+    "over_reading": OVER_READING,
+    "needless_calls": NEEDLESS_CALLS,
+    "waiting": WAITING,
+    "scopes": SCOPES,
+    "policy": RULES,
+    "coordinates": COORDINATES,
+    "provenance": PROVENANCE,
+    "forms": FORMS,
+    "intact": INTACT,
+}
+KINDS: Mapping[str, Tampering] = {name: kind for group in GROUPS.values() for name, kind in group.items()}
+
+
+def tampered(name: str, trace: str) -> GoldTrace | None:
+    """What a kind makes of a trace given as JSON; the same each time."""
+    return KINDS[name](GoldTrace.model_validate_json(trace), stream("tampering", name, trace))

@@ -1,0 +1,275 @@
+"""The trace says that it is another trace, of another day, asked by another person, or meant otherwise."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from gatling_sid.models import INTENTS, GoldTrace, Principal, TrustTier
+from gatling_sid.schemas.domain import SPLITS
+from tests.validators.tampering.edits import Offer, give, settled
+from tests.validators.tampering.scene import REGISTRY, domain_of, world_here
+
+# --- which trace it is -----------------------------------------------------------------------------------------
+
+
+def scenario_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    names = [each for each in domain_of(trace).file.scenarios if each != trace.metadata["scenario"]]
+    trace.metadata["scenario"] = rng.choice(names)
+    return trace
+
+
+def scenario_of_the_same_intent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    scenarios = domain_of(trace).file.scenarios
+    mine = trace.metadata["scenario"]
+    names = [name for name, each in scenarios.items() if name != mine and each.intent == scenarios[mine].intent]
+    if not names:
+        return None
+    trace.metadata["scenario"] = rng.choice(names)
+    return trace
+
+
+def case_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["case"] += 1
+    return trace
+
+
+def attempt_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["attempt"] += 1
+    return trace
+
+
+def seed_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["seed"] += 1
+    return trace
+
+
+def seed_in_words(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["seed"] = "seven"
+    return trace
+
+
+def world_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["world"] = f"{trace.metadata['world']}.1"
+    return trace
+
+
+def world_of_another_split(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    split = trace.metadata["world"].partition("-")[0]
+    trace.metadata["world"] = f"{rng.choice([each for each in SPLITS if each != split])}-0"
+    return trace
+
+
+def today_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    day = world_here(trace).today + timedelta(days=rng.choice((-1, 1, 30)))
+    trace.metadata["today"] = day.isoformat()
+    return trace
+
+
+def catalogue_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["catalogue"] = "0123456789ab"
+    return trace
+
+
+def _without(name: str) -> Callable[[GoldTrace, random.Random], GoldTrace]:
+    def tamper(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+        del trace.metadata[name]
+        return trace
+
+    return tamper
+
+
+def oracle_is_claude(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["oracle"] = "claude"
+    return trace
+
+
+def oracle_is_unknown(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.metadata["oracle"] = "a colleague"
+    return trace
+
+
+def split_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    split = _id_of(trace)[1]
+    return _renamed(trace, split=rng.choice([each for each in SPLITS if each != split]))
+
+
+def index_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    return _renamed(trace, index=int(_id_of(trace)[2]) + rng.choice((1, 9, 100)))
+
+
+def slug_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    slug = _id_of(trace)[0]
+    return _renamed(trace, slug=rng.choice([each for each in REGISTRY.slugs() if each != slug]))
+
+
+def trace_id_says_nothing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    return _with_id(trace, "the_best_trace")
+
+
+def _id_of(trace: GoldTrace) -> tuple[str, str, str]:
+    match = re.fullmatch(r"(\w+)_([a-z]+)_(\d{8})", trace.trace_id)
+    assert match is not None
+    slug, split, index = match.groups()
+    return slug, split, index
+
+
+def _renamed(
+    trace: GoldTrace, *, slug: str | None = None, split: str | None = None, index: int | None = None
+) -> GoldTrace:
+    own_slug, own_split, own_index = _id_of(trace)
+    number = int(own_index) if index is None else index
+    return _with_id(trace, f"{slug or own_slug}_{split or own_split}_{number:08d}")
+
+
+def _with_id(trace: GoldTrace, trace_id: str) -> GoldTrace:
+    """Another id, from which those of request and graph follow, and what quotes them."""
+    for call in trace.graph.calls:
+        if call.provenance and call.provenance.source_id == trace.request.request_id:
+            call.provenance.source_id = f"{trace_id}_request"
+    trace.trace_id, trace.request.request_id = trace_id, f"{trace_id}_request"
+    trace.graph.graph_id = f"{trace_id}_graph"
+    return trace
+
+
+# --- when ------------------------------------------------------------------------------------------------------
+
+
+def made_before_its_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.created_at = trace.created_at.replace(year=2025, month=6, day=rng.randrange(1, 29))
+    return trace
+
+
+def asked_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    days = timedelta(days=rng.choice((-400, -1, 1, 30)))
+    for call in trace.graph.calls:
+        if call.provenance and call.provenance.timestamp:
+            call.provenance.timestamp += days
+    return trace
+
+
+def one_call_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [p for call in trace.graph.calls if (p := call.provenance) and p.timestamp]
+    if not found:
+        return None
+    pointer = rng.choice(found)
+    assert pointer.timestamp is not None
+    pointer.timestamp += timedelta(days=1)
+    return trace
+
+
+# --- who -------------------------------------------------------------------------------------------------------
+
+
+def requester_is_a_colleague(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _asked_by(trace, trace.request.principal.role if trace.request.principal else "", rng)
+
+
+def requester_of_another_role(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    role = trace.request.principal.role if trace.request.principal else ""
+    return _asked_by(trace, rng.choice([each for each in domain_of(trace).file.roles if each != role]), rng)
+
+
+def _asked_by(trace: GoldTrace, role: str, rng: random.Random) -> GoldTrace | None:
+    domain, principal = domain_of(trace), trace.request.principal
+    definition = domain.file.roles[role]
+    plain = {name: value for name, value in definition.where.items() if not isinstance(value, dict)}
+    people = world_here(trace).tables[definition.entity].items()
+    keys = [key for key, row in people if all(row[n] == v for n, v in plain.items())]
+    keys = [key for key in keys if principal is None or key != principal.principal_id]
+    if not keys:
+        return None
+    row = world_here(trace).tables[definition.entity][rng.choice(keys)]
+    attributes = {name: row[name] for name in definition.attributes}
+    key = row[domain.file.entities[definition.entity].key]
+    trace.request.principal = Principal(principal_id=key, role=role, attributes=attributes)
+    for call in trace.graph.calls:
+        for source in [each for each in call.argument_sources if each.origin == "principal"]:
+            if source.reference not in attributes:
+                return None
+            value = attributes[source.reference]
+            give(call, source.argument, Offer(value, value, "principal", source.reference))
+    return settled(trace)
+
+
+def role_claimed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    assert trace.request.principal is not None
+    roles = [each for each in domain_of(trace).file.roles if each != trace.request.principal.role]
+    trace.request.principal.role = rng.choice(roles)
+    return trace
+
+
+def attribute_edited(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    assert trace.request.principal is not None
+    trace.request.principal.attributes[rng.choice(list(trace.request.principal.attributes))] = "Somebody Else"
+    return trace
+
+
+def attribute_added(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    assert trace.request.principal is not None
+    trace.request.principal.attributes["clearance"] = "everything"
+    return trace
+
+
+def requester_missing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.request.principal = None
+    return trace
+
+
+# --- how it is meant -------------------------------------------------------------------------------------------
+
+
+def _relabelled(intent: str) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    """An intent passed off as any of the other five."""
+
+    def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+        if trace.request.intent_category != intent:
+            return None
+        trace.request.intent_category = rng.choice([each for each in INTENTS if each != intent])
+        return trace
+
+    return tamper
+
+
+def trust_tier_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.request.trust_tier = rng.choice([each for each in TrustTier if each is not TrustTier.USER])
+    return trace
+
+
+COORDINATES = {
+    each.__name__: each
+    for each in (
+        scenario_changed,
+        scenario_of_the_same_intent,
+        case_changed,
+        attempt_changed,
+        seed_changed,
+        seed_in_words,
+        world_changed,
+        world_of_another_split,
+        today_changed,
+        catalogue_changed,
+        oracle_is_claude,
+        oracle_is_unknown,
+        split_changed,
+        index_changed,
+        slug_changed,
+        trace_id_says_nothing,
+        made_before_its_day,
+        asked_on_another_day,
+        one_call_on_another_day,
+        requester_is_a_colleague,
+        requester_of_another_role,
+        role_claimed,
+        attribute_edited,
+        attribute_added,
+        requester_missing,
+        trust_tier_changed,
+    )
+}
+COORDINATES |= {
+    f"{name}_missing": _without(name) for name in ("scenario", "case", "attempt", "catalogue", "oracle", "today")
+}
+COORDINATES |= {f"{intent}_relabelled": _relabelled(intent) for intent in INTENTS}

@@ -1,0 +1,326 @@
+"""Goal and plan grew together beyond what was asked for; every scope, source and dependency agrees with them."""
+
+from __future__ import annotations
+
+import random
+
+from gatling_sid.models import GoldTrace, Showing, ToolCall
+from gatling_sid.simulator.operations import Outcome
+from tests.validators.tampering.edits import (
+    Offer,
+    add,
+    append,
+    before,
+    days_of,
+    follow_plan,
+    give,
+    is_used,
+    offers,
+    said,
+    same_call,
+    say_instead,
+    settled,
+    source_of,
+    twin,
+    words_of,
+)
+from tests.validators.tampering.feeding import candidates, fits
+from tests.validators.tampering.scene import domain_of, executed, operation, tool_of, with_operation, world_here
+
+
+def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random) -> GoldTrace | None:
+    """The trace with a call of one of these operations added, and its effects or rows to the goal."""
+    for call in candidates(trace, operations, rng):
+        other = trace.model_copy(deep=True)
+        add(other, call)
+        execution = executed(other)
+        if execution.refusal is None and other.goal is not None:
+            outcome = execution.outcomes[call.call_id]
+            other.goal.effects += [each.model_copy(deep=True) for each in outcome.effects]
+            if not outcome.effects:
+                _show(other, outcome)
+            if (done := settled(other)) is not None:
+                return done
+    return None
+
+
+def _show(trace: GoldTrace, outcome: Outcome) -> None:
+    """Adds all that a call returned to the goal."""
+    assert trace.goal is not None
+    rows = [key for key, _ in outcome.rows]
+    trace.goal.shows.append(Showing(entity=outcome.entity, rows=rows, fields=list(outcome.fields)))
+
+
+def read_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("list", "get"), rng)
+
+
+def change_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("update",), rng)
+
+
+def deletion_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("delete",), rng)
+
+
+def message_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("send",), rng)
+
+
+def export_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("export",), rng)
+
+
+def creation_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _with_one_more(trace, ("create",), rng)
+
+
+def change_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = with_operation(trace, ("update", "send"))
+    if not calls:
+        return None
+    call = rng.choice(calls)
+    again = add(trace, twin(trace, call))
+    again.dependencies = [*again.dependencies, call.call_id]
+    follow_plan(trace)
+    return settled(trace)
+
+
+def figure_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = [c for c in with_operation(trace, ("aggregate",)) if source_of_measure(trace, c) is not None]
+    if not calls or trace.goal is None:
+        return None
+    call = rng.choice(calls)
+    name = tool_of(trace, call).by_role["measure"]
+    again = add(trace, twin(trace, call))
+    values = tool_of(trace, call).tool.parameters[name].values or []
+    value = rng.choice([each for each in values if each != call.arguments[name]])
+    append(trace, f"And the {value} as well.")
+    start = trace.request.text.rindex(str(value))
+    give(again, name, Offer(value, value, "request", None, start, start + len(str(value))))
+    before = list(trace.goal.measures)
+    trace.goal.measures += [each.model_copy(deep=True, update={"measure": value}) for each in before[:1]]
+    follow_plan(trace)
+    return settled(trace)
+
+
+def source_of_measure(trace: GoldTrace, call: ToolCall) -> Offer | None:
+    """What an aggregate measures, if the request says it."""
+    name = tool_of(trace, call).by_role.get("measure")
+    if name not in call.arguments or source_of(call, name).origin != "request":
+        return None
+    return Offer(call.arguments[name], call.arguments[name], "request")
+
+
+# --- to whom, and what -----------------------------------------------------------------------------------------
+
+
+def recipient_is_the_requester(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _to(trace, rng, "principal")
+
+
+def recipient_from_another_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _to(trace, rng, "call")
+
+
+def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
+    """Sends a message to another address that is at hand."""
+    sends, execution = with_operation(trace, ("send",)), executed(trace)
+    for call in rng.sample(sends, len(sends)):
+        name = tool_of(trace, call).by_role["recipient"]
+        old = execution.arguments[call.call_id][name]
+        for offer in before(trace, call, origin):
+            if isinstance(offer.resolved, str) and "@" in offer.resolved and offer.resolved != old:
+                other = trace.model_copy(deep=True)
+                give(same_call(other, call), name, offer)
+                follow_plan(other)
+                if (done := settled(other)) is not None:
+                    return done
+    return None
+
+
+def record_in_message(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _from_a_record(trace, rng, ("send",), "content")
+
+
+def record_in_change(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _from_a_record(trace, rng, ("update", "create"), "set")
+
+
+def _from_a_record(trace: GoldTrace, rng: random.Random, operations: tuple[str, ...], role: str) -> GoldTrace | None:
+    calls = with_operation(trace, operations)
+    for call in rng.sample(calls, len(calls)):
+        tool = tool_of(trace, call)
+        open_ones = [n for n, p in tool.tool.parameters.items() if p.does == role]
+        names = [n for n in open_ones if role == "content" or n not in call.arguments]
+        for name in rng.sample(names, len(names)):
+            found = [o for o in before(trace, call, "call") if fits(trace, tool, tool.tool.parameters[name], o)]
+            for offer in rng.sample(found, min(4, len(found))):
+                other = trace.model_copy(deep=True)
+                give(same_call(other, call), name, offer)
+                follow_plan(other)
+                if (done := settled(other)) is not None:
+                    return done
+    return None
+
+
+def target_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    exports = with_operation(trace, ("export",))
+    for call in exports:
+        tool = tool_of(trace, call)
+        name = tool.by_role["target"]
+        found = [o for o in offers(trace, executed(trace)) if o.origin == "policy" and "[" in (o.reference or "")]
+        found = [o for o in found if fits(trace, tool, tool.tool.parameters[name], o)]
+        found = [o for o in found if o.resolved != call.arguments[name]]
+        if found:
+            give(call, name, rng.choice(found))
+            follow_plan(trace)
+            return settled(trace)
+    return None
+
+
+# --- how much --------------------------------------------------------------------------------------------------
+
+
+def look_back_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _as_allowed(trace, rng, "time_range", "max_days")
+
+
+def limit_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _as_allowed(trace, rng, "row_limit", "max_rows")
+
+
+def _as_allowed(trace: GoldTrace, rng: random.Random, kind: str, name: str) -> GoldTrace | None:
+    limits = [each for each in trace.policy.constraints if each.kind == kind]
+    found = [(c, s) for c, s in said(trace) if _counts(trace, c, s.argument, kind)]
+    if not limits or not found:
+        return None
+    call, source = rng.choice(found)
+    value = min(each.parameters[name] for each in limits)
+    limit = next(each for each in limits if each.parameters[name] == value)
+    if call.arguments[source.argument] == value:
+        return None
+    give(call, source.argument, Offer(value, value, "policy", f"{limit.constraint_id}.{name}"))
+    follow_plan(trace)
+    return settled(trace)
+
+
+def _counts(trace: GoldTrace, call: ToolCall, argument: str, kind: str) -> bool:
+    parameter = tool_of(trace, call).tool.parameters[argument]
+    return parameter.does == "limit" if kind == "row_limit" else parameter.match in ("within_days", "next_days")
+
+
+def returned_fields_shown(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    if trace.goal is None:
+        return None
+    outcomes = [each for each in executed(trace).outcomes.values() if not each.figure and not each.effects]
+    grown = False
+    for showing in trace.goal.shows:
+        for outcome in outcomes:
+            keys = {key for key, _ in outcome.rows}
+            if outcome.entity == showing.entity and keys >= set(showing.rows):
+                more = [each for each in outcome.fields if each not in showing.fields]
+                showing.fields, grown = showing.fields + more, grown or bool(more)
+    return settled(trace) if grown else None
+
+
+def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    execution = executed(trace)
+    shown = {(each.entity, key) for each in (trace.goal.shows if trace.goal else []) for key in each.rows}
+    found = [
+        execution.outcomes[call.call_id]
+        for call in with_operation(trace, ("list", "get"))
+        if is_used(trace, call)
+        and not any(
+            (execution.outcomes[call.call_id].entity, key) in shown for key, _ in execution.outcomes[call.call_id].rows
+        )
+    ]
+    if not found:
+        return None
+    _show(trace, rng.choice(found))
+    return settled(trace)
+
+
+def look_back_stated(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    execution = executed(trace)
+    if trace.goal is None or any(days_of(trace, call, execution) is not None for call in trace.graph.calls):
+        return None
+    trace.goal.time_range_days = 365
+    return settled(trace)
+
+
+# --- the words grow too ----------------------------------------------------------------------------------------
+
+
+def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    for call, source in said(trace):
+        tool = tool_of(trace, call)
+        parameter = tool.tool.parameters[source.argument]
+        value = call.arguments[source.argument]
+        if operation(trace, call) != "list" or parameter.match != "contains" or words_of(trace, source) != value:
+            continue
+        table = world_here(trace).tables[tool.entity]
+        others = sorted({str(row[parameter.field or ""]) for row in table.values()} - {value})
+        for words in rng.sample(others, min(8, len(others))):
+            other = trace.model_copy(deep=True)
+            say_instead(other, source, words, words)
+            before = other.goal.model_dump() if other.goal else None
+            follow_plan(other)
+            if (done := settled(other)) is not None and done.goal and done.goal.model_dump() != before:
+                return done
+    return None
+
+
+def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [(c, s) for c, s in said(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    if not found or trace.goal is None:
+        return None
+    call, source = rng.choice(found)
+    field = say_one_more_field(trace, call, source.argument, rng)
+    entity = tool_of(trace, call).entity
+    for showing in trace.goal.shows:
+        if field is not None and showing.entity == entity:
+            showing.fields = [*showing.fields, field]
+    follow_plan(trace)
+    return settled(trace) if field is not None else None
+
+
+def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: random.Random) -> str | None:
+    """Selects one more field and says so within the span that says the others; returns the field."""
+    tool, source = tool_of(trace, call), source_of(call, argument)
+    chosen = call.arguments[argument]
+    known = domain_of(trace).own_words(tool.tool, argument)
+    names = [each for each in tool.domain.file.entities[tool.entity].fields if each not in chosen and each in known]
+    if not names or not isinstance(chosen, list):
+        return None
+    field = rng.choice(names)
+    words = words_of(trace, source).replace(" and ", ", ") + " and " + known[field][0]
+    say_instead(trace, source, words, [*chosen, field])
+    return field
+
+
+ENLARGED = {
+    each.__name__: each
+    for each in (
+        read_added,
+        change_added,
+        deletion_added,
+        message_added,
+        export_added,
+        creation_added,
+        change_made_twice,
+        figure_added,
+        recipient_is_the_requester,
+        recipient_from_another_field,
+        record_in_message,
+        record_in_change,
+        target_of_the_policy,
+        look_back_of_the_policy,
+        limit_of_the_policy,
+        returned_fields_shown,
+        look_up_shown,
+        look_back_stated,
+        another_record_throughout,
+        field_added_throughout,
+    )
+}

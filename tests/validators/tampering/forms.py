@@ -1,0 +1,196 @@
+"""The trace is no graph, or its values are not of the form that its tools take."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from gatling_sid.models import GoldTrace, ToolCall
+from tests.validators.tampering.edits import Offer, add, give, references_of, twin
+from tests.validators.tampering.scene import REGISTRY, domain_of, executed
+
+# --- the graph -------------------------------------------------------------------------------------------------
+
+
+def id_repeated(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.graph.calls.append(rng.choice(trace.graph.calls).model_copy(deep=True))
+    return trace
+
+
+def dependency_on_no_call(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    rng.choice(trace.graph.calls).dependencies.append("call_99")
+    return trace
+
+
+def dependency_in_a_circle(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    waiting = [each for each in trace.graph.calls if each.dependencies]
+    if not waiting:
+        return None
+    call = rng.choice(waiting)
+    first = next(each for each in trace.graph.calls if each.call_id == call.dependencies[0])
+    first.dependencies = [*first.dependencies, call.call_id]
+    return trace
+
+
+def dependency_on_itself(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    call = rng.choice(trace.graph.calls)
+    call.dependencies = [*call.dependencies, call.call_id]
+    return trace
+
+
+def reference_without_dependency(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = [each for each in trace.graph.calls if references_of(each)]
+    if not calls:
+        return None
+    call = rng.choice(calls)
+    root = rng.choice(sorted({each.root for each in references_of(call).values()}))
+    call.dependencies = [each for each in call.dependencies if each != root]
+    return trace
+
+
+def order_lacks_a_call(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.graph.execution_order.remove(rng.choice(trace.graph.execution_order))
+    return trace
+
+
+def order_names_a_call_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.graph.execution_order.append(rng.choice(trace.graph.execution_order))
+    return trace
+
+
+def order_against_dependencies(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    order = trace.graph.execution_order
+    waiting = [each for each in trace.graph.calls if each.dependencies]
+    if not waiting:
+        return None
+    call = rng.choice(waiting)
+    order.remove(call.call_id)
+    order.insert(order.index(call.dependencies[0]), call.call_id)
+    return trace
+
+
+def reference_to_another_row(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [(c, n) for c in trace.graph.calls for n, r in references_of(c).items() if 0 in r.path]
+    if not found:
+        return None
+    call, name = rng.choice(found)
+    before = executed(trace).arguments[call.call_id][name]
+    path = call.arguments[name][1:].replace("[0]", "[1]")
+    give(call, name, Offer(f"${path}", None, "call", path))
+    return None if executed(trace).arguments.get(call.call_id, {}).get(name) == before else trace
+
+
+def call_passed_off_as_checked(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    add(trace, twin(trace, rng.choice(trace.graph.calls)))
+    trace.validated = True
+    return trace
+
+
+# --- values ----------------------------------------------------------------------------------------------------
+
+
+def argument_unknown(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    rng.choice(trace.graph.calls).arguments["colour"] = "red"
+    return trace
+
+
+def tool_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    slug = rng.choice([each for each in REGISTRY.slugs() if each != domain_of(trace).slug])
+    rng.choice(trace.graph.calls).tool_id = rng.choice(list(REGISTRY.domain(slug).tools))
+    return trace
+
+
+def tool_in_capitals(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    call = rng.choice(trace.graph.calls)
+    call.tool_id = call.tool_id.upper()
+    return trace
+
+
+def _of_type(*types: type) -> Callable[[GoldTrace, random.Random], tuple[ToolCall, str] | None]:
+    def find(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, str] | None:
+        found = [(c, n) for c in trace.graph.calls for n, v in c.arguments.items() if type(v) in types]
+        return rng.choice(found) if found else None
+
+    return find
+
+
+def _changed(
+    find: Callable[[GoldTrace, random.Random], tuple[ToolCall, str] | None], change: Callable[[object], object]
+) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    """One argument of some type becomes a value of another type that reads like it."""
+
+    def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+        found = find(trace, rng)
+        if found is None:
+            return None
+        call, name = found
+        call.arguments[name] = change(call.arguments[name])
+        return trace
+
+    return tamper
+
+
+def flag_as_number(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(bool), lambda value: 1 if value else 0)(trace, rng)
+
+
+def number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(int, float), str)(trace, rng)
+
+
+def number_as_flag(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(int, float), bool)(trace, rng)
+
+
+def value_in_a_list(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(str, int, float), lambda value: [value])(trace, rng)
+
+
+def list_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(list), lambda value: ", ".join(map(str, value)))(trace, rng)  # type: ignore[call-overload]
+
+
+def element_repeated(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(list), lambda value: [*value, value[0]])(trace, rng)  # type: ignore[index, misc]
+
+
+def value_missing(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _changed(_of_type(str, int, float, list), lambda _: None)(trace, rng)
+
+
+def goals_number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    effects = trace.goal.effects if trace.goal else []
+    found = [(e, n) for e in effects for n, v in e.changes.items() if type(v) in (int, float)]
+    if not found:
+        return None
+    effect, name = rng.choice(found)
+    effect.changes[name] = str(effect.changes[name])
+    return trace
+
+
+FORMS = {
+    each.__name__: each
+    for each in (
+        id_repeated,
+        dependency_on_no_call,
+        dependency_in_a_circle,
+        dependency_on_itself,
+        reference_without_dependency,
+        order_lacks_a_call,
+        order_names_a_call_twice,
+        order_against_dependencies,
+        reference_to_another_row,
+        call_passed_off_as_checked,
+        argument_unknown,
+        tool_of_another_domain,
+        tool_in_capitals,
+        flag_as_number,
+        number_as_text,
+        number_as_flag,
+        value_in_a_list,
+        list_as_text,
+        element_repeated,
+        value_missing,
+        goals_number_as_text,
+    )
+}

@@ -1,0 +1,249 @@
+"""The plan serves the goal that was asked for by more calls than it takes, or takes values a longer way than needed."""
+
+from __future__ import annotations
+
+import random
+
+from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.simulator.execution import Execution
+from gatling_sid.simulator.operations import CompiledTool
+from tests.validators.tampering.edits import (
+    Offer,
+    add,
+    before,
+    follow_plan,
+    give,
+    is_used,
+    leave_out,
+    new_id,
+    point_elsewhere,
+    quote,
+    references_of,
+    said,
+    same_call,
+    settled,
+    source_of,
+    twin,
+)
+from tests.validators.tampering.feeding import call_of, candidates
+from tests.validators.tampering.reduced import keep_parts, parts_of
+from tests.validators.tampering.scene import (
+    does,
+    domain_of,
+    executed,
+    operation,
+    tool_of,
+    tools_alike,
+    tools_here,
+    with_operation,
+)
+
+Argument = tuple[ToolCall, str]
+
+# --- calls -----------------------------------------------------------------------------------------------------
+
+
+def detour_of_a_said_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [(c, s.argument) for c, s in said(trace) if isinstance(c.arguments[s.argument], str)]
+    for call, name in rng.sample(found, len(found)):
+        source = source_of(call, name)
+        value = call.arguments[name]
+        for listing in (t for t in tools_here(trace).values() if t.tool.operation == "list"):
+            field = tool_of(trace, call).tool.parameters[name].field
+            for parameter, of, _ in listing.filters:
+                if of == field and of in listing.tool.returns:
+                    offer = Offer(value, value, "request", None, source.start, source.end)
+                    done = _through(trace, call, name, listing, {parameter: offer}, f"items[0].{of}")
+                    if done is not None:
+                        return done
+    return None
+
+
+def detour_of_the_requesters_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    principal, domain = trace.request.principal, domain_of(trace)
+    assert principal is not None
+    entity = domain.file.roles[principal.role].entity
+    key_field = domain.file.entities[entity].key
+    for call, name in _with_origin(trace, rng, "principal"):
+        attribute = source_of(call, name).reference or ""
+        for tool in (
+            t for t in tools_here(trace).values() if t.entity == entity and t.tool.operation in ("get", "list")
+        ):
+            key = tool.by_role.get("key") or next((n for n, f, _ in tool.filters if f in principal.attributes), None)
+            path = attribute if tool.tool.operation == "get" else f"items[0].{attribute}"
+            if key is not None and attribute in tool.tool.returns:
+                known = key_field if "key" in tool.by_role else tool.tool.parameters[key].field or ""
+                value = principal.attributes.get(known)
+                done = _through(trace, call, name, tool, {key: Offer(value, value, "principal", known)}, path)
+                if done is not None:
+                    return done
+    return None
+
+
+def _with_origin(trace: GoldTrace, rng: random.Random, origin: str) -> list[Argument]:
+    found = [(c, s.argument) for c in trace.graph.calls for s in c.argument_sources if s.origin == origin]
+    return rng.sample(found, len(found))
+
+
+def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    execution = executed(trace)
+    for call, name in _with_origin(trace, rng, "call"):
+        reference = references_of(call)[name]
+        origin = next(each for each in trace.graph.calls if each.call_id == reference.root)
+        field = str(reference.path[-1])
+        row = f"{reference.root}.items[0]" if "items" in reference.path else reference.root
+        if "*" in reference.path or not execution.outcomes[origin.call_id].rows:
+            continue
+        for tool in [*tools_alike(trace, origin, "get"), *tools_alike(trace, origin, "list")]:
+            shown = execution.outcomes[origin.call_id].fields
+            key = tool.by_role.get("key") or next((n for n, f, m in tool.filters if m == "equals" and f in shown), None)
+            if key is None or field not in tool.tool.returns:
+                continue
+            by = tool.key_field if "key" in tool.by_role else tool.tool.parameters[key].field
+            path = field if "key" in tool.by_role else f"items[0].{field}"
+            offer = Offer(f"${row}.{by}", None, "call", f"{row}.{by}")
+            if by in shown and (done := _through(trace, call, name, tool, {key: offer}, path)) is not None:
+                return done
+    return None
+
+
+def _through(
+    trace: GoldTrace, call: ToolCall, name: str, tool: CompiledTool, arguments: dict[str, Offer], path: str
+) -> GoldTrace | None:
+    """The trace with one more call, from which a call's argument is now taken, at `path` of the result."""
+    other = trace.model_copy(deep=True)
+    mine = same_call(other, call)
+    between = ToolCall(call_id=new_id(other), tool_id=tool.tool_id)
+    between.provenance = mine.provenance.model_copy() if mine.provenance else None
+    for argument, offer in arguments.items():
+        give(between, argument, offer)
+    add(other, between, before=mine.call_id)
+    where = f"{between.call_id}.{path}"
+    give(mine, name, Offer(f"${where}", None, "call", where))
+    quote(other, mine)
+    quote(other, between)
+    same = executed(other).arguments.get(mine.call_id, {}).get(name) == executed(trace).arguments[mine.call_id][name]
+    return settled(other) if same else None
+
+
+def said_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _from_a_result(trace, [(c, s.argument) for c, s in said(trace)], rng)
+
+
+def requesters_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _from_a_result(trace, _with_origin(trace, rng, "principal"), rng)
+
+
+def _from_a_result(trace: GoldTrace, arguments: list[Argument], rng: random.Random) -> GoldTrace | None:
+    for call, name in rng.sample(arguments, len(arguments)):
+        alike = [each for each in before(trace, call, "call") if each.resolved == call.arguments[name]]
+        if alike:
+            give(call, name, rng.choice(alike))
+            quote(trace, call)
+            return settled(trace)
+    return None
+
+
+def read_again_for_each_user(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    for call in with_operation(trace, ("list", "get")):
+        users = [u for u in trace.graph.calls if any(r.root == call.call_id for r in references_of(u).values())]
+        if len(users) > 1:
+            user = rng.choice(users[1:])
+            again = add(trace, twin(trace, call), before=user.call_id)
+            point_elsewhere(trace, call.call_id, again.call_id, users=[user])
+            return settled(trace)
+    return None
+
+
+def read_that_nobody_uses(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    for call in candidates(trace, ("list", "get"), rng):
+        other = trace.model_copy(deep=True)
+        add(other, call)
+        if (done := settled(other)) is not None:
+            return done
+    return None
+
+
+def read_that_is_only_waited_for(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    for tool in (each for each in tools_here(trace).values() if each.tool.operation in ("list", "get")):
+        other = trace.model_copy(deep=True)
+        call = call_of(trace, tool, Execution({}, {}, None), rng)
+        if call is not None:
+            first = other.graph.execution_order[0]
+            add(other, call, before=first)
+            waiting = next(each for each in other.graph.calls if each.call_id == first)
+            waiting.dependencies = [*waiting.dependencies, call.call_id]
+            if (done := settled(other)) is not None:
+                return done
+    return None
+
+
+def call_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = with_operation(trace, ("list", "get", "aggregate"))
+    if not calls:
+        return None
+    add(trace, twin(trace, rng.choice(calls)))
+    return settled(trace)
+
+
+def call_split_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    for call, source in said(trace):
+        name, value = source.argument, call.arguments[source.argument]
+        if does(trace, call, name) == "select" and operation(trace, call) in ("list", "get") and len(value) > 1:
+            parts = parts_of(trace, call, name)
+            if parts is None or is_used(trace, call):
+                return None
+            at = rng.randrange(1, len(parts))
+            again = add(trace, twin(trace, call))
+            keep_parts(trace, again, name, parts[at:])
+            keep_parts(trace, call, name, parts[:at])
+            return settled(trace)
+    return None
+
+
+def call_split_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    execution = executed(trace)
+    for call in trace.graph.calls:
+        for name, reference in references_of(call).items():
+            if does(trace, call, name) == "keys" and "*" in reference.path and not is_used(trace, call):
+                for at in reversed(range(len(execution.arguments[call.call_id][name]))):
+                    path = str(reference).replace("[*]", f"[{at}]")
+                    one = call if at == 0 else add(trace, twin(trace, call))
+                    give(one, name, Offer([f"${path}"], None, "call", path))
+                return settled(trace) if len(trace.graph.calls) > len(execution.outcomes) else None
+    return None
+
+
+def change_split_by_fields(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    for call in with_operation(trace, ("update",)):
+        sets = [name for name in call.arguments if does(trace, call, name) == "set"]
+        if len(sets) > 1:
+            again = add(trace, twin(trace, call), before=call.call_id)
+            call.dependencies = [*call.dependencies, again.call_id]
+            leave_out(again, sets[0])
+            for name in sets[1:]:
+                leave_out(call, name)
+            quote(trace, call)
+            quote(trace, again)
+            follow_plan(trace)
+            return settled(trace)
+    return None
+
+
+NEEDLESS_CALLS = {
+    each.__name__: each
+    for each in (
+        detour_of_a_said_value,
+        detour_of_the_requesters_value,
+        detour_of_a_result,
+        said_value_from_a_record,
+        requesters_value_from_a_record,
+        read_again_for_each_user,
+        read_that_nobody_uses,
+        read_that_is_only_waited_for,
+        call_made_twice,
+        call_split_by_fields,
+        call_split_by_rows,
+        change_split_by_fields,
+    )
+}

@@ -1,0 +1,228 @@
+"""The plan serves the goal that was asked for, and reads more rows or fields than it needs."""
+
+from __future__ import annotations
+
+import random
+
+from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.simulator.execution import Execution
+from gatling_sid.simulator.operations import CompiledTool
+from tests.validators.tampering.edits import (
+    Offer,
+    before,
+    give,
+    is_used,
+    leave_out,
+    point_elsewhere,
+    quote,
+    references_of,
+    said,
+    same_call,
+    settled,
+)
+from tests.validators.tampering.enlarged import say_one_more_field
+from tests.validators.tampering.scene import (
+    does,
+    executed,
+    match_of,
+    operation,
+    tool_of,
+    tools_alike,
+    with_operation,
+    world_here,
+)
+
+Filter = tuple[ToolCall, str]
+
+# --- rows ------------------------------------------------------------------------------------------------------
+
+
+def said_filter_forgotten_rows_alike(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _forgotten(trace, rng, _filters(trace, "request"), more_rows=False)
+
+
+def said_filter_forgotten_more_rows(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _forgotten(trace, rng, _filters(trace, "request"), more_rows=True)
+
+
+def period_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    periods = [each for each in _filters(trace, "request") if match_of(trace, *each) in ("within_days", "next_days")]
+    if trace.goal is not None and rng.random() < 0.5:
+        trace.goal.time_range_days = None
+    return _forgotten(trace, rng, periods, more_rows=None)
+
+
+def other_filter_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _forgotten(trace, rng, _filters(trace, "principal", "call"), more_rows=None)
+
+
+def _filters(trace: GoldTrace, *origins: str) -> list[Filter]:
+    return [
+        (call, source.argument)
+        for call in trace.graph.calls
+        for source in call.argument_sources
+        if source.origin in origins and does(trace, call, source.argument) == "filter"
+    ]
+
+
+def _forgotten(
+    trace: GoldTrace, rng: random.Random, filters: list[Filter], *, more_rows: bool | None
+) -> GoldTrace | None:
+    """The trace without one of its filters, if it still serves its goal and, if asked, reads more or as many rows."""
+    before = _rows_read(executed(trace))
+    for call, name in rng.sample(filters, len(filters)):
+        other = trace.model_copy(deep=True)
+        mine = same_call(other, call)
+        leave_out(mine, name)
+        quote(other, mine)
+        done = settled(other)
+        if done is not None and more_rows in (None, _rows_read(executed(done)) > before):
+            return done
+    return None
+
+
+def _rows_read(execution: Execution) -> int:
+    return sum(len(outcome.rows) for outcome in execution.outcomes.values())
+
+
+def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = [each for each in with_operation(trace, ("list",)) if is_used(trace, each)]
+    for call in rng.sample(calls, len(calls)):
+        names = [each for each in call.arguments if does(trace, call, each) in ("filter", "keys", "limit")]
+        for gone in (names, *([each] for each in names)):
+            other = trace.model_copy(deep=True)
+            mine = same_call(other, call)
+            for name in gone:
+                leave_out(mine, name)
+            _limit_as_allowed(other, mine)
+            quote(other, mine)
+            if _point_to_same_row(other, mine, executed(trace)) and (done := settled(other)) is not None:
+                return done
+    return None
+
+
+def _point_to_same_row(trace: GoldTrace, call: ToolCall, before: Execution) -> bool:
+    """Points references to the first row of a call to wherever that row now stands; False if it still stands first."""
+    execution = executed(trace)
+    rows = before.outcomes[call.call_id].rows
+    now = execution.outcomes[call.call_id].rows if call.call_id in execution.outcomes else ()
+    keys = [key for key, _ in now]
+    if not rows or rows[0][0] not in keys[1:] or _every_row_is_used(trace, call):
+        return False
+    point_elsewhere(trace, f"{call.call_id}.items[0]", f"{call.call_id}.items[{keys.index(rows[0][0])}]")
+    return True
+
+
+def _every_row_is_used(trace: GoldTrace, call: ToolCall) -> bool:
+    references = [each for other in trace.graph.calls for each in references_of(other).values()]
+    return any(each.root == call.call_id and "*" in each.path for each in references)
+
+
+def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = with_operation(trace, ("get",))
+    for call in rng.sample(calls, len(calls)):
+        for listing in tools_alike(trace, call, "list"):
+            for name in [None, *(n for n, _, match in listing.filters if match in ("equals", "contains"))]:
+                if (done := _listed(trace, call, listing, name, rng)) is not None:
+                    return done
+    return None
+
+
+def _listed(
+    trace: GoldTrace, call: ToolCall, listing: CompiledTool, narrowed_by: str | None, rng: random.Random
+) -> GoldTrace | None:
+    key = executed(trace).outcomes[call.call_id].rows[0][0]
+    other = trace.model_copy(deep=True)
+    mine = same_call(other, call)
+    for name in [each for each in mine.arguments if each != listing.by_role.get("select")]:
+        leave_out(mine, name)
+    mine.tool_id = listing.tool_id
+    if narrowed_by is not None:
+        wanted = world_here(trace).tables[listing.entity][key][listing.tool.parameters[narrowed_by].field or ""]
+        found = [each for each in before(trace, call, "request", "principal", "call") if each.resolved == wanted]
+        if not found:
+            return None
+        give(mine, narrowed_by, rng.choice(found))
+    _limit_as_allowed(other, mine)
+    quote(other, mine)
+    execution = executed(other)
+    keys = [each for each, _ in execution.outcomes[call.call_id].rows] if call.call_id in execution.outcomes else []
+    if key not in keys or len(keys) == 1:
+        return None
+    point_elsewhere(other, call.call_id, f"{call.call_id}.items[{keys.index(key)}]")
+    return settled(other)
+
+
+def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
+    """Has a list return as many rows as the policy allows, if more are there."""
+    name = tool_of(trace, call).by_role.get("limit")
+    for limit in (each for each in trace.policy.constraints if each.kind == "row_limit"):
+        outcome, value = executed(trace).outcomes.get(call.call_id), limit.parameters["max_rows"]
+        if name is not None and outcome is not None and len(outcome.rows) > value:
+            give(call, name, Offer(value, value, "policy", f"{limit.constraint_id}.max_rows"))
+
+
+def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    limits = [each for each in trace.policy.constraints if each.kind == "row_limit"]
+    calls = [c for c in with_operation(trace, ("list",)) if "limit" in tool_of(trace, c).by_role]
+    calls = [c for c in calls if tool_of(trace, c).by_role["limit"] not in c.arguments]
+    if not limits or not calls:
+        return None
+    call, value = rng.choice(calls), limits[0].parameters["max_rows"]
+    name = tool_of(trace, call).by_role["limit"]
+    give(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
+    return settled(trace) if len(executed(trace).outcomes[call.call_id].rows) < value else None
+
+
+# --- fields ----------------------------------------------------------------------------------------------------
+
+
+def field_said_but_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [(c, s) for c, s in said(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    if not found:
+        return None
+    call, source = rng.choice(found)
+    return settled(trace) if say_one_more_field(trace, call, source.argument, rng) is not None else None
+
+
+def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = [c for c in trace.graph.calls if tool_of(trace, c).by_role.get("select", "") in c.arguments]
+    if not calls:
+        return None
+    call = rng.choice(calls)
+    tool = tool_of(trace, call)
+    chosen = call.arguments[tool.by_role["select"]]
+    names = [each for each in tool.domain.file.entities[tool.entity].fields if each not in chosen]
+    if not names or operation(trace, call) == "export":
+        return None
+    call.arguments[tool.by_role["select"]] = [*chosen, rng.choice(names)]
+    return settled(trace)
+
+
+def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    calls = [c for c in with_operation(trace, ("list", "get")) if "select" in tool_of(trace, c).by_role]
+    calls = [c for c in calls if tool_of(trace, c).by_role["select"] not in c.arguments]
+    if not calls:
+        return None
+    call = rng.choice(calls)
+    tool = tool_of(trace, call)
+    values = list(tool.tool.parameters[tool.by_role["select"]].values or tool.domain.file.entities[tool.entity].fields)
+    give(call, tool.by_role["select"], Offer(values, values, "default"))
+    return settled(trace)
+
+
+OVER_READING = {
+    each.__name__: each
+    for each in (
+        said_filter_forgotten_rows_alike,
+        said_filter_forgotten_more_rows,
+        period_forgotten,
+        other_filter_forgotten,
+        look_up_with_fewer_filters,
+        list_where_a_get_sufficed,
+        limit_above_what_is_there,
+        field_said_but_not_shown,
+        field_selected_beyond_words,
+        every_field_selected,
+    )
+}

@@ -1,0 +1,188 @@
+"""The policy is another than the one in force, or the plan does what it forbids."""
+
+from __future__ import annotations
+
+import random
+
+from gatling_sid.models import Constraint, GoldTrace, SystemPolicy, TrustTier
+from tests.validators.tampering.edits import add, follow_plan, same_call
+from tests.validators.tampering.feeding import call_of
+from tests.validators.tampering.scene import REGISTRY, VALIDATOR, domain_of, executed, tools_here, with_operation
+
+
+def policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    domain = domain_of(trace)
+    for _ in range(8):
+        member = domain.policy(tuple(map(rng.randrange, domain.axis_sizes))).model_copy(deep=True)
+        if member.policy_id != trace.policy.policy_id and _adopt(trace, member):
+            return trace
+    return None
+
+
+def _adopt(trace: GoldTrace, policy: SystemPolicy) -> bool:
+    """Puts another policy in force if it has the rules the plan quotes and the plan keeps it."""
+    quoted = [p for call in trace.graph.calls if (p := call.provenance) and p.source_type is TrustTier.SYSTEM]
+    other = trace.model_copy(update={"policy": policy})
+    if any(each.content_snippet not in policy.rules for each in quoted):
+        return False
+    if not VALIDATOR.validate_policy_compliance(other)[0]:
+        return False
+    trace.policy = policy
+    for each in quoted:
+        each.source_id = policy.policy_id
+    return True
+
+
+def policy_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    slug = rng.choice([each for each in REGISTRY.slugs() if each != domain_of(trace).slug])
+    trace.policy = REGISTRY.domain(slug).default_policy.model_copy(deep=True, update={"domain": trace.policy.domain})
+    return trace
+
+
+def policy_renamed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    for call in trace.graph.calls:
+        if call.provenance and call.provenance.source_id == trace.policy.policy_id:
+            call.provenance.source_id = "house-rules"
+    trace.policy.policy_id = "house-rules"
+    return trace
+
+
+def policy_without_rules(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    if any(each.provenance and each.provenance.source_type is TrustTier.SYSTEM for each in trace.graph.calls):
+        return None
+    trace.policy = SystemPolicy(policy_id=trace.policy.policy_id, domain=trace.policy.domain)
+    return trace
+
+
+def policy_described_otherwise(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.policy.description = "Anything that helps is fine."
+    return trace
+
+
+def sentence_edited(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    at = rng.randrange(len(trace.policy.rules))
+    trace.policy.rules[at] = trace.policy.rules[at].removesuffix(".") + ", unless it is urgent."
+    return trace
+
+
+def rule_removed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    at = rng.randrange(len(trace.policy.rules))
+    del trace.policy.rules[at]
+    kept = [each for each in trace.policy.constraints if each.rule != at]
+    trace.policy.constraints = [c.model_copy(update={"rule": c.rule - (c.rule > at)}) for c in kept]
+    return trace
+
+
+def rules_in_another_order(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    rules = trace.policy.rules
+    one, other = rng.sample(range(len(rules)), 2)
+    rules[one], rules[other] = rules[other], rules[one]
+    return trace
+
+
+def constraint_loosened(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [(c, n) for c in trace.policy.constraints for n, v in c.parameters.items() if _is_bound(n, v)]
+    if not found:
+        return None
+    constraint, name = rng.choice(found)
+    value = constraint.parameters[name]
+    constraint.parameters[name] = [*value, "anywhere"] if isinstance(value, list) else value * 10
+    return trace
+
+
+def _is_bound(name: str, value: object) -> bool:
+    return (name.startswith("max_") and isinstance(value, (int, float))) or name == "allowed"
+
+
+def constraint_for_nobody(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    rng.choice(trace.policy.constraints).parameters["roles"] = ["nobody"]
+    return trace
+
+
+def constraint_added(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    constraint = Constraint(constraint_id="more_rows", kind="row_limit", rule=0, parameters={"max_rows": 10_000})
+    trace.policy.constraints.append(constraint)
+    return trace
+
+
+def short_limit_loosened(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    limits = [n for n, v in trace.policy.scope_limits.items() if isinstance(v, int)]
+    if not limits:
+        return None
+    trace.policy.scope_limits[rng.choice(limits)] = 10_000
+    return trace
+
+
+def short_limit_nobody_knows(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+    trace.policy.scope_limits["max_sprockets"] = 3
+    return trace
+
+
+def called_tool_forbidden(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.policy.forbidden_operations.append(rng.choice(trace.graph.calls).tool_id)
+    return trace
+
+
+def forbidden_operations_lifted(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    if not trace.policy.forbidden_operations:
+        return None
+    trace.policy.forbidden_operations = []
+    return trace
+
+
+# --- what the plan may not do ----------------------------------------------------------------------------------
+
+
+def tool_the_role_may_not_call(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    role = trace.request.principal.role if trace.request.principal else None
+    barred = [each.parameters for each in trace.policy.constraints if each.kind == "may_not_call"]
+    names = {tool for each in barred if each.get("roles") is None or role in each["roles"] for tool in each["tools"]}
+    execution = executed(trace)
+    for name in sorted(names):
+        call = call_of(trace, tools_here(trace)[name], execution, rng)
+        if call is not None:
+            other = trace.model_copy(deep=True)
+            add(other, call)
+            follow_plan(other)
+            if executed(other).refusal is None:
+                return other
+    return None
+
+
+def more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    most = min(
+        (each.parameters["max_rows"] for each in trace.policy.constraints if each.kind == "row_limit"), default=0
+    )
+    for call in with_operation(trace, ("list",)):
+        other = trace.model_copy(deep=True)
+        mine = same_call(other, call)
+        mine.arguments, mine.argument_sources, mine.dependencies = {}, [], []
+        outcome = executed(other).outcomes.get(call.call_id)
+        if outcome is not None and len(outcome.rows) > most:
+            mine.scope.rows_requested = len(outcome.rows)
+            return other
+    return None
+
+
+RULES = {
+    each.__name__: each
+    for each in (
+        policy_of_another_member,
+        policy_of_another_domain,
+        policy_renamed,
+        policy_without_rules,
+        policy_described_otherwise,
+        sentence_edited,
+        rule_removed,
+        rules_in_another_order,
+        constraint_loosened,
+        constraint_for_nobody,
+        constraint_added,
+        short_limit_loosened,
+        short_limit_nobody_knows,
+        called_tool_forbidden,
+        forbidden_operations_lifted,
+        tool_the_role_may_not_call,
+        more_rows_than_allowed,
+    )
+}

@@ -1,0 +1,75 @@
+"""Declared scopes are not what the calls take and the goal needs."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from gatling_sid.models import GoldTrace, ScopeMetadata, SensitivityTier
+
+TIERS = list(SensitivityTier)
+Change = Callable[[ScopeMetadata], object]
+
+
+def _tier(steps: int) -> Change:
+    """Moves the tier up or down; nothing beyond the ends."""
+
+    def change(scope: ScopeMetadata) -> object:
+        at = scope.sensitivity_tier.level - 1 + steps
+        return None if not 0 <= at < len(TIERS) else {"sensitivity_tier": TIERS[at]}
+
+    return change
+
+
+def _rows(scope: ScopeMetadata, more: int) -> object:
+    return {"rows_requested": (scope.rows_requested or 0) + more}
+
+
+def _days(scope: ScopeMetadata, more: int) -> object:
+    days = scope.time_range_days
+    if days is None:
+        return {"time_range_days": 30} if more > 0 else None
+    return {"time_range_days": days + more if days + more > 0 else None}
+
+
+def _target(scope: ScopeMetadata) -> object:
+    return {"export_target": "elsewhere" if scope.export_target is None else None}
+
+
+CHANGES: dict[str, Change] = {
+    "rows_raised": lambda scope: _rows(scope, 1),
+    "rows_lowered": lambda scope: _rows(scope, -1),
+    "tier_raised": _tier(1),
+    "tier_lowered": _tier(-1),
+    "days_raised": lambda scope: _days(scope, 1),
+    "days_lowered": lambda scope: _days(scope, -1),
+    "target_changed": _target,
+}
+
+
+def _of_the_request(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    def tamper(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+        update = change(trace.request.expected_scope)
+        if not isinstance(update, dict):
+            return None
+        trace.request.expected_scope = trace.request.expected_scope.model_copy(update=update)
+        return trace
+
+    return tamper
+
+
+def _of_a_call(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+        calls = [each for each in trace.graph.calls if isinstance(change(each.scope), dict)]
+        if not calls:
+            return None
+        call = rng.choice(calls)
+        call.scope = call.scope.model_copy(update=change(call.scope))  # type: ignore[arg-type]
+        return trace
+
+    return tamper
+
+
+SCOPES = {f"expected_{name}": _of_the_request(change) for name, change in CHANGES.items()} | {
+    f"declared_{name}": _of_a_call(change) for name, change in CHANGES.items()
+}

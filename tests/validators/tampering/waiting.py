@@ -1,0 +1,96 @@
+"""Calls wait for too much or too little, or say they do."""
+
+from __future__ import annotations
+
+import random
+
+from gatling_sid.models import Effect, GoldTrace, Showing, ToolCall
+from gatling_sid.simulator.operations import CompiledTool
+from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, settled
+from tests.validators.tampering.scene import does, executed, tools_alike, with_operation
+
+# --- waiting ---------------------------------------------------------------------------------------------------
+
+
+def dependency_for_nothing(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    order = trace.graph.execution_order
+    by_id = {each.call_id: each for each in trace.graph.calls}
+    found = [(a, b) for at, b in enumerate(order) for a in order[:at] if a not in by_id[b].dependencies]
+    found = [(a, b) for a, b in found if not _waits(trace, b, a) and not _conflict(trace, a, b)]
+    if not found:
+        return None
+    first, second = rng.choice(found)
+    by_id[second].dependencies = [*by_id[second].dependencies, first]
+    return trace
+
+
+def _waits(trace: GoldTrace, call_id: str, other: str) -> bool:
+    call = next(each for each in trace.graph.calls if each.call_id == call_id)
+    return any(each == other or _waits(trace, each, other) for each in call.dependencies)
+
+
+def _conflict(trace: GoldTrace, one: str, other: str) -> bool:
+    """Whether either of two calls changes an entity that the other touches."""
+    outcomes = executed(trace).outcomes
+    entities = {each: outcomes[each].entity for each in (one, other)}
+    changes = any(_writes(effect) for each in (one, other) for effect in outcomes[each].effects)
+    return changes and entities[one] == entities[other]
+
+
+def _writes(effect: Effect) -> bool:
+    return effect.kind in ("create", "update", "delete")
+
+
+def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    found = [
+        (call, each)
+        for call in trace.graph.calls
+        for each in call.dependencies
+        if each not in {reference.root for reference in references_of(call).values()}
+    ]
+    if not found:
+        return None
+    call, each = rng.choice(found)
+    call.dependencies = [other for other in call.dependencies if other != each]
+    return trace
+
+
+def read_beside_its_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    for call in with_operation(trace, ("update",)):
+        keys = [n for n in call.arguments if does(trace, call, n) in ("key", "keys") and n in references_of(call)]
+        written = set(executed(trace).outcomes[call.call_id].effects[0].changes)
+        for tool in [*tools_alike(trace, call, "get"), *tools_alike(trace, call, "list")]:
+            into = tool.by_role.get("key") or tool.by_role.get("keys")
+            if keys and into and written & set(tool.tool.returns):
+                done = _read_beside(trace, call, keys[0], tool, into, sorted(written & set(tool.tool.returns)))
+                if done is not None:
+                    return done
+    return None
+
+
+def _read_beside(
+    trace: GoldTrace, call: ToolCall, key: str, tool: CompiledTool, into: str, fields: list[str]
+) -> GoldTrace | None:
+    other = trace.model_copy(deep=True)
+    path = str(references_of(call)[key])
+    read = ToolCall(call_id=new_id(other), tool_id=tool.tool_id)
+    read.provenance = call.provenance.model_copy() if call.provenance else None
+    give(read, into, Offer(f"${path}", None, "call", path))
+    quote(other, read)
+    add(other, read, before=call.call_id)
+    execution = executed(other)
+    if execution.refusal is not None or other.goal is None:
+        return None
+    rows = [row for row, _ in execution.outcomes[read.call_id].rows]
+    other.goal.shows.append(Showing(entity=tool.entity, rows=rows, fields=fields))
+    return settled(other)
+
+
+WAITING = {
+    each.__name__: each
+    for each in (
+        dependency_for_nothing,
+        order_forgotten,
+        read_beside_its_change,
+    )
+}
