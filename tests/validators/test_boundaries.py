@@ -148,8 +148,13 @@ def target_not_allowed(at: Situation) -> Iterator[Pair]:
 
 
 def tool_forbidden(at: Situation) -> Iterator[Pair]:
-    """Somebody in a role that may call some tools calls none of them, then one of them."""
+    """Somebody who may not call some tools calls none of them, then one of them."""
     called = {call.tool_id for call in at.trace.graph.calls}
+    if at.given.get("roles") is None:
+        for tool_id in at.given["tools"]:
+            one_more = ToolCall(call_id="one_more", tool_id=tool_id)
+            yield Pair(at.trace, with_calls(at.trace, [*at.trace.graph.calls, one_more]))
+        return
     for role in at.given["roles"]:
         other = asked_by(at.trace, role=role, attributes=next(people(at.case, role)))
         free = sorted(set(at.given["tools"]) - called)
@@ -407,8 +412,12 @@ def creates_what_it_binds(domain: Domain, rule: str) -> bool:
 
 
 def verdict(trace: GoldTrace) -> set[str]:
-    """The constraints that a trace breaks; what else is wrong with its policy, whole."""
-    _, messages = VALIDATOR.validate_policy_compliance(trace)
+    """The constraints that a trace breaks; what else is wrong with its policy, whole.
+
+    What is forbidden in short form repeats a constraint.
+    """
+    _, found = VALIDATOR.validate_policy_compliance(trace)
+    messages = [each for each in found if not each.startswith("forbidden_operations_are_absent: ")]
     return {each.split(": ")[1] if each.startswith("constraints_hold: ") else each for each in messages}
 
 

@@ -137,9 +137,9 @@ def test_a_limit_of_another_form_is_a_violation(name: str, value: Any, form: str
 
 
 def test_huge_numbers_are_numbers() -> None:
-    """A limit of hundreds of digits is as good as any."""
-    assert violations({"max_results": 10**400}, LIST) == []
-    assert violations({"max_results": 10**400}, {"tool": "bakery.list_loaves", "limit": 10**401}) != []
+    """A limit of nineteen digits is as good as any; one of hundreds, which no reader could take in, is refused."""
+    assert violations({"max_results": 2**63 - 1}, LIST) == []
+    assert violations({"max_results": 10**400}, LIST) != [], "no integer of a shard is as long"
 
 
 def test_recipients_are_counted_where_the_plan_ends_up_writing(

@@ -138,7 +138,7 @@ def _with_id(trace: GoldTrace, trace_id: str) -> GoldTrace:
 
 
 def made_before_its_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    trace.created_at = trace.created_at.replace(year=2025, month=6, day=rng.randrange(1, 29))
+    trace.created_at = trace.created_at.replace(year=2024, month=6, day=rng.randrange(1, 29))
     return trace
 
 

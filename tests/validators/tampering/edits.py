@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from gatling_sid.models import ArgumentSource, Effect, GoldTrace, MeasuredValue, Showing, ToolCall, TrustTier
-from gatling_sid.schemas.references import Reference, reference_in
+from gatling_sid.schemas.references import Reference, reference_in, references_in
 from gatling_sid.simulator.execution import Execution, atoms, digest_of, tools_of, unmet
 from gatling_sid.simulator.operations import Outcome
 from gatling_sid.simulator.scope import days_asked, said_limits, scope_of_call, scope_of_request
@@ -171,6 +171,11 @@ def references_of(call: ToolCall) -> dict[str, Reference]:
     return {name: reference for name, reference in found.items() if reference is not None}
 
 
+def roots_of(call: ToolCall) -> list[str]:
+    """The calls whose results a call takes from, in a list or by itself."""
+    return list(dict.fromkeys(each.root for value in call.arguments.values() for each in references_in(value)))
+
+
 def source_of(call: ToolCall, argument: str) -> ArgumentSource:
     """Where an argument comes from."""
     return next(each for each in call.argument_sources if each.argument == argument)
@@ -195,9 +200,9 @@ def leave_out(call: ToolCall, argument: str) -> None:
 
 def _order_of(call: ToolCall) -> Callable[[], list[str]]:
     """What the call waits for, once its references are others: those, and what it waited for for order's sake."""
-    roots = {reference.root for reference in references_of(call).values()}
+    roots = roots_of(call)
     kept = [each for each in call.dependencies if each not in roots]
-    return lambda: list(dict.fromkeys([*kept, *(each.root for each in references_of(call).values())]))
+    return lambda: list(dict.fromkeys([*kept, *roots_of(call)]))
 
 
 def point_elsewhere(trace: GoldTrace, old: str, new: str, *, users: list[ToolCall] | None = None) -> None:
@@ -245,7 +250,7 @@ def drop(trace: GoldTrace, call: ToolCall) -> None:
 
 def is_used(trace: GoldTrace, call: ToolCall) -> bool:
     """Whether any call refers to this one's result."""
-    return any(each.root == call.call_id for other in trace.graph.calls for each in references_of(other).values())
+    return any(call.call_id in roots_of(other) for other in trace.graph.calls)
 
 
 def drop_unused_reads(trace: GoldTrace) -> None:

@@ -16,6 +16,7 @@ from tests.validators.tampering.edits import (
     give,
     is_used,
     offers,
+    quote,
     said,
     same_call,
     say_instead,
@@ -25,7 +26,7 @@ from tests.validators.tampering.edits import (
     words_of,
 )
 from tests.validators.tampering.feeding import candidates, fits
-from tests.validators.tampering.scene import domain_of, executed, operation, tool_of, with_operation, world_here
+from tests.validators.tampering.scene import does, domain_of, executed, operation, tool_of, with_operation, world_here
 
 
 def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random) -> GoldTrace | None:
@@ -87,29 +88,20 @@ def change_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 
 
 def figure_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    calls = [c for c in with_operation(trace, ("aggregate",)) if source_of_measure(trace, c) is not None]
-    if not calls or trace.goal is None:
+    found = [(c, s) for c, s in said(trace) if does(trace, c, s.argument) == "measure"]
+    if not found or trace.goal is None or not trace.goal.measures:
         return None
-    call = rng.choice(calls)
-    name = tool_of(trace, call).by_role["measure"]
+    call, source = rng.choice(found)
     again = add(trace, twin(trace, call))
-    values = tool_of(trace, call).tool.parameters[name].values or []
-    value = rng.choice([each for each in values if each != call.arguments[name]])
-    append(trace, f"And the {value} as well.")
-    start = trace.request.text.rindex(str(value))
-    give(again, name, Offer(value, value, "request", None, start, start + len(str(value))))
-    before = list(trace.goal.measures)
-    trace.goal.measures += [each.model_copy(deep=True, update={"measure": value}) for each in before[:1]]
+    values = tool_of(trace, call).tool.parameters[source.argument].values or []
+    measure = str(rng.choice([each for each in values if each != call.arguments[source.argument]]))
+    append(trace, f"And the {measure} as well.")
+    start = trace.request.text.rindex(measure)
+    give(again, source.argument, Offer(measure, measure, "request", None, start, start + len(measure)))
+    quote(trace, again)
+    trace.goal.measures.append(trace.goal.measures[0].model_copy(deep=True, update={"measure": measure}))
     follow_plan(trace)
     return settled(trace)
-
-
-def source_of_measure(trace: GoldTrace, call: ToolCall) -> Offer | None:
-    """What an aggregate measures, if the request says it."""
-    name = tool_of(trace, call).by_role.get("measure")
-    if name not in call.arguments or source_of(call, name).origin != "request":
-        return None
-    return Offer(call.arguments[name], call.arguments[name], "request")
 
 
 # --- to whom, and what -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from gatling_sid.models import GoldTrace, ToolCall
-from tests.validators.tampering.edits import Offer, add, give, references_of, twin
+from tests.validators.tampering.edits import Offer, add, give, references_of, roots_of, twin
 from tests.validators.tampering.scene import REGISTRY, domain_of, executed
 
 # --- the graph -------------------------------------------------------------------------------------------------
@@ -39,11 +39,11 @@ def dependency_on_itself(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 
 
 def reference_without_dependency(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    calls = [each for each in trace.graph.calls if references_of(each)]
+    calls = [each for each in trace.graph.calls if roots_of(each)]
     if not calls:
         return None
     call = rng.choice(calls)
-    root = rng.choice(sorted({each.root for each in references_of(call).values()}))
+    root = rng.choice(sorted(roots_of(call)))
     call.dependencies = [each for each in call.dependencies if each != root]
     return trace
 
@@ -143,7 +143,13 @@ def number_as_flag(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 
 
 def value_in_a_list(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(str, int, float), lambda value: [value])(trace, rng)
+    return _changed(_single, lambda value: [value])(trace, rng)
+
+
+def _single(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, str] | None:
+    """An argument that is one value; a reference to a list is as good alone as it is in a list."""
+    found = _of_type(str, int, float)(trace, rng)
+    return None if found is None or "[*]" in str(found[0].arguments[found[1]]) else found
 
 
 def list_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:

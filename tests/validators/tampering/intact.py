@@ -23,10 +23,10 @@ def calls_in_another_legal_order(trace: GoldTrace, rng: random.Random) -> GoldTr
     return trace
 
 
-def calls_listed_in_another_order(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def calls_listed_in_another_order(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if len(trace.graph.calls) == 1:
         return None
-    rng.shuffle(trace.graph.calls)
+    trace.graph.calls.reverse()
     return trace
 
 
@@ -39,7 +39,8 @@ def calls_named_otherwise(trace: GoldTrace, rng: random.Random) -> GoldTrace:
         call.arguments = {name: _named(value, ids) for name, value in call.arguments.items()}
         for source in call.argument_sources:
             if source.origin == "call" and source.reference:
-                source.reference = _named(f"${source.reference}", ids)[1:]
+                named = [_named(f"${each}", ids)[1:] for each in source.reference.split(", ")]
+                source.reference = ", ".join(named)
     trace.graph.execution_order = [ids[each] for each in trace.graph.execution_order]
     return trace
 

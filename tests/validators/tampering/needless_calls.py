@@ -19,6 +19,7 @@ from tests.validators.tampering.edits import (
     point_elsewhere,
     quote,
     references_of,
+    roots_of,
     said,
     same_call,
     settled,
@@ -146,7 +147,7 @@ def _from_a_result(trace: GoldTrace, arguments: list[Argument], rng: random.Rand
 
 def read_again_for_each_user(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     for call in with_operation(trace, ("list", "get")):
-        users = [u for u in trace.graph.calls if any(r.root == call.call_id for r in references_of(u).values())]
+        users = [u for u in trace.graph.calls if call.call_id in roots_of(u)]
         if len(users) > 1:
             user = rng.choice(users[1:])
             again = add(trace, twin(trace, call), before=user.call_id)

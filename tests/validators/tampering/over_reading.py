@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.operations import CompiledTool
 from tests.validators.tampering.edits import (
@@ -15,7 +16,6 @@ from tests.validators.tampering.edits import (
     leave_out,
     point_elsewhere,
     quote,
-    references_of,
     said,
     same_call,
     settled,
@@ -69,14 +69,14 @@ def _forgotten(
     trace: GoldTrace, rng: random.Random, filters: list[Filter], *, more_rows: bool | None
 ) -> GoldTrace | None:
     """The trace without one of its filters, if it still serves its goal and, if asked, reads more or as many rows."""
-    before = _rows_read(executed(trace))
+    rows = _rows_read(executed(trace))
     for call, name in rng.sample(filters, len(filters)):
         other = trace.model_copy(deep=True)
         mine = same_call(other, call)
         leave_out(mine, name)
         quote(other, mine)
         done = settled(other)
-        if done is not None and more_rows in (None, _rows_read(executed(done)) > before):
+        if done is not None and more_rows in (None, _rows_read(executed(done)) > rows):
             return done
     return None
 
@@ -101,10 +101,10 @@ def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrac
     return None
 
 
-def _point_to_same_row(trace: GoldTrace, call: ToolCall, before: Execution) -> bool:
+def _point_to_same_row(trace: GoldTrace, call: ToolCall, as_it_was: Execution) -> bool:
     """Points references to the first row of a call to wherever that row now stands; False if it still stands first."""
     execution = executed(trace)
-    rows = before.outcomes[call.call_id].rows
+    rows = as_it_was.outcomes[call.call_id].rows
     now = execution.outcomes[call.call_id].rows if call.call_id in execution.outcomes else ()
     keys = [key for key, _ in now]
     if not rows or rows[0][0] not in keys[1:] or _every_row_is_used(trace, call):
@@ -114,8 +114,8 @@ def _point_to_same_row(trace: GoldTrace, call: ToolCall, before: Execution) -> b
 
 
 def _every_row_is_used(trace: GoldTrace, call: ToolCall) -> bool:
-    references = [each for other in trace.graph.calls for each in references_of(other).values()]
-    return any(each.root == call.call_id and "*" in each.path for each in references)
+    values = [value for other in trace.graph.calls for value in other.arguments.values()]
+    return any(each.root == call.call_id and "*" in each.path for value in values for each in references_in(value))
 
 
 def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:

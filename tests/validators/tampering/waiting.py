@@ -6,7 +6,7 @@ import random
 
 from gatling_sid.models import Effect, GoldTrace, Showing, ToolCall
 from gatling_sid.simulator.operations import CompiledTool
-from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, settled
+from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, roots_of, settled
 from tests.validators.tampering.scene import does, executed, tools_alike, with_operation
 
 # --- waiting ---------------------------------------------------------------------------------------------------
@@ -42,12 +42,7 @@ def _writes(effect: Effect) -> bool:
 
 
 def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [
-        (call, each)
-        for call in trace.graph.calls
-        for each in call.dependencies
-        if each not in {reference.root for reference in references_of(call).values()}
-    ]
+    found = [(call, each) for call in trace.graph.calls for each in call.dependencies if each not in roots_of(call)]
     if not found:
         return None
     call, each = rng.choice(found)
