@@ -78,8 +78,8 @@ class Tool(Strict):
 
     `returns` are the fields a row comes back with unless the call selects others, `order` the field rows are sorted
     by (`-issued_on`: descending), `sets` what the tool itself writes, `requires` the states it refuses to leave.
-    `addressee` names the fields of a record that hold the only addresses a message about it may go to; without it, a
-    message may go to anybody.
+    `addressee` names the fields of a record that hold the only addresses a message about it may go to (about none: those
+    of any record); without it, a message may go to anybody.
     """
 
     operation: Operation

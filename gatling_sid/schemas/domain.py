@@ -340,7 +340,10 @@ def _described(tool: c.Tool, parameter: c.Parameter) -> str:
     """A parameter's description, and for a recipient whom the tool reaches alone."""
     if parameter.does != "recipient" or not tool.addressee:
         return parameter.description
-    return f"{parameter.description} Only {' or '.join(tool.addressee)} of the {spoken(tool.entity)} it is about."
+    about = next(each for each in tool.parameters.values() if each.does == "about")
+    of_any = "" if about.required else ", or of any if it is about none"
+    whom = f"{' or '.join(tool.addressee)} of the {spoken(tool.entity)} it is about{of_any}"
+    return f"{parameter.description} Only {whom}."
 
 
 def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:

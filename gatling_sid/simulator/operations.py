@@ -7,7 +7,7 @@ effects; `State` applies them to an overlay of its own.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -26,7 +26,7 @@ REFUSALS = {
     "wrong_state": "the record is not in a state that allows this",
     "already_exists": "the same record was created before",
     "unknown_recipient": "the address is nobody's",
-    "wrong_recipient": "the tool writes about a record to its addressee alone, and this is another address",
+    "wrong_recipient": "the tool writes to the addressee of a record alone, and this is another address",
 }
 
 
@@ -371,13 +371,13 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
 def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
     recipient = arguments[tool.by_role["recipient"]]
     known = tool.tool.parameters[tool.by_role["recipient"]].values
-    if known is None and not _is_address(recipient, state):
+    if known is None and not _stands_in(addresses(state.world), recipient, state):
         raise Refused("unknown_recipient", f"nobody has the address {recipient!r}")
     about = arguments.get(tool.by_role.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
     rows = tuple((key, _existing(tool, key, state)) for key in keys)
-    for key, row in rows:
-        _addressed(tool, key, row, recipient)
+    if tool.tool.addressee:
+        _addressed(tool, rows, recipient, state)
     contents = {name: arguments[name] for name in tool.contents if name in arguments}
     effect = Effect.model_construct(
         kind="send", entity=tool.entity, rows=sorted(keys), changes=contents, target=recipient
@@ -388,11 +388,15 @@ def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcom
     )
 
 
-def _addressed(tool: CompiledTool, key: str, row: Row, recipient: str) -> None:
-    """Refuses a message about a record to anybody but its addressee, where the tool knows one."""
-    fields = tool.tool.addressee
-    if fields and all(row[name] != recipient for name in fields):
-        raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}")
+def _addressed(tool: CompiledTool, rows: tuple[tuple[str, Row], ...], recipient: str, state: State) -> None:
+    """Refuses a message to others than the addressee of each record it is about or, about none, of any record."""
+    fields, copies = tool.tool.addressee, tool.domain.copies(tool.entity)
+    for key, row in rows:
+        if all(row[name] != recipient for name in fields):
+            raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}")
+    origins = [copies[name][1:] if name in copies else (tool.entity, name) for name in fields]
+    if not rows and not _stands_in(origins, recipient, state):
+        raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}")
 
 
 def addresses(world: World) -> Iterator[tuple[str, str]]:
@@ -403,12 +407,12 @@ def addresses(world: World) -> Iterator[tuple[str, str]]:
                 yield entity_name, field_name
 
 
-def _is_address(value: object, state: State) -> bool:
-    """Whether a record that still exists holds the address."""
+def _stands_in(fields: Iterable[tuple[str, str]], address: object, state: State) -> bool:
+    """Whether a record that still exists holds the address in one of these (entity, field)."""
     return any(
         state.row(entity, row[state.world.domain.file.entities[entity].key]) is not None
-        for entity, field_name in addresses(state.world)
-        for row in state.world.index(entity, field_name).get(value, ())
+        for entity, field_name in fields
+        for row in state.world.index(entity, field_name).get(address, ())
     )
 
 

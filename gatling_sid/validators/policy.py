@@ -62,12 +62,14 @@ def _is_shown(views: list[Row], field: str, value: Any) -> bool:
 # --- what calls ask for ----------------------------------------------------------------------------------------
 
 
-def records_taken(case: Case, call: ToolCall) -> int:
-    """Rows that a call declares or, if more, returned; none for a figure, whose declared rows are its groups."""
+def records_taken(case: Case, call: ToolCall) -> float:
+    """Rows that a call declares, asks for or returned, whichever is most; none for a figure: it declares its groups."""
     tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
     if tool is not None and tool.tool.operation == "aggregate":
         return 0
-    return max(call.scope.rows_requested or 0, len(outcome.rows) if outcome else 0)
+    asked = call.arguments.get(tool.by_role.get("limit", "")) if tool is not None else None
+    returned = len(outcome.rows) if outcome is not None else 0
+    return max(call.scope.rows_requested or 0, asked if _is_number(asked) else 0, returned)
 
 
 def row_limit(limit: k.RowLimit, case: Case) -> Iterator[str]:
@@ -92,19 +94,32 @@ def sensitivity_ceiling(ceiling: k.SensitivityCeiling, case: Case) -> Iterator[s
         tool = case.tools.get(call.tool_id)
         if ceiling.entity is not None and (tool is None or tool.entity != ceiling.entity):
             continue
-        tier = max(call.scope.sensitivity_tier, _tier_read(case, call), key=lambda each: each.level)
+        tier = _higher(_tier_taken(case, call), _tier_of_selection(case, call))
         if tier.level > ceiling.max_tier.level:
             yield f"{call.call_id} takes {tier.value} data; the ceiling is {ceiling.max_tier.value}"
 
 
-def _tier_read(case: Case, call: ToolCall) -> SensitivityTier:
-    """The highest tier among the fields that a call shows, or picks and sorts rows by: its result tells of them too."""
-    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+def _tier_of_selection(case: Case, call: ToolCall) -> SensitivityTier:
+    """The highest tier among the fields by which a call picks and sorts rows: its result tells of them too."""
+    tool = case.tools.get(call.tool_id)
     if tool is None:
         return SensitivityTier.PUBLIC
     picked = [field for name, field, _ in tool.filters if name in call.arguments or name in tool.defaults]
     order = [tool.tool.order.removeprefix("-")] if tool.tool.order else []
-    return tool.sensitivity((*picked, *order, *(outcome.fields if outcome is not None else ())))
+    return tool.sensitivity((*picked, *order))
+
+
+def _tier_taken(case: Case, call: ToolCall) -> SensitivityTier:
+    """The highest tier that a call declares or, if it was replayed, shows or writes."""
+    tool, outcome = case.tools.get(call.tool_id), case.outcomes.get(call.call_id)
+    if tool is None or outcome is None:
+        return call.scope.sensitivity_tier
+    written = [name for each in outcome.effects if each.kind in ("create", "update") for name in each.changes]
+    return _higher(call.scope.sensitivity_tier, tool.sensitivity((*outcome.fields, *written)))
+
+
+def _higher(one: SensitivityTier, other: SensitivityTier) -> SensitivityTier:
+    return one if one.level > other.level else other
 
 
 def targets_of(case: Case, call: ToolCall) -> set[str]:
@@ -125,8 +140,9 @@ def export_targets(allowed: k.ExportTargets, case: Case) -> Iterator[str]:
 def export_sensitivity(limit: k.ExportSensitivity, case: Case) -> Iterator[str]:
     """What leaves to these targets stays below the tier."""
     for call in case.bound(limit):
-        if targets_of(case, call) & set(limit.targets) and call.scope.sensitivity_tier.level > limit.max_tier.level:
-            yield f"{call.call_id} exports {call.scope.sensitivity_tier.value} data; the ceiling is {limit.max_tier.value}"
+        tier = _tier_taken(case, call)
+        if targets_of(case, call) & set(limit.targets) and tier.level > limit.max_tier.level:
+            yield f"{call.call_id} exports {tier.value} data; the ceiling is {limit.max_tier.value}"
 
 
 def may_not_call(forbidden: k.MayNotCall, case: Case) -> Iterator[str]:

@@ -17,7 +17,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.operations import Outcome, State, operate
+from gatling_sid.simulator.operations import Outcome, Refused, State, operate
 from gatling_sid.simulator.world import Row, World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
@@ -47,7 +47,7 @@ def world(library: Domain) -> World:
 
 @pytest.fixture(scope="module")
 def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A library whose `search` filters in every way there is, whose `first` has a default limit, and that can lend."""
+    """A library whose `search` filters in every way there is, whose `first` has a default limit, and that can lend and tell."""
     content = deepcopy(load_yaml(SOURCE))
     ways = {
         "at_least": "renewals",
@@ -62,6 +62,14 @@ def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
     content["tools"]["first"] = {**common, "parameters": {"n": {"does": "limit", "default": 2, "description": "x"}}}
     lend = {field: {"does": "set", "field": field, "description": "x"} for field in ("member_id", "book_id", "title")}
     content["tools"]["lend"] = {"operation": "create", "entity": "loan", "description": "x", "parameters": lend}
+    publisher = {"type": "email", "populate": {"email": ["title"], "at": "press.example"}}
+    content["entities"]["book"]["fields"]["publisher"] = publisher
+    tell = {
+        "recipient": {"does": "recipient", "required": True, "description": "To."},
+        "loans": {"does": "about", "type": "array", "description": "x"},
+    }
+    common = {"operation": "send", "entity": "loan", "description": "x", "addressee": ["member_email"]}
+    content["tools"]["tell"] = {**common, "parameters": tell}
     folder = tmp_path_factory.mktemp("catalogue")
     (folder / "library.yaml").write_text(
         yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False), encoding="utf-8"
@@ -240,3 +248,28 @@ def test_send(world: World) -> None:
             kind="send", entity="loan", rows=[loan["loan_id"]], changes={"message": "soon"}, target=loan["member_email"]
         ),
     )
+
+
+def test_a_message_reaches_its_addressee_alone(matching: World) -> None:
+    """About records, it goes to the address that all of them name; about none, to one that some record could name."""
+    rows = loans(matching)
+    first = rows[0]
+    same = [row["loan_id"] for row in rows if row["member_id"] == first["member_id"]]
+    other = next(row for row in rows if row["member_id"] != first["member_id"])
+    publisher = next(iter(matching.tables["book"].values()))["publisher"]
+    assert run(matching, "tell", recipient=first["member_email"], loans=same).effects[0].rows == sorted(same)
+    assert run(matching, "tell", recipient=first["member_email"]).effects[0].rows == []
+    for recipient, about, text in (
+        (publisher, {}, f"'{publisher}' is no member_email of any loan"),
+        (publisher, {"loans": same}, f"'{publisher}' is no member_email of loan {same[0]}"),
+        (
+            first["member_email"],
+            {"loans": [*same, other["loan_id"]]},
+            f"'{first['member_email']}' is no member_email of loan {other['loan_id']}",
+        ),
+    ):
+        with pytest.raises(Refused) as refused:
+            run(matching, "tell", recipient=recipient, **about)
+        assert (refused.value.reason, refused.value.detail) == ("wrong_recipient", text)
+    described = matching.domain.schemas[-1].parameters[0].description
+    assert described == "To. Only member_email of the loan it is about, or of any if it is about none."
