@@ -57,6 +57,7 @@ def test_domain_has_enough_of_everything(domain: Domain) -> None:
         "aggregate",
     }
     assert len(file.policy.rules) >= 6
+    assert "max_results" in domain.default_policy.scope_limits
     assert len(file.scenarios) >= 12
     assert min(len(scenario.phrasings) for scenario in file.scenarios.values()) >= 8
     assert {scenario.intent for scenario in file.scenarios.values()} == set(INTENTS)

@@ -324,8 +324,8 @@ class Domain:
     def _forbidden(self, constraints: list[Constraint]) -> list[str]:
         """Tools that nobody may call, each once."""
         bars = [each.parameters for each in constraints if each.kind == "may_not_call"]
-        tools = [each.get("tools") or self.tools for each in bars if each.get("roles") is None]
-        return list(dict.fromkeys(tool for listed in tools for tool in listed))
+        barred = [each.get("tools") for each in bars if each.get("roles") is None]
+        return list(dict.fromkeys(tool for tools in barred for tool in (self.tools if tools is None else tools)))
 
     def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
         parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}

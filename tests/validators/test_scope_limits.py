@@ -15,12 +15,8 @@ from gatling_sid.models import (
     ToolCallGraph,
     UserRequest,
 )
-from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
-from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.scope_limits import BOUNDS
-from tests.conftest import CREATED_AT
 
 AMOUNT = "it must be a number, 0 or more"
 LIST = {"tool": "bakery.list_loaves", "rows_requested": 200}
@@ -150,14 +146,3 @@ def test_recipients_are_counted_where_the_plan_ends_up_writing(
     for most, kept in ((1, True), (0, False)):
         policy = SystemPolicy(policy_id="own", domain="Library", scope_limits={"max_recipients": most})
         assert validator.validate_policy_compliance(told, policy)[0] is kept
-
-
-@pytest.mark.parametrize("slug", DomainRegistry().slugs())
-def test_every_domain_publishes_limits_that_are_known(slug: str) -> None:
-    """The shipped policies state a row limit as `max_results`, and their own traces keep to all they state."""
-    domain = DomainRegistry().domain(slug)
-    assert "max_results" in domain.default_policy.scope_limits
-    oracle = ScenarioOracle(5, CREATED_AT)
-    for trace in (oracle.trace(Task(domain, "train", index * 37)) for index in range(20)):
-        assert isinstance(trace, GoldTrace)
-        assert TraceValidator.validate_check(trace, "policy") == (True, [])
