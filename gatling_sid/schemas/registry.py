@@ -21,7 +21,7 @@ from gatling_sid.schemas.yaml_loading import bytes_of, yaml_of
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
-ENGINE = 1
+ENGINE = 2
 """Version of the semantics that turn a catalogue into traces; raised whenever the same catalogue gives other bytes."""
 
 
