@@ -35,7 +35,7 @@ from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
-BATCH = 512
+BATCH = 2048
 """Traces made, judged and written at a time: what bounds a worker's memory."""
 MOST = 10**11
 ONLINE_BATCH = 20_000

@@ -60,13 +60,10 @@ def trace_id_of(domain: Domain, split: str, index: int) -> str:
 
 def place_of(trace_id: str, domain: Domain) -> tuple[str, int] | None:
     """Split and index that a trace's id names, or None if it is no id of the domain."""
-    match = _TRACE_ID.fullmatch(trace_id)
-    if match is None or trace_id_of(domain, match[2], int(match[3])) != trace_id:
+    split, _, number = trace_id.removeprefix(f"{domain.slug}_").partition("_")
+    if split not in SPLITS or not 8 <= len(number) <= 12 or not (number.isascii() and number.isdecimal()):
         return None
-    return match[2], int(match[3])
-
-
-_TRACE_ID = re.compile(rf"([a-z0-9_]+)_({'|'.join(SPLITS)})_(\d{{8,12}})", re.ASCII)
+    return (split, int(number)) if trace_id_of(domain, split, int(number)) == trace_id else None
 
 
 def clause_of(asking: Asking, spans: Sequence[Span]) -> str:

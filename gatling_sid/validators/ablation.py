@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from gatling_sid.models import ToolCall, trusted
 from gatling_sid.simulator.execution import Execution, execute, unmet
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.policy import breaches
-
-
-class Loss(NamedTuple):
-    """What is lost without a call: whether the goal, and the names of the rules that break."""
-
-    goal: bool
-    rules: frozenset[str]
-
-    def __bool__(self) -> bool:
-        return self.goal or bool(self.rules)
 
 
 def serves(case: Case, calls: list[ToolCall], execution: Execution | None = None) -> bool:
@@ -38,21 +28,26 @@ def meets_goal(case: Case) -> bool:
     return next(unmet(goal, list(case.outcomes.values()), days), None) is None
 
 
-def loss_of(case: Case, dropped: str) -> Loss:
-    """What is lost without what a call shows and changes; whoever refers to it keeps the value."""
-    if dropped not in case.losses:
-        case.losses[dropped] = _loss(case, dropped)
-    return case.losses[dropped]
+def loses_goal(case: Case, dropped: str) -> bool:
+    """Whether the goal is lost without what a call shows and changes; whoever refers to it keeps the value."""
+    if case.outcomes[dropped].effects:
+        return True  # the goal names exactly the effects that happen, and the goal is met
+    return not meets_goal(_without(case, dropped))
 
 
-def _loss(case: Case, dropped: str) -> Loss:
-    assert case.execution is not None
-    known = {call_id: each for call_id, each in case.outcomes.items() if call_id != dropped}
-    arguments = {call_id: each for call_id, each in case.execution.arguments.items() if call_id != dropped}
-    other = case.with_plan(without(case.ordered, dropped), Execution(known, arguments, None))
-    # The goal names exactly the effects that happen, and the goal is met.
-    goal = bool(case.outcomes[dropped].effects) or not meets_goal(other)
-    return Loss(goal, frozenset(constraint_id for constraint_id, _, _ in breaches(other)))
+def rules_lost(case: Case, dropped: str) -> frozenset[str]:
+    """The names of the rules that break without a call."""
+    return frozenset(constraint_id for constraint_id, _, _ in breaches(_without(case, dropped)))
+
+
+def _without(case: Case, dropped: str) -> Case:
+    """The case without a call, the other calls as they were."""
+    if dropped not in case.smaller:
+        assert case.execution is not None
+        known = {call_id: each for call_id, each in case.outcomes.items() if call_id != dropped}
+        arguments = {call_id: each for call_id, each in case.execution.arguments.items() if call_id != dropped}
+        case.smaller[dropped] = case.with_plan(without(case.ordered, dropped), Execution(known, arguments, None))
+    return case.smaller[dropped]
 
 
 def without(calls: Sequence[ToolCall], dropped: str) -> list[ToolCall]:

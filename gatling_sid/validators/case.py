@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
 from gatling_sid.scenarios.asking import Asking, asking_at, place_of
@@ -18,9 +18,6 @@ from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.simulator.scope import days_asked
 from gatling_sid.simulator.world import World, world_of
-
-if TYPE_CHECKING:
-    from gatling_sid.validators.ablation import Loss
 
 Uses = dict[str, dict[str, set[str]]]
 """By call: the fields used of each row, by key."""
@@ -47,8 +44,8 @@ class Case:
         """The calls in execution order, as far as the order names them."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the one who asks."""
-        self.losses: dict[str, Loss] = {}
-        """What would be lost without each call, as far as it was worked out."""
+        self.smaller: dict[str, Case] = {}
+        """The case without each call, as far as it was worked out."""
         self.uses: Uses | None = None
         """What is needed of the rows that calls return, once it was worked out."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.simulator.operations import Outcome
-from gatling_sid.validators.ablation import loss_of
+from gatling_sid.validators.ablation import loses_goal, rules_lost
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts, source_field
 
@@ -38,7 +38,8 @@ def no_call_is_a_detour(case: Case) -> Iterator[str]:
         taken = [reference for _, _, reference in case.taken if reference.root == call.call_id]
         if outcome.effects or not taken:
             continue
-        if all(_is_known(case, call, each, known) for each in taken) and not loss_of(case, call.call_id):
+        passed_on = all(_is_known(case, call, each, known) for each in taken)
+        if passed_on and not loses_goal(case, call.call_id) and not rules_lost(case, call.call_id):
             yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
 
 

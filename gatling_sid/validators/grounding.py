@@ -13,7 +13,7 @@ from gatling_sid.scenarios.asking import clause_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, written
 from gatling_sid.schemas.wording import says
-from gatling_sid.validators.ablation import loss_of
+from gatling_sid.validators.ablation import loses_goal, rules_lost
 from gatling_sid.validators.case import Case
 
 
@@ -191,9 +191,10 @@ def quoted_rules_demand_their_calls(case: Case) -> Iterator[str]:
         quotes = pointer is not None and pointer.source_type is TrustTier.SYSTEM
         if not quotes and (call.call_id in used or case.outcomes[call.call_id].effects):
             continue
-        loss = loss_of(case, call.call_id)
-        demanding = [rules[names[each]] for each in sorted(loss.rules)]
+        if not quotes and loses_goal(case, call.call_id):
+            continue
+        demanding = [rules[names[each]] for each in sorted(rules_lost(case, call.call_id))]
         if quotes and pointer is not None and pointer.content_snippet not in demanding:
             yield f"{call.call_id} quotes a rule that does not demand it: {pointer.content_snippet!r}"
-        elif not quotes and demanding and not loss.goal:
+        elif not quotes and demanding:
             yield f"{call.call_id} is there for a rule alone and quotes the request: {demanding[0]!r}"

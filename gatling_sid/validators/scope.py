@@ -7,7 +7,7 @@ from typing import Any
 
 from gatling_sid.models import ScopeMetadata, ToolCall
 from gatling_sid.simulator.operations import CompiledTool, Outcome
-from gatling_sid.validators.ablation import fails_with, loss_of, without_dependency
+from gatling_sid.validators.ablation import fails_with, loses_goal, rules_lost, without_dependency
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.policy import constraints_hold
 from gatling_sid.validators.replay import order_does_not_matter
@@ -46,7 +46,7 @@ def no_call_can_be_dropped(case: Case) -> Iterator[str]:
         return
     used = {reference.root for _, _, reference in case.taken}
     for call in case.ordered:
-        if call.call_id not in used and not loss_of(case, call.call_id):
+        if call.call_id not in used and not loses_goal(case, call.call_id) and not rules_lost(case, call.call_id):
             yield f"{call.call_id} ({call.tool_id}) can be dropped: the goal is met and the policy kept without it"
 
 

@@ -71,21 +71,27 @@ def request_follows_from_coordinates(case: Case) -> Iterator[str]:
         attempt, seed = case.trace.metadata.get("attempt"), case.trace.metadata.get("seed")
         yield f"nothing is asked at {case.trace.trace_id!r}, attempt {attempt!r}, of seed {seed!r}"
         return
-    for what, have, want in _claims(case.trace, asking):
-        if have is not want and have != want:
+    claimed, given = _claimed(case.trace), _given(asking)
+    if claimed == given:
+        return
+    for what, have, want in zip(_CLAIMS, claimed, given, strict=True):
+        if have != want:
             yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
 
 
-def _claims(trace: GoldTrace, asking: Asking) -> Iterator[tuple[str, Any, Any]]:
-    metadata, request, instance = trace.metadata, trace.request, asking.instance
-    yield "the text", request.text, asking.said.text
-    yield "the scenario", metadata.get("scenario"), asking.scenario
-    yield "the case", metadata.get("case"), asking.case
-    yield "the world", metadata.get("world"), asking.world.name
-    yield "the goal", trace.goal, instance.goal
-    yield "who asks", request.principal, instance.principal
-    yield "the policy", trace.policy, instance.policy
-    yield "the intent", request.intent_category, asking.world.domain.file.scenarios[asking.scenario].intent
+_CLAIMS = ("the text", "the scenario", "the case", "the world", "the goal", "who asks", "the policy", "the intent")
+
+
+def _claimed(trace: GoldTrace) -> tuple[Any, ...]:
+    metadata, request = trace.metadata, trace.request
+    coordinates = metadata.get("scenario"), metadata.get("case"), metadata.get("world")
+    return request.text, *coordinates, trace.goal, request.principal, trace.policy, request.intent_category
+
+
+def _given(asking: Asking) -> tuple[Any, ...]:
+    instance, intent = asking.instance, asking.world.domain.file.scenarios[asking.scenario].intent
+    coordinates = asking.scenario, asking.case, asking.world.name
+    return asking.said.text, *coordinates, instance.goal, instance.principal, instance.policy, intent
 
 
 def _short(value: Any) -> str:
