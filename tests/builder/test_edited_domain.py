@@ -205,7 +205,7 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "gatling_sid/schemas/domains/hr.yaml"
     command = [
-        sys.executable, "-m", "scripts.generate_shards", "--total", "480", "--shard-size", "30", "--workers", "2",
+        sys.executable, "-m", "scripts.generate_shards", "--total", "320", "--shard-size", "40", "--workers", "2",
         "--domains", "finance,hr", "--splits", "train=1", "--output-dir",
     ]  # fmt: skip
     before, root = path.read_bytes(), tmp_path / "out"
@@ -227,5 +227,5 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
     path.write_bytes(before)
     subprocess.run([*command, "out"], cwd=tmp_path, check=True, capture_output=True)
     assert versions(root) == {slug: {digest} for slug, digest in settings["catalogue"].items()}
-    assert read_manifest(root)["rows"] == 480
+    assert read_manifest(root)["rows"] == 320
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

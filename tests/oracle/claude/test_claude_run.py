@@ -164,43 +164,44 @@ def test_an_api_that_refuses_everything_stops_a_small_run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Command and agent end with the API's own words, nothing counts as finished; once it answers, the run is finished."""
+    """The command ends with status 1 and the API's own words, and nothing counts as finished."""
     monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
     server.faults = {fault: 1.0}
     assert command(tmp_path / "run", *FEW) == 1
     out, err = capsys.readouterr()
-    error = next(line for line in err.splitlines() if line.startswith("error: "))
-    assert SAYS[fault] in error
+    assert SAYS[fault] in next(line for line in err.splitlines() if line.startswith("error: "))
     assert "Traceback" not in err
-    assert " traces in " not in out
+    assert out == ""
     assert made_of(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("fault", ["revoked", "model"])
+def test_an_api_that_refuses_everything_is_an_error_in_code(server: ClaudeServer, tmp_path: Path, fault: str) -> None:
+    """Neither whole traces nor requests alone come back as an empty list."""
+    server.faults = {fault: 1.0}
     with OracleAgent(api_key=KEY, ledger=tmp_path / "agent.sqlite", base_url=server.url) as agent:
-        with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
-            agent.generate_traces_for_domain("HR", 2)
-        with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
-            agent.generate_user_requests("HR", 2)
-    server.faults = {}
-    assert command(tmp_path / "run", *FEW) == 0
-    assert len(traces_in(tmp_path / "run")) == 6
-    assert server.bill_usd == pytest.approx(booked(tmp_path / "run"))
+        for asked in (agent.generate_user_requests, agent.generate_traces_for_domain):
+            with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
+                asked("HR", 2)
 
 
-@pytest.mark.parametrize("fault", ["529", "credit"])
-def test_an_api_that_begins_to_refuse_stops_a_small_run(
+@pytest.mark.parametrize(("fault", "answered"), [("529", 4), ("model", 0)])
+def test_once_the_api_answers_the_same_command_finishes_the_run(
     server: ClaudeServer,
     tmp_path: Path,
     fault: str,
+    answered: int,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Answers that came before are not paid again when the same command finishes the run."""
+    """Nothing counts as finished; the same command finishes the run, and pays for no answer again."""
     monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
     server.faults = {fault: 1.0}
-    server.next("messages", *["ok"] * 4)
+    server.next("messages", *["ok"] * answered)
     assert command(tmp_path / "run", *FEW) == 1
     assert SAYS[fault] in capsys.readouterr().err
     assert made_of(tmp_path / "run") == []
-    assert len(server.bills) == 4
+    assert len(server.bills) == answered
     server.faults = {}
     assert command(tmp_path / "run", *FEW) == 0
     assert len(traces_in(tmp_path / "run")) == 6
