@@ -23,7 +23,7 @@ from builder.shards import (
     write_manifest,
     write_shard,
 )
-from builder.workers import spread
+from builder.workers import collecting_later, spread
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
@@ -291,7 +291,9 @@ def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int)
     """Shards as they are finished, in no particular order."""
     if workers == 1 or len(shards) <= 1:
         for shard in shards:
-            yield shard, make_shard(root, settings, shard)
+            with collecting_later():
+                receipt = make_shard(root, settings, shard)
+            yield shard, receipt
         return
     try:
         yield from spread(partial(make_shard, root, settings), shards, workers, _judge)

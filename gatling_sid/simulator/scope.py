@@ -69,12 +69,20 @@ def _evidence(
     effect: Effect, domain: Domain, policy: SystemPolicy, role: str | None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(entity, fields) that rules in force have looked up before an effect comes to be."""
-    for parameters in domain.rules_of(policy):
-        if not isinstance(parameters, Informed) or parameters.entity != effect.entity:
-            continue
-        tools = [tool for tool_id, tool in domain.tools.items() if parameters.binds(role, tool_id)]
-        if any(tool.operation == effect.kind and tool.entity == effect.entity for tool in tools):
-            yield parameters.entity, parameters.evidence
+    makers = _makers(domain, effect.kind, effect.entity)
+    for rule in domain.rules_of(policy) if makers else ():
+        if (
+            isinstance(rule, Informed)
+            and rule.entity == effect.entity
+            and any(rule.binds(role, each) for each in makers)
+        ):
+            yield rule.entity, rule.evidence
+
+
+@lru_cache(maxsize=4096)
+def _makers(domain: Domain, kind: str, entity: str) -> tuple[str, ...]:
+    """The tools that bring about such an effect."""
+    return tuple(i for i, tool in domain.tools.items() if tool.operation == kind and tool.entity == entity)
 
 
 def _effect_tier(effect: Effect, domain: Domain) -> SensitivityTier:

@@ -32,26 +32,26 @@ def no_call_is_a_detour(case: Case) -> Iterator[str]:
     """No call is there only to pass on values that are known without it."""
     if not case.succeeds:
         return
-    known = _principal_facts(case)
     for call in case.ordered:
-        outcome = case.outcomes[call.call_id]
         taken = [reference for _, _, reference in case.taken if reference.root == call.call_id]
-        if outcome.effects or not taken:
+        if case.outcomes[call.call_id].effects or not taken:
             continue
-        passed_on = all(_is_known(case, call, each, known) for each in taken)
+        passed_on = all(_is_known(case, call, each) for each in taken)
         if passed_on and not loses_goal(case, call.call_id) and not rules_lost(case, call.call_id):
             yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
 
 
-def _is_known(case: Case, call: ToolCall, reference: Reference, known: set[Fact]) -> bool:
+def _is_known(case: Case, call: ToolCall, reference: Reference) -> bool:
     """Whether all that a reference takes from a call stands elsewhere too."""
-    outcome = case.outcomes[call.call_id]
-    cells = cells_of(reference, outcome)
-    return bool(cells) and all(
-        _was_argument(case, call, cell)
-        or (fact := fact_of(cell, case.world)) in known
-        or any(fact in facts(other, case.world) for other in _others(case, call, outcome))
-        for cell in cells
+    cells = cells_of(reference, case.outcomes[call.call_id])
+    return bool(cells) and all(_was_argument(case, call, cell) or _stands_elsewhere(case, call, cell) for cell in cells)
+
+
+def _stands_elsewhere(case: Case, call: ToolCall, cell: Cell) -> bool:
+    """Whether the session knows the fact, or another result shows it that could be used instead."""
+    fact = fact_of(cell, case.world)
+    return fact in _principal_facts(case) or any(
+        fact in facts(other, case.world) for other in _others(case, call, case.outcomes[call.call_id])
     )
 
 

@@ -76,7 +76,8 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
 
 def _is_cut(text: str, at: int) -> bool:
     """Whether a place in a text lies within a word or a number."""
-    return 0 < at < len(text) and text[at - 1].isalnum() and text[at].isalnum()
+    around = text[at - 1 : at + 1]
+    return len(around) == 2 and around.isalnum()
 
 
 @lru_cache(maxsize=8192)

@@ -30,10 +30,10 @@ def days_reached(case: Case, call: ToolCall) -> int:
 def _ages(case: Case, call: ToolCall) -> Iterator[int]:
     """How many days ago the dates were that begin and end a period; one without an end reaches all its rows."""
     outcome, tool = case.outcomes.get(call.call_id), case.tools.get(call.tool_id)
-    if outcome is None or tool is None:
+    if outcome is None or tool is None or not (ends := _ends(tool.domain, call.tool_id)):
         return
     given: dict[str, dict[str, str]] = {}
-    for parameter, field, end in _ends(tool.domain, call.tool_id):
+    for parameter, field, end in ends:
         date = case.argument(call, parameter)
         if date is not None:
             given.setdefault(field, {})[end] = date
