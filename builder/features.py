@@ -344,7 +344,9 @@ _EXACT = 2.0**53
 def _json(value: dict[str, Any]) -> str:
     """JSON text of a dict whose every value a reader decodes to itself; raises ValueError naming the one that is not."""
     for name, each in value.items():
-        if not isinstance(name, str) or not _survives(each):
+        kind = type(each)
+        simple = each.isascii() if kind is str else kind is int and -_EXACT < each < _EXACT  # as nearly all are
+        if not isinstance(name, str) or not (simple or _survives(each)):
             raise ValueError(f"{name}: {_shown(each)} would not come back as it is from a published row")
     return to_json(value).decode()
 

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 from builder.features import SCHEMA, traces_of
 from builder.jsonl import cut_lines, endless, read_lines
 from builder.pieces import Piece, Place, Source
+from builder.placement import index_of
 from builder.publish import without_secrets
 from builder.release import DATA, regrouped
 from builder.shards import MANIFEST, Settings, Shard, read_manifest, read_tables, shards_of, verified_shards
@@ -118,7 +119,7 @@ def _of_release(tree: Path) -> Source:
 
 
 def _cut_split(data: Path, place: Place, number: int) -> list[Piece]:
-    """The pieces of a domain's split, each placed after the rows of those before it."""
+    """The pieces of a domain's split, each placed after the rows before it or, if some may be left out, their last id."""
     found = sorted((data / place.domain).glob(f"{place.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
     count = found[0].stem.rpartition("-")[2] if found else "0"
     names = [f"{place.domain}/{place.split}-{at:05d}-of-{count}.parquet" for at in range(int(count))]
@@ -128,10 +129,20 @@ def _cut_split(data: Path, place: Place, number: int) -> list[Piece]:
     found = [data / name for name in names]
     pieces, first = list[Piece](), 0
     for path, name in zip(found, names, strict=True):
-        for piece in _cut_parquet(path, name, number + first):
+        for piece in _cut_parquet(path, name, number + sum(each.rows for each in pieces)):
             pieces.append(piece._replace(place=place._replace(first=first)))
             first += piece.rows
+            if not place.dense:
+                first = max(first, (index_of(_last_id(piece), place) or 0) + 1)
     return pieces
+
+
+def _last_id(piece: Piece) -> str:
+    try:
+        with pq.ParquetFile(piece.path) as file:
+            return str(file.read_row_group(piece.stop - 1, columns=["trace_id"])["trace_id"][-1].as_py())
+    except (OSError, pa.ArrowException, KeyError, IndexError) as error:
+        raise ShardError(f"{piece.path} is no complete Parquet file ({error})") from None
 
 
 def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:

@@ -42,7 +42,7 @@ def _lines(case: Case) -> Iterator[str]:
     limits = [
         f"{scope.rows_requested} rows" if scope.rows_requested is not None else "",
         f"{scope.sensitivity_tier.value} data",
-        f"{scope.time_range_days} days back" if scope.time_range_days is not None else "",
+        f"{scope.time_range_days} days" if scope.time_range_days is not None else "",
         f"to {scope.export_target}" if scope.export_target else "",
     ]
     yield f"Entitled to: {', '.join(each for each in limits if each)}"

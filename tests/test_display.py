@@ -136,5 +136,5 @@ def test_a_hand_made_trace_is_shown_as_far_as_it_goes() -> None:
         "          loaf = $a.items[0]",
         "          because: Weigh what you sell.",
         "",
-        "Entitled to: 5 rows, internal data, 2 days back, to shop",
+        "Entitled to: 5 rows, internal data, 2 days, to shop",
     ]

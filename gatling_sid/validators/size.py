@@ -20,7 +20,7 @@ MOST: Mapping[str, int] = {
     "constraints": 200,
     "forbidden operations": 1_000,
     "cells, figures and effects of the goal": 200_000,
-    "calls and arguments times values of constraints": 400_000,
+    "calls and arguments times values of constraints": 200_000,
 }
 """How many of each a trace may have, over all its calls."""
 MOST_TEXT = 20_000

@@ -252,6 +252,33 @@ def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
         source_of(str(tree))
 
 
+def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each piece begins after the rows of the one before or, where rows may be left out, after its last id."""
+    tree = copy / "release"
+    pq.write_table(pq.read_table(tree / PARQUET), tree / PARQUET, row_group_size=10)
+    monkeypatch.setattr("builder.sources.ROWS", 20)
+
+    def starts() -> list[tuple[int, int, int]]:
+        pieces = [piece for piece in source_of(str(tree)).pieces if "train" in piece.name]
+        return [(piece.number, piece.rows, piece.place.first) for piece in pieces if piece.place]
+
+    assert starts() == [(0, 20, 0), (20, 20, 20), (40, 14, 40)]
+    assert judged(tree).gold == ROWS
+
+    manifest = json.loads((tree / "manifest.json").read_text())
+    manifest["settings"].update(
+        oracle="claude/claude-haiku-5-5", totals={"hr": {"train": 80, "test": 6}}, shard_size=80
+    )
+    manifest["shards"] = [{"name": f"hr/{split}-00000-of-00001.arrow", "rows": rows, "sha256": ""}
+                          for split, rows in (("train", 54), ("test", 6))]  # fmt: skip
+    (tree / "manifest.json").write_text(json.dumps(manifest))
+    rows = pq.read_table(tree / PARQUET).to_pylist()
+    renumber(rows[19], "hr_train_00000033")
+    pq.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA), tree / PARQUET, row_group_size=10)
+
+    assert starts() == [(0, 20, 0), (20, 20, 34), (40, 14, 54)]
+
+
 @pytest.mark.parametrize("kind", ["run", "release"])
 @pytest.mark.parametrize(
     "change",

@@ -12,18 +12,18 @@ from builder.shards import Settings
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas import DomainRegistry
 
-ORACLES = {"scenario": "scenario", "claude": "claude/claude-haiku-5-5"}
+AUTHORS = {"scenario": "scenario", "claude": "claude/claude-haiku-5-5"}
 
 
-def place(oracle: str, gold: list[GoldTrace]) -> Place:
+def place(author: str, gold: list[GoldTrace]) -> Place:
     """The place of rows 10 to 19 of a split."""
     made = {"library": str(gold[0].metadata["catalogue"])}
     at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
-    return Place("library", "train", 10, 20, Settings(1, ORACLES[oracle], at, 10, {"library": {"train": 30}}, made))
+    return Place("library", "train", 10, 20, Settings(1, AUTHORS[author], at, 10, {"library": {"train": 30}}, made))
 
 
 @pytest.mark.parametrize(
-    ("oracle", "indices", "wrong"),
+    ("author", "indices", "wrong"),
     [
         ("scenario", [10, 11, 12], []),
         ("scenario", [10, 12, 11, 13], [12, 11]),
@@ -36,16 +36,16 @@ def place(oracle: str, gold: list[GoldTrace]) -> Place:
     ],
 )
 def test_rows_stand_where_they_belong(
-    oracle: str, indices: list[int], wrong: list[int], gold: list[GoldTrace], registry: DomainRegistry
+    author: str, indices: list[int], wrong: list[int], gold: list[GoldTrace], registry: DomainRegistry
 ) -> None:
     """Of the embedded oracle each place has its one row; another may leave rows out, but neither turn back nor repeat."""
-    rows = Rows(place(oracle, gold), registry)
+    rows = Rows(place(author, gold), registry)
     found = []
     for index in indices:
         name = f"library_train_{index:08d}"
         request = gold[0].request.model_copy(update={"request_id": f"{name}_request"})
         graph = gold[0].graph.model_copy(update={"graph_id": f"{name}_graph"})
-        metadata = {**gold[0].metadata, "oracle": oracle}
+        metadata = {**gold[0].metadata, "oracle": author}
         trace = gold[0].model_copy(
             update={"trace_id": name, "request": request, "graph": graph, "metadata": metadata, "validated": True}
         )
