@@ -192,7 +192,7 @@ class NoFlow(Parameters):
 
 
 class Recipients(Parameters):
-    """Messages go only to addresses that end with one of `endings`, at an `@` or a dot."""
+    """Messages go only to addresses that end with one of `endings`; a host that only looks alike does not."""
 
     endings: list[str]
 
