@@ -59,7 +59,8 @@ def said_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) ->
 
 def _named(effect: Effect, domain: Domain) -> Iterator[str]:
     """Further records of its entity that an update names: what it writes into fields that hold a number of one."""
-    fields = domain.file.entities[effect.entity].fields if effect.kind == "update" else {}
+    known = domain.file.entities.get(effect.entity)
+    fields = known.fields if known is not None and effect.kind == "update" else {}
     for name, value in effect.changes.items():
         if name in fields and fields[name].type == "id" and isinstance(value, str):
             yield value
@@ -86,7 +87,9 @@ def _makers(domain: Domain, kind: str, entity: str) -> tuple[str, ...]:
 
 
 def _effect_tier(effect: Effect, domain: Domain) -> SensitivityTier:
-    return at_least_internal(_tier(domain, effect.entity, tuple(effect.changes.get("fields", effect.changes))))
+    fields = effect.changes.get("fields", effect.changes)
+    names = fields if isinstance(fields, (list, dict)) and all(isinstance(each, str) for each in fields) else ()
+    return at_least_internal(_tier(domain, effect.entity, tuple(names)))
 
 
 def at_least_internal(tier: SensitivityTier) -> SensitivityTier:

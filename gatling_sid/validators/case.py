@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from typing import Any
 
+from gatling_sid.errors import OracleError
 from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
 from gatling_sid.scenarios.asking import Asking, asking_at, place_of
 from gatling_sid.schemas.constraints import Parameters, read_constraints
@@ -62,7 +64,7 @@ class Case:
             return "the trace names no simulated world"
         if made_with != domain.digest:
             return f"the trace was made with catalogue {made_with}, this is {domain.digest}"
-        if not isinstance(metadata.get("seed"), int) or not _is_world(metadata.get("world")):
+        if type(metadata.get("seed")) is not int or not _is_world(metadata.get("world")):
             return "the trace names no simulated world"
         if len(self.trace.graph.calls) > MOST_CALLS_REPLAYED:
             return f"the graph has more than {MOST_CALLS_REPLAYED} calls"
@@ -132,7 +134,9 @@ class Case:
         place, attempt = place_of(self.trace.trace_id, self.domain), self.trace.metadata.get("attempt")
         if place is None or type(attempt) is not int or not 0 <= attempt < MOST_ATTEMPTS:
             return None
-        return asking_at(self.domain, self.trace.metadata["seed"], *place, attempt)
+        with suppress(OracleError):  # beyond what the domain can word
+            return asking_at(self.domain, self.trace.metadata["seed"], *place, attempt)
+        return None
 
     @cached_property
     def taken(self) -> list[tuple[ToolCall, str, Reference]]:

@@ -64,8 +64,8 @@ def fact_of(cell: Cell, world: World) -> Fact:
 @lru_cache(maxsize=8192)
 def _copied(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | None:
     """(reference field, entity it points to, field copied there; "" for the reference itself), or None."""
-    fields = domain.file.entities[entity].fields
-    declared = fields[field].populate if field in fields else None
+    known = domain.file.entities.get(entity)
+    declared = known.fields[field].populate if known is not None and field in known.fields else None
     if isinstance(declared, p.Ref):
         return field, declared.ref, ""
     return domain.copies(entity).get(field)

@@ -7,7 +7,6 @@ from itertools import islice
 from typing import NamedTuple
 
 from gatling_sid.validators import (
-    conditions,
     detours,
     grounding,
     membership,
@@ -15,6 +14,7 @@ from gatling_sid.validators import (
     need,
     policy,
     replay,
+    scenario_plan,
     scope,
     scope_limits,
     size,
@@ -113,7 +113,7 @@ CHECKS: Mapping[str, Check] = {
         rules=(scope.scope_is_within_request,),
         replayed=(
             replay.scopes_are_true,
-            conditions.no_condition_is_left_out,
+            scenario_plan.plan_is_the_scenarios,
             need.rows_are_needed,
             need.fields_are_needed,
             scope.no_call_can_be_dropped,

@@ -36,10 +36,13 @@ def words_give_the_values(case: Case) -> Iterator[str]:
     """The words of the request that an argument is said to come from say its value."""
     for call in case.trace.graph.calls:
         for source in call.argument_sources[: len(call.arguments)]:
+            problem = None
             if source.origin == "request" and source.argument in call.arguments:
                 problem = _from_request(call, source, case)
-                if problem:
-                    yield f"{call.call_id}.{source.argument} {problem}"
+            elif source.origin != "request" and (source.start, source.end) != (None, None):
+                problem = f"comes from the {source.origin}, and yet names characters of the request"
+            if problem:
+                yield f"{call.call_id}.{source.argument} {problem}"
 
 
 def sources_give_the_values(case: Case) -> Iterator[str]:
@@ -58,6 +61,8 @@ def sources_give_the_values(case: Case) -> Iterator[str]:
 
 def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
     text, value = case.trace.request.text, call.arguments[source.argument]
+    if source.reference is not None:
+        return f"comes from the request, and yet names {source.reference}"
     if source.start is None or source.end is None or not 0 <= source.start < source.end <= len(text):
         return "names no span of the request"
     span = text[source.start : source.end]
@@ -161,7 +166,8 @@ def provenance_is_real(case: Case) -> Iterator[str]:
 def _misquoted(call: ToolCall, quote: str, case: Case) -> Iterator[str]:
     """What is wrong with a call's quote of the request."""
     text = case.trace.request.text
-    spans = [(s.start, s.end) for s in call.argument_sources if s.start is not None and s.end is not None]
+    said = [each for each in call.argument_sources if each.origin == "request"]
+    spans = [(s.start, s.end) for s in said if s.start is not None and s.end is not None]
     if case.asking is not None:
         clause = clause_of(case.asking, spans)
         if quote != clause:

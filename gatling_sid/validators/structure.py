@@ -68,7 +68,11 @@ def references_are_dependencies(case: Case) -> Iterator[str]:
 
 
 def values_are_plain(case: Case) -> Iterator[str]:
-    """Arguments are JSON values that every reader decodes alike."""
+    """Arguments and metadata are JSON values that every reader decodes alike."""
+    for name, value in case.trace.metadata.items():
+        problem = unfit(value)
+        if problem:
+            yield f"metadata.{name} {problem}"
     for call in case.trace.graph.calls:
         for name, value in call.arguments.items():
             problem = unfit(value)

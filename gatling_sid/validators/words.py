@@ -55,7 +55,9 @@ def times_fit_the_day(case: Case) -> Iterator[str]:
         moment = call.provenance.timestamp if call.provenance else None
         if first is not None and moment is not first.timestamp and moment != first.timestamp:
             yield f"{call.call_id} was asked for at {moment}, another call at {first.timestamp}"
-    if first is not None and (first.timestamp is None or first.timestamp.date() != today):
+    if case.asking is not None and first is not None and first.timestamp != case.asking.moment:
+        yield f"its calls were asked for at {first.timestamp}; the request was made at {case.asking.moment}"
+    elif first is not None and (first.timestamp is None or first.timestamp.date() != today):
         yield f"its calls were asked for at {first.timestamp}; the world's day is {today}"
 
 
@@ -79,19 +81,46 @@ def request_follows_from_coordinates(case: Case) -> Iterator[str]:
             yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
 
 
-_CLAIMS = ("the text", "the scenario", "the case", "the world", "the goal", "who asks", "the policy", "the intent")
+_CLAIMS = (
+    "the domain",
+    "the text",
+    "the scenario",
+    "the case",
+    "the world",
+    "the goal",
+    "who asks",
+    "the policy",
+    "the intent",
+)
 
 
 def _claimed(trace: GoldTrace) -> tuple[Any, ...]:
     metadata, request = trace.metadata, trace.request
-    coordinates = metadata.get("scenario"), metadata.get("case"), metadata.get("world")
-    return request.text, *coordinates, trace.goal, request.principal, trace.policy, request.intent_category
+    case = metadata.get("case")
+    coordinates = metadata.get("scenario"), (type(case), case), metadata.get("world")
+    return (
+        request.domain,
+        request.text,
+        *coordinates,
+        trace.goal,
+        request.principal,
+        trace.policy,
+        request.intent_category,
+    )
 
 
 def _given(asking: Asking) -> tuple[Any, ...]:
     instance, intent = asking.instance, asking.world.domain.file.scenarios[asking.scenario].intent
-    coordinates = asking.scenario, asking.case, asking.world.name
-    return asking.said.text, *coordinates, instance.goal, instance.principal, instance.policy, intent
+    coordinates = asking.scenario, (int, asking.case), asking.world.name
+    return (
+        asking.world.domain.name,
+        asking.said.text,
+        *coordinates,
+        instance.goal,
+        instance.principal,
+        instance.policy,
+        intent,
+    )
 
 
 def _short(value: Any) -> str:
@@ -150,16 +179,24 @@ def _arguments_of_slots(domain: Domain, scenario: str, rules: frozenset[str]) ->
 def verdict_is_of_this_trace(case: Case) -> Iterator[str]:
     """A verdict names its judge, is favourable, and was given on these very words, goal and plan."""
     verdict = case.trace.metadata.get(VERDICT)
-    if case.is_embedded or verdict is None:
+    if verdict is None:
         return
     if not isinstance(verdict, dict) or not isinstance(verdict.get("judge"), str) or not verdict["judge"].strip():
         yield "the verdict names no judge"
         return
     good, all_ = verdict.get("favourable"), verdict.get("of")
-    if not (isinstance(good, int) and isinstance(all_, int) and all_ / 2 < good <= all_):
+    if not (type(good) is int and type(all_) is int and all_ / 2 < good <= all_):
         yield f"{verdict['judge']} found {good} of {all_} times that the words ask for this goal"
-    if verdict.get("digest") != digest_judged(case.trace):
+    if verdict.get("digest") != _digest(case.trace):
         yield f"the verdict of {verdict['judge']} was given on other words, another goal or another plan"
+
+
+def _digest(trace: GoldTrace) -> str | None:
+    """The digest of what was judged, or None where it holds what is no JSON."""
+    try:
+        return digest_judged(trace)
+    except (ValueError, TypeError):
+        return None
 
 
 def unvouched(case: Case) -> str | None:

@@ -1,0 +1,100 @@
+"""Is the plan for a scenario of the catalogue that scenario's: its calls, their arguments, where each comes from.
+
+So a condition that goes without saying, such as "mine", is there also where fewer conditions happen to find the same
+rows, and nothing is there that nobody asked for. That the plan is minimal and keeps its policy is proven besides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.references import Reference, parse_reference, references_in
+from gatling_sid.validators.case import Case
+
+
+class Shape(NamedTuple):
+    """A call without its values: (argument, origin, path within it) of each argument, and the rule that demands it."""
+
+    tool_id: str
+    arguments: frozenset[tuple[str, str, str]]
+    rule: str | None
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{name} from {origin} {path}".rstrip() for name, origin, path in sorted(self.arguments))
+        return f"{self.tool_id}({said})" + (f" for {self.rule}" if self.rule else "")
+
+
+def plan_is_the_scenarios(case: Case) -> Iterator[str]:
+    """The calls of a plan by the embedded oracle are those of its scenario under the rules in force, in any order."""
+    scenario = case.trace.metadata.get("scenario")
+    if not case.is_embedded or case.domain is None or not isinstance(scenario, str):
+        return
+    rules = tuple(each.constraint_id for each in case.trace.policy.constraints)
+    wanted = _shapes_of(case.domain, scenario, rules)
+    found = Counter(_shape(call, case.trace.policy) for call in case.ordered)
+    if found == wanted:
+        return
+    for shape in wanted - found:
+        yield f"the scenario calls {shape}, and the plan does not"
+    for shape in found - wanted:
+        yield f"the plan calls {shape}, and the scenario does not"
+
+
+def _shape(call: ToolCall, policy: SystemPolicy) -> Shape:
+    arguments = frozenset(
+        (each.argument, each.origin, _path(call, each.argument, each.reference, each.origin))
+        for each in call.argument_sources
+        if each.origin != "default"  # what the tool does anyway may be said
+    )
+    return Shape(call.tool_id, arguments, _rule_quoted(call, policy))
+
+
+def _path(call: ToolCall, argument: str, reference: str | None, origin: str) -> str:
+    if origin == "call":
+        return _below(references_in(call.arguments.get(argument)))
+    return reference or ""
+
+
+def _below(references: list[Reference]) -> str:
+    """The paths of references without the calls they lead into, whose names are free."""
+    return ", ".join(each.below for each in references)
+
+
+def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
+    pointer = call.provenance
+    if pointer is None or pointer.source_type is not TrustTier.SYSTEM:
+        return None
+    named = (each.constraint_id for each in policy.constraints if each.rule < len(policy.rules))
+    sentences = (policy.rules[each.rule] for each in policy.constraints if each.rule < len(policy.rules))
+    return next((name for name, said in zip(named, sentences, strict=True) if said == pointer.content_snippet), "?")
+
+
+@lru_cache(maxsize=8192)
+def _shapes_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[Shape]:
+    """The calls of a scenario's plan under these rules."""
+    known = domain.file.scenarios.get(scenario)
+    steps = [step for step in (known.plan if known else ()) if step.stands(frozenset(rules))]
+    return Counter(_shape_of(domain, step, rules) for step in steps)
+
+
+def _shape_of(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> Shape:
+    arguments = frozenset((name, *_origin(expression)) for name, expression in step.arguments.items())
+    return Shape(f"{domain.slug}.{step.tool}", arguments, next((each for each in rules if each in step.when), None))
+
+
+def _origin(expression: str | list[str]) -> tuple[str, str]:
+    listed = [expression] if isinstance(expression, str) else expression
+    found = [reference for each in listed if (reference := parse_reference(each)) is not None]
+    match found[0].root:
+        case "request":
+            return "request", ""
+        case "principal" | "policy" as root:
+            return root, found[0].below[1:]
+        case _:
+            return "call", _below(found)
