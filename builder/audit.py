@@ -44,7 +44,7 @@ def _texts_of_parquet(path: Path) -> Iterator[list[str]]:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["request.text"]):
                 yield batch.column(0).field("text").to_pylist()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ShardError(f"{path} is no complete Parquet file ({error})") from None
 
 

@@ -111,7 +111,7 @@ def shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 @lru_cache(maxsize=1)
 def _judge() -> ProvenPlans:
-    return ProvenPlans(TraceValidator())
+    return ProvenPlans(TraceValidator(DomainRegistry()))
 
 
 def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:

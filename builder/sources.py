@@ -149,7 +149,7 @@ def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
     try:
         footer = pq.read_metadata(path)
         sizes = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise ShardError(f"{path} is no complete Parquet file ({error})") from None
     pieces, start, rows = list[Piece](), 0, 0
     for stop, size in enumerate(sizes, start=1):
@@ -203,7 +203,7 @@ def _tables(piece: Piece) -> Iterator[pa.Table]:
             for batch in file.iter_batches(BATCH, row_groups=range(piece.start, piece.stop)):
                 batch.validate(full=True)
                 yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, ShardError):
             raise
         raise ShardError(f"{piece.path} is no complete Parquet file ({error})") from None

@@ -254,4 +254,4 @@ def test_the_agent_generates_and_saves(
     assert [trace.request.domain for trace in traces + more] == ["Finance", "Finance", "Finance", "HR"]
     assert all(trace.validated for trace in traces + more)
     assert validate_shards(["traces.jsonl"]) == 0
-    assert "4 traces judged, 4 gold, 0 judged in part, 0 rejected" in capsys.readouterr().out
+    assert "4 gold, 0 judged in part, 0 rejected" in capsys.readouterr().out

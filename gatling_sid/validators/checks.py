@@ -113,10 +113,10 @@ CHECKS: Mapping[str, Check] = {
         rules=(scope.scope_is_within_request,),
         replayed=(
             replay.scopes_are_true,
+            scope.no_call_can_be_dropped,
             scenario_plan.plan_is_the_scenarios,
             need.rows_are_needed,
             need.fields_are_needed,
-            scope.no_call_can_be_dropped,
             grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,

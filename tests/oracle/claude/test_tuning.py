@@ -119,7 +119,7 @@ def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: T
     model = learner(library, validator, "graph")
     oracle = ClaudeOracle(running(model), validator, seed=SEED, created_at=CREATED_AT)
     tuning = Tuning(oracle, running(model), validator, library, "requests", first=FIRST)
-    tasks = [Task(library, "validation", FIRST) for _ in range(3)]
+    tasks = [Task(library, "validation", FIRST + 1) for _ in range(3)]
     measured = tuning.measured(oracle.phases(library).noted("graph", [HELPS]), tasks)
     assert measured.gold == (True, False, False)
     assert {each.why.partition(":")[0] for each in measured.rejected} == {"near_copy"}
