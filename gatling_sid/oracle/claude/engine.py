@@ -130,10 +130,11 @@ class Engine(Client):
         """One call, once cache, budget and limits allow it."""
         worst = price_table().cost(self.model, worst_usage(ask))
         need = self._need(ask)
-        key = await self._keys.lease(need)
+        key, entered = await self._keys.lease(need), False
         try:
             async with self._warmth.turn((key.cache, prefix_of(ask))), self._budget.reserve(worst):
                 draw = await self._keys.enter(key, need)
+                entered = True
                 try:
                     if self._stopped:
                         raise self._stopped
@@ -141,7 +142,7 @@ class Engine(Client):
                 finally:
                     draw.release()
         finally:
-            self._keys.give_back(key)
+            self._keys.give_back(key, entered=entered)
 
     async def _call(self, ask: Ask, key: Key, draw: Draw, worst: float) -> Answer | Again | Failed:
         attempt, place, sent = uuid.uuid4().hex, (key.cache, prefix_of(ask)), 0.0

@@ -35,6 +35,8 @@ class Key:
     workspace: str | None = None
     in_flight: int = 0
     taken: int = 0
+    held: int = 0
+    """Calls that have chosen the key and not joined its organisation's line: they wait for a cache to be warm."""
     limiter: Limiter = field(default_factory=Limiter)
 
     @property
@@ -45,7 +47,9 @@ class Key:
     @property
     def takes_more(self) -> bool:
         """Whether another call may choose this key now."""
-        return self.limiter.waiting < _IN_LINE if self.organisation else self.in_flight < _BEFORE_LIMITS
+        if self.organisation:
+            return self.limiter.waiting < _IN_LINE and self.held < _IN_LINE
+        return self.in_flight < _BEFORE_LIMITS
 
     @property
     def cache(self) -> str:
@@ -97,18 +101,21 @@ class Keys:
         soonest = min(limiters, key=lambda limiter: (limiter.backlog(need), self._in_flight(limiter)))
         key = min((key for key in open_keys if key.limiter is soonest), key=lambda key: key.taken)
         key.taken += 1
+        key.held += 1
         key.in_flight += 1
         return key
 
     async def enter(self, key: Key, need: Need) -> Draw:
         """Waits until the key's organisation may send."""
         draw = await key.limiter.enter(need)
+        key.held -= 1
         self._changed.set()
         return draw
 
-    def give_back(self, key: Key) -> None:
-        """The call has ended."""
+    def give_back(self, key: Key, *, entered: bool) -> None:
+        """The call has ended, after it had entered its organisation's line or before."""
         key.in_flight -= 1
+        key.held -= not entered
         self._changed.set()
 
     def _in_flight(self, limiter: Limiter) -> int:
