@@ -17,7 +17,7 @@ from tests.validators.tampering.listing import LISTED, Kind
 from tests.validators.tampering.scene import REGISTRY, gold, is_validated, split_of
 
 PER_DOMAIN = 24
-APPLIED = 9
+APPLIED = 6
 MANY = 300
 BESIDES_TRAIN = {"validation": "finance", "test": "hr"}
 """One domain each for the other splits, so that the worlds of all traces stay at hand."""
