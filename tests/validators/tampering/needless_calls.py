@@ -89,7 +89,8 @@ def _with_origin(trace: GoldTrace, rng: random.Random, origin: str) -> list[Argu
 def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     execution = executed(trace)
     for call, name in _with_origin(trace, rng, "call"):
-        reference = references_of(call)[name]
+        if (reference := references_of(call).get(name)) is None:
+            continue  # a list of several
         origin = next(each for each in trace.graph.calls if each.call_id == reference.root)
         field = str(reference.path[-1])
         row = f"{reference.root}.items[0]" if "items" in reference.path else reference.root
