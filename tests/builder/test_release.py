@@ -250,3 +250,22 @@ def test_builder_gives_the_same_rows_by_config(made: tuple[Path, Path], tmp_path
     assert len(other.as_dataset(split="train")) == 8
     with pytest.raises(ValueError, match="BuilderConfig 'astrology' not found"):
         GatlingSid(source, config_name="astrology", cache_dir=str(tmp_path))
+
+
+def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], tmp_path: Path) -> None:
+    """A run that holds rows which are not validated is refused, with their number and the remedy."""
+    run_folder, _ = made
+    manifest = read_manifest(run_folder)
+    shard = shards_of(Settings(**manifest["settings"]))[0]
+    traces = [
+        trace.model_copy(update={"validated": number > 1})
+        for number, trace in enumerate(read_traces(run_folder / shard.name))
+    ]
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    receipt = write_shard(folder, shard, [(traces, [])])
+    others = [each for each in manifest["shards"] if each["name"] != receipt.name]
+    manifest["shards"] = [receipt.as_json(), *others]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    with pytest.raises(ShardError, match=r"2 rows are not validated, .*--judged 1"):
+        release.write_data(folder, tmp_path / "tree")
