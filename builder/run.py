@@ -32,6 +32,7 @@ from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.simulator.world import LAST_DAY
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
@@ -73,6 +74,10 @@ def planned(
         raise GenerationError(f"total has {len(str(total))} digits; no more than {MOST:,} traces can be told apart")
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
+    if created_at.date() < LAST_DAY:
+        raise GenerationError(
+            f"created_at is {created_at.date()}; a trace is made on or after the day it plays on, the last is {LAST_DAY}"
+        )
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
         raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")

@@ -37,6 +37,11 @@ REFUSED = [
     ("generate_shards", "--total 5 --splits train --output-dir {tmp}/x", "--splits 'train' is not of the form"),
     ("generate_shards", "--total 5 --splits train=nan --output-dir {tmp}/x", "a share that is no number"),
     ("generate_shards", "--total 5 --splits train=1,train=2 --output-dir {tmp}/x", "names a split twice"),
+    (
+        "generate_shards",
+        "--total 5 --created-at 2024-07-01 --output-dir {tmp}/x",
+        "created_at is 2024-07-01; a trace is made on or after the day it plays on, the last is 2025-12-22",
+    ),
     ("generate_shards", "--total 5 --created-at noon --output-dir {tmp}/x", "--created-at 'noon' is no ISO time"),
     ("generate_shards", "--total 5 --output-dir {file}", "is a file; name a folder"),
     ("generate_shards", "--total 5 --output-dir /proc/none", "cannot be written"),
