@@ -35,7 +35,7 @@ class Asking(NamedTuple):
     moment: datetime
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def asking_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -> Asking | None:
     """What the `index`-th trace of a split asks at an attempt, or None where no world holds a case of its scenario."""
     scenario, use = dealt(domain, seed, split, index)

@@ -24,11 +24,9 @@ class Parameters(BaseModel):
     roles: frozenset[str] | None = None
     tools: frozenset[str] | None = None
 
-    def concerns(self, role: str | None, tool_ids: AbstractSet[str]) -> bool:
-        """Whether the constraint speaks of this role and of any of these tools."""
-        return self._speaks_of(role) and (
-            self.tools is None or not _plain_names(self.tools).isdisjoint(map(plain_name, tool_ids))
-        )
+    def concerns(self, role: str | None, tools: AbstractSet[str]) -> bool:
+        """Whether the constraint speaks of this role and of any of these tools, given by their plain names."""
+        return self._speaks_of(role) and (self.tools is None or not _plain_names(self.tools).isdisjoint(tools))
 
     def binds(self, role: str | None, tool_id: str) -> bool:
         """Whether the constraint speaks of this role calling this tool."""
@@ -224,6 +222,10 @@ KINDS: dict[str, type[Parameters]] = {
     "recipients": Recipients,
     "batch_limit": BatchLimit,
 }
+
+
+INFORMED = frozenset(kind for kind, parameters in KINDS.items() if issubclass(parameters, Informed))
+"""The kinds that condition a change on a look-up."""
 
 
 def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from math import prod
@@ -10,10 +11,13 @@ from typing import Any
 from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.constraints import Parameters, parameters_of, read_constraints
+from gatling_sid.schemas.constraints import INFORMED, Informed, Parameters, parameters_of, read_constraints
 from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.wording import joined, spoken
+
+_MEMBER = re.compile(r"(\d{1,4}(\.\d{1,4})*)?", re.ASCII)
+"""What follows the domain in the id of a policy: the place of its value on each axis."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,6 +34,7 @@ class Domain:
         self.pools = {**shared_pools, **file.pools}
         self._members: dict[tuple[int, ...], SystemPolicy] = {}
         self._rules: dict[tuple[int, ...], frozenset[str]] = {}
+        self._highest: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
         self._parameters: dict[str, tuple[SystemPolicy, list[tuple[str, str, Parameters | str]]]] = {}
 
     # --- tools
@@ -52,7 +57,7 @@ class Domain:
             description=tool.description,
             parameters=[self._parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
             returns=self._returns(tool),
-            sensitivity=self.highest(tool.entity, tool.returns),
+            sensitivity=self.highest(tool.entity, tuple(tool.returns)),
             requires_auth=tool.requires_auth,
         )
 
@@ -127,10 +132,14 @@ class Domain:
         }[tool.operation]
         return {"type": "object", "properties": properties}
 
-    def highest(self, entity: str, fields: list[str]) -> SensitivityTier:
+    def highest(self, entity: str, fields: tuple[str, ...]) -> SensitivityTier:
         """The highest sensitivity among some fields of an entity; public if there are none."""
-        known = self.file.entities[entity].fields
-        return max((known[f].sensitivity for f in fields), key=lambda t: t.level, default=SensitivityTier.PUBLIC)
+        asked = entity, fields
+        if asked not in self._highest:
+            known = self.file.entities[entity].fields
+            tiers = (known[name].sensitivity for name in fields)
+            self._highest[asked] = max(tiers, key=lambda tier: tier.level, default=SensitivityTier.PUBLIC)
+        return self._highest[asked]
 
     def referred(self, entity: c.Entity, field: str) -> str:
         """The entity that a reference field points to."""
@@ -266,19 +275,25 @@ class Domain:
             self._members[member] = self._policy(member)
         return self._members[member]
 
+    def published(self, policy_id: str) -> SystemPolicy | None:
+        """The member of the family that bears this id, or None if none does."""
+        slug, _, code = policy_id.partition("-")
+        if slug != self.slug or not _MEMBER.fullmatch(code):
+            return None
+        member, sizes = tuple(map(int, code.split("."))) if code else (), self.axis_sizes
+        is_member = len(member) == len(sizes) and all(at < size for at, size in zip(member, sizes, strict=True))
+        return self.policy(member) if is_member else None
+
     def parameters_of(self, policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]] | None:
         """(constraint id, kind, parameters) of a policy that is one of this domain's own records, else None."""
         own = self._parameters.get(policy.policy_id)
         return own[1] if own is not None and own[0] is policy else None
 
-    def rules_of(self, policy: SystemPolicy) -> list[Parameters]:
-        """The parameters of a policy's constraints; those that are not well formed are left out."""
+    def informed_rules(self, policy: SystemPolicy) -> list[Informed]:
+        """The rules of a policy that condition a change on a look-up; those that are not well formed are left out."""
         own = self.parameters_of(policy)
-        return [
-            each
-            for _, _, each in (own if own is not None else read_constraints(policy))
-            if isinstance(each, Parameters)
-        ]
+        parsed = own if own is not None else read_constraints(policy)
+        return [each for _, kind, each in parsed if kind in INFORMED and isinstance(each, Informed)]
 
     def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""

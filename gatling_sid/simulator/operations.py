@@ -106,6 +106,7 @@ class CompiledTool:
     key_field: str
     by_role: dict[str, str]
     filters: tuple[tuple[str, str, str], ...]
+    periods: tuple[tuple[str, str], ...]
     sets: tuple[tuple[str, str], ...]
     contents: tuple[str, ...]
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -122,12 +123,16 @@ class CompiledTool:
 
     def sensitivity(self, fields: tuple[str, ...]) -> SensitivityTier:
         """The highest tier among fields of the tool's entity."""
-        return self.domain.highest(self.entity, list(fields))
+        return self.domain.highest(self.entity, fields)
 
 
 def compile_tools(domain: Domain) -> dict[str, CompiledTool]:
     """Every tool of a domain, by full id."""
     return {tool_id: _compile(domain, tool_id, tool) for tool_id, tool in domain.tools.items()}
+
+
+_IN_DAYS = ("within_days", "next_days", "since")
+"""Ways of matching that look back or ahead some days from today."""
 
 
 def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
@@ -139,6 +144,7 @@ def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
         key_field=domain.file.entities[tool.entity].key,
         by_role={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
         filters=tuple((name, p.field or "", p.match) for name, p in parameters if p.does == "filter"),
+        periods=tuple((name, p.match) for name, p in parameters if p.does == "filter" and p.match in _IN_DAYS),
         sets=tuple((name, p.field or "") for name, p in parameters if p.does == "set"),
         contents=tuple(name for name, p in parameters if p.does in ("content", "attachment")),
         defaults={name: p.default for name, p in parameters if p.default is not None},

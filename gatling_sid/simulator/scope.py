@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall, trusted
-from gatling_sid.schemas.constraints import Informed
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 
@@ -71,12 +70,8 @@ def _evidence(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(entity, fields) that rules in force have looked up before an effect comes to be."""
     makers = _makers(domain, effect.kind, effect.entity)
-    for rule in domain.rules_of(policy) if makers else ():
-        if (
-            isinstance(rule, Informed)
-            and rule.entity == effect.entity
-            and any(rule.binds(role, each) for each in makers)
-        ):
+    for rule in domain.informed_rules(policy) if makers else ():
+        if rule.entity == effect.entity and any(rule.binds(role, each) for each in makers):
             yield rule.entity, rule.evidence
 
 
@@ -99,14 +94,12 @@ def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
 
 def days_asked(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:
     """How many days a call looks back (or ahead), by its arguments or the tool's defaults; None if neither says."""
-    arguments = {**tool.defaults, **arguments} if tool.defaults else arguments
     spans = []
-    for name, _, match in tool.filters:
-        if name in arguments:
-            if match in ("within_days", "next_days"):
-                spans.append(int(arguments[name]))
-            elif match == "since":
-                spans.append(max(0, (today - date.fromisoformat(arguments[name])).days))
+    for name, match in tool.periods:
+        value = arguments.get(name, tool.defaults.get(name))
+        if value is not None:
+            is_date = match == "since"
+            spans.append(max(0, (today - date.fromisoformat(value)).days) if is_date else int(value))
     return max(spans, default=None)
 
 
@@ -133,4 +126,4 @@ def _tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> Sensit
     if entity not in domain.file.entities:
         return SensitivityTier.PUBLIC
     known = domain.file.entities[entity].fields
-    return domain.highest(entity, [name for name in fields if name is not None and name in known])
+    return domain.highest(entity, tuple(name for name in fields if name is not None and name in known))

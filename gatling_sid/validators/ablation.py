@@ -8,7 +8,7 @@ from typing import Any
 from gatling_sid.models import ToolCall, trusted
 from gatling_sid.simulator.execution import Execution, execute, unmet
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import breaches
+from gatling_sid.validators.policy import DEMANDING, breaches
 
 
 def serves(case: Case, calls: list[ToolCall], execution: Execution | None = None) -> bool:
@@ -37,7 +37,7 @@ def loses_goal(case: Case, dropped: str) -> bool:
 
 def rules_lost(case: Case, dropped: str) -> frozenset[str]:
     """The names of the rules that break without a call."""
-    return frozenset(constraint_id for constraint_id, _, _ in breaches(_without(case, dropped)))
+    return frozenset(constraint_id for constraint_id, _, _ in breaches(_without(case, dropped), DEMANDING))
 
 
 def _without(case: Case, dropped: str) -> Case:

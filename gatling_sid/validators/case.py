@@ -12,7 +12,8 @@ from typing import Any
 from gatling_sid.errors import OracleError
 from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, trusted
 from gatling_sid.scenarios.asking import Asking, asking_at, place_of
-from gatling_sid.schemas.constraints import Parameters, read_constraints
+from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.schemas.constraints import Parameters, plain_name, read_constraints
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.schemas.registry import DomainRegistry
@@ -76,6 +77,11 @@ class Case:
         return self.domain is not None and self.trace.policy.policy_id.partition("-")[0] == self.domain.slug
 
     @cached_property
+    def is_published(self) -> bool:
+        """Whether the policy is the domain's own record of one of its family, sound since the domain was loaded."""
+        return self.domain is not None and self.domain.parameters_of(self.trace.policy) is not None
+
+    @cached_property
     def world(self) -> World:
         """The world the trace plays in; only for traces that can be replayed."""
         assert self.domain is not None
@@ -102,11 +108,11 @@ class Case:
     @cached_property
     def constraints(self) -> list[tuple[str, str, Parameters]]:
         """(constraint id, kind, parameters) of every well-formed constraint that speaks of this role and these tools."""
-        tool_ids = {call.tool_id for call in self.ordered}
+        tools = {plain_name(call.tool_id) for call in self.ordered}
         return [
             (constraint_id, kind, each)
             for constraint_id, kind, each in self._parsed
-            if isinstance(each, Parameters) and each.concerns(self.role, tool_ids)
+            if not isinstance(each, str) and each.concerns(self.role, tools)
         ]
 
     @cached_property
@@ -127,15 +133,29 @@ class Case:
         return self.trace.metadata.get("oracle") == SCENARIO
 
     @cached_property
+    def attempt(self) -> int | None:
+        """Which draw of the embedded oracle a trace of its own claims to be; None for any other trace."""
+        attempt = self.trace.metadata.get("attempt")
+        replayable = self.is_embedded and self.domain is not None and self.unreplayable is None
+        return attempt if replayable and type(attempt) is int and 0 <= attempt < MOST_ATTEMPTS else None
+
+    @cached_property
+    def instance(self) -> TaskInstance | None:
+        """The case of a scenario that a trace of the embedded oracle names, or None if its world holds no such case."""
+        scenario, case = self.trace.metadata.get("scenario"), self.trace.metadata.get("case")
+        if self.domain is None or self.attempt is None or type(case) is not int or case < 0:
+            return None
+        known = isinstance(scenario, str) and scenario in self.domain.file.scenarios
+        return instance_at(self.world, scenario, case, self.attempt) if known else None
+
+    @cached_property
     def asking(self) -> Asking | None:
         """What the embedded oracle asks at the coordinates of a trace of its own; None for any other trace."""
-        if not self.is_embedded or self.domain is None or self.unreplayable is not None:
-            return None
-        place, attempt = place_of(self.trace.trace_id, self.domain), self.trace.metadata.get("attempt")
-        if place is None or type(attempt) is not int or not 0 <= attempt < MOST_ATTEMPTS:
+        place = place_of(self.trace.trace_id, self.domain) if self.domain else None
+        if self.domain is None or self.attempt is None or place is None:
             return None
         with suppress(OracleError):  # beyond what the domain can word
-            return asking_at(self.domain, self.trace.metadata["seed"], *place, attempt)
+            return asking_at(self.domain, self.trace.metadata["seed"], *place, self.attempt)
         return None
 
     @cached_property

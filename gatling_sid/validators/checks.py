@@ -87,6 +87,7 @@ CHECKS: Mapping[str, Check] = {
         "valid",
         "errors",
         replayed=(
+            scenario_plan.task_is_the_scenarios,
             replay.principal_is_real,
             replay.plan_executes,
             replay.day_is_the_worlds,
@@ -131,7 +132,7 @@ CHECKS: Mapping[str, Check] = {
         rules=(words.text_is_plain, words.user_asks),
         replayed=(
             words.times_fit_the_day,
-            words.request_follows_from_coordinates,
+            words.words_follow_from_coordinates,
             words.all_that_is_said_is_used,
             words.verdict_is_of_this_trace,
         ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gatling_sid.models import INTENTS, Goal
@@ -33,25 +32,15 @@ def _done(goal: Goal) -> list[str]:
     return [*(each.kind for each in goal.effects), *("aggregate" for _ in goal.measures), *("show" for _ in goal.shows)]
 
 
-_MEMBER = re.compile(r"\d{1,4}(\.\d{1,4})*", re.ASCII)
-
-
 def policy_is_as_published(case: Case) -> Iterator[str]:
     """A policy that bears the id of a member of the family says what that member says."""
     policy, domain = case.trace.policy, case.domain
-    if domain is None or not case.of_the_family:
+    if domain is None or case.is_published or not case.of_the_family:
         return
-    code = policy.policy_id.partition("-")[2]
-    member = tuple(int(each) for each in code.split(".")) if _MEMBER.fullmatch(code) else (() if not code else None)
-    if (
-        member is None
-        or len(member) != len(domain.axis_sizes)
-        or any(a >= n for a, n in zip(member, domain.axis_sizes, strict=True))
-    ):
+    published = domain.published(policy.policy_id)
+    if published is None:
         yield f"there is no member {policy.policy_id!r} of the family"
-        return
-    published = domain.policy(member)
-    if published is not policy and published != policy:
+    elif published != policy:
         fields = [name for name in type(policy).model_fields if getattr(policy, name) != getattr(published, name)]
         yield f"{policy.policy_id} differs from the published policy of that id in {', '.join(fields)}"
 

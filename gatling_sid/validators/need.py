@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from gatling_sid.models import SensitivityTier, ToolCall
-from gatling_sid.schemas.constraints import Informed
+from gatling_sid.schemas.constraints import INFORMED, Informed
 from gatling_sid.simulator.operations import Outcome
 from gatling_sid.validators.case import Case, Uses
 from gatling_sid.validators.cells import cells_of
@@ -77,8 +77,8 @@ def _found_uses(case: Case) -> Uses:
 
 def _evidence(case: Case) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     """(call, row, fields) that a rule has looked up before a later change of the row."""
-    for _, _, rule in case.constraints:
-        if isinstance(rule, Informed):
+    for _, kind, rule in case.constraints:
+        if kind in INFORMED and isinstance(rule, Informed):
             for call in case.ordered:
                 yield from _evidence_of(case, rule, call)
 

@@ -126,6 +126,8 @@ def targets_of(case: Case, call: ToolCall) -> set[str]:
     """Where a call sends an export: as declared and, if the tool is known, as its argument or default says."""
     tool = case.tools.get(call.tool_id)
     name = tool.by_role.get("target") if tool is not None else None
+    if name is None and call.scope.export_target is None:
+        return set()
     named = case.argument(call, name) if name is not None else None
     return {each for each in (call.scope.export_target, named) if isinstance(each, str) and not references_in(each)}
 
@@ -282,11 +284,13 @@ INFORMED: Mapping[str, Judge] = {
 }
 """Kinds that condition a change on what an earlier call showed."""
 
+DEMANDING: Mapping[str, Judge] = {**INFORMED, "notify_after": notify_after}
+"""Kinds that a plan can break by leaving a call or a dependency out; all others, by what is there."""
+
 REPLAYED: Mapping[str, Judge] = {
-    **INFORMED,
+    **DEMANDING,
     "own_records": own_records,
     "not_own": not_own,
-    "notify_after": notify_after,
     "no_flow": data_flow.no_flow,
     "recipients": recipients,
     "batch_limit": batch_limit,
@@ -310,12 +314,12 @@ def needs_replay(case: Case) -> list[str]:
 # --- the rules of the policy check -----------------------------------------------------------------------------
 
 
-def breaches(case: Case) -> Iterator[tuple[str, str, str]]:
-    """(constraint id, kind, message) of every breach, of the kinds that can be judged."""
+def breaches(case: Case, kinds: Mapping[str, Judge] = JUDGES) -> Iterator[tuple[str, str, str]]:
+    """(constraint id, kind, message) of every breach, of those of the given kinds that can be judged."""
     replayed = case.execution is not None
     for constraint_id, kind, parameters in case.constraints:
-        if replayed or kind in DECLARED:
-            for message in JUDGES[kind](parameters, case):
+        if kind in kinds and (replayed or kind in DECLARED):
+            for message in kinds[kind](parameters, case):
                 yield constraint_id, kind, message
 
 
@@ -327,6 +331,8 @@ def constraints_hold(case: Case) -> Iterator[str]:
 
 def constraints_are_well_formed(case: Case) -> Iterator[str]:
     """Every constraint is of a known kind, has its parameters, and stands for a rule; none names a rule that is not."""
+    if case.is_published:
+        return
     yield from case.malformed
     rules = len(case.trace.policy.rules)
     for each in case.trace.policy.constraints:
@@ -337,6 +343,8 @@ def constraints_are_well_formed(case: Case) -> Iterator[str]:
 def rules_are_backed(case: Case) -> Iterator[str]:
     """In a policy that has constraints, every sentence has one."""
     policy = case.trace.policy
+    if case.is_published:
+        return
     backed = {each.rule for each in policy.constraints}
     for index, sentence in enumerate(policy.rules):
         if policy.constraints and index not in backed:

@@ -32,7 +32,9 @@ from gatling_sid.models import (
     ToolCallGraph,
     TrustTier,
     UserRequest,
+    trusted,
 )
+from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, Finding, judged, skipped
 from gatling_sid.validators.trace_validator import TraceValidator
@@ -86,7 +88,8 @@ class ProvenPlans:
         return [Verdict(found, [] if found else _skipped(case)) for case, found in self._judged(traces)]
 
     def _judged(self, traces: Sequence[GoldTrace]) -> Iterator[tuple[Case, list[Finding]]]:
-        for trace, key in zip(traces, plan_keys(traces), strict=True):
+        own = _with_own_policies(traces, self.validator.registry)
+        for trace, key in zip(own, plan_keys(traces), strict=True):
             case = Case(trace, self.validator.registry)
             yield case, self._findings(case, key)
 
@@ -100,6 +103,18 @@ class ProvenPlans:
                 del self._proven[next(iter(self._proven))]
             self._proven[key] = None
         return found
+
+
+def _with_own_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
+    """The traces, with the catalogue's own record of each policy that equals it: compared once, known to be sound."""
+    known: dict[int, SystemPolicy] = {}
+    for trace in traces:
+        policy = trace.policy
+        if id(policy) not in known:
+            own = registry.domain(policy.domain).published(policy.policy_id) if registry.knows(policy.domain) else None
+            known[id(policy)] = own if own is not None and own == policy else policy
+        own = known[id(policy)]
+        yield trace if own is policy else trusted(GoldTrace, {**trace.__dict__, "policy": own})
 
 
 def _skipped(case: Case) -> list[str]:

@@ -1,4 +1,4 @@
-"""Is the plan for a scenario of the catalogue that scenario's: its calls, their arguments, where each comes from.
+"""Are task and plan those of the scenario that a trace names: who asks for what; the calls, arguments and their sources.
 
 So a condition that goes without saying, such as "mine", is there also where fewer conditions happen to find the same
 rows, and nothing is there that nobody asked for. That the plan is minimal and keeps its policy is proven besides.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
 from gatling_sid.schemas import catalogue as c
@@ -30,6 +30,35 @@ class Shape(NamedTuple):
         return f"{self.tool_id}({said})" + (f" for {self.rule}" if self.rule else "")
 
 
+def task_is_the_scenarios(case: Case) -> Iterator[str]:
+    """Person, policy, goal and intent are those of the scenario's case that a trace of the embedded oracle names."""
+    instance, trace, domain = case.instance, case.trace, case.domain
+    if not case.is_embedded or domain is None:
+        return
+    scenario, number = trace.metadata.get("scenario"), trace.metadata.get("case")
+    if instance is None:
+        yield f"its world holds no case {number!r} of a scenario {scenario!r}"
+        return
+    claimed = trace.request.domain, trace.goal, trace.request.principal, trace.policy, trace.request.intent_category
+    intent = domain.file.scenarios[str(scenario)].intent
+    given = domain.name, instance.goal, instance.principal, instance.policy, intent
+    yield from differences(("the domain", "the goal", "who asks", "the policy", "the intent"), claimed, given)
+
+
+def differences(names: tuple[str, ...], claimed: tuple[Any, ...], given: tuple[Any, ...]) -> Iterator[str]:
+    """What of a trace is not as its coordinates give it."""
+    if claimed == given:
+        return
+    for what, have, want in zip(names, claimed, given, strict=True):
+        if have != want:
+            yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= 200 else f"{text[:200]} …"
+
+
 def plan_is_the_scenarios(case: Case) -> Iterator[str]:
     """The calls of a plan by the embedded oracle are those of its scenario under the rules in force, in any order."""
     scenario = case.trace.metadata.get("scenario")
@@ -38,7 +67,7 @@ def plan_is_the_scenarios(case: Case) -> Iterator[str]:
     rules = tuple(each.constraint_id for each in case.trace.policy.constraints)
     wanted = _shapes_of(case.domain, scenario, rules)
     found = Counter(_shape(call, case.trace.policy) for call in case.ordered)
-    if found == wanted:
+    if found.items() == wanted.items():
         return
     for shape in wanted - found:
         yield f"the scenario calls {shape}, and the plan does not"

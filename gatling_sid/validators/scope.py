@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from gatling_sid.models import ScopeMetadata, ToolCall
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators.ablation import fails_with, loses_goal, rules_lost, without_dependency
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import constraints_hold
+from gatling_sid.validators.policy import DEMANDING, breaches
 from gatling_sid.validators.replay import order_does_not_matter
 
 
@@ -66,7 +67,8 @@ def _needs_order(case: Case, call: ToolCall, other: str) -> bool:
     assert case.execution is not None
     freed = without_dependency(call, other)
     smaller = case.with_plan([freed if each is call else each for each in case.ordered], case.execution)
-    return any(next(rule(smaller), None) is not None for rule in (constraints_hold, order_does_not_matter))
+    found = chain(breaches(smaller, DEMANDING), order_does_not_matter(smaller))
+    return next(found, None) is not None
 
 
 def no_scope_can_be_narrowed(case: Case) -> Iterator[str]:

@@ -6,9 +6,11 @@ They lie far above what any plan needs. What is beyond them is not judged furthe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import Constraint, Goal, GoldTrace, ScopeMetadata
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators.case import Case
 
 MOST: Mapping[str, int] = {
@@ -49,13 +51,13 @@ def words_are_few(case: Case) -> Iterator[str]:
 
 def parts_are_few(case: Case) -> Iterator[str]:
     """The trace has no more of each of its parts than a plan could need."""
-    for what, number in _parts(case.trace).items():
+    for what, number in _parts(case).items():
         if number > MOST[what]:
             yield f"{number:,} {what}; at most {MOST[what]:,} are judged"
 
 
-def _parts(trace: GoldTrace) -> dict[str, int]:
-    calls, policy = trace.graph.calls, trace.policy
+def _parts(case: Case) -> dict[str, int]:
+    trace, calls, policy = case.trace, case.trace.graph.calls, case.trace.policy
     arguments = sum([len(call.arguments) for call in calls])
     return {
         "calls": len(calls),
@@ -66,9 +68,21 @@ def _parts(trace: GoldTrace) -> dict[str, int]:
         "constraints": len(policy.constraints),
         "forbidden operations": len(policy.forbidden_operations),
         "cells, figures and effects of the goal": _wanted(trace.goal) if trace.goal else 0,
-        "calls and arguments times values of constraints": (len(calls) + arguments)
-        * sum([_breadth(each) for each in policy.constraints]),
+        "calls and arguments times values of constraints": (len(calls) + arguments) * _breadth_of(case),
     }
+
+
+def _breadth_of(case: Case) -> int:
+    if case.domain is not None and case.is_published:
+        return _breadth_of_member(case.domain, case.trace.policy.policy_id)
+    return sum(map(_breadth, case.trace.policy.constraints))
+
+
+@lru_cache(maxsize=8192)
+def _breadth_of_member(domain: Domain, policy_id: str) -> int:
+    """That of a policy of the family, which its id names."""
+    policy = domain.published(policy_id)
+    return sum(map(_breadth, policy.constraints)) if policy else 0
 
 
 def _breadth(constraint: Constraint) -> int:
@@ -84,8 +98,7 @@ def _wanted(goal: Goal) -> int:
 
 def values_are_small(case: Case) -> Iterator[str]:
     """Values together are few and short, none is nested deeply, and no number is longer than a computer's."""
-    published = case.domain is not None and case.domain.parameters_of(case.trace.policy) is not None
-    problem = _excess(_free_values(case.trace, published=published))
+    problem = _excess(_free_values(case.trace, published=case.is_published))
     if problem:
         yield f"arguments, scopes, attributes, limits, parameters and metadata {problem}"
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from gatling_sid.digests import digest_judged
 from gatling_sid.models import GoldTrace, TrustTier
-from gatling_sid.scenarios.asking import Asking
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.grounding import same
+from gatling_sid.validators.scenario_plan import differences
 
 VERDICT = "verdict"
 """Where in `metadata` a verdict stands: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""
@@ -64,70 +64,19 @@ def times_fit_the_day(case: Case) -> Iterator[str]:
 # --- the embedded oracle ---------------------------------------------------------------------------------------
 
 
-def request_follows_from_coordinates(case: Case) -> Iterator[str]:
-    """Words, person, policy, goal and intent are those that the trace's id, seed and attempt give."""
+def words_follow_from_coordinates(case: Case) -> Iterator[str]:
+    """Scenario, case and world are those that the trace's id, seed and attempt give, and the words are of that case."""
     if not case.is_embedded:
         return
-    asking = case.asking
+    asking, metadata = case.asking, case.trace.metadata
     if asking is None:
-        attempt, seed = case.trace.metadata.get("attempt"), case.trace.metadata.get("seed")
+        attempt, seed = metadata.get("attempt"), metadata.get("seed")
         yield f"nothing is asked at {case.trace.trace_id!r}, attempt {attempt!r}, of seed {seed!r}"
         return
-    claimed, given = _claimed(case.trace), _given(asking)
-    if claimed == given:
-        return
-    for what, have, want in zip(_CLAIMS, claimed, given, strict=True):
-        if have != want:
-            yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
-
-
-_CLAIMS = (
-    "the domain",
-    "the text",
-    "the scenario",
-    "the case",
-    "the world",
-    "the goal",
-    "who asks",
-    "the policy",
-    "the intent",
-)
-
-
-def _claimed(trace: GoldTrace) -> tuple[Any, ...]:
-    metadata, request = trace.metadata, trace.request
-    case = metadata.get("case")
-    coordinates = metadata.get("scenario"), (type(case), case), metadata.get("world")
-    return (
-        request.domain,
-        request.text,
-        *coordinates,
-        trace.goal,
-        request.principal,
-        trace.policy,
-        request.intent_category,
-    )
-
-
-def _given(asking: Asking) -> tuple[Any, ...]:
-    instance, intent = asking.instance, asking.world.domain.file.scenarios[asking.scenario].intent
-    coordinates = asking.scenario, (int, asking.case), asking.world.name
-    return (
-        asking.world.domain.name,
-        asking.said.text,
-        *coordinates,
-        instance.goal,
-        instance.principal,
-        instance.policy,
-        intent,
-    )
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return (
-        repr(value) if isinstance(value, str) and len(value) < 200 else text if len(text) < 200 else f"{text[:200]} …"
-    )
+    number = metadata.get("case")
+    claimed = metadata.get("scenario"), (type(number), number), metadata.get("world"), case.trace.request.text
+    given = asking.scenario, (int, asking.case), asking.world.name, asking.said.text
+    yield from differences(("the scenario", "the case", "the world", "the text"), claimed, given)
 
 
 def all_that_is_said_is_used(case: Case) -> Iterator[str]:

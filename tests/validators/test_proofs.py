@@ -79,7 +79,7 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
 
     assert {each.rule for each in proofs.findings(other)} >= {
         "words_give_the_values",
-        "request_follows_from_coordinates",
+        "words_follow_from_coordinates",
     }
     assert proofs.proofs == 1
 
@@ -94,7 +94,7 @@ def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], valid
     changed = proofs.findings(one)
     one.graph.calls[0].arguments["limit"] = 99
 
-    assert [each.rule for each in changed] == ["policy_is_as_published", "request_follows_from_coordinates"]
+    assert [each.rule for each in changed] == ["policy_is_as_published", "task_is_the_scenarios"]
     assert len(proofs.findings(one)) > 1
 
 
