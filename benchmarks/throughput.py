@@ -87,8 +87,8 @@ def main() -> None:
                         proposals = [oracle.trace(Task(domain, "train", index)) for index in indices]
                     traces = [each for each in proposals if isinstance(each, GoldTrace)]
                     with watch.stage("prove"):
-                        found = judge.all_findings(traces)
-                    gold = [trace for trace, wrong in zip(traces, found, strict=True) if not wrong]
+                        verdicts = judge.verdicts(traces)
+                    gold = [trace for trace, verdict in zip(traces, verdicts, strict=True) if verdict.is_gold]
                     gold = [trusted(GoldTrace, {**trace.__dict__, "validated": True}) for trace in gold]
                     with watch.stage("columns"):
                         table = table_of(gold)

@@ -10,8 +10,7 @@ from typing import Any
 from builder.pieces import Place
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.checks import Finding
-from gatling_sid.validators.proofs import Verdict
+from gatling_sid.validators.checks import Finding, Verdict
 
 CHECK = "place"
 """The name under which these findings are told."""

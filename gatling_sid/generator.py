@@ -8,18 +8,14 @@ from typing import NamedTuple, Protocol
 
 from gatling_sid.models import GoldTrace, trusted
 from gatling_sid.oracle.protocol import Failure, Oracle, Task
-from gatling_sid.validators.checks import Finding
+from gatling_sid.validators.checks import Finding, Verdict
 
 
 class Judge(Protocol):
     """Whatever finds the breaches of traces: a TraceValidator, or ProvenPlans around one."""
 
-    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
-        """Every breach of each trace; none for gold."""
-        ...
-
-    def is_proven(self, trace: GoldTrace) -> bool:
-        """Whether no check was skipped for a trace, so that without findings it is validated."""
+    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
+        """Every breach of each trace and, without any, what could not be judged; neither for gold."""
         ...
 
 
@@ -50,9 +46,10 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
     while waiting:
         again: list[tuple[int, Task]] = []
         proposals = list(oracle.propose([task for _, task in waiting]))
-        for (place, task), proposal, found in zip(waiting, proposals, _findings(proposals, judge), strict=True):
+        for (place, task), proposal, verdict in zip(waiting, proposals, _verdicts(proposals, judge), strict=True):
+            found = verdict.findings
             if isinstance(proposal, GoldTrace) and not found:
-                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": judge.is_proven(proposal)})
+                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": verdict.is_gold})
                 continue
             result.rejections.append(_rejection(task, proposal, found[0]))
             if task.attempt + 1 < oracle.max_attempts:
@@ -66,10 +63,14 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
     return result
 
 
-def _findings(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[list[Finding]]:
-    judged = iter(judge.all_findings([each for each in proposals if isinstance(each, GoldTrace)]))
+def _verdicts(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[Verdict]:
+    judged = iter(judge.verdicts([each for each in proposals if isinstance(each, GoldTrace)]))
     for each in proposals:
-        yield next(judged) if isinstance(each, GoldTrace) else [Finding("oracle", each.reason, each.detail)]
+        yield next(judged) if isinstance(each, GoldTrace) else _failed(each)
+
+
+def _failed(failure: Failure) -> Verdict:
+    return Verdict([Finding("oracle", failure.reason, failure.detail)], [])
 
 
 def _rejection(task: Task, proposal: GoldTrace | Failure, finding: Finding) -> Rejection:

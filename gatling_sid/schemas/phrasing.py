@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, lru_cache
+from itertools import product
 from math import prod
 from typing import NamedTuple
 
@@ -41,13 +42,18 @@ class Phrasing:
         self._runs: dict[int, tuple[Piece, ...]] = {}
         if self.spins > MOST_SPINS:
             raise ValueError(f"{text!r} can be said in {self.spins:,} ways; keep it to {MOST_SPINS:,}")
-        if len({_plain(self.pieces(code)) for code in range(self.spins)}) < self.spins:
+        if len(set(map("".join, product(*self._texts)))) < self.spins:
             raise ValueError(f"two ways through {text!r} read alike; let alternatives differ")
 
     @cached_property
     def spins(self) -> int:
         """How many texts the alternatives make."""
         return prod(len(group) for group in self.groups)
+
+    @cached_property
+    def _texts(self) -> list[list[str]]:
+        """Every alternative as text, place by place."""
+        return [[_plain(alternative) for alternative in group] for group in self.groups]
 
     def pieces(self, code: int) -> Iterator[Piece]:
         """The pieces of spin `code`, 0 ≤ code < spins."""
@@ -76,10 +82,10 @@ class Phrasing:
 
     def plain_renderings(self) -> Iterator[str]:
         """Texts in which every alternative stands once, with `{slot}` for values not worded here."""
-        for place, group in enumerate(self.groups):
-            for alternative in group:
-                chosen = [*(g[0] for g in self.groups[:place]), alternative, *(g[0] for g in self.groups[place + 1 :])]
-                yield _plain(piece for pieces in chosen for piece in pieces)
+        firsts = [alternatives[0] for alternatives in self._texts]
+        for place, alternatives in enumerate(self._texts):
+            for text in alternatives:
+                yield "".join([*firsts[:place], text, *firsts[place + 1 :]])
 
     def always_says(self, name: str) -> bool:
         """Whether slot `name` is said whichever alternatives are taken."""

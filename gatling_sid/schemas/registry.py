@@ -137,23 +137,29 @@ def _digest(domain: bytes, pools: bytes) -> str:
 
 
 def load_domain(path: Path) -> Domain:
-    """Reads and checks one domain file.
+    """Reads and checks one domain file; of the same bytes, the same domain.
 
     Raises:
         CatalogueError: naming file and key of the first thing that is wrong.
 
     """
-    read, pools = bytes_of(path), bytes_of(POOLS)  # once: an edit must not come between what is loaded and its digest
-    content = yaml_of(read, path.name)
+    return _domain_of(path.stem, bytes_of(path), bytes_of(POOLS))
+
+
+@lru_cache(maxsize=256)
+def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
+    """The domain that these bytes describe: what is loaded is what its digest is of, whatever is edited meanwhile."""
+    name = f"{slug}.yaml"
+    content = yaml_of(read, name)
     if not isinstance(content, dict):
-        raise CatalogueError(path.name, "line 1", "a domain file is a mapping")
+        raise CatalogueError(name, "line 1", "a domain file is a mapping")
     try:
         file = DomainFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
-        raise CatalogueError(path.name, where, first["msg"].removeprefix("Value error, ")) from None
-    domain = Domain(path.stem, _digest(read, pools), file, _pools_of(pools))
+        raise CatalogueError(name, where, first["msg"].removeprefix("Value error, ")) from None
+    domain = Domain(slug, _digest(read, pools), file, _pools_of(pools))
     for where, problem in problems(domain):
-        raise CatalogueError(path.name, where, problem)
+        raise CatalogueError(name, where, problem)
     return domain

@@ -36,21 +36,27 @@ class Case:
         """Looks up what is cheap; the world and what happens in it are worked out when first asked for."""
         self.trace = trace
         self.registry = registry
-        self.by_id: dict[str, ToolCall] = {call.call_id: call for call in trace.graph.calls}
-        """Calls by id; of several with one id, the last."""
         name = trace.request.domain
         self.domain: Domain | None = registry.domain(name) if registry.knows(name) else None
         """The catalogue's domain, if it knows the one that the request names."""
         self.tools: Mapping[str, CompiledTool] = tools_of(self.domain) if self.domain else {}
         """The domain's tools by id; none for a domain the catalogue does not know."""
-        self.ordered = [self.by_id[call_id] for call_id in trace.graph.execution_order if call_id in self.by_id]
-        """The calls in execution order, as far as the order names them."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the one who asks."""
         self.smaller: dict[str, Case] = {}
         """The case without each call, as far as it was worked out."""
         self.uses: Uses | None = None
         """What is needed of the rows that calls return, once it was worked out."""
+
+    @cached_property
+    def by_id(self) -> dict[str, ToolCall]:
+        """Calls by id; of several with one id, the last."""
+        return {call.call_id: call for call in self.trace.graph.calls}
+
+    @cached_property
+    def ordered(self) -> list[ToolCall]:
+        """The calls in execution order, as far as the order names them."""
+        return [self.by_id[call_id] for call_id in self.trace.graph.execution_order if call_id in self.by_id]
 
     @cached_property
     def unreplayable(self) -> str | None:
@@ -230,6 +236,4 @@ _WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.AS
 
 
 def _is_world(name: object) -> bool:
-    if not isinstance(name, str):
-        return False
-    return _WORLD_NAME.fullmatch(name) is not None
+    return isinstance(name, str) and _WORLD_NAME.fullmatch(name) is not None

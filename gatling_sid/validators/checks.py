@@ -59,6 +59,18 @@ class Finding(NamedTuple):
         return f"{self.rule}: {self.message}"
 
 
+class Verdict(NamedTuple):
+    """What is wrong with a trace or, if nothing is, why it could be judged in part only; of gold, neither."""
+
+    findings: list[Finding]
+    skipped: list[str]
+
+    @property
+    def is_gold(self) -> bool:
+        """Whether all of it was judged, and nothing is wrong."""
+        return not self.findings and not self.skipped
+
+
 CHECKS: Mapping[str, Check] = {
     "length": Check("valid", "errors", rules=(size.words_are_few,), worded=True, gate="the request is too long"),
     "size": Check("valid", "errors", rules=(size.parts_are_few, size.values_are_small), gate="the trace is too large"),
@@ -161,6 +173,12 @@ def judged(case: Case, names: Iterable[str]) -> list[Finding]:
             return breaches
         found += breaches
     return found
+
+
+def verdict_of(case: Case) -> Verdict:
+    """What all checks say of a case."""
+    found = judged(case, CHECKS)
+    return Verdict(found, [] if found else [reason for name in CHECKS if (reason := skipped(case, name))])
 
 
 def findings(case: Case, name: str) -> Iterator[Finding]:

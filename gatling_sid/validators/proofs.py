@@ -11,7 +11,7 @@ import marshal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -36,7 +36,7 @@ from gatling_sid.models import (
 )
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, judged, skipped
+from gatling_sid.validators.checks import CHECKS, Finding, Verdict, judged, verdict_of
 from gatling_sid.validators.trace_validator import TraceValidator
 
 WORDS: Mapping[type[BaseModel], frozenset[str]] = {
@@ -54,13 +54,6 @@ _VERSION = 2
 """Of marshal's format: the last that writes equal content as equal bytes, whatever objects are shared."""
 
 
-class Verdict(NamedTuple):
-    """What is wrong with a trace or, if nothing is, why it could be judged in part only; of gold, neither."""
-
-    findings: list[Finding]
-    skipped: list[str]
-
-
 class ProvenPlans:
     """A validator that remembers, by their content, the plans it found without fault."""
 
@@ -69,40 +62,30 @@ class ProvenPlans:
         self.validator = validator
         self.proofs = 0
         """How many traces were judged in full."""
-        self._proven: dict[bytes, None] = {}
-
-    def is_proven(self, trace: GoldTrace) -> bool:
-        """Whether nothing was left unjudged, so that a trace without findings is proven gold."""
-        return self.validator.is_proven(trace)
+        self._proven: dict[bytes, list[str]] = {}
+        """By the key of a plan without fault: what of it could not be judged, which follows from its content too."""
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """What `TraceValidator.findings` gives, in less time for another wording of a plan found gold before."""
-        return self.all_findings([trace])[0]
-
-    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
-        """The findings on traces, in their order; in least time if equal parts of them are the same records."""
-        return [found for _, found in self._judged(traces)]
+        return self.verdicts([trace])[0].findings
 
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """The findings on traces and, where there are none, what could not be judged."""
-        return [Verdict(found, [] if found else _skipped(case)) for case, found in self._judged(traces)]
+        """What `TraceValidator.verdicts` gives; in least time if equal parts of the traces are the same records."""
+        registry = self.validator.registry
+        own = zip(_with_own_policies(traces, registry), plan_keys(traces), strict=True)
+        return [self._verdict(Case(trace, registry), key) for trace, key in own]
 
-    def _judged(self, traces: Sequence[GoldTrace]) -> Iterator[tuple[Case, list[Finding]]]:
-        own = _with_own_policies(traces, self.validator.registry)
-        for trace, key in zip(own, plan_keys(traces), strict=True):
-            case = Case(trace, self.validator.registry)
-            yield case, self._findings(case, key)
-
-    def _findings(self, case: Case, key: bytes | None) -> list[Finding]:
-        if key in self._proven:
-            return judged(case, _WORDED)
+    def _verdict(self, case: Case, key: bytes | None) -> Verdict:
+        if key is not None and key in self._proven:
+            found = judged(case, _WORDED)
+            return Verdict(found, [] if found else self._proven[key])
         self.proofs += 1
-        found = judged(case, CHECKS)
-        if not found and key is not None:
+        verdict = verdict_of(case)
+        if not verdict.findings and key is not None:
             if len(self._proven) >= _KEPT:
                 del self._proven[next(iter(self._proven))]
-            self._proven[key] = None
-        return found
+            self._proven[key] = verdict.skipped
+        return verdict
 
 
 def _with_own_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
@@ -115,10 +98,6 @@ def _with_own_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) ->
             known[id(policy)] = own if own is not None and own == policy else policy
         own = known[id(policy)]
         yield trace if own is policy else trusted(GoldTrace, {**trace.__dict__, "policy": own})
-
-
-def _skipped(case: Case) -> list[str]:
-    return [reason for name in CHECKS if (reason := skipped(case, name))]
 
 
 # --- keys ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from gatling_sid.also_on_class import AlsoOnClass, shared
 from gatling_sid.models import GoldTrace, SystemPolicy, trusted
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, findings, judged, skipped
+from gatling_sid.validators.checks import CHECKS, Finding, Verdict, findings, judged, skipped, verdict_of
 from gatling_sid.validators.diversity import diversity
 
 
@@ -27,14 +27,9 @@ class TraceValidator:
         """Every breach of every check; empty for gold. A trace too large, or a broken structure, is reported alone."""
         return judged(Case(trace, self.registry), CHECKS)
 
-    def all_findings(self, traces: Sequence[GoldTrace]) -> list[list[Finding]]:
-        """The findings on each trace."""
-        return [self.findings(trace) for trace in traces]
-
-    def is_proven(self, trace: GoldTrace) -> bool:
-        """Whether nothing would be skipped: the plan can be replayed, its policy and its words are vouched for."""
-        case = Case(trace, self.registry)
-        return all(skipped(case, name) is None for name in CHECKS)
+    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
+        """What is wrong with each trace and, where nothing is, what could not be judged."""
+        return [verdict_of(Case(trace, self.registry)) for trace in traces]
 
     @AlsoOnClass
     def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:

@@ -72,7 +72,7 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
     proofs = ProvenPlans(validator)
     assert one.request.text != other.request.text
     assert key_of(one) == key_of(other) is not None
-    assert proofs.all_findings([one, other]) == [[], []]
+    assert proofs.verdicts([one, other]) == [([], []), ([], [])]
     assert proofs.proofs == 1
 
     other.request.text = "Hm."
@@ -283,5 +283,5 @@ def test_the_oldest_proofs_are_forgotten_one_by_one(
     ]
     proofs = ProvenPlans(validator)
 
-    assert proofs.all_findings(traces) == [[]] * 200
+    assert proofs.verdicts(traces) == [([], [])] * 200
     assert len(proofs._proven) == 3
