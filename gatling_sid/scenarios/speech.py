@@ -162,12 +162,15 @@ def say(
             words = (" " if parts[-1].endswith(_TERMINAL) else ". ") + extra
             parts.append(words)
             length += len(words)
+    text = "".join(parts)
+    if style == "careful":
+        return Said(text, spans, core)
     quoted = any(name in spans and kind == "quote" for name, (kind, _) in ways.items())
     named = not opening and any(span[0] == start for span in spans.values())
     if quoted or (named and style == "small start"):
         style = {"small start": "careful", "small letters": "no full stop"}.get(style, style)
     ends_in_value = any(span[1] == length for span in spans.values())
-    return Said(_typed("".join(parts), style, keep_end=ends_in_value), spans, core)
+    return Said(_typed(text, style, keep_end=ends_in_value), spans, core)
 
 
 def _said(value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random) -> str:

@@ -39,7 +39,6 @@ class Phrasing:
         """
         self.text = text
         self.groups = tuple(_groups(text))
-        self._runs: dict[int, tuple[Piece, ...]] = {}
         if self.spins > MOST_SPINS:
             raise ValueError(f"{text!r} can be said in {self.spins:,} ways; keep it to {MOST_SPINS:,}")
         if len(set(map("".join, product(*self._texts)))) < self.spins:
@@ -55,30 +54,27 @@ class Phrasing:
         """Every alternative as text, place by place."""
         return [[_plain(alternative) for alternative in group] for group in self.groups]
 
-    def pieces(self, code: int) -> Iterator[Piece]:
-        """The pieces of spin `code`, 0 ≤ code < spins."""
-        for group in self.groups:
-            code, choice = divmod(code, len(group))
-            yield from group[choice]
-
     def slots(self) -> Iterator[Slot]:
         """Every slot of every alternative."""
         for group in self.groups:
             for alternative in group:
                 yield from (piece for piece in alternative if isinstance(piece, Slot))
 
-    def run(self, code: int) -> tuple[Piece, ...]:
-        """The pieces of spin `code` with neighbouring literals made one; kept, since each spin is said many times."""
-        if code not in self._runs:
-            run: list[Piece] = []
-            for piece in self.pieces(code):
-                last = run[-1] if run else None
-                if isinstance(piece, str) and isinstance(last, str):
-                    run[-1] = last + piece
-                else:
-                    run.append(piece)
-            self._runs[code] = tuple(run)
-        return self._runs[code]
+    def run(self, code: int) -> list[Piece]:
+        """The pieces of spin `code`, 0 ≤ code < spins, with neighbouring literals made one."""
+        run: list[Piece] = []
+        literal = ""
+        for group in self.groups:
+            code, choice = divmod(code, len(group))
+            for piece in group[choice]:
+                if isinstance(piece, str):
+                    literal += piece
+                    continue
+                if literal:
+                    run.append(literal)
+                    literal = ""
+                run.append(piece)
+        return [*run, literal] if literal else run
 
     def plain_renderings(self) -> Iterator[str]:
         """Texts in which every alternative stands once, with `{slot}` for values not worded here."""

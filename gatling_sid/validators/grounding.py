@@ -127,6 +127,8 @@ def _looked_up(call: ToolCall, source: ArgumentSource, where: Mapping[str, Any],
 
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal: 5 is 5.0, and true is not 1."""
+    if type(one) is type(other) is str:
+        return bool(one == other)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

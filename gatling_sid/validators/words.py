@@ -50,15 +50,17 @@ def times_fit_the_day(case: Case) -> Iterator[str]:
     trace, today = case.trace, case.world.today
     if trace.created_at.date() < today:
         yield f"the trace was made on {trace.created_at.date()}, before the day it plays on, {today}"
-    first = next((call.provenance for call in trace.graph.calls if call.provenance), None)
-    for call in trace.graph.calls:
-        moment = call.provenance.timestamp if call.provenance else None
-        if first is not None and moment is not first.timestamp and moment != first.timestamp:
-            yield f"{call.call_id} was asked for at {moment}, another call at {first.timestamp}"
-    if case.asking is not None and first is not None and first.timestamp != case.asking.moment:
-        yield f"its calls were asked for at {first.timestamp}; the request was made at {case.asking.moment}"
-    elif first is not None and (first.timestamp is None or first.timestamp.date() != today):
-        yield f"its calls were asked for at {first.timestamp}; the world's day is {today}"
+    moments = [call.provenance.timestamp if call.provenance else None for call in trace.graph.calls]
+    first = next((each for each in moments if each is not None), None)
+    for call, moment in zip(trace.graph.calls, moments, strict=True):
+        if moment is not first and moment != first:
+            yield f"{call.call_id} was asked for at {moment}, another call at {first}"
+    if first is None:
+        yield from ["no call says when it was asked for"] if moments else []
+    elif case.asking is not None and first != case.asking.moment:
+        yield f"its calls were asked for at {first}; the request was made at {case.asking.moment}"
+    elif first.date() != today:
+        yield f"its calls were asked for at {first}; the world's day is {today}"
 
 
 # --- the embedded oracle ---------------------------------------------------------------------------------------

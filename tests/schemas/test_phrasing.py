@@ -16,7 +16,7 @@ def rendered(phrasing: Phrasing) -> list[str]:
     """Every spin as text, slots in braces."""
     return [
         "".join(
-            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}" for piece in phrasing.pieces(code)
+            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}" for piece in phrasing.run(code)
         )
         for code in range(phrasing.spins)
     ]
