@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from math import ceil, floor
 from typing import Any
@@ -71,34 +71,58 @@ _CONDITIONS: dict[str, Callable[[Any, Any, World], bool]] = {
     "next_days": lambda have, want, _: have is not None and want[0] <= have <= want[1],
     "is_set": lambda have, want, _: (have is not None) == want,
 }
+_PLAIN = "equals"
+"""The test of a field for which a plain value is wanted."""
 _PERIODS = {"within_days": "back", "next_days": "ahead"}
 
 
-def _matching(world: World, entity: str, where: Mapping[str, Any], bindings: Mapping[str, Any]) -> list[Row]:
-    rows: list[Row] | None = None
-    tests: list[tuple[str, Callable[[Any, Any, World], bool], Any]] = []
+_Test = tuple[str, str, Any]
+"""A condition on a field of a row: (field, name of the condition or `_PLAIN`, value)."""
+
+
+def _is(have: Any, want: Any, _world: World) -> bool:
+    return bool(have == want)
+
+
+def _matching(
+    world: World,
+    entity: str,
+    where: Mapping[str, Any],
+    bindings: Mapping[str, Any],
+    alone_by: Sequence[str] = (),
+) -> list[Row]:
+    """Rows that pass every condition and, by some fields, are told from all others; the list is the world's own."""
+    wanted = entity, tuple(alone_by), tuple(_tests(where, world, bindings))
+    if wanted not in world.found:
+        world.found[wanted] = _found(world, *wanted)
+    return world.found[wanted]
+
+
+def _tests(where: Mapping[str, Any], world: World, bindings: Mapping[str, Any]) -> Iterator[_Test]:
     for field, condition in where.items():
-        if isinstance(condition, Mapping):
-            for name, wanted in condition.items():
-                want = evaluated(wanted, bindings)
-                if name in _PERIODS:
-                    want = world.days(**{_PERIODS[name]: want})
-                tests.append((field, _CONDITIONS[name], want))
-        else:
-            want = evaluated(condition, bindings)
-            rows = world.index(entity, field).get(want, []) if rows is None else [r for r in rows if r[field] == want]
-    if rows is None:
-        rows = world.ordered(entity, None)
-    for field, test, want in tests:
-        rows = [row for row in rows if test(row[field], want, world)]
-    return rows
+        if not isinstance(condition, Mapping):
+            yield field, _PLAIN, evaluated(condition, bindings)
+            continue
+        for name, value in condition.items():
+            want = evaluated(value, bindings)
+            if name in _PERIODS:
+                want = world.days(**{_PERIODS[name]: want})
+            yield field, name, tuple(want) if isinstance(want, list) else want
+
+
+def _found(world: World, entity: str, alone_by: tuple[str, ...], tests: tuple[_Test, ...]) -> list[Row]:
+    rows = world.ordered(entity, None)
+    first = next(((field, want) for field, name, want in tests if name == _PLAIN), None)
+    if first is not None:
+        rows = world.index(entity, first[0]).get(first[1], [])
+    for field, name, want in tests:
+        passes = _CONDITIONS.get(name, _is)
+        rows = [row for row in rows if passes(row[field], want, world)]
+    return [row for row in rows if world.alike(entity, alone_by, row) == 1] if alone_by else rows
 
 
 def _one(spec: c.One, world: World, bindings: Bindings, rng: random.Random) -> Row:
-    rows = _matching(world, spec.one, spec.where, bindings)
-    if spec.alone_by:
-        fields = tuple(spec.alone_by)
-        rows = [row for row in rows if world.alike(spec.one, fields, row) == 1]
+    rows = _matching(world, spec.one, spec.where, bindings, spec.alone_by)
     if not rows:
         raise NoDrawError(f"no {spec.one} fits")
     return rng.choice(rows)

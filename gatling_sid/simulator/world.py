@@ -54,6 +54,8 @@ class World:
             raise CatalogueError(f"{domain.slug}.yaml", "entities", f"no population in {_TRIES} works out: {problem}")
         self.outcomes: dict[tuple[str, str, str], Any] = {}
         """What calls did here; kept by `execution`, which knows their type."""
+        self.found: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}
+        """Rows that pass conditions; kept by `drawing`, which knows their form."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
         self._folded: dict[tuple[str, str], dict[str, str]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}
