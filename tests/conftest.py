@@ -18,6 +18,11 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first, so that no worker is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def registry() -> DomainRegistry:
     """A catalogue of one small domain, Library."""

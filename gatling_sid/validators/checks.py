@@ -99,13 +99,13 @@ CHECKS: Mapping[str, Check] = {
         "valid",
         "errors",
         replayed=(
-            scenario_plan.task_is_the_scenarios,
             replay.principal_is_real,
             replay.plan_executes,
             replay.day_is_the_worlds,
             replay.something_is_called,
             replay.goal_is_met,
             replay.order_does_not_matter,
+            scenario_plan.task_is_the_scenarios,
         ),
     ),
     "policy": Check(

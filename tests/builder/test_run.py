@@ -105,7 +105,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: 
     """After kill -9 of the whole group or of the main process alone, running again completes the run."""
     subprocess.run([*COMMAND, str(tmp_path / "calm")], cwd=ROOT, check=True, capture_output=True)
     moments, killed = random.Random(4), 0
-    for attempt in range(8):
+    for attempt in range(6):
         process = subprocess.Popen(
             [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: 
         process.wait()
     subprocess.run([*COMMAND, str(tmp_path / "torn")], cwd=ROOT, check=True, capture_output=True)
 
-    assert killed >= 4
+    assert killed >= 3
     assert contents(tmp_path / "torn") == contents(tmp_path / "calm")
 
 
