@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from builder.pieces import Piece, Source
@@ -39,6 +39,10 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     told: tuple[str, ...] = ()
     """The first rejected rows, and what is wrong with each."""
+    ids: tuple[str, ...] = ()
+    """Of rows whose place no manifest knows."""
+    repeated: int = 0
+    """Rows whose id another row had before."""
 
     def __add__(self, other: Tally) -> Tally:
         """Both together."""
@@ -49,6 +53,8 @@ class Tally:
             self.proofs + other.proofs,
             self.rejected + other.rejected,
             (self.told + other.told)[:TOLD],
+            self.ids + other.ids,
+            self.repeated + other.repeated,
         )
 
 
@@ -60,6 +66,22 @@ def judge(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally
         TraceFormatError: a row is no trace.
 
     """
+    seen: set[str] = set()
+    for tally in _tallies(source, every, workers):
+        again = list(_repeated(tally.ids, seen))
+        told = tuple(f"{each}: another trace has this id" for each in again[:TOLD])
+        yield replace(tally, ids=(), repeated=len(again), told=tally.told + told)
+
+
+def _repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
+    """Those that were seen before; the others are seen from now on."""
+    for each in ids:
+        if each in seen:
+            yield each
+        seen.add(each)
+
+
+def _tallies(source: Source, every: int, workers: int) -> Iterator[Tally]:
     workers = min(workers, len(source.pieces), 1 + source.rows // every // _WORTH_A_WORKER)
     if workers <= 1:
         for piece in source.pieces:
@@ -107,6 +129,7 @@ def _tally(traces: Sequence[GoldTrace], drawn: Sequence[int], rows: Rows | None,
         judge.proofs - before,
         Counter(each[0].rule for each in found if each),
         tuple(_told(zip(traces, found, strict=True))),
+        () if rows else tuple(trace.trace_id for trace in traces),
     )
 
 

@@ -52,10 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             bar(whole.judged, -(-source.rows // args.every), f"{whole.rejected.total():,} rejected")
     print(f"{whole.judged:,} traces judged ({whole.proofs:,} plans proven), {whole.gold:,} gold, {whole.partly:,} judged "
           f"in part, {whole.rejected.total():,} rejected {dict(whole.rejected) or ''}".rstrip())  # fmt: skip
+    if whole.repeated:
+        print(f"{whole.repeated:,} traces have the id of another")
     if not whole.judged:
         raise ShardError(f"{args.source} holds no traces")
     copies = copied(source.folder, source.files) if source.folder else 0
-    return FAILED if whole.rejected or copies else 0
+    return FAILED if whole.rejected or whole.repeated or copies else 0
 
 
 def copied(folder: Path, files: Sequence[str]) -> int:

@@ -216,5 +216,6 @@ def _unjudged(case: Case) -> str | None:
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
         f"constraints that need a replay: {', '.join(later)}" if later else "",
+        *scope_limits.unheld(case),
     ]
     return "; ".join(each for each in reasons if each) or None

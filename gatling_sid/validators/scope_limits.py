@@ -38,6 +38,33 @@ def scope_limits_hold(case: Case) -> Iterator[str]:
                 yield f"{breach}; the limit {name} is {_said(value)}"
 
 
+def unheld(case: Case) -> list[str]:
+    """Limits of an amount that some call says nothing of, so that they cannot be held against it."""
+    found = []
+    for name in case.trace.policy.scope_limits:
+        bound = bound_of(name)
+        silent = [call.call_id for call in case.trace.graph.calls if bound and _is_silent(case, call, bound)]
+        if silent:
+            found.append(f"the limit {name}: no amount is said by {', '.join(silent[:_TOLD])}")
+    return found
+
+
+_TOLD = 5
+
+
+def _is_silent(case: Case, call: ToolCall, bound: Bound) -> bool:
+    """Whether a call neither declares the amount that is bounded nor states it by an argument, and could take any."""
+    tool = case.tools.get(call.tool_id)
+    if bound is DAYS:
+        takes, declared = tool is None, call.scope.time_range_days
+    else:
+        takes, declared = tool is None or tool.tool.operation in ("list", "export"), call.scope.rows_requested
+    if bound not in (ROWS, EXPORTED_ROWS, DAYS) or (bound is EXPORTED_ROWS and not _exports(case, call)):
+        return False
+    stated = (_number(case.argument(call, name)) for name in _limiting(case, call, bound))
+    return takes and declared is None and all(each is None for each in stated)
+
+
 def _said(value: Any) -> str:
     return ", ".join(map(str, value)) or "empty" if isinstance(value, list) else str(getattr(value, "value", value))
 
@@ -118,7 +145,7 @@ def _rows_of(case: Case, call: ToolCall) -> float:
 
 def _most(case: Case, call: ToolCall, declared: int | None, bound: Bound) -> float:
     """The largest amount that a call declares, or states by an argument that is such a limit itself."""
-    stated = (_number(call.arguments.get(name)) for name in _limiting(case, call, bound))
+    stated = (_number(case.argument(call, name)) for name in _limiting(case, call, bound))
     return max([declared or 0, *(each for each in stated if each is not None)])
 
 

@@ -18,7 +18,7 @@ from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from pyarrow import ipc
 
-from builder import jsonl
+from builder import jsonl, judging
 from builder.features import _STORAGE, SCHEMA
 from builder.judging import Tally, judge
 from builder.run import planned, run
@@ -336,6 +336,26 @@ def test_lines_are_judged_whatever_pieces_they_are_cut_into(
     path.write_text("\n".join([*lines[:30], "", *lines[30:50], "{}"]))
     with pytest.raises(SidError, match=r"^traces\.jsonl, line 52: trace_id: Field required$"):
         judged(path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_id_that_was_there_before_is_told(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """Of lines, in whichever pieces and processes they are judged; the same traces with ids of their own pass."""
+    traces = [t for piece in source_of(str(made / "run")).pieces for batch in read(piece) for t in batch]
+    lines = [trace.model_dump_json() for trace in [*traces, traces[3], traces[3]]]
+    path = tmp_path / "traces.jsonl"
+    path.write_text("\n".join(lines))
+    monkeypatch.setattr(jsonl, "BLOCK", 40_000)
+    monkeypatch.setattr(judging, "_WORTH_A_WORKER", 40)
+    tally = sum(judge(source_of(str(path)), workers=workers), Tally())
+
+    assert (tally.judged, tally.gold, tally.repeated) == (ROWS + 2, ROWS + 2, 2)
+    assert tally.told == (f"{traces[3].trace_id}: another trace has this id",) * 2
+
+    path.write_text("\n".join(lines[:-2]))
+    assert judged(path).repeated == 0
 
 
 def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from gatling_sid.models import (
     Constraint,
     GoldTrace,
@@ -99,6 +103,37 @@ def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
     _, report = TraceValidator().validate_trace(trace)
 
     assert report["checks"]["policy"]["skipped"] == "constraints that need a replay: look"
+
+
+@pytest.mark.parametrize(
+    ("limits", "call", "silent"),
+    [
+        ({"max_results": 9}, {"tool_id": "bakery.weigh", "arguments": {"size": 500}}, True),
+        ({"max_results": 9}, {"tool_id": "bakery.weigh", "arguments": {"limit": 9}}, False),
+        ({"max_results": 9}, {"tool_id": "bakery.weigh", "scope": {"rows_requested": 9}}, False),
+        ({"max_days": 9}, {"tool_id": "bakery.weigh", "scope": {"rows_requested": 9}}, True),
+        ({"max_export_rows": 9}, {"tool_id": "bakery.export_loaves"}, True),
+        ({"max_export_rows": 9}, {"tool_id": "bakery.weigh"}, False),
+        ({"max_recipients": 9}, {"tool_id": "bakery.weigh"}, False),
+        ({"max_results": 9}, {"tool_id": "finance.get_invoice", "arguments": {"invoice_id": "INV-1"}}, False),
+        ({"max_results": 9}, {"tool_id": "finance.list_invoices", "arguments": {"vendor": "Elm"}}, True),
+    ],
+)
+def test_a_limit_that_a_call_says_nothing_of_is_reported_as_skipped(
+    limits: dict[str, int], call: dict[str, Any], *, silent: bool
+) -> None:
+    """An amount that is not declared, nor stated by an argument that is known to limit it, is not silently passed."""
+    made, domain = ToolCall(call_id="a", **call), "Finance" if call["tool_id"].startswith("finance") else "Bakery"
+    trace = GoldTrace(
+        trace_id="t1",
+        request=UserRequest(request_id="r1", domain=domain, text="Some loaves.", intent_category="retrieve"),
+        policy=SystemPolicy(policy_id="p1", domain=domain, scope_limits=limits),
+        graph=ToolCallGraph(graph_id="g1", calls=[made], execution_order=["a"]),
+    )
+    checked = TraceValidator().validate_trace(trace)[1]["checks"]["policy"]
+
+    assert checked["compliant"]
+    assert ("no amount is said by a" in checked.get("skipped", "")) is silent
 
 
 def test_long_chains_are_judged_without_recursion() -> None:
