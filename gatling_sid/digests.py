@@ -1,11 +1,23 @@
-"""Short digests of content: what ties a verdict to the words, goal and plan it was given on."""
+"""Content in short: what ties a verdict to the words, goal and plan it was given on, and a policy to what it said."""
 
 from __future__ import annotations
 
 import json
+import marshal
 from hashlib import blake2b
+from operator import attrgetter
 
-from gatling_sid.models import GoldTrace
+from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
+
+MARSHAL = 2
+"""The last version of marshal's format that writes equal content as equal bytes, whatever objects are shared."""
+_POLICY = attrgetter(*(name for name in SystemPolicy.model_fields if name != "constraints"))
+_CONSTRAINT = attrgetter(*Constraint.model_fields)
+
+
+def policy_bytes(policy: SystemPolicy) -> bytes:
+    """All that a policy says, by type: 5, 5.0 and True are three things. Raises ValueError for what is no plain value."""
+    return marshal.dumps((_POLICY(policy), list(map(_CONSTRAINT, policy.constraints))), MARSHAL)
 
 
 def digest_judged(trace: GoldTrace) -> str:

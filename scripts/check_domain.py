@@ -69,11 +69,11 @@ def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
     yield f"several calls {several:.0%} (aim 65% or more), five or more {many:.0%} (aim 10% or more)"
     yield f"results passed on {passing / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
     yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
-    unused = sorted(domain.tools.keys() - used - domain.never_called)
+    unused = sorted(domain.tools.keys() - used - domain.family.never_called)
     yield f"tools never used: {', '.join(unused) or 'none'}, besides those that no member of the policy allows: " + (
-        ", ".join(sorted(domain.never_called)) or "none"
+        ", ".join(sorted(domain.family.never_called)) or "none"
     )
-    yield f"policies {domain.policies:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
+    yield f"policies {domain.family.size:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
     few = [text for s in domain.file.scenarios.values() for text in s.phrasings if phrasing_of(text).spins < MIN_SPINS]
     yield f"phrasings with fewer than {MIN_SPINS} variants: {len(few)}"
 

@@ -43,9 +43,9 @@ def trace_for(setting: Setting, use: int) -> GoldTrace | None:
     fitting = [n for n in fitting if setting.principal.role in domain.file.scenarios[n].roles] or fitting
     for _ in range(60 if fitting else 0):
         name = rng.choice(fitting)
-        scenario, rules = domain.file.scenarios[name], domain.in_force(member)
+        scenario, rules = domain.file.scenarios[name], domain.family.in_force(member)
         try:
-            start = {"principal": setting.principal.attributes, "policy": domain.axes(member)}
+            start = {"principal": setting.principal.attributes, "policy": domain.family.axes(member)}
             bindings = draw(scenario, world, start, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {each: evaluated(value, bindings) for each, value in scenario.slots.items()}

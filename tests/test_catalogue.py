@@ -57,11 +57,11 @@ def test_domain_has_enough_of_everything(domain: Domain) -> None:
         "aggregate",
     }
     assert len(file.policy.rules) >= 6
-    assert "max_results" in domain.default_policy.scope_limits
+    assert "max_results" in domain.family.default_policy.scope_limits
     assert len(file.scenarios) >= 12
     assert min(len(scenario.phrasings) for scenario in file.scenarios.values()) >= 8
     assert {scenario.intent for scenario in file.scenarios.values()} == set(INTENTS)
-    assert domain.policies * len(file.roles) >= 1000
+    assert domain.family.size * len(file.roles) >= 1000
     assert all(capacity(domain, split) >= 4_000_000 // 50 for split in SPLITS)
 
 
@@ -84,7 +84,9 @@ def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
     assert sum(n >= 5 for n in calls) / len(calls) >= 0.10
     assert sum(flowing) / sum(n > 1 for n in calls) >= 0.6
     assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
-    assert {call.tool_id for trace in traces for call in trace.graph.calls} == domain.tools.keys() - domain.never_called
+    assert {
+        call.tool_id for trace in traces for call in trace.graph.calls
+    } == domain.tools.keys() - domain.family.never_called
 
 
 def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
@@ -95,11 +97,11 @@ def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
         if rule.kind == "may_not_call" and rule.sometimes
         for tool in rule.parameters["tools"]
     }
-    assert domain.never_called
-    assert at_times - domain.never_called
-    assert {*domain.default_policy.forbidden_operations} == domain.never_called | at_times
+    assert domain.family.never_called
+    assert at_times - domain.family.never_called
+    assert {*domain.family.default_policy.forbidden_operations} == domain.family.never_called | at_times
     counts = Counter(tool for trace in traces for tool in trace.policy.forbidden_operations)
-    for tool in at_times - domain.never_called:
+    for tool in at_times - domain.family.never_called:
         assert 0 < counts[tool] < len(traces)
     for trace in traces:
         policy = trace.policy
@@ -109,7 +111,7 @@ def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
         assert [
             *dict.fromkeys(tool for each in barring for tool in each.parameters["tools"])
         ] == policy.forbidden_operations
-        assert domain.never_called <= {*policy.forbidden_operations} <= domain.tools.keys()
+        assert domain.family.never_called <= {*policy.forbidden_operations} <= domain.tools.keys()
 
 
 def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -> None:
@@ -118,14 +120,14 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
     refused = 0
     for trace in traces:
         used = {call.tool_id for call in trace.graph.calls}
-        if used & {*domain.default_policy.forbidden_operations}:
-            compliant, messages = validator.validate_policy_compliance(trace, domain.default_policy)
+        if used & {*domain.family.default_policy.forbidden_operations}:
+            compliant, messages = validator.validate_policy_compliance(trace, domain.family.default_policy)
             assert not compliant
             assert sum("is forbidden" in each for each in messages) >= 2
             refused += 1
         assert not used & {*trace.policy.forbidden_operations}
     assert refused >= 5
-    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.never_called)})
+    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.never_called)})
     graph = traces[0].graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
     alone = traces[0].model_copy(update={"graph": graph})
     assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])

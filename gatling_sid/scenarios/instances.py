@@ -30,7 +30,7 @@ class TaskInstance(NamedTuple):
 @lru_cache(maxsize=8)
 def _members(world: World) -> list[tuple[int, ...]]:
     rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
-    return [tuple(map(rng.randrange, world.domain.axis_sizes)) for _ in range(_POLICIES)]
+    return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES)]
 
 
 @lru_cache(maxsize=2048)
@@ -43,16 +43,16 @@ def instance_at(world: World, scenario_id: str, case: int, attempt: int) -> Task
         member = rng.choice(members)
         role = rng.choice(scenario.roles)
         definition = domain.file.roles[role]
-        rules = domain.in_force(member)
+        rules = domain.family.in_force(member)
         try:
             person = draw_principal(world, definition, rng)
             attributes = {name: person[name] for name in definition.attributes}
-            bindings = draw(scenario, world, {"principal": attributes, "policy": domain.axes(member)}, rng)
+            bindings = draw(scenario, world, {"principal": attributes, "policy": domain.family.axes(member)}, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {name: evaluated(value, bindings) for name, value in scenario.slots.items()}
         except NoDrawError:
             continue
         key = domain.file.entities[definition.entity].key
         principal = trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        return TaskInstance(principal, domain.policy(member), rules, goal, slots)
+        return TaskInstance(principal, domain.family.policy(member), rules, goal, slots)
     return None

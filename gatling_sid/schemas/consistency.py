@@ -343,9 +343,9 @@ def _is_axis(value: object) -> bool:
 
 def _members(domain: Domain) -> Iterator[Problem]:
     """Building every value of every axis shows whether its parameters fit their kinds."""
-    for column in zip_longest(*(range(size) for size in domain.axis_sizes), fillvalue=0):
+    for column in zip_longest(*(range(size) for size in domain.family.axis_sizes), fillvalue=0):
         try:
-            domain.policy(tuple(column))
+            domain.family.policy(tuple(column))
         except (ValueError, KeyError) as error:
             yield "policy.rules", str(error)
 

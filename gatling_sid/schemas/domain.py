@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from math import prod
 from typing import Any
 
-from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy, ToolParameter, ToolSchema
+from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.constraints import INFORMED, Informed, Parameters, parameters_of, read_constraints
+from gatling_sid.schemas.family import PolicyFamily
 from gatling_sid.schemas.phrasing import phrasing_of
 from gatling_sid.schemas.references import parse_reference
-from gatling_sid.schemas.wording import joined, spoken
-
-_MEMBER = re.compile(r"(\d{1,4}(\.\d{1,4})*)?", re.ASCII)
-"""What follows the domain in the id of a policy: the place of its value on each axis."""
+from gatling_sid.schemas.wording import spoken
 
 SPLITS = ("train", "validation", "test")
 
@@ -32,10 +27,8 @@ class Domain:
         self.file = file
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
-        self._members: dict[tuple[int, ...], SystemPolicy] = {}
-        self._rules: dict[tuple[int, ...], frozenset[str]] = {}
+        self.family = PolicyFamily(slug, file)
         self._highest: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
-        self._parameters: dict[str, tuple[SystemPolicy, list[tuple[str, str, Parameters | str]]]] = {}
 
     # --- tools
 
@@ -246,110 +239,6 @@ class Domain:
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result
 
-    # --- policies
-
-    @cached_property
-    def default_policy(self) -> SystemPolicy:
-        """The default member of the family: the first value of every axis, every rule in force."""
-        return self.policy(tuple(0 for _ in self.axis_sizes))
-
-    @cached_property
-    def axis_values(self) -> dict[str, list[Any]]:
-        """The values of each axis of the family; a rule that is in force only sometimes is one too: true or false."""
-        family = self.file.policy
-        return {**family.vary, **{name: [True, False] for name, rule in family.rules.items() if rule.sometimes}}
-
-    @cached_property
-    def axis_sizes(self) -> tuple[int, ...]:
-        """How many values each axis of the family has."""
-        return tuple(len(values) for values in self.axis_values.values())
-
-    @property
-    def policies(self) -> int:
-        """How many members the family has."""
-        return prod(self.axis_sizes)
-
-    def policy(self, member: tuple[int, ...]) -> SystemPolicy:
-        """The member that takes the given value of each axis; the record is shared: copy it before editing."""
-        if member not in self._members:
-            self._members[member] = self._policy(member)
-        return self._members[member]
-
-    def published(self, policy_id: str) -> SystemPolicy | None:
-        """The member of the family that bears this id, or None if none does."""
-        slug, _, code = policy_id.partition("-")
-        if slug != self.slug or not _MEMBER.fullmatch(code):
-            return None
-        member, sizes = tuple(map(int, code.split("."))) if code else (), self.axis_sizes
-        is_member = len(member) == len(sizes) and all(at < size for at, size in zip(member, sizes, strict=True))
-        return self.policy(member) if is_member else None
-
-    def parameters_of(self, policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]] | None:
-        """(constraint id, kind, parameters) of a policy that is one of this domain's own records, else None."""
-        own = self._parameters.get(policy.policy_id)
-        return own[1] if own is not None and own[0] is policy else None
-
-    def informed_rules(self, policy: SystemPolicy) -> list[Informed]:
-        """The rules of a policy that condition a change on a look-up; those that are not well formed are left out."""
-        own = self.parameters_of(policy)
-        parsed = own if own is not None else read_constraints(policy)
-        return [each for _, kind, each in parsed if kind in INFORMED and isinstance(each, Informed)]
-
-    def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
-        """Names of the rules that the member has."""
-        if member not in self._rules:
-            axes = self.axes(member)
-            rules = self.file.policy.rules.items()
-            self._rules[member] = frozenset(name for name, rule in rules if not rule.sometimes or axes[name])
-        return self._rules[member]
-
-    @cached_property
-    def never_called(self) -> frozenset[str]:
-        """Tools, by full id, that every member of the family forbids to everyone."""
-        always = [
-            rule for rule in self.file.policy.rules.values() if rule.kind == "may_not_call" and not rule.sometimes
-        ]
-        barred = [rule.parameters.get("tools") for rule in always if rule.parameters.get("roles") is None]
-        return frozenset(f"{self.slug}.{name}" for tools in barred if isinstance(tools, list) for name in tools)
-
-    def axes(self, member: tuple[int, ...]) -> dict[str, Any]:
-        """The member's value of each axis."""
-        return {name: values[at] for (name, values), at in zip(self.axis_values.items(), member, strict=True)}
-
-    def _policy(self, member: tuple[int, ...]) -> SystemPolicy:
-        axes, names = self.axes(member), self.in_force(member)
-        rules = [(name, rule) for name, rule in self.file.policy.rules.items() if name in names]
-        constraints = [self._constraint(index, name, rule, axes) for index, (name, rule) in enumerate(rules)]
-        said = {name: _said(value) for name, value in axes.items()}
-        parsed: list[tuple[str, str, Parameters | str]] = [
-            (each.constraint_id, each.kind, parameters_of(each)) for each in constraints
-        ]
-        policy = SystemPolicy(
-            policy_id=f"{self.slug}-{'.'.join(map(str, member))}" if member else self.slug,
-            domain=self.name,
-            description=self.file.policy.description,
-            rules=[rule.says.format(**said) for _, rule in rules],
-            forbidden_operations=self._forbidden(constraints),
-            scope_limits=_scope_limits(constraints),
-            constraints=constraints,
-        )
-        self._parameters[policy.policy_id] = (policy, parsed)
-        return policy
-
-    def _forbidden(self, constraints: list[Constraint]) -> list[str]:
-        """Tools that nobody may call, each once."""
-        bars = [each.parameters for each in constraints if each.kind == "may_not_call"]
-        barred = [each.get("tools") for each in bars if each.get("roles") is None]
-        return list(dict.fromkeys(tool for tools in barred for tool in (self.tools if tools is None else tools)))
-
-    def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
-        parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}
-        if parameters.get("tools") is not None:
-            parameters["tools"] = [f"{self.slug}.{tool}" for tool in parameters["tools"]]
-        if "notify" in parameters:
-            parameters["notify"] = f"{self.slug}.{parameters['notify']}"
-        return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
-
 
 def _described(tool: c.Tool, parameter: c.Parameter) -> str:
     """A parameter's description, and for a recipient whom the tool reaches alone."""
@@ -400,32 +289,3 @@ def _populated(populate: Any) -> Iterator[str]:
         case p.IfPast():
             yield from _populated(populate.then)
             yield from _populated(populate.otherwise)
-
-
-def _filled(value: Any, axes: Mapping[str, Any]) -> Any:
-    reference = parse_reference(value) if isinstance(value, str) else None
-    return axes[str(reference.path[0])] if reference and reference.root == "policy" else value
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, list):
-        return joined([_said(each) for each in value])
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return f"{value:,}"
-    return str(value)
-
-
-def _scope_limits(constraints: list[Constraint]) -> dict[str, Any]:
-    """The limits that bind everyone at every call, in the short form."""
-    names = {
-        "row_limit": ("max_rows", "max_results"),
-        "time_range": ("max_days", "max_time_range_days"),
-        "sensitivity_ceiling": ("max_tier", "max_sensitivity_tier"),
-        "export_targets": ("allowed", "allowed_export_targets"),
-    }
-    return {
-        names[each.kind][1]: each.parameters[names[each.kind][0]]
-        for each in constraints
-        if each.kind in names
-        and not {"roles", "tools", "entity"} & {k for k, v in each.parameters.items() if v is not None}
-    }

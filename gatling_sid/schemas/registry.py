@@ -60,7 +60,7 @@ class DomainRegistry:
     @AlsoOnClass
     def get_policy_for_domain(self, domain: str) -> SystemPolicy:
         """The default member of a domain's policy family; raises UnknownDomainError."""
-        return self.domain(domain).default_policy.model_copy(deep=True)
+        return self.domain(domain).family.default_policy.model_copy(deep=True)
 
     def domain(self, name: str) -> Domain:
         """The domain of that display name or slug.

@@ -52,9 +52,9 @@ def scenario_problems(domain: Domain) -> Iterator[Problem]:
     for name, scenario in domain.file.scenarios.items():
         where = f"scenarios.{name}"
         yield from unknown(f"{where}.roles", scenario.roles, domain.file.roles, "role")
-        yield from unknown(f"{where}.given", scenario.given, domain.axis_values, "axis")
+        yield from unknown(f"{where}.given", scenario.given, domain.family.axis_values, "axis")
         for axis, values in scenario.given.items():
-            yield from unknown(f"{where}.given.{axis}", values, domain.axis_values.get(axis, []), "value")
+            yield from unknown(f"{where}.given.{axis}", values, domain.family.axis_values.get(axis, []), "value")
         yield from _draws(where, scenario, domain)
         yield from _goal(where, scenario, domain)
         yield from _plan(where, scenario, domain)
@@ -287,7 +287,7 @@ def _tools_barred(rule: c.Rule, scenario: c.Scenario, domain: Domain) -> Iterabl
     reference = parse_reference(tools) if isinstance(tools, str) else None
     if reference is None:
         return domain.file.tools if tools is None else tools
-    values = domain.axis_values[str(reference.path[0])]
+    values = domain.family.axis_values[str(reference.path[0])]
     return [tool for value in values if value in scenario.given.get(str(reference.path[0]), values) for tool in value]
 
 

@@ -70,7 +70,7 @@ def _evidence(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(entity, fields) that rules in force have looked up before an effect comes to be."""
     makers = _makers(domain, effect.kind, effect.entity)
-    for rule in domain.informed_rules(policy) if makers else ():
+    for rule in domain.family.informed_rules(policy) if makers else ():
         if rule.entity == effect.entity and any(rule.binds(role, each) for each in makers):
             yield rule.entity, rule.evidence
 

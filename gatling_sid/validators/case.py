@@ -85,7 +85,8 @@ class Case:
     @cached_property
     def is_published(self) -> bool:
         """Whether the policy is the domain's own record of one of its family, sound since the domain was loaded."""
-        return self.domain is not None and self.domain.parameters_of(self.trace.policy) is not None
+        policy = self.trace.policy
+        return self.domain is not None and self.domain.family.own_record(policy) is policy
 
     @cached_property
     def world(self) -> World:
@@ -128,10 +129,8 @@ class Case:
 
     @cached_property
     def _parsed(self) -> list[tuple[str, str, Parameters | str]]:
-        published = self.domain.parameters_of(self.trace.policy) if self.domain else None
-        if published is not None:
-            return published
-        return read_constraints(self.trace.policy)
+        published = self.domain.family.parameters_of(self.trace.policy) if self.domain and self.is_published else None
+        return read_constraints(self.trace.policy) if published is None else published
 
     @property
     def is_embedded(self) -> bool:

@@ -68,7 +68,7 @@ def _copied(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | N
     declared = known.fields[field].populate if known is not None and field in known.fields else None
     if isinstance(declared, p.Ref):
         return field, declared.ref, ""
-    return domain.copies(entity).get(field)
+    return domain.copies(entity).get(field) if known is not None else None
 
 
 @lru_cache(maxsize=8192)

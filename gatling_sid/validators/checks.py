@@ -141,7 +141,7 @@ CHECKS: Mapping[str, Check] = {
     "words": Check(
         "valid",
         "errors",
-        rules=(words.text_is_plain, words.user_asks),
+        rules=(words.text_is_plain, words.ids_are_plain, words.user_asks),
         replayed=(
             words.times_fit_the_day,
             words.words_follow_from_coordinates,

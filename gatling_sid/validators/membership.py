@@ -37,7 +37,7 @@ def policy_is_as_published(case: Case) -> Iterator[str]:
     policy, domain = case.trace.policy, case.domain
     if domain is None or case.is_published or not case.of_the_family:
         return
-    published = domain.published(policy.policy_id)
+    published = domain.family.published(policy.policy_id)
     if published is None:
         yield f"there is no member {policy.policy_id!r} of the family"
     elif published != policy:

@@ -284,14 +284,14 @@ INFORMED: Mapping[str, Judge] = {
 }
 """Kinds that condition a change on what an earlier call showed."""
 
-DEMANDING: Mapping[str, Judge] = {**INFORMED, "notify_after": notify_after}
-"""Kinds that a plan can break by leaving a call or a dependency out; all others, by what is there."""
+DEMANDING: Mapping[str, Judge] = {**INFORMED, "notify_after": notify_after, "no_flow": data_flow.no_flow}
+"""Kinds that a plan can break by leaving a call or a dependency out (`no_flow`: one that writes over a value that must
+not get further); all others, by what is there."""
 
 REPLAYED: Mapping[str, Judge] = {
     **DEMANDING,
     "own_records": own_records,
     "not_own": not_own,
-    "no_flow": data_flow.no_flow,
     "recipients": recipients,
     "batch_limit": batch_limit,
 }

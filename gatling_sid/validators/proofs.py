@@ -15,9 +15,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from gatling_sid.digests import MARSHAL, policy_bytes
 from gatling_sid.models import (
     ArgumentSource,
-    Constraint,
     Effect,
     Goal,
     GoldTrace,
@@ -50,8 +50,6 @@ WORDS: Mapping[type[BaseModel], frozenset[str]] = {
 
 _KEPT = 100_000
 _WORDED = tuple(name for name, check in CHECKS.items() if check.worded)
-_VERSION = 2
-"""Of marshal's format: the last that writes equal content as equal bytes, whatever objects are shared."""
 
 
 class ProvenPlans:
@@ -94,8 +92,8 @@ def _with_own_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) ->
     for trace in traces:
         policy = trace.policy
         if id(policy) not in known:
-            own = registry.domain(policy.domain).published(policy.policy_id) if registry.knows(policy.domain) else None
-            known[id(policy)] = own if own is not None and own == policy else policy
+            domain = registry.domain(policy.domain) if registry.knows(policy.domain) else None
+            known[id(policy)] = (domain and domain.family.own_record(policy)) or policy
         own = known[id(policy)]
         yield trace if own is policy else trusted(GoldTrace, {**trace.__dict__, "policy": own})
 
@@ -120,14 +118,14 @@ def _key(trace: GoldTrace, known: dict[int, bytes]) -> bytes | None:
 
 
 def _digest(content: Any) -> bytes:
-    return sha256(marshal.dumps(content, _VERSION)).digest()
+    return sha256(marshal.dumps(content, MARSHAL)).digest()
 
 
 def _plan(trace: GoldTrace, known: dict[int, bytes]) -> tuple[Any, ...]:
     """All of a trace but its words, as values that marshal writes by type: 5, 5.0, True and "5" are four things."""
     request, graph, policy, goal = trace.request, trace.graph, trace.policy, trace.goal
     if id(policy) not in known:
-        known[id(policy)] = _digest(_policy(policy))
+        known[id(policy)] = sha256(policy_bytes(policy)).digest()
     if id(goal) not in known:
         known[id(goal)] = _digest(goal and _goal(goal))
     return (
@@ -147,18 +145,15 @@ def _call(call: ToolCall) -> tuple[Any, ...]:
     return _CALL(call), _scope(call.scope), [_SOURCE(each) for each in call.argument_sources], _rule_quoted(call)
 
 
-def _rule_quoted(call: ToolCall) -> str | None:
-    """The rule that a call is there for, if it says so; what it quotes of the request is words."""
+def _rule_quoted(call: ToolCall) -> tuple[bool, str | None]:
+    """Whether a call says that a rule demands it, and which; what it quotes of the request is words."""
     pointer = call.provenance
-    return pointer.content_snippet if pointer is not None and pointer.source_type is TrustTier.SYSTEM else None
+    by_rule = pointer is not None and pointer.source_type is TrustTier.SYSTEM
+    return by_rule, pointer.content_snippet if by_rule and pointer is not None else None
 
 
 def _scope(scope: ScopeMetadata) -> tuple[Any, ...]:
     return _SCOPE(scope), scope.sensitivity_tier.value
-
-
-def _policy(policy: SystemPolicy) -> tuple[Any, ...]:
-    return _POLICY(policy), [_CONSTRAINT(each) for each in policy.constraints]
 
 
 def _goal(goal: Goal) -> tuple[Any, ...]:
@@ -175,7 +170,6 @@ _TRACE = _fields(GoldTrace, "request", "policy", "graph", "goal")
 _REQUEST = _fields(UserRequest, "trust_tier", "expected_scope", "principal")
 _PRINCIPAL = _fields(Principal)
 _SCOPE = _fields(ScopeMetadata, "sensitivity_tier")
-_POLICY, _CONSTRAINT = _fields(SystemPolicy, "constraints"), _fields(Constraint)
 _GRAPH, _CALL = _fields(ToolCallGraph, "calls"), _fields(ToolCall, "scope", "argument_sources", "provenance")
 _SOURCE = _fields(ArgumentSource)
 _GOAL, _SHOWING, _EFFECT = _fields(Goal, "shows", "measures", "effects"), _fields(Showing), _fields(Effect)

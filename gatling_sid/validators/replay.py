@@ -49,7 +49,7 @@ def principal_is_real(case: Case) -> Iterator[str]:
 
 def day_is_the_worlds(case: Case) -> Iterator[str]:
     """The trace states the day that it is in its world."""
-    if case.execution and case.today != case.world.today:
+    if case.execution and case.trace.metadata.get("today") != case.world.today.isoformat():
         yield f"the trace plays on {case.trace.metadata.get('today')}, its world on {case.world.today}"
 
 

@@ -39,9 +39,10 @@ def task_is_the_scenarios(case: Case) -> Iterator[str]:
     if instance is None:
         yield f"its world holds no case {number!r} of a scenario {scenario!r}"
         return
-    claimed = trace.request.domain, trace.goal, trace.request.principal, trace.policy, trace.request.intent_category
+    request, policy = trace.request, trace.policy.policy_id  # what a policy of that id says, another rule compares
+    claimed = request.domain, trace.goal, request.principal, policy, request.intent_category
     intent = domain.file.scenarios[str(scenario)].intent
-    given = domain.name, instance.goal, instance.principal, instance.policy, intent
+    given = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
     yield from differences(("the domain", "the goal", "who asks", "the policy", "the intent"), claimed, given)
 
 

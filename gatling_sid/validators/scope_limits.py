@@ -39,13 +39,13 @@ def scope_limits_hold(case: Case) -> Iterator[str]:
 
 
 def unheld(case: Case) -> list[str]:
-    """Limits of an amount that some call says nothing of, so that they cannot be held against it."""
+    """Limits that some call says nothing of, though it could pass them, so that they cannot be held against it."""
     found = []
     for name in case.trace.policy.scope_limits:
         bound = bound_of(name)
         silent = [call.call_id for call in case.trace.graph.calls if bound and _is_silent(case, call, bound)]
         if silent:
-            found.append(f"the limit {name}: no amount is said by {', '.join(silent[:_TOLD])}")
+            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent[:_TOLD])}")
     return found
 
 
@@ -53,16 +53,17 @@ _TOLD = 5
 
 
 def _is_silent(case: Case, call: ToolCall, bound: Bound) -> bool:
-    """Whether a call neither declares the amount that is bounded nor states it by an argument, and could take any."""
-    tool = case.tools.get(call.tool_id)
-    if bound is DAYS:
-        takes, declared = tool is None, call.scope.time_range_days
-    else:
-        takes, declared = tool is None or tool.tool.operation in ("list", "export"), call.scope.rows_requested
+    """Whether a call neither declares what is bounded nor states it by an argument, and could be beyond any bound."""
+    tool, verb = case.tools.get(call.tool_id), _verb(call)
+    if bound is RECIPIENTS:
+        return tool is None and verb in _WRITING and not _recipients_of(case, call)
+    if bound is TARGETS:
+        return tool is None and _exports(case, call) and not _targets_of(case, call)
     if bound not in (ROWS, EXPORTED_ROWS, DAYS) or (bound is EXPORTED_ROWS and not _exports(case, call)):
         return False
-    stated = (_number(case.argument(call, name)) for name in _limiting(case, call, bound))
-    return takes and declared is None and all(each is None for each in stated)
+    takes_any = tool is None or (bound is not DAYS and tool.tool.operation in ("list", "export"))
+    declared = call.scope.time_range_days if bound is DAYS else call.scope.rows_requested
+    return takes_any and declared is None and not _stated(case, call, bound)
 
 
 def _said(value: Any) -> str:
@@ -94,14 +95,14 @@ def _texts(value: Any) -> list[str] | None:
 
 def _rows(limit: float, case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
-        rows = _rows_of(case, call)
+        rows = _rows_of(case, call, ROWS)
         if rows > limit:
             yield f"{call.call_id} takes {rows} rows"
 
 
 def _exported_rows(limit: float, case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
-        rows = _rows_of(case, call)
+        rows = _rows_of(case, call, EXPORTED_ROWS)
         if rows > limit and _exports(case, call):
             yield f"{call.call_id} exports {rows} rows"
 
@@ -121,7 +122,7 @@ def _tiers(limit: SensitivityTier, case: Case) -> Iterator[str]:
 
 def _targets(limit: list[str], case: Case) -> Iterator[str]:
     for call in case.trace.graph.calls:
-        for target in sorted(targets_of(case, call) - set(limit)):
+        for target in sorted(_targets_of(case, call) - set(limit)):
             yield f"{call.call_id} exports to {target}"
 
 
@@ -136,24 +137,32 @@ def _calls(limit: float, case: Case) -> Iterator[str]:
         yield f"the plan has {len(case.trace.graph.calls)} calls"
 
 
-def _rows_of(case: Case, call: ToolCall) -> float:
-    """Rows that a call takes; groups of a figure are no rows."""
+def _rows_of(case: Case, call: ToolCall, bound: Bound) -> float:
+    """Rows that a call takes; groups of a figure are no rows, and each key that it names is one."""
     tool = case.tools.get(call.tool_id)
-    counts_groups = tool is not None and tool.tool.operation == "aggregate"
-    return 0 if counts_groups else _most(case, call, call.scope.rows_requested, ROWS)
+    if tool is not None and tool.tool.operation == "aggregate":
+        return 0
+    keys = case.argument(call, tool.by_role.get("keys", "")) if tool is not None else None
+    return max(_most(case, call, call.scope.rows_requested, bound), len(keys) if isinstance(keys, list) else 0)
 
 
 def _most(case: Case, call: ToolCall, declared: int | None, bound: Bound) -> float:
     """The largest amount that a call declares, or states by an argument that is such a limit itself."""
+    return max([declared or 0, *_stated(case, call, bound)])
+
+
+def _stated(case: Case, call: ToolCall, bound: Bound) -> list[float]:
+    """The amounts that arguments of a call state."""
     stated = (_number(case.argument(call, name)) for name in _limiting(case, call, bound))
-    return max([declared or 0, *(each for each in stated if each is not None)])
+    return [each for each in stated if each is not None]
 
 
 def _limiting(case: Case, call: ToolCall, bound: Bound) -> list[str]:
     """Arguments of a call that limit its rows or days: by what its tool does with them, else by their names."""
     tool = case.tools.get(call.tool_id)
     if tool is None:
-        return [name for name in call.arguments if bound_of(name) is bound]
+        bounds = (ROWS, EXPORTED_ROWS) if bound is EXPORTED_ROWS else (bound,)
+        return [name for name in call.arguments if bound_of(name) in bounds]
     if bound is DAYS:
         return [name for name, _, match in tool.filters if match in ("within_days", "next_days")]
     return [name for does, name in tool.by_role.items() if does == "limit"]
@@ -162,10 +171,26 @@ def _limiting(case: Case, call: ToolCall, bound: Bound) -> list[str]:
 def _exports(case: Case, call: ToolCall) -> bool:
     """Whether a call exports: it declares a target, or its tool does so or, unknown, is named so."""
     tool = case.tools.get(call.tool_id)
-    operation = tool.tool.operation if tool else call.tool_id.rpartition(".")[2].partition("_")[0].casefold()
-    return call.scope.export_target is not None or operation == "export"
+    operation = tool.tool.operation if tool else _verb(call)
+    return bool(_targets_of(case, call)) or operation == "export"
 
 
+def _verb(call: ToolCall) -> str:
+    """What a tool does, by the word that its name begins with."""
+    return call.tool_id.rpartition(".")[2].partition("_")[0].casefold()
+
+
+def _targets_of(case: Case, call: ToolCall) -> set[str]:
+    """Where a call sends an export, also by an argument of an unknown tool that is named so."""
+    named = call.arguments.items() if call.tool_id not in case.tools else ()
+    return targets_of(case, call) | {
+        value for name, value in named if _plain(name) in _TARGET_ARGUMENTS and isinstance(value, str)
+    }
+
+
+_TARGET_ARGUMENTS = frozenset({"target", "export_target", "destination"})
+_WRITING = frozenset({"send", "mail", "email", "message", "notify", "forward", "reply"})
+"""Verbs of tools that write to somebody."""
 _RECIPIENT_ARGUMENTS = frozenset({"recipient", "recipients", "to", "cc", "bcc"})
 
 

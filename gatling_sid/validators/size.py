@@ -81,7 +81,7 @@ def _breadth_of(case: Case) -> int:
 @lru_cache(maxsize=8192)
 def _breadth_of_member(domain: Domain, policy_id: str) -> int:
     """That of a policy of the family, which its id names."""
-    policy = domain.published(policy_id)
+    policy = domain.family.published(policy_id)
     return sum(map(_breadth, policy.constraints)) if policy else 0
 
 

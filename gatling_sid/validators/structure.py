@@ -21,8 +21,10 @@ def call_ids_are_unique(case: Case) -> Iterator[str]:
 
 
 def dependencies_exist(case: Case) -> Iterator[str]:
-    """Every dependency is a call of the graph."""
+    """Every dependency is a call of the graph, named once."""
     for call in case.trace.graph.calls:
+        if len({*call.dependencies}) < len(call.dependencies):
+            yield f"{call.call_id} names a dependency twice"
         for each in call.dependencies:
             if each not in case.by_id:
                 yield f"{call.call_id} depends on non-existent call {each!r}"

@@ -38,6 +38,21 @@ def text_is_plain(case: Case) -> Iterator[str]:
         yield f"the request holds characters that nobody sees: {', '.join(f'U+{ord(each):04X}' for each in barred)}"
 
 
+def ids_are_plain(case: Case) -> Iterator[str]:
+    """The names of trace, request and graph are short and hold only what can be seen."""
+    trace = case.trace
+    for what, name in (
+        ("trace", trace.trace_id),
+        ("request", trace.request.request_id),
+        ("graph", trace.graph.graph_id),
+    ):
+        if not name.isprintable() or len(name) > LONGEST_ID:
+            yield f"the {what} is named {name[:LONGEST_ID]!r}; a name has at most {LONGEST_ID} characters that can be seen"
+
+
+LONGEST_ID = 200
+
+
 def user_asks(case: Case) -> Iterator[str]:
     """The request comes from the user: nothing retrieved asks for anything."""
     tier = case.trace.request.trust_tier
@@ -48,6 +63,8 @@ def user_asks(case: Case) -> Iterator[str]:
 def times_fit_the_day(case: Case) -> Iterator[str]:
     """Every call was asked for at one moment of the world's day, and the trace was not made before it."""
     trace, today = case.trace, case.world.today
+    if trace.created_at.tzinfo is None:
+        yield f"the trace was made at {trace.created_at}, and nothing says in which time zone"
     if trace.created_at.date() < today:
         yield f"the trace was made on {trace.created_at.date()}, before the day it plays on, {today}"
     moments = [call.provenance.timestamp if call.provenance else None for call in trace.graph.calls]

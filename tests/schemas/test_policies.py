@@ -50,7 +50,7 @@ DEFAULT = [
 
 def members(domain: Domain) -> list[tuple[int, ...]]:
     """Every member of a family."""
-    return list(product(*map(range, domain.axis_sizes)))
+    return list(product(*map(range, domain.family.axis_sizes)))
 
 
 def said_and_held(policy: SystemPolicy) -> list[tuple[str, str, dict[str, Any]]]:
@@ -69,7 +69,7 @@ def with_policy(folder: Path, **policy: Any) -> Domain:
 
 def test_default_member(library: Domain) -> None:
     """The default member takes the first value of every axis and has every rule, in the order of the file."""
-    policy = library.default_policy
+    policy = library.family.default_policy
     assert said_and_held(policy) == DEFAULT
     assert (policy.policy_id, policy.domain) == ("library-0.0.0.0.0.0", "Library")
     assert policy.description == "How the library's records may be used."
@@ -81,7 +81,7 @@ def test_default_member(library: Domain) -> None:
 
 def test_another_member(library: Domain) -> None:
     """A member takes its own value of every axis and lacks the rules that it switches off."""
-    policy = library.policy((1, 2, 1, 1, 1, 0))
+    policy = library.family.policy((1, 2, 1, 1, 1, 0))
     others = [each for each in DEFAULT if each[0] != "open_first"]
     others[0] = ("rows", "At most 10 records a call.", {"max_rows": 10})
     others[1] = ("history", SAYS["history"].replace("{lookback}", "90"), {"max_days": 90})
@@ -94,7 +94,7 @@ def test_another_member(library: Domain) -> None:
 def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> None:
     """In each member, each sentence is backed by one constraint, and names the very value that is enforced."""
     for member in members(library):
-        policy, axes = library.policy(member), library.axes(member)
+        policy, axes = library.family.policy(member), library.family.axes(member)
         assert [each.rule for each in policy.constraints] == list(range(len(policy.rules)))
         held = {name: (sentence, parameters) for name, sentence, parameters in said_and_held(policy)}
         assert held["rows"] == (f"At most {axes['max_rows']} records a call.", {"max_rows": axes["max_rows"]})
@@ -106,27 +106,27 @@ def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> N
 
 def test_rules_in_force(library: Domain) -> None:
     """A member has every rule that is always there, and those of the others that it switches on."""
-    assert library.axis_sizes == (3, 3, 2, 2, 2, 2)
+    assert library.family.axis_sizes == (3, 3, 2, 2, 2, 2)
     for member in members(library):
         switched = {name for name, off in zip(("open_first", "tell"), member[4:], strict=True) if not off}
-        assert library.in_force(member) == ALWAYS | switched
-        assert {each.constraint_id for each in library.policy(member).constraints} == ALWAYS | switched
+        assert library.family.in_force(member) == ALWAYS | switched
+        assert {each.constraint_id for each in library.family.policy(member).constraints} == ALWAYS | switched
 
 
 def test_members_differ(library: Domain) -> None:
     """The family has as many members as it says, each with an id of its own, and the same one is the same record."""
-    ids = {library.policy(member).policy_id for member in members(library)}
-    assert len(ids) == library.policies == 3 * 3 * 2 * 2 * 2 * 2
-    assert library.policy((0, 1, 0, 0, 0, 1)) is library.policy((0, 1, 0, 0, 0, 1))
+    ids = {library.family.policy(member).policy_id for member in members(library)}
+    assert len(ids) == library.family.size == 3 * 3 * 2 * 2 * 2 * 2
+    assert library.family.policy((0, 1, 0, 0, 0, 1)) is library.family.policy((0, 1, 0, 0, 0, 1))
 
 
 def test_constraints_are_well_formed(library: Domain) -> None:
     """Every constraint of every member parses by its kind, and the domain hands out what it parsed."""
     for member in members(library):
-        policy = library.policy(member)
+        policy = library.family.policy(member)
         parsed = [(each.constraint_id, each.kind, parameters_of(each)) for each in policy.constraints]
-        assert library.parameters_of(policy) == parsed
-        assert library.parameters_of(policy.model_copy()) is None, "a copy may have been edited"
+        assert library.family.parameters_of(policy) == parsed
+        assert library.family.parameters_of(policy.model_copy()) is None, "a copy may have been edited"
 
 
 def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
@@ -138,12 +138,12 @@ def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
         "with": {"roles": ["director"], "tools": ["close_loans"]},
     }
     always = with_policy(tmp_path, rules={"closing": closing, "noting": noting})
-    assert always.default_policy.forbidden_operations == ["library.close_loans"]
-    assert always.never_called == {"library.close_loans"}
+    assert always.family.default_policy.forbidden_operations == ["library.close_loans"]
+    assert always.family.never_called == {"library.close_loans"}
     sometimes = with_policy(tmp_path, rules={"closing": {**closing, "sometimes": True}})
-    assert sometimes.default_policy.forbidden_operations == ["library.close_loans"]
-    assert sometimes.policy((0, 0, 0, 0, 0, 0, 1)).forbidden_operations == []
-    assert sometimes.never_called == frozenset()
+    assert sometimes.family.default_policy.forbidden_operations == ["library.close_loans"]
+    assert sometimes.family.policy((0, 0, 0, 0, 0, 0, 1)).forbidden_operations == []
+    assert sometimes.family.never_called == frozenset()
 
 
 def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:
@@ -157,8 +157,8 @@ def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:
         rules={"none": rule},
         scenarios={**LIBRARY["scenarios"], "delete_record": asked},
     )
-    assert domain.default_policy.forbidden_operations == ["library.close_loans"]
-    stricter = domain.policy((0, 0, 0, 0, 1, 0, 0))
+    assert domain.family.default_policy.forbidden_operations == ["library.close_loans"]
+    stricter = domain.family.policy((0, 0, 0, 0, 1, 0, 0))
     assert stricter.forbidden_operations == ["library.close_loans", "library.delete_loan"]
     assert stricter.rules[-1] == "Nobody may call close_loans and delete_loan."
 
@@ -180,7 +180,7 @@ def test_what_is_forbidden_at_times_is_asked_at_other_times(tmp_path: Path) -> N
     assert held["renew"] > 0
     deleting = next(trace for trace in traces if trace.metadata["scenario"] == "delete_record")
     assert validator.findings(deleting) == []
-    under_hold = domain.policy(tuple(0 for _ in domain.axis_sizes))
+    under_hold = domain.family.policy(tuple(0 for _ in domain.family.axis_sizes))
     assert validator.validate_policy_compliance(deleting, under_hold)[1] == [
         "forbidden_operations_are_absent: call_2 calls library.delete_loan; 'library.delete_loan' is forbidden",
         "constraints_hold: hold: call_2 calls library.delete_loan, which is forbidden to everyone (may_not_call)",
@@ -203,7 +203,9 @@ def test_scope_limits_bind_everyone(
     tmp_path: Path, name: str, kind: str, parameters: dict[str, Any], limits: dict[str, Any]
 ) -> None:
     """The short form holds the limits that bind everyone at every call, and no others."""
-    policy = with_policy(tmp_path, rules={name: {"says": "So.", "kind": kind, "with": parameters}}).default_policy
+    policy = with_policy(
+        tmp_path, rules={name: {"says": "So.", "kind": kind, "with": parameters}}
+    ).family.default_policy
     others = {"max_time_range_days": 60, "allowed_export_targets": ["archive", "council"]}
     assert policy.scope_limits == {**limits, **others}
 
@@ -213,8 +215,8 @@ def test_sentences_are_said_as_people_write(tmp_path: Path) -> None:
     vary = {**LIBRARY["policy"]["vary"], "places": [["a", "b", "c"], ["a"]], "most": [12500, 2.5], "who": ["you", "me"]}
     rule = {"says": "{most} to {places} for {who}.", "kind": "row_limit", "with": {"max_rows": 1}}
     domain = with_policy(tmp_path, vary=vary, rules={"said": rule})
-    assert domain.default_policy.rules[-1] == "12,500 to a, b and c for you."
-    assert domain.policy((0, 0, 0, 0, 1, 1, 1, 0, 0)).rules[-1] == "2.5 to a for me."
+    assert domain.family.default_policy.rules[-1] == "12,500 to a, b and c for you."
+    assert domain.family.policy((0, 0, 0, 0, 1, 1, 1, 0, 0)).rules[-1] == "2.5 to a for me."
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -18,6 +18,7 @@ from gatling_sid.models import (
     TrustTier,
     UserRequest,
 )
+from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.validators import TraceValidator
 
 
@@ -115,6 +116,12 @@ def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
         ({"max_export_rows": 9}, {"tool_id": "bakery.export_loaves"}, True),
         ({"max_export_rows": 9}, {"tool_id": "bakery.weigh"}, False),
         ({"max_recipients": 9}, {"tool_id": "bakery.weigh"}, False),
+        ({"max_export_rows": 9}, {"tool_id": "bakery.export_loaves", "arguments": {"limit": 3}}, False),
+        ({"max_results": 9}, {"tool_id": "bakery.weigh", "arguments": {"limit": "all"}}, True),
+        ({"max_recipients": 9}, {"tool_id": "bakery.send_menu"}, True),
+        ({"max_recipients": 9}, {"tool_id": "bakery.send_menu", "arguments": {"to": "a@b.example"}}, False),
+        ({"export_targets": ["van"]}, {"tool_id": "bakery.export_loaves"}, True),
+        ({"export_targets": ["van"]}, {"tool_id": "bakery.export_loaves", "arguments": {"target": "van"}}, False),
         ({"max_results": 9}, {"tool_id": "finance.get_invoice", "arguments": {"invoice_id": "INV-1"}}, False),
         ({"max_results": 9}, {"tool_id": "finance.list_invoices", "arguments": {"vendor": "Elm"}}, True),
     ],
@@ -133,7 +140,22 @@ def test_a_limit_that_a_call_says_nothing_of_is_reported_as_skipped(
     checked = TraceValidator().validate_trace(trace)[1]["checks"]["policy"]
 
     assert checked["compliant"]
-    assert ("no amount is said by a" in checked.get("skipped", "")) is silent
+    assert ("nothing is said of it by a" in checked.get("skipped", "")) is silent
+
+
+@pytest.mark.parametrize("kind", [kind for kind, form in KINDS.items() if "entity" in form.model_fields])
+def test_a_rule_about_records_that_the_domain_does_not_have_binds_nothing(
+    gold: list[GoldTrace], validator: TraceValidator, kind: str
+) -> None:
+    """It is judged like any other, and ends no judging."""
+    trace = gold[0].model_copy(deep=True)
+    trace.policy.policy_id = "custom"
+    known = {"entity": "spaceship", "field": "warp", "fields": ["warp"], "attribute": "name", "allowed": ["on"],
+             "max_value": 9, "notify": "library.mail_member", "recipient_field": "captain", "max_tier": "public"}  # fmt: skip
+    parameters = {name: value for name, value in known.items() if name in KINDS[kind].model_fields}
+    trace.policy.constraints[0] = Constraint(constraint_id="c", kind=kind, rule=0, parameters=parameters)
+
+    assert not [each for each in validator.findings(trace) if each.message.startswith("c: ")]
 
 
 def test_long_chains_are_judged_without_recursion() -> None:

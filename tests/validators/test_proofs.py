@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -34,12 +34,15 @@ from gatling_sid.models import (
 )
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas import registry as registry_module
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators import proofs as proofs_module
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, judged
 from gatling_sid.validators.proofs import WORDS, ProvenPlans, plan_keys
+from tests.conftest import CATALOGUE, CREATED_AT
 from tests.validators.test_checks import REJECTED, edit, largest, put
 
 WORDLESS = [name for name, check in CHECKS.items() if not check.worded]
@@ -94,8 +97,48 @@ def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], valid
     changed = proofs.findings(one)
     one.graph.calls[0].arguments["limit"] = 99
 
-    assert [each.rule for each in changed] == ["policy_is_as_published", "task_is_the_scenarios"]
+    assert [each.rule for each in changed] == ["policy_is_as_published"]
     assert len(proofs.findings(one)) > 1
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda policy: policy.rules.append("Nobody may do anything."),
+        lambda policy: setattr(policy.constraints[0], "rule", 99),
+        lambda policy: policy.constraints.append(Constraint(constraint_id="x", kind="nonsense", rule=0)),
+        lambda policy: policy.constraints[0].parameters.update(max_rows={1, 2}),
+    ],
+)
+def test_the_catalogues_own_policy_edited_in_place_is_seen(edit: Callable[[SystemPolicy], object]) -> None:
+    """The oracle's traces share it: who edits one finds it refused, by either judge, and right traces still gold."""
+    registry_module._domain_of.cache_clear()  # loaded apart: what is broken here is nobody else's
+    registry = DomainRegistry(CATALOGUE)
+    validator = TraceValidator(registry)
+    trace = ScenarioOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
+    assert isinstance(trace, GoldTrace)
+    right = trace.model_copy(deep=True)
+    assert trace.policy is registry.domain("library").family.published(trace.policy.policy_id)
+
+    edit(trace.policy)
+
+    for judge in (validator, ProvenPlans(validator)):
+        edited, kept = judge.verdicts([trace, right])
+        assert edited.findings
+        assert kept == ([], [])
+    registry_module._domain_of.cache_clear()
+
+
+def test_a_policy_of_other_types_is_not_taken_for_the_published_one(registry: DomainRegistry) -> None:
+    """True is not 1, though they are equal."""
+    library = registry.domain("library")
+    policy = library.family.default_policy.model_copy(deep=True)
+    assert library.family.own_record(policy) is library.family.default_policy
+
+    policy.constraints[0].rule = False
+
+    assert policy == library.family.default_policy
+    assert library.family.own_record(policy) is None
 
 
 @pytest.mark.parametrize("value", [1.0, True, "1", [1], (1,), None])
@@ -183,10 +226,10 @@ def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
     assert {name for record in RECORDS for name in record.model_fields} - seen == set()
 
 
-def rules_quoted(trace: GoldTrace) -> list[str | None]:
-    """The rule that each call is there for, if it says so."""
+def rules_quoted(trace: GoldTrace) -> list[tuple[str | None] | None]:
+    """The rule that each call says it is there for; None of one that does not say so."""
     pointers = [call.provenance for call in trace.graph.calls]
-    return [each.content_snippet if each and each.source_type is TrustTier.SYSTEM else None for each in pointers]
+    return [(each.content_snippet,) if each and each.source_type is TrustTier.SYSTEM else None for each in pointers]
 
 
 def test_no_rule_but_the_worded_reads_the_words(gold: list[GoldTrace], validator: TraceValidator) -> None:

@@ -23,11 +23,11 @@ def policy_line(domain: Domain, policy: SystemPolicy) -> str:
     _, _, code = policy.policy_id.partition("-")
     parts = [int(each) for each in code.split(".") if each.isdecimal()]
     family = domain.file.policy
-    if len(parts) != len(domain.axis_sizes):
+    if len(parts) != len(domain.family.axis_sizes):
         return "Policy in force: " + " ".join(policy.rules)
-    values = domain.axes(tuple(parts))
+    values = domain.family.axes(tuple(parts))
     axes = ", ".join(f"{name} {_plain(values[name])}" for name in family.vary)
-    names = domain.in_force(tuple(parts))
+    names = domain.family.in_force(tuple(parts))
     absent = [name for name in family.rules if name not in names]
     return f"Policy in force: {axes or 'as written'}. Not in force: {', '.join(absent) or 'none'}."
 

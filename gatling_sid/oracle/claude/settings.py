@@ -61,7 +61,7 @@ def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: i
     """
     domain = task.domain
     world = world_of(domain, seed, world_name(task.split, task.index, 0))
-    policy = domain.policy(_member(task, seed, block))
+    policy = domain.family.policy(_member(task, seed, block))
     rng = stream(domain.digest, seed, task.trace_id, "claude", task.attempt)
     for _ in range(50):
         role = rng.choice(list(domain.file.roles))
@@ -106,7 +106,7 @@ def _member(task: Task, seed: int, block: int) -> tuple[int, ...]:
     """One policy for a block of tasks, so that it need be printed once in a call."""
     domain = task.domain
     rng = stream(domain.digest, seed, domain.slug, task.split, "claude policy", task.index // block)
-    return tuple(map(rng.randrange, domain.axis_sizes))
+    return tuple(map(rng.randrange, domain.family.axis_sizes))
 
 
 # --- tools -----------------------------------------------------------------------------------------------------

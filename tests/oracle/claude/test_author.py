@@ -276,8 +276,8 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
     assert (added.says, added.kind, added.parameters, added.sometimes) == (
         rule["says"], rule["kind"], rule["parameters"], rule["sometimes"],
     )  # fmt: skip
-    assert library.default_policy.constraints[-1].constraint_id == rule["name"]
-    assert len(library.axis_sizes) == len(before.axis_sizes) + bool(rule["axis"]) + rule["sometimes"]
+    assert library.family.default_policy.constraints[-1].constraint_id == rule["name"]
+    assert len(library.family.axis_sizes) == len(before.family.axis_sizes) + bool(rule["axis"]) + rule["sometimes"]
     assert result.text.count("# m, round 0, $0.004000") == 1 + bool(rule["axis"])
 
 

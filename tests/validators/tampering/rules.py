@@ -13,7 +13,7 @@ from tests.validators.tampering.scene import REGISTRY, VALIDATOR, domain_of, exe
 def policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     domain = domain_of(trace)
     for _ in range(8):
-        member = domain.policy(tuple(map(rng.randrange, domain.axis_sizes))).model_copy(deep=True)
+        member = domain.family.policy(tuple(map(rng.randrange, domain.family.axis_sizes))).model_copy(deep=True)
         if member.policy_id != trace.policy.policy_id and _adopt(trace, member):
             return trace
     return None
@@ -35,7 +35,9 @@ def _adopt(trace: GoldTrace, policy: SystemPolicy) -> bool:
 
 def policy_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     slug = rng.choice([each for each in REGISTRY.slugs() if each != domain_of(trace).slug])
-    trace.policy = REGISTRY.domain(slug).default_policy.model_copy(deep=True, update={"domain": trace.policy.domain})
+    trace.policy = REGISTRY.domain(slug).family.default_policy.model_copy(
+        deep=True, update={"domain": trace.policy.domain}
+    )
     return trace
 
 

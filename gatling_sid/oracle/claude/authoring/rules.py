@@ -116,8 +116,10 @@ class Rules(Kind[NewRule]):
 
     def questions(self, phases: Phases, trial: Trial, _about: str, candidate: NewRule) -> list[Ask]:
         """Whether the sentence says what the constraint enforces."""
-        rule = next(each for each in trial.domain.default_policy.constraints if each.constraint_id == candidate.name)
-        sentence = trial.domain.default_policy.rules[rule.rule]
+        rule = next(
+            each for each in trial.domain.family.default_policy.constraints if each.constraint_id == candidate.name
+        )
+        sentence = trial.domain.family.default_policy.rules[rule.rule]
         user = "\n".join([
             "A policy has this sentence, and this constraint to enforce it:",
             sentence,

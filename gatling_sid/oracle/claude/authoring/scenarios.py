@@ -177,7 +177,7 @@ def _brief(domain: Domain, rng: random.Random) -> str:
 
 
 def _conditions(domain: Domain, intent: str, tool: str, rng: random.Random) -> Iterator[str]:
-    able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.default_policy)]
+    able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.family.default_policy)]
     roles = rng.sample(able, min(2, len(able)))
     yield f"Write one new scenario. Intent: {intent}. Its main call is {tool}."
     yield f"Its plan has {rng.randint(1, _LONGEST_PLAN)} calls, or fewer if so many are not needed."
