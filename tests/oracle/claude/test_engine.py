@@ -125,7 +125,9 @@ def test_keys_of_one_organisation_share_its_limit_and_its_calls(tmp_path: Path) 
         Ledger(tmp_path / "l") as ledger,
     ):
         answers = answered(server, ledger, questions(400))
-        assert server.statuses[429] <= 8  # of 400; a machine that stalls sends some in a burst, a client without pace 100s
+        assert (
+            server.statuses[429] <= 8
+        )  # of 400; a machine that stalls sends some in a burst, a client without pace 100s
         assert server.early_retries == 0
         assert 150 < server.calls_by_key["c"] < 250
         assert server.calls_by_key["a"] == pytest.approx(server.calls_by_key["b"], rel=0.3)
