@@ -30,7 +30,7 @@ from gatling_sid.schemas.domain import SPLITS
 
 ROWS = 8_192
 """Rows of a piece, where a file can be cut."""
-BATCH = 1_024
+BATCH = 2_048
 """Rows that are read at a time: the more, the more of them say the same somewhere, and are decoded once."""
 
 

@@ -89,8 +89,10 @@ class PolicyFamily:
     def own_record(self, policy: SystemPolicy) -> SystemPolicy | None:
         """The family's own record of a policy that says, to the type, what the member of that id says; else None."""
         own = self.published(policy.policy_id)
+        if own is None or own is policy:
+            return own
         try:
-            return own if own is not None and policy_bytes(policy) == self._published[own.policy_id].content else None
+            return own if policy_bytes(policy) == self._published[own.policy_id].content else None
         except ValueError:  # it holds what is no plain value
             return None
 
