@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{whole.judged:,} traces judged ({whole.proofs:,} plans proven), {whole.gold:,} gold, {whole.partly:,} judged "
           f"in part, {whole.rejected.total():,} rejected {dict(whole.rejected) or ''}".rstrip())  # fmt: skip
     if whole.repeated:
-        print(f"{whole.repeated:,} traces have the id of another")
+        print(f"traces that have the id of another: {whole.repeated:,}")
     if not whole.judged:
         raise ShardError(f"{args.source} holds no traces")
     copies = copied(source.folder, source.files) if source.folder else 0

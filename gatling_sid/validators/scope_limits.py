@@ -16,6 +16,9 @@ from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.validators.case import Case
 from gatling_sid.validators.policy import targets_of
 
+_TOLD = 5
+"""Calls that a message names."""
+
 
 class Bound(NamedTuple):
     """What a limit bounds: the form of its value, its value if it has that form, and what in a plan goes beyond it."""
@@ -47,9 +50,6 @@ def unheld(case: Case) -> list[str]:
         if silent:
             found.append(f"the limit {name}: nothing is said of it by {', '.join(silent[:_TOLD])}")
     return found
-
-
-_TOLD = 5
 
 
 def _is_silent(case: Case, call: ToolCall, bound: Bound) -> bool:

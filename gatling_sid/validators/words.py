@@ -22,6 +22,8 @@ from gatling_sid.validators.scenario_plan import differences
 
 VERDICT = "verdict"
 """Where in `metadata` a verdict stands: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""
+LONGEST_ID = 200
+"""Characters that the name of a trace, a request or a graph may have."""
 _LAYOUT = "\n\t"
 _BARRED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
@@ -48,9 +50,6 @@ def ids_are_plain(case: Case) -> Iterator[str]:
     ):
         if not name.isprintable() or len(name) > LONGEST_ID:
             yield f"the {what} is named {name[:LONGEST_ID]!r}; a name has at most {LONGEST_ID} characters that can be seen"
-
-
-LONGEST_ID = 200
 
 
 def user_asks(case: Case) -> Iterator[str]:

@@ -7,10 +7,11 @@ import random
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -116,6 +117,29 @@ def test_one_call_warms_each_prefix_before_the_others_go(tmp_path: Path) -> None
         assert sum(each.usage.cache_read_tokens > 0 for each in answers) == 76
 
 
+class Stalls:
+    """For how many seconds the machine ran nothing of ours, at the longest; what a ticking thread may be late is none."""
+
+    longest = 0.0
+
+    def __enter__(self) -> Self:
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(0.01):
+            now = time.monotonic()
+            self.longest = max(self.longest, now - last - 0.05)
+            last = now
+
+
 def test_keys_of_one_organisation_share_its_limit_and_its_calls(tmp_path: Path) -> None:
     """Under a limit hardly a call is sent away with 429, none retries early, and organisations share the load."""
     keys = {"a": Place("org-1", "w1"), "b": Place("org-1", "w1"), "c": Place("org-2", "w2")}
@@ -124,10 +148,10 @@ def test_keys_of_one_organisation_share_its_limit_and_its_calls(tmp_path: Path) 
         ClaudeServer(latency=0.05, keys=keys, limits=limits, burst_seconds=1) as server,
         Ledger(tmp_path / "l") as ledger,
     ):
-        answers = answered(server, ledger, questions(400))
-        assert (
-            server.statuses[429] <= 8
-        )  # of 400; a machine that stalls sends some in a burst, a client without pace 100s
+        with Stalls() as stalls:
+            answers = answered(server, ledger, questions(400))
+        # Of a machine that stands still, the 50 calls of each second come at once.
+        assert server.statuses[429] <= 2 + 50 * stalls.longest
         assert server.early_retries == 0
         assert 150 < server.calls_by_key["c"] < 250
         assert server.calls_by_key["a"] == pytest.approx(server.calls_by_key["b"], rel=0.3)
