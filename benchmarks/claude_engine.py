@@ -23,11 +23,11 @@ from typing import Any
 
 import anthropic
 
-from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.calls import MODEL, body_of
-from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.ledger import Ledger
-from tests.claude_asks import questions
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.messages.api_format import MODEL, body_of
+from gatling_sid.oracle.claude.messages.llm_request import Ask
+from gatling_sid.oracle.claude.transport.engine import Engine
+from tests.support.claude_asks import questions
 
 IN_FLIGHT = 200
 WARM_UP = 4  # one call per domain; takes one latency, once
@@ -39,7 +39,7 @@ BURST_SECONDS = 10
 def serving(*options: str) -> Iterator[str]:
     """A server in a process of its own; yields its address."""
     process = subprocess.Popen(  # noqa: S603  (our own module)
-        [sys.executable, "-m", "tests.claude_server", *options], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.support.claude_server", *options], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout

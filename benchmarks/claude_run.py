@@ -30,15 +30,15 @@ from typing import Any
 
 from builder.run import planned
 from builder.shards import read_manifest, read_traces, shards_of, verified_shards
-from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.running import running
+from gatling_sid.oracle.claude.transport.blocking import running
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from scripts.generate_shards import CREATED_AT, SHARD_SIZE, splits_of
-from tests.claude_model import Model, settings_of
-from tests.claude_server import ClaudeServer
+from tests.support.claude_model import Model, settings_of
+from tests.support.claude_server import ClaudeServer
 
 SEED = 7
 SPLITS = "train=0.8,validation=0.1,test=0.1"

@@ -25,8 +25,8 @@ from builder.features import SCHEMA, table_of
 from builder.run import BATCH
 from builder.shards import WRITE_OPTIONS
 from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans

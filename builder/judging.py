@@ -13,9 +13,8 @@ from builder.placement import Rows, unproven
 from builder.sources import read
 from builder.workers import collecting_later, spread
 from gatling_sid.errors import ShardError
-from gatling_sid.models import GoldTrace
+from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.checks import Finding
 from gatling_sid.validators.proofs import ProvenPlans
 
 TOLD = 20

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.shards import Settings
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
 
 class Place(NamedTuple):

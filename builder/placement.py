@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from builder.pieces import Place
-from gatling_sid.models import GoldTrace
+from gatling_sid.models import Finding, GoldTrace, Verdict
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.checks import Finding, Verdict
 
 CHECK = "place"
 """The name under which these findings are told."""

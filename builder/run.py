@@ -27,8 +27,8 @@ from builder.workers import collecting_later, spread
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Oracle, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain

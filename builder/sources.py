@@ -25,7 +25,7 @@ from builder.release import DATA, regrouped
 from builder.shards import MANIFEST, Settings, Shard, read_manifest, read_tables, shards_of, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas.domain import SPLITS
 
 ROWS = 8_192

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-from gatling_sid.models import GoldTrace, trusted
-from gatling_sid.oracle.protocol import Failure, Oracle, Task
-from gatling_sid.validators.checks import Finding, Verdict
-
-
-class Judge(Protocol):
-    """Whatever finds the breaches of traces: a TraceValidator, or ProvenPlans around one."""
-
-    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """Every breach of each trace and, without any, what could not be judged; neither for gold."""
-        ...
+from gatling_sid.models import Finding, GoldTrace, Verdict, trusted
+from gatling_sid.oracle.protocol import Failure, Judge, Oracle, Task
 
 
 class Rejection(NamedTuple):
@@ -30,7 +21,7 @@ class Rejection(NamedTuple):
 
 
 @dataclass
-class Yield:
+class GenerationResult:
     """What became of some tasks: gold in the order of the tasks, every rejection, tasks given up."""
 
     traces: list[GoldTrace] = field(default_factory=list)
@@ -38,10 +29,10 @@ class Yield:
     given_up: list[Task] = field(default_factory=list)
 
 
-def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> Yield:
+def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationResult:
     """Gold for every task, trying again what was rejected as often as the oracle allows."""
     gold: dict[int, GoldTrace] = {}
-    result = Yield()
+    result = GenerationResult()
     waiting = list(enumerate(tasks))
     while waiting:
         again: list[tuple[int, Task]] = []

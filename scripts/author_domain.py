@@ -20,7 +20,7 @@ from gatling_sid.oracle.claude.authoring.edits import read_text, replaced
 from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
 from gatling_sid.oracle.claude.authoring.rules import Rules
 from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
-from gatling_sid.oracle.claude.estimate import Estimate, estimate, planned_of
+from gatling_sid.oracle.claude.estimate.estimate import Estimate, estimate, planned_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator

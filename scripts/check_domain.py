@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from gatling_sid.display import readable
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.phrasing import phrasing_of
+from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.validators import TraceValidator
+from gatling_sid.views.text import readable
 from scripts.command import FAILED, command
 
 MIN_SPINS = 24

@@ -6,9 +6,9 @@ import argparse
 import os
 from pathlib import Path
 
-from gatling_sid.oracle.claude.opening import keys_of, opened
-from gatling_sid.oracle.claude.oracle import MODEL
-from gatling_sid.oracle.claude.running import Running
+from gatling_sid.oracle.claude.messages.api_format import MODEL
+from gatling_sid.oracle.claude.transport.blocking import Running
+from gatling_sid.oracle.claude.transport.connect import keys_of, opened
 
 BASE_URL = "ANTHROPIC_BASE_URL"
 

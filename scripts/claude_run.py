@@ -11,14 +11,14 @@ from pathlib import Path
 
 from builder.run import Finished, Progress, run
 from builder.shards import Settings, shards_of
+from gatling_sid.agent import Report, report
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.agent import Report, report
-from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.estimate import BYTES_PER_TOKEN, Estimate, estimate, planned_of
-from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.estimate.estimate import BYTES_PER_TOKEN, Estimate, estimate, planned_of
+from gatling_sid.oracle.claude.messages.llm_request import Ask
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.phases import answer_lengths, sample_asks
-from gatling_sid.oracle.claude.settings import BLOCK
+from gatling_sid.oracle.claude.plans.request_context import BLOCK
+from gatling_sid.oracle.claude.prompts.phases import answer_lengths, sample_asks
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas import DomainRegistry

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import datasets
 
 from builder.features import from_row
-from gatling_sid.display import readable
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.views.text import readable
 from scripts.command import command
 
 

@@ -15,11 +15,11 @@ import yaml
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.authoring.edits import replaced
-from gatling_sid.oracle.claude.estimate import estimate
+from gatling_sid.oracle.claude.estimate.dry_run import Rehearsal
+from gatling_sid.oracle.claude.estimate.estimate import estimate
+from gatling_sid.oracle.claude.improve.tuning import TUNED, Tuning
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.prompts import FOLDER, notes_of, notes_path
-from gatling_sid.oracle.claude.rehearsal import Rehearsal
-from gatling_sid.oracle.claude.tuning import TUNED, Tuning
+from gatling_sid.oracle.claude.prompts.system_prompts import FOLDER, notes_of, notes_path
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator

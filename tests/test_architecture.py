@@ -79,9 +79,9 @@ def test_imports_point_one_way(path: Path) -> None:
         ("gatling_sid.models", "from . import errors", ["gatling_sid.errors"]),
         ("gatling_sid.schemas.x", "def f():\n  import gatling_sid.simulator.world", ["gatling_sid.simulator.world"]),
         ("gatling_sid.simulator.x", "from gatling_sid.generator import generate", ["gatling_sid.generator.generate"]),
-        ("gatling_sid.display", "import builder.sid", ["builder.sid"]),
+        ("gatling_sid.views.text", "import builder.sid", ["builder.sid"]),
         ("builder.x", "from dataset_card import card", ["dataset_card.card"]),
-        ("gatling_sid.display", "from gatling_sid.validators.case import Case", []),
+        ("gatling_sid.views.text", "from gatling_sid.validators.trace_context import Case", []),
         ("scripts.x", "from builder import run\nimport json, builders", []),
     ],
 )

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain

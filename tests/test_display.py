@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from gatling_sid.display import readable
 from gatling_sid.models import (
     ArgumentSource,
     GoldTrace,
@@ -19,6 +18,7 @@ from gatling_sid.models import (
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
+from gatling_sid.views.text import readable
 
 
 def flat(text: str) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from gatling_sid.generator import Rejection, Yield, generate
+from gatling_sid.generator import GenerationResult, Rejection, generate
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.schemas.domain import Domain
@@ -126,7 +126,7 @@ def test_rejected_tasks_come_again_until_they_are_gold(
     made = generate([Task(library, "train", 0)], oracle, validator)
 
     trace_id, scenario = "library_train_00000000", str(gold[0].metadata["scenario"])
-    assert made == Yield(
+    assert made == GenerationResult(
         traces=[gold[0]],
         rejections=[
             Rejection(trace_id, 0, "", "no_answer", "the oracle said nothing"),
@@ -190,5 +190,5 @@ def test_nothing_asked_is_nothing_made(validator: TraceValidator) -> None:
     """Without tasks the oracle is not asked."""
     oracle = Scripted({}, 1)
 
-    assert generate([], oracle, validator) == Yield()
+    assert generate([], oracle, validator) == GenerationResult()
     assert oracle.asked == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gatling_sid.agent import CREATED_AT
 from gatling_sid.errors import UnknownDomainError
 from gatling_sid.models import (
     GoldTrace,
@@ -23,15 +24,14 @@ from gatling_sid.models import (
     UserRequest,
 )
 from gatling_sid.oracle import OracleAgent
-from gatling_sid.oracle.agent import CREATED_AT
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.running import running
+from gatling_sid.oracle.claude.transport.blocking import running
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from scripts.validate_shards import main as validate_shards
-from tests.claude_model import Model, settings_of
-from tests.claude_server import ClaudeServer
+from tests.support.claude_model import Model, settings_of
+from tests.support.claude_server import ClaudeServer
 
 BOTH_WAYS = pytest.mark.parametrize("registry", [DomainRegistry, DomainRegistry()], ids=["class", "instance"])
 EITHER = pytest.mark.parametrize("validator", [TraceValidator, TraceValidator()], ids=["class", "instance"])

@@ -1,20 +1,25 @@
-"""Oracles: `ScenarioOracle`, embedded, and `OracleAgent`, Claude; each is imported when it is first named."""
+"""Oracles: `ScenarioOracle`, embedded, and `OracleAgent`, Claude; each is imported when it is first asked for."""
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatling_sid.oracle.agent import OracleAgent
-    from gatling_sid.oracle.scenario import ScenarioOracle
+    from gatling_sid.agent import OracleAgent
+    from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
 __all__ = ["OracleAgent", "ScenarioOracle"]
-_WHERE = {"OracleAgent": "gatling_sid.oracle.agent", "ScenarioOracle": "gatling_sid.oracle.scenario"}
 
 
 def __getattr__(name: str) -> Any:
-    """The embedded path never pays for the API's client, which takes a second to import."""
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_WHERE[name]), name)
+    """Imports late: the API's client takes a second to import, which the embedded oracle does not need."""
+    match name:
+        case "OracleAgent":
+            from gatling_sid.agent import OracleAgent  # noqa: PLC0415
+
+            return OracleAgent
+        case "ScenarioOracle":
+            from gatling_sid.oracle.embedded.oracle import ScenarioOracle  # noqa: PLC0415
+
+            return ScenarioOracle
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

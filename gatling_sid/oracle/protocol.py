@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from gatling_sid.models import GoldTrace
-from gatling_sid.scenarios.asking import trace_id_of
+from gatling_sid.models import Finding, GoldTrace, Verdict
+from gatling_sid.scenarios.scheduled_request import trace_id_of
 from gatling_sid.schemas.domain import Domain
 
 
@@ -47,4 +47,16 @@ class Oracle(Protocol):
 
     def propose(self, tasks: Sequence[Task]) -> Iterable[GoldTrace | Failure]:
         """One proposal per task, in the order of the tasks."""
+        ...
+
+
+class Judge(Protocol):
+    """Finds what is wrong with traces: a `TraceValidator`, or `ProvenPlans` around one."""
+
+    def findings(self, trace: GoldTrace) -> list[Finding]:
+        """Everything wrong with one trace; empty if no check failed."""
+        ...
+
+    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
+        """For each trace, what is wrong with it or, if nothing is, what could not be judged; neither for gold."""
         ...

@@ -10,7 +10,7 @@ from gatling_sid.scenarios.drawing import Bindings, NoDrawError, evaluated
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import digest_of
-from gatling_sid.simulator.figures import measured
+from gatling_sid.simulator.measures import measured
 from gatling_sid.simulator.world import Row
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gatling_sid.scenarios.speech import wording_of
+from gatling_sid.scenarios.rendering import wording_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 

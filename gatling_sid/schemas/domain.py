@@ -9,10 +9,10 @@ from typing import Any
 from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.family import PolicyFamily
-from gatling_sid.schemas.phrasing import phrasing_of
+from gatling_sid.schemas.language.phrasing import phrasing_of
+from gatling_sid.schemas.language.wording import spoken
+from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
-from gatling_sid.schemas.wording import spoken
 
 SPLITS = ("train", "validation", "test")
 

@@ -15,7 +15,7 @@ from gatling_sid.also_on_class import AlsoOnClass
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.consistency import problems
+from gatling_sid.schemas.checks.domain_checks import problems
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import bytes_of, yaml_of
 

@@ -15,7 +15,7 @@ from typing import Any
 from gatling_sid.models import Effect, SensitivityTier, trusted
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.figures import measured
+from gatling_sid.simulator.measures import measured
 from gatling_sid.simulator.world import Row, World, in_order
 
 REFUSALS = {

@@ -7,8 +7,8 @@ from typing import Any
 
 from gatling_sid.models import ToolCall, trusted
 from gatling_sid.simulator.execution import Execution, execute, unmet
-from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import DEMANDING, breaches
+from gatling_sid.validators.policy.constraints import DEMANDING, breaches
+from gatling_sid.validators.trace_context import Case
 
 
 def serves(case: Case, calls: list[ToolCall], execution: Execution | None = None) -> bool:

@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple
 
+from gatling_sid.models import Finding, Verdict
 from gatling_sid.validators import (
     detours,
     grounding,
     membership,
     merging,
     need,
-    policy,
     replay,
     scenario_plan,
     scope,
-    scope_limits,
     size,
     structure,
     words,
 )
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.policy import constraints as policy
+from gatling_sid.validators.policy import scope_limits
+from gatling_sid.validators.trace_context import Case
 
 Rule = Callable[[Case], Iterator[str]]
 
@@ -46,29 +47,6 @@ class Check(NamedTuple):
     replayed: tuple[Rule, ...] = ()
     worded: bool = False
     gate: str = ""
-
-
-class Finding(NamedTuple):
-    """One breach: which check, which rule of it, what is wrong."""
-
-    check: str
-    rule: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.message}"
-
-
-class Verdict(NamedTuple):
-    """What is wrong with a trace or, if nothing is, why it could be judged in part only; of gold, neither."""
-
-    findings: list[Finding]
-    skipped: list[str]
-
-    @property
-    def is_gold(self) -> bool:
-        """Whether all of it was judged, and nothing is wrong."""
-        return not self.findings and not self.skipped
 
 
 CHECKS: Mapping[str, Check] = {

@@ -9,8 +9,8 @@ from gatling_sid.models import ToolCall
 from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.simulator.operations import Outcome
 from gatling_sid.validators.ablation import loses_goal, rules_lost
-from gatling_sid.validators.case import Case
 from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts, source_field
+from gatling_sid.validators.trace_context import Case
 
 
 def known_values_are_not_taken_from_records(case: Case) -> Iterator[str]:

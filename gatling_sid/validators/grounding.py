@@ -9,12 +9,12 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
-from gatling_sid.scenarios.asking import clause_of
+from gatling_sid.scenarios.scheduled_request import clause_of
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.language.wording import says
 from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, written
-from gatling_sid.schemas.wording import says
 from gatling_sid.validators.ablation import loses_goal, rules_lost
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 
 def every_argument_has_one_source(case: Case) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gatling_sid.models import INTENTS, Goal
 from gatling_sid.schemas.intents import intents_of
 from gatling_sid.simulator.arguments import argument_problems
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 
 def tools_belong_to_domain(case: Case) -> Iterator[str]:

@@ -10,7 +10,7 @@ from gatling_sid.models import ToolCall, topological_order, trusted
 from gatling_sid.schemas.references import ALL, Reference, references_in
 from gatling_sid.simulator.operations import CompiledTool
 from gatling_sid.validators.ablation import serves
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 
 def no_two_calls_could_be_one(case: Case) -> Iterator[str]:

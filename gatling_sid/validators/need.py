@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas.constraints import INFORMED, Informed
 from gatling_sid.simulator.operations import Outcome
-from gatling_sid.validators.case import Case, Uses
 from gatling_sid.validators.cells import cells_of
+from gatling_sid.validators.trace_context import Case, Uses
 
 _SHOWN = 5
 _FREE = SensitivityTier.INTERNAL.level

@@ -19,6 +19,7 @@ from gatling_sid.digests import MARSHAL, policy_bytes
 from gatling_sid.models import (
     ArgumentSource,
     Effect,
+    Finding,
     Goal,
     GoldTrace,
     MeasuredValue,
@@ -32,11 +33,12 @@ from gatling_sid.models import (
     ToolCallGraph,
     TrustTier,
     UserRequest,
+    Verdict,
     trusted,
 )
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, Verdict, judged, verdict_of
+from gatling_sid.validators.checks import CHECKS, judged, verdict_of
+from gatling_sid.validators.trace_context import Case
 from gatling_sid.validators.trace_validator import TraceValidator
 
 WORDS: Mapping[type[BaseModel], frozenset[str]] = {

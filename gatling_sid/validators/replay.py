@@ -10,7 +10,7 @@ from gatling_sid.models import ToolCall
 from gatling_sid.simulator.execution import run, unmet
 from gatling_sid.simulator.operations import Outcome, Refused, State
 from gatling_sid.simulator.scope import said_limits, scope_of_call, scope_of_request
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 
 def plan_executes(case: Case) -> Iterator[str]:

@@ -15,7 +15,7 @@ from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 
 class Shape(NamedTuple):

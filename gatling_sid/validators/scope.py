@@ -9,9 +9,9 @@ from typing import Any
 from gatling_sid.models import ScopeMetadata, ToolCall
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators.ablation import fails_with, loses_goal, rules_lost, without_dependency
-from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import DEMANDING, breaches
+from gatling_sid.validators.policy.constraints import DEMANDING, breaches
 from gatling_sid.validators.replay import order_does_not_matter
+from gatling_sid.validators.trace_context import Case
 
 
 def scope_is_within_request(case: Case) -> Iterator[str]:

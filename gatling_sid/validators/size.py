@@ -11,7 +11,7 @@ from typing import Any
 
 from gatling_sid.models import Constraint, Goal, GoldTrace, ScopeMetadata
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 
 MOST: Mapping[str, int] = {
     "calls": 10_000,

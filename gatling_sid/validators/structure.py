@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatling_sid.models import INTENTS, topological_order
-from gatling_sid.validators.case import Case, references
+from gatling_sid.validators.trace_context import Case, references
 
 _INTEGERS = range(-(2**63), 2**64)
 

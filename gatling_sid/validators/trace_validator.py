@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gatling_sid.also_on_class import AlsoOnClass, shared
-from gatling_sid.models import GoldTrace, SystemPolicy, trusted
+from gatling_sid.models import Finding, GoldTrace, SystemPolicy, Verdict, trusted
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.case import Case
-from gatling_sid.validators.checks import CHECKS, Finding, Verdict, findings, judged, skipped, verdict_of
+from gatling_sid.validators.checks import CHECKS, findings, judged, skipped, verdict_of
 from gatling_sid.validators.diversity import diversity
+from gatling_sid.validators.trace_context import Case
 
 
 class TraceValidator:

@@ -16,9 +16,9 @@ from typing import Any
 from gatling_sid.digests import digest_judged
 from gatling_sid.models import GoldTrace, TrustTier
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.validators.case import Case
 from gatling_sid.validators.grounding import same
 from gatling_sid.validators.scenario_plan import differences
+from gatling_sid.validators.trace_context import Case
 
 VERDICT = "verdict"
 """Where in `metadata` a verdict stands: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""

@@ -19,7 +19,7 @@ from builder.release import write_data
 from builder.run import Progress, planned, run
 from builder.shards import MANIFEST, SETTINGS, Settings, Shard, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import registry as registry_module
 from tests.builder.test_run import contents
 

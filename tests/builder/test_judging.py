@@ -27,7 +27,7 @@ from builder.sources import read, source_of
 from gatling_sid.errors import ShardError, SidError
 from gatling_sid.validators import TraceValidator
 from tests.builder.test_release import staged
-from tests.hub_server import HubServer
+from tests.support.hub_server import HubServer
 
 Row = dict[str, Any]
 ROWS = 60

@@ -21,7 +21,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_ba
 from builder import publish as publishing
 from builder.publish import Publication, publish
 from gatling_sid.errors import PublishError
-from tests.hub_server import FIRST_FILE, HubServer
+from tests.support.hub_server import FIRST_FILE, HubServer
 
 REPO = "gatling/sid"
 TOKEN = "hf_secretofthistest"  # noqa: S105  (opens nothing but the server of a test)

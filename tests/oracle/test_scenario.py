@@ -18,12 +18,12 @@ import pytest
 import yaml
 
 from gatling_sid.models import GoldTrace, TrustTier
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import case_of, dealt
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.wording import says
+from gatling_sid.schemas.language.wording import says
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
 from gatling_sid.simulator.scope import said_limits, scope_of_request
@@ -73,7 +73,7 @@ import hashlib, json, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 domain = DomainRegistry(Path(sys.argv[1])).domain("library")
 oracle = ScenarioOracle(1, datetime(2026, 1, 1, tzinfo=UTC))

@@ -9,8 +9,8 @@ import pytest
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.scenarios.schedule import WORDINGS, capacity, case_of, dealt
 from gatling_sid.schemas.domain import SPLITS, Domain
 

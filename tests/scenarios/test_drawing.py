@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from gatling_sid.scenarios import drawing
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas import scenario_consistency
+from gatling_sid.schemas.checks import scenario_checks as scenario_consistency
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.world import Row, World
 

@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.errors import OracleError
-from gatling_sid.scenarios.speech import Frame, Wording, say, wording_of
+from gatling_sid.scenarios.rendering import Frame, Wording, say, wording_of
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.phrasing import Phrasing
-from gatling_sid.schemas.wording import says
+from gatling_sid.schemas.language.phrasing import Phrasing
+from gatling_sid.schemas.language.wording import says
 
 TODAY = date(2026, 3, 10)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.phrasing import Phrasing, Slot
+from gatling_sid.schemas.language.phrasing import Phrasing, Slot
 
 
 def rendered(phrasing: Phrasing) -> list[str]:

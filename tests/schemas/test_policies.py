@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from gatling_sid.schemas.wording import joined, says, wordings
+from gatling_sid.schemas.language.wording import joined, says, wordings
 
 TODAY = date(2026, 3, 10)
 CENTS = st.integers(0, 10**9).map(lambda cents: cents / 100)

@@ -8,7 +8,7 @@ import pytest
 
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.figures import measured
+from gatling_sid.simulator.measures import measured
 from gatling_sid.simulator.operations import Figure, Outcome, State, operate
 from gatling_sid.simulator.world import Row, World
 

@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.operations import CompiledTool, Outcome
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.case import Case
+from gatling_sid.validators.trace_context import Case
 from tests.conftest import CREATED_AT
 
 REGISTRY = DomainRegistry()

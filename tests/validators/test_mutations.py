@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.references import reference_in
 from gatling_sid.validators import TraceValidator

@@ -32,16 +32,16 @@ from gatling_sid.models import (
     UserRequest,
     trusted,
 )
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas import registry as registry_module
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators import proofs as proofs_module
-from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, judged
 from gatling_sid.validators.proofs import WORDS, ProvenPlans, plan_keys
+from gatling_sid.validators.trace_context import Case
 from tests.conftest import CATALOGUE, CREATED_AT
 from tests.validators.test_checks import REJECTED, edit, largest, put
 

@@ -16,7 +16,7 @@ from gatling_sid.models import (
     UserRequest,
 )
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.scope_limits import BOUNDS
+from gatling_sid.validators.policy.scope_limits import BOUNDS
 
 AMOUNT = "it must be a number, 0 or more"
 LIST = {"tool": "bakery.list_loaves", "rows_requested": 200}

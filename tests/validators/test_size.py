@@ -25,8 +25,8 @@ from gatling_sid.models import (
     TrustTier,
 )
 from gatling_sid.validators import TraceValidator, size
-from gatling_sid.validators.case import Case
 from gatling_sid.validators.checks import CHECKS, LONGEST_MESSAGE, MOST_MESSAGES, findings, judged
+from gatling_sid.validators.trace_context import Case
 from tests.validators.test_ad_hoc import bakery
 
 SECONDS = 2.0

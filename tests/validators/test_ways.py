@@ -26,8 +26,8 @@ from gatling_sid.schemas.references import references_in
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.world import Row, World, world_of
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.case import Case
-from gatling_sid.validators.policy import ends_with
+from gatling_sid.validators.policy.constraints import ends_with
+from gatling_sid.validators.trace_context import Case
 
 HERE = Path(__file__).parent
 WAYS: list[dict[str, Any]] = yaml.safe_load((HERE / "ways.yaml").read_text(encoding="utf-8"))

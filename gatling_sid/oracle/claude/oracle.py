@@ -7,27 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Protocol
 
 from gatling_sid.digests import digest_judged
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
-from gatling_sid.oracle.claude.answers import Plan, Verdict
-from gatling_sid.oracle.claude.asks import Answer, Ask
-from gatling_sid.oracle.claude.faults import KEPT
-from gatling_sid.oracle.claude.grounding import Identity
-from gatling_sid.oracle.claude.phases import UNANSWERED, Phases, plans_of, texts_of, trace_in, verdict_in
-from gatling_sid.oracle.claude.prompts import prompt_of
-from gatling_sid.oracle.claude.scenes import compact
-from gatling_sid.oracle.claude.settings import BLOCK, Setting, setting_of
-from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.claude.messages.api_format import MODEL
+from gatling_sid.oracle.claude.messages.llm_request import Ask, Asked
+from gatling_sid.oracle.claude.plans.answers import Plan, Verdict
+from gatling_sid.oracle.claude.plans.request_context import BLOCK, Setting, setting_of
+from gatling_sid.oracle.claude.plans.to_trace import Identity
+from gatling_sid.oracle.claude.prompts.phases import UNANSWERED, Phases, plans_of, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
+from gatling_sid.oracle.claude.prompts.user_prompts import compact
+from gatling_sid.oracle.claude.transport.faults import KEPT
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
-MODEL = "claude-haiku-5-5"
 _OPINIONS = 3
 PLANS = 3
 """Plans for a request: one, and two more with the findings of the one before."""
@@ -38,22 +37,6 @@ _ENOUGH_SEEN = 40
 _MOST_UNANSWERED = 2 * PLANS  # all the plans of two requests
 _EXAMPLE_SEED = 0
 Proposal = GoldTrace | Failure
-
-
-class Asked(Protocol):
-    """Whatever answers asks to synchronous code: `running.Running`."""
-
-    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
-        """In the order of the asks."""
-        ...
-
-
-class Judge(Protocol):
-    """Whatever finds the breaches of a trace; none for gold. The one that judges for the generator."""
-
-    def findings(self, trace: GoldTrace) -> Sequence[object]:
-        """Every breach."""
-        ...
 
 
 @dataclass(frozen=True)

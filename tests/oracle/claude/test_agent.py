@@ -12,21 +12,20 @@ from typing import Any
 
 import pytest
 
+from gatling_sid.agent import report
 from gatling_sid.digests import digest_judged
 from gatling_sid.errors import OracleError
-from gatling_sid.generator import Rejection
-from gatling_sid.gold import GoldLine
+from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
-from gatling_sid.oracle.agent import report
-from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.oracle import MODEL
-from gatling_sid.oracle.claude.settings import Setting
+from gatling_sid.oracle.claude.messages.api_format import MODEL
+from gatling_sid.oracle.claude.messages.llm_request import Ask
+from gatling_sid.oracle.claude.plans.request_context import Setting
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from tests.claude_model import APPROVAL, Model, Spoils, settings_of
+from tests.support.claude_model import APPROVAL, Model, Spoils, settings_of
 
 
 class Played:
@@ -78,7 +77,7 @@ def test_no_key_is_a_clear_error() -> None:
     ("code", "absent"),
     [
         ("from gatling_sid.oracle import ScenarioOracle; import scripts.generate_shards", "anthropic"),
-        ("import gatling_sid.oracle.agent", "gatling_sid.validators"),
+        ("import gatling_sid.agent", "gatling_sid.validators"),
     ],
 )
 def test_nobody_pays_for_what_is_not_used(code: str, absent: str) -> None:
@@ -258,10 +257,10 @@ def test_an_objection_needs_a_majority(
 def test_near_copies_are_drawn_anew(registry: DomainRegistry, change: str) -> None:
     """What says nearly the same as a finished trace is rejected, and another request takes its place."""
     tasks = [Task(registry.domain("library"), "train", index) for index in range(10)]
-    first = GoldLine(registry).generate(tasks, play(registry).agent.oracle()).traces
+    first = generate(tasks, play(registry).agent.oracle(), TraceValidator(registry)).traces
     oracle = play(registry).agent.oracle()
     oracle.remember([first[3].request.text + change, "Nobody says this."])
-    made = GoldLine(registry).generate(tasks, oracle)
+    made = generate(tasks, oracle, TraceValidator(registry))
     assert [each.request.text for each in made.traces[:3]] == [each.request.text for each in first[:3]]
     assert made.traces[3].request.text != first[3].request.text
     assert [(each.trace_id, each.reason) for each in made.rejections] == [("library_train_00000003", "near_copy")]

@@ -13,21 +13,21 @@ import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
 from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kept, Kind
 from gatling_sid.oracle.claude.authoring.edits import entry_text, replaced, with_entry, with_phrasings
 from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
 from gatling_sid.oracle.claude.authoring.rules import Rules
 from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
 from gatling_sid.oracle.claude.authoring.trial import Trial
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.validators import TraceValidator
 from scripts.author_domain import main
-from tests.claude_model import APPROVAL
-from tests.claude_server import ClaudeServer
 from tests.conftest import CATALOGUE
+from tests.support.claude_model import APPROVAL
+from tests.support.claude_server import ClaudeServer
 
 GOOD = "[Somebody|A reader|Someone|A boy] would [like|love] {title}, {state:out just now}, until {date}[: do it|, so do it|]."
 ALSO_GOOD = "[Move|Shift|Set|Put] the return of {title} to {date}; it [sits|lies] there, {state:not yet back}[ of course| still|]."

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answer, Ask
-from gatling_sid.oracle.claude.batches import Batches
-from gatling_sid.oracle.claude.budget import BudgetReached
-from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.ledger import Ledger
-from gatling_sid.oracle.claude.running import Running
-from tests.claude_asks import questions, work_id_of
-from tests.claude_server import ClaudeServer
+from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask
+from gatling_sid.oracle.claude.transport.batches import Batches
+from gatling_sid.oracle.claude.transport.blocking import Running
+from gatling_sid.oracle.claude.transport.engine import Engine
+from tests.support.claude_asks import questions, work_id_of
+from tests.support.claude_server import ClaudeServer
 
 
 def answered(server: ClaudeServer, ledger: Ledger, asks: list[Ask], **options: Any) -> list[Answer]:
@@ -59,7 +59,15 @@ def test_after_kills_nothing_is_bought_twice(tmp_path: Path) -> None:
     chance = random.Random(5)
     with ClaudeServer(batch_seconds=0.4, item_faults={"expired": 0.02}) as server:
         server.next("create", "ok", "lost", "ok", "lost")
-        command = [sys.executable, "-m", "tests.claude_asks", "batches", server.url, str(tmp_path / "ledger"), "300"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.claude_asks",
+            "batches",
+            server.url,
+            str(tmp_path / "ledger"),
+            "300",
+        ]
         kills = 0
         while True:
             process = subprocess.Popen(command)

@@ -18,17 +18,17 @@ from builder.shards import read_manifest, read_traces, verified_shards
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
-from gatling_sid.oracle.claude import engine
-from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.running import running
+from gatling_sid.oracle.claude.transport import engine
+from gatling_sid.oracle.claude.transport.blocking import running
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 from gatling_sid.validators import TraceValidator
 from scripts.generate_shards import CREATED_AT, main
-from tests.claude_model import Model, settings_of
-from tests.claude_server import SAYS, ClaudeServer, Place
+from tests.support.claude_model import Model, settings_of
+from tests.support.claude_server import SAYS, ClaudeServer, Place
 
 NUMBER = 25
 KEY = "sk-not-a-real-key-0123456789"

@@ -16,12 +16,12 @@ from typing import Any, Self
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answer, Ask
-from gatling_sid.oracle.claude.budget import BudgetReached
-from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.ledger import Ledger
-from tests.claude_asks import questions, work_id_of
-from tests.claude_server import ClaudeServer, Place
+from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask
+from gatling_sid.oracle.claude.transport.engine import Engine
+from tests.support.claude_asks import questions, work_id_of
+from tests.support.claude_server import ClaudeServer, Place
 
 MISHAPS = {
     "500": 0.02, "529": 0.02, "drop": 0.01, "lost": 0.02, "cut": 0.01, "garbled": 0.01, "refusal": 0.01, "max_tokens": 0.01,
@@ -84,7 +84,15 @@ def test_after_kills_only_calls_without_an_answer_are_made_again(tmp_path: Path)
     """Killed again and again: what is repeated was in flight, what is booked is billed."""
     chance = random.Random(3)
     with ClaudeServer(latency=0.05, faults={"lost": 0.02, "500": 0.02}) as server:
-        command = [sys.executable, "-m", "tests.claude_asks", "online", server.url, str(tmp_path / "ledger"), "300"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.support.claude_asks",
+            "online",
+            server.url,
+            str(tmp_path / "ledger"),
+            "300",
+        ]
         kills = 0
         while True:
             process = subprocess.Popen(command)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.estimate import Planned, counted_bytes_per_token, estimate, planned_of
-from gatling_sid.oracle.claude.ledger import Ledger
-from tests.claude_asks import questions
-from tests.claude_server import ClaudeServer
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.estimate.estimate import Planned, counted_bytes_per_token, estimate, planned_of
+from gatling_sid.oracle.claude.transport.engine import Engine
+from tests.support.claude_asks import questions
+from tests.support.claude_server import ClaudeServer
 
 
 def test_an_estimate_prices_reads_writes_and_output() -> None:

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Ask
-from gatling_sid.oracle.claude.batches import Batches
-from gatling_sid.oracle.claude.budget import BudgetReached
-from gatling_sid.oracle.claude.engine import Engine
-from gatling_sid.oracle.claude.ledger import Ledger
-from gatling_sid.oracle.claude.opening import InVolume, opened
-from tests.claude_asks import questions
-from tests.claude_server import REFUSED, SAYS, ClaudeServer, Hangup, Place, Reply
+from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
+from gatling_sid.oracle.claude.messages.llm_request import Ask
+from gatling_sid.oracle.claude.transport.batches import Batches
+from gatling_sid.oracle.claude.transport.connect import InVolume, opened
+from gatling_sid.oracle.claude.transport.engine import Engine
+from tests.support.claude_asks import questions
+from tests.support.claude_server import REFUSED, SAYS, ClaudeServer, Hangup, Place, Reply
 
 
 async def stopped_after(seconds: float, work: Any) -> None:

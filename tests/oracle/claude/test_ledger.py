@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.asks import Answer, Usage
-from gatling_sid.oracle.claude.ledger import Ledger, Spent
-from tests.claude_asks import questions
+from gatling_sid.oracle.claude.accounting.ledger import Ledger, Spent
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Usage
+from tests.support.claude_asks import questions
 
 MODEL = "claude-haiku-5-5"
 ASKS = questions(3)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from gatling_sid.oracle.claude.limits import Bucket, Limiter, Need, retry_after
+from gatling_sid.oracle.claude.transport.rate_limits import Bucket, Limiter, Need, retry_after
 
 ONE = Need(0, 0)
 

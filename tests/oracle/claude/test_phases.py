@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.answers import BadAnswerError, Plan, Requests, read, read_items, value_of
-from gatling_sid.oracle.claude.asks import Answer, Usage
-from gatling_sid.oracle.claude.grounding import Identity, trace_of
-from gatling_sid.oracle.claude.phases import Phases, plans_of, texts_of, trace_in, verdict_in
-from gatling_sid.oracle.claude.prompts import prompt_of
-from gatling_sid.oracle.claude.settings import setting_of, setting_of_trace
-from gatling_sid.oracle.claude.telling import plan_told
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Usage
+from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Plan, Requests, read, read_items, value_of
+from gatling_sid.oracle.claude.plans.from_trace import plan_told
+from gatling_sid.oracle.claude.plans.request_context import setting_of, setting_of_trace
+from gatling_sid.oracle.claude.plans.to_trace import Identity, trace_of
+from gatling_sid.oracle.claude.prompts.phases import Phases, plans_of, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator

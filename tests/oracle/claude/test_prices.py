@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
-from gatling_sid.oracle.claude.asks import Usage
-from gatling_sid.oracle.claude.prices import TABLE, price_table
+from gatling_sid.oracle.claude.messages.llm_request import Usage
+from gatling_sid.oracle.claude.messages.prices import TABLE, price_table
 
 MILLION = 1_000_000
 

@@ -11,9 +11,9 @@ import pytest
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude import prompts
-from gatling_sid.oracle.claude.phases import EXAMPLES, Phases
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.claude.prompts import system_prompts as prompts
+from gatling_sid.oracle.claude.prompts.phases import EXAMPLES, Phases
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
@@ -42,8 +42,8 @@ def test_prefixes_are_the_same_to_the_byte_in_every_process() -> None:
     code = (
         "from datetime import datetime, UTC\n"
         "from hashlib import sha256\n"
-        "from gatling_sid.oracle.claude.phases import Phases\n"
-        "from gatling_sid.oracle.scenario import ScenarioOracle\n"
+        "from gatling_sid.oracle.claude.prompts.phases import Phases\n"
+        "from gatling_sid.oracle.embedded.oracle import ScenarioOracle\n"
         "from gatling_sid.validators import TraceValidator\n"
         "v = TraceValidator()\n"
         "o = ScenarioOracle(0, datetime(2026, 1, 1, tzinfo=UTC))\n"

@@ -14,24 +14,24 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude import opening
-from gatling_sid.oracle.claude.asks import Answer, Ask, Usage
+from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.authoring.edits import replaced
-from gatling_sid.oracle.claude.batches import Batches
-from gatling_sid.oracle.claude.ledger import Ledger
+from gatling_sid.oracle.claude.estimate.dry_run import Rehearsal
+from gatling_sid.oracle.claude.improve.tuning import TUNED, Trial, Tuning, luck, with_winners
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.prompts import Notes, notes_of
-from gatling_sid.oracle.claude.rehearsal import Rehearsal
-from gatling_sid.oracle.claude.running import running
-from gatling_sid.oracle.claude.settings import Setting
-from gatling_sid.oracle.claude.tuning import TUNED, Trial, Tuning, luck, with_winners
+from gatling_sid.oracle.claude.plans.request_context import Setting
+from gatling_sid.oracle.claude.prompts.system_prompts import Notes, notes_of
+from gatling_sid.oracle.claude.transport import connect as opening
+from gatling_sid.oracle.claude.transport.batches import Batches
+from gatling_sid.oracle.claude.transport.blocking import running
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from scripts.tune_prompts import main
-from tests.claude_model import Model
-from tests.claude_server import ClaudeServer
 from tests.conftest import CATALOGUE, CREATED_AT
+from tests.support.claude_model import Model
+from tests.support.claude_server import ClaudeServer
 
 HELPS, USELESS = "Name every value, and no call that nothing needs.", "Be careful."
 FIRST, SEED = 500, 7

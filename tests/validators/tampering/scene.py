@@ -6,8 +6,8 @@ import random
 from datetime import UTC, datetime
 
 from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.seeding import stream

@@ -10,16 +10,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.answers import BadAnswerError, Said, Verdict, read, schema_of
-from gatling_sid.oracle.claude.asks import Answer, Ask, work_id_of
 from gatling_sid.oracle.claude.authoring.trial import JudgeOf, Trial, on_trial
-from gatling_sid.oracle.claude.oracle import Asked
-from gatling_sid.oracle.claude.phases import Phases
-from gatling_sid.oracle.claude.prompts import system_text
-from gatling_sid.oracle.claude.scenes import verdict_text
-from gatling_sid.oracle.claude.settings import setting_of_trace
+from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Asked, work_id_of
+from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Said, Verdict, read, schema_of
+from gatling_sid.oracle.claude.plans.request_context import setting_of_trace
+from gatling_sid.oracle.claude.prompts.phases import Phases
+from gatling_sid.oracle.claude.prompts.system_prompts import system_text
+from gatling_sid.oracle.claude.prompts.user_prompts import verdict_text
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure
-from gatling_sid.oracle.scenario import ScenarioOracle
 from gatling_sid.schemas.domain import Domain
 
 CandidateT = TypeVar("CandidateT")

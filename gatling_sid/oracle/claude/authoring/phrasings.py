@@ -8,15 +8,15 @@ from typing import Any
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.answers import Candidates, read
 from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import with_phrasings
 from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.prompts import MIN_SPINS, prompt_of
+from gatling_sid.oracle.claude.plans.answers import Candidates, read
+from gatling_sid.oracle.claude.prompts.system_prompts import MIN_SPINS, prompt_of
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.phrasing import Phrasing
+from gatling_sid.schemas.language.phrasing import Phrasing
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.seeding import stream
 

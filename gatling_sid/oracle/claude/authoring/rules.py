@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 
 from gatling_sid.models import GoldTrace, ToolCall
-from gatling_sid.oracle.claude.answers import Agreement, BadAnswerError, NewRule, read, schema_of, value_of
-from gatling_sid.oracle.claude.asks import Ask
 from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import with_entry
 from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.phases import Phases
-from gatling_sid.oracle.claude.settings import principal_of
+from gatling_sid.oracle.claude.messages.llm_request import Ask
+from gatling_sid.oracle.claude.plans.answers import Agreement, BadAnswerError, NewRule, read, schema_of, value_of
+from gatling_sid.oracle.claude.plans.request_context import principal_of
+from gatling_sid.oracle.claude.prompts.phases import Phases
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.scenarios.drawing import NoDrawError, draw_principal
 from gatling_sid.schemas.constraints import KINDS, Parameters, parameters_of

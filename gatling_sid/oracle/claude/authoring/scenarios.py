@@ -11,12 +11,12 @@ import yaml
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import INTENTS, GoldTrace
-from gatling_sid.oracle.claude.answers import NewScenario, read
 from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
 from gatling_sid.oracle.claude.authoring.edits import entry_text, with_entry
 from gatling_sid.oracle.claude.authoring.phrasings import near_copy, unfit_phrasing
 from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.settings import may_call
+from gatling_sid.oracle.claude.plans.answers import NewScenario, read
+from gatling_sid.oracle.claude.plans.request_context import may_call
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain

@@ -9,11 +9,10 @@ from datetime import datetime
 from pathlib import Path
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.oracle import Judge
-from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.oracle.scenario import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.protocol import Failure, Judge, Task
+from gatling_sid.scenarios.rendering import wording_of
 from gatling_sid.scenarios.schedule import dealt
-from gatling_sid.scenarios.speech import wording_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 

@@ -1,0 +1,97 @@
+"""The dated price table, and what a usage costs by it."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from gatling_sid.errors import CatalogueError, OracleError
+from gatling_sid.oracle.claude.messages.llm_request import Usage
+from gatling_sid.schemas.yaml_loading import load_yaml
+
+TABLE = Path(__file__).with_name("prices.yaml")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rates(_Strict):
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cache_write_5m: float
+    cache_write_1h: float
+    cache_read: float
+
+    def cost(self, usage: Usage) -> float:
+        """USD of one answer whose cache entry lives five minutes."""
+        return (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_creation_tokens * self.cache_write_5m
+            + usage.cache_read_tokens * self.cache_read
+        ) / 1_000_000
+
+
+class LongPromptRates(Rates):
+    """The rates of every token of a request whose prompt has more than `over` tokens, cached ones counted."""
+
+    over: int
+
+
+class ModelPrices(Rates):
+    """One model: its rates, and how its thinking is kept low."""
+
+    long_prompt: LongPromptRates | None = None
+    min_cacheable: int
+    thinking: Literal["disabled", "between_tools", "always"]
+
+
+class PriceTable(_Strict):
+    """What the provider asked for on `date`."""
+
+    date: str
+    batch_discount: float
+    models: dict[str, ModelPrices]
+
+    def model(self, name: str) -> ModelPrices:
+        """The row of a model.
+
+        Raises:
+            OracleError: the table has no such row; without one no budget can be kept.
+
+        """
+        if name not in self.models:
+            near = get_close_matches(name, self.models, n=1, cutoff=0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(self.models))}."
+            raise OracleError(f"no price of model {name!r} in {TABLE.name} of {self.date}; {hint} Or add a row.")
+        return self.models[name]
+
+    def cost(self, model: str, usage: Usage, *, batch: bool = False) -> float:
+        """USD of one answer; the cache and batch discounts multiply."""
+        rates: Rates = self.model(model)
+        long = self.models[model].long_prompt
+        if long and usage.prompt_tokens > long.over:
+            rates = long
+        return rates.cost(usage) * (self.batch_discount if batch else 1.0)
+
+
+@cache
+def price_table(path: Path = TABLE) -> PriceTable:
+    """The table in `path`, read once.
+
+    Raises:
+        CatalogueError: the file is not a price table; names the key.
+
+    """
+    try:
+        return PriceTable.model_validate(load_yaml(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CatalogueError(path.name, ".".join(map(str, first["loc"])), first["msg"]) from None

@@ -1,0 +1,141 @@
+"""Planning: the calls that serve a scenario's instance under the rules in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from gatling_sid.models import (
+    ArgumentSource,
+    ScopeMetadata,
+    ToolCall,
+    trusted,
+)
+from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.references import Reference, follow, parse_reference, written
+from gatling_sid.simulator.execution import execute, tools_of
+from gatling_sid.simulator.scope import scope_of_call, scope_of_request
+from gatling_sid.simulator.world import World
+
+
+class CallTemplate(NamedTuple):
+    """A call of a plan, as far as it does not depend on how the request is worded.
+
+    Arguments that the request says are named in `spoken`, with the slot that says them; `rule` is the sentence that
+    demands the call, if a rule does.
+    """
+
+    call_id: str
+    tool_id: str
+    arguments: dict[str, Any]
+    dependencies: list[str]
+    sources: list[ArgumentSource]
+    spoken: tuple[tuple[str, str], ...]
+    rule: str | None
+    scope: ScopeMetadata
+
+
+class PlanTemplate(NamedTuple):
+    """The calls that serve a case, their order, and the scope that the case is entitled to."""
+
+    calls: list[CallTemplate]
+    order: list[str]
+    scope: ScopeMetadata
+
+
+@lru_cache(maxsize=1024)
+def plan_of(world: World, scenario_id: str, case: int, attempt: int) -> PlanTemplate:
+    """The plan for a case that its world holds; kept for its other wordings."""
+    instance = instance_at(world, scenario_id, case, attempt)
+    assert instance is not None
+    domain = world.domain
+    calls = _scoped(_plan(domain.file.scenarios[scenario_id], domain, instance), world)
+    said = [limit for each in calls if (limit := _said_limit(each, domain)) is not None]
+    scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, said)
+    return PlanTemplate(calls, [each.call_id for each in calls], scope)
+
+
+def _said_limit(planned: CallTemplate, domain: Domain) -> int | None:
+    """The number of rows that the request itself names for a call."""
+    limit = tools_of(domain)[planned.tool_id].by_role.get("limit")
+    return int(planned.arguments[limit]) if limit in dict(planned.spoken) else None
+
+
+_UNKNOWN_SCOPE = ScopeMetadata()
+
+
+def _plan(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[CallTemplate]:
+    steps = [step for step in scenario.plan if step.stands(instance.rules)]
+    ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
+    return [_planned(step, ids, domain, instance) for step in steps]
+
+
+def _planned(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> CallTemplate:
+    policy = instance.policy
+    arguments: dict[str, Any] = {}
+    sources: list[ArgumentSource] = []
+    spoken: list[tuple[str, str]] = []
+    needs = {ids[name] for name in step.after if name in ids}
+    for name, expression in step.arguments.items():
+        listed = [expression] if isinstance(expression, str) else expression
+        references = [_reference(each) for each in listed]
+        match references[0].root:
+            case "request":
+                slot = str(references[0].path[0])
+                spoken.append((name, slot))
+                arguments[name] = instance.slots[slot]
+                continue
+            case "principal":
+                arguments[name] = follow(references[0].path, instance.principal.attributes)
+                sources.append(argument_source(name, "principal", references[0].below[1:]))
+            case "policy":
+                limits = {each.constraint_id: each.parameters for each in policy.constraints}
+                arguments[name] = follow(references[0].path, limits)
+                sources.append(argument_source(name, "policy", references[0].below[1:]))
+            case _:
+                calls = [each._replace(root=ids[each.root]) for each in references]
+                arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
+                sources.append(argument_source(name, "call", written(calls)))
+                needs.update(each.root for each in calls)
+    rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
+    order = sorted(needs, key=lambda call_id: int(call_id[5:]))
+    tool_id = f"{domain.slug}.{step.tool}"
+    return CallTemplate(ids[step.step], tool_id, arguments, order, sources, tuple(spoken), rule, _UNKNOWN_SCOPE)
+
+
+def _reference(expression: str) -> Reference:
+    reference = parse_reference(expression)
+    assert reference is not None, expression
+    return reference
+
+
+def argument_source(
+    argument: str, origin: str, reference: str | None, start: int | None = None, end: int | None = None
+) -> ArgumentSource:
+    fields = {"argument": argument, "origin": origin, "reference": reference, "start": start, "end": end}
+    return trusted(ArgumentSource, fields)
+
+
+def _scoped(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
+    """The plan with the scope each call turns out to take; unchanged if the backend refuses one of them."""
+    calls = [
+        trusted(ToolCall, {**_NO_WORDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments})
+        for each in plan
+    ]
+    execution, tools = execute(calls, world), tools_of(world.domain)
+    if execution.refusal is not None:
+        return plan
+    return [
+        each._replace(
+            scope=scope_of_call(
+                tools[each.tool_id], execution.arguments[each.call_id], execution.outcomes[each.call_id], world.today
+            )
+        )
+        for each in plan
+    ]
+
+
+_NO_WORDS: dict[str, Any] = {"scope": _UNKNOWN_SCOPE, "provenance": None, "dependencies": [], "argument_sources": []}

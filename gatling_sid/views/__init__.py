@@ -1,0 +1,7 @@
+"""Other forms of a trace, derived from the record and never stored: for encoders, chat trainers and readers."""
+
+from gatling_sid.views.encoder import to_encoder_row
+from gatling_sid.views.messages import to_messages
+from gatling_sid.views.text import readable
+
+__all__ = ["readable", "to_encoder_row", "to_messages"]

@@ -1,0 +1,50 @@
+"""The chat form of a trace, as trainers of tool-using models expect it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from gatling_sid.models import GoldTrace, ToolSchema
+
+
+def to_messages(trace: GoldTrace, tools: Iterable[ToolSchema]) -> dict[str, Any]:
+    """The chat form that trainers of tool-using models expect: `messages` with `tool_calls`, and `tools`.
+
+    The policy is the system message, the request the user's, the plan one assistant message whose calls are in
+    execution order. References to results not yet known stay as they are written. Function names are the tools' ids
+    with `.` as `__`, since trainers allow no dots.
+    """
+    policy, by_id = trace.policy, {call.call_id: call for call in trace.graph.calls}
+    rules = "\n".join(f"- {rule}" for rule in policy.rules)
+    role = f"\n\nThe user's role: {trace.request.principal.role}." if trace.request.principal else ""
+    calls = [
+        {
+            "id": call.call_id,
+            "type": "function",
+            "function": {
+                "name": call.tool_id.replace(".", "__"),
+                "arguments": json.dumps(call.arguments, ensure_ascii=False),
+            },
+        }
+        for call in (by_id[call_id] for call_id in trace.graph.execution_order)
+    ]
+    return {
+        "messages": [
+            {"role": "system", "content": f"{policy.description}\n\n{rules}{role}"},
+            {"role": "user", "content": trace.request.text},
+            {"role": "assistant", "content": "", "tool_calls": calls},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.tool_id.replace(".", "__"),
+                    "description": tool.description,
+                    "parameters": tool.json_schema(),
+                },
+            }
+            for tool in tools
+        ],
+    }

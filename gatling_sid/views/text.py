@@ -1,0 +1,118 @@
+"""A trace as a person wants to read it: who asks what, under which rules, the plan as a tree, what it returned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Any
+
+from gatling_sid.models import ArgumentSource, Effect, GoldTrace, ToolCall
+from gatling_sid.schemas import DomainRegistry
+from gatling_sid.validators.trace_context import Case
+
+_WIDTH = 110
+_MOST_ITEMS = 3
+
+
+def readable(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
+    """The trace as text of up to 110 columns; results are shown if the plan can be replayed."""
+    return "\n".join(_lines(Case(trace, registry or DomainRegistry())))
+
+
+def _lines(case: Case) -> Iterator[str]:
+    trace = case.trace
+    request, principal = trace.request, trace.request.principal
+    yield f"{trace.trace_id}   {request.domain} · {request.intent_category}" + (" · gold" if trace.validated else "")
+    who = f"{principal.attributes.get('name', principal.principal_id)} ({principal.role})" if principal else "somebody"
+    yield ""
+    yield f"{who} asks" + (f" on {case.today:%A %d %B %Y}:" if case.today else ":")
+    yield from _block(f"{request.text}”", "  “", "   ")
+    yield ""
+    yield f"Rules in force ({trace.policy.policy_id}):"
+    for rule in trace.policy.rules:
+        yield from _block(rule, "  · ", "    ")
+    yield ""
+    yield "Plan:"
+    for at, call in enumerate(case.ordered):
+        yield from _call(case, call, last=at == len(case.ordered) - 1)
+    yield ""
+    yield from _goal(trace)
+    scope = request.expected_scope
+    limits = [
+        f"{scope.rows_requested} rows" if scope.rows_requested is not None else "",
+        f"{scope.sensitivity_tier.value} data",
+        f"{scope.time_range_days} days" if scope.time_range_days is not None else "",
+        f"to {scope.export_target}" if scope.export_target else "",
+    ]
+    yield f"Entitled to: {', '.join(each for each in limits if each)}"
+
+
+def _block(text: str, first: str, rest: str) -> Iterator[str]:
+    yield from wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
+
+
+def _call(case: Case, call: ToolCall, *, last: bool) -> Iterator[str]:
+    branch, stem = ("└─", "   ") if last else ("├─", "│  ")
+    after = f"   after {', '.join(call.dependencies)}" if call.dependencies else ""
+    yield f"  {branch} {call.call_id}  {call.tool_id}{after}"
+    sources = {source.argument: source for source in call.argument_sources}
+    for name, value in call.arguments.items():
+        yield from _block(
+            f"{name} = {_value(value)}{_source(case, sources.get(name))}", f"  {stem}     ", f"  {stem}        "
+        )
+    pointer = call.provenance
+    if pointer is not None and pointer.source_type.value == "system":
+        yield from _block(f"because: {pointer.content_snippet}", f"  {stem}     ", f"  {stem}        ")
+    outcome = case.outcomes.get(call.call_id)
+    if outcome is not None:
+        yield from _block(f"→ {_result(outcome.value)}", f"  {stem}     ", f"  {stem}        ")
+
+
+def _source(case: Case, source: ArgumentSource | None) -> str:
+    if source is None:
+        return ""
+    if source.origin == "request" and source.start is not None and source.end is not None:
+        return f"   ← “{case.trace.request.text[source.start : source.end]}”"
+    return (
+        "" if source.origin == "call" else f"   ← {source.origin}{f' {source.reference}' if source.reference else ''}"
+    )
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) and value.startswith("$") else json.dumps(value, ensure_ascii=False)
+
+
+def _result(value: dict[str, Any]) -> str:
+    items = value.get("items")
+    if not isinstance(items, list):
+        return json.dumps(value, ensure_ascii=False)
+    shown = "; ".join(", ".join(str(each) for each in item.values()) for item in items[:_MOST_ITEMS])
+    return f"{len(items)} found: {shown}{'; …' if len(items) > _MOST_ITEMS else ''}"
+
+
+def _goal(trace: GoldTrace) -> Iterator[str]:
+    if trace.goal is None:
+        return
+    yield "Served when:"
+    for showing in trace.goal.shows:
+        rows = ", ".join(showing.rows[:6]) + (", …" if len(showing.rows) > 6 else "")
+        yield from _block(f"{', '.join(showing.fields)} of {showing.entity} {rows} seen", "  · ", "    ")
+    for measure in trace.goal.measures:
+        by = f" by {measure.group_by}" if measure.group_by else ""
+        values = ", ".join(
+            f"{each.group}: {each.value:g}" if each.group else f"{each.value:,.10g}" for each in measure.values
+        )
+        of = f" of {measure.field}" if measure.field else ""
+        yield from _block(
+            f"{measure.measure}{of}{by} over {measure.rows} {measure.entity} rows seen: {values}", "  · ", "    "
+        )
+    for effect in trace.goal.effects:
+        yield from _block(_effect(effect), "  · ", "    ")
+
+
+def _effect(effect: Effect) -> str:
+    changes = ", ".join(f"{name} = {_value(value)}" for name, value in effect.changes.items())
+    rows = f" {', '.join(effect.rows[:6])}{', …' if len(effect.rows) > 6 else ''}" if effect.rows else ""
+    target = f" to {effect.target}" if effect.target else ""
+    return f"{effect.kind} {effect.entity}{rows}{f': {changes}' if changes else ''}{target}"
