@@ -24,9 +24,9 @@ from typing import Any
 import anthropic
 
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.api_format import MODEL, body_of
-from gatling_sid.oracle.claude.messages.llm_request import Ask
-from gatling_sid.oracle.claude.transport.engine import Engine
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, body_of
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
+from gatling_sid.oracle.claude.transport.engine import MessagesClient
 from tests.support.claude_asks import questions
 
 IN_FLIGHT = 200
@@ -55,27 +55,27 @@ def state(url: str) -> Any:
         return json.load(reply)
 
 
-async def bare(url: str, asks: Sequence[Ask]) -> float:
+async def bare(url: str, asks: Sequence[LLMRequest]) -> float:
     """Seconds of the SDK with a semaphore: no ledger, no warm-up, no pacing."""
     turn = asyncio.Semaphore(IN_FLIGHT)
     async with anthropic.AsyncAnthropic(api_key="key", base_url=url, max_retries=1000) as client:
 
-        async def one(ask: Ask) -> None:
+        async def one(ask: LLMRequest) -> None:
             async with turn:
-                await client.messages.create(**body_of(ask, MODEL))
+                await client.messages.create(**body_of(ask, DEFAULT_MODEL))
 
         start = time.perf_counter()
         await asyncio.gather(*map(one, asks))
         return time.perf_counter() - start
 
 
-async def ours(url: str, asks: Sequence[Ask]) -> float:
+async def ours(url: str, asks: Sequence[LLMRequest]) -> float:
     """Seconds of the engine, with its ledger on disk, once its caches are warm."""
     with tempfile.TemporaryDirectory() as folder, Ledger(Path(folder) / "ledger") as ledger:
-        async with Engine(["key"], ledger, base_url=url, in_flight=IN_FLIGHT) as engine:
-            await engine.answers(questions(WARM_UP, start=len(asks)))
+        async with MessagesClient(["key"], ledger, base_url=url, in_flight=IN_FLIGHT) as engine:
+            await engine.complete(questions(WARM_UP, start=len(asks)))
             start = time.perf_counter()
-            await engine.answers(asks)
+            await engine.complete(asks)
             return time.perf_counter() - start
 
 

@@ -28,15 +28,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from builder.run import planned
+from builder.run import plan_run
 from builder.shards import read_manifest, read_traces, shards_of, verified_shards
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.transport.blocking import running
+from gatling_sid.oracle.claude.transport.blocking import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
-from scripts.generate_shards import CREATED_AT, SHARD_SIZE, splits_of
+from scripts.generate_shards import CREATED_AT, SHARD_SIZE, parse_splits
 from tests.support.claude_model import Model, settings_of
 from tests.support.claude_server import ClaudeServer
 
@@ -52,10 +52,10 @@ def stand_in(total: int) -> Model:
     """Knows every request that a run of this size can have written."""
     registry = DomainRegistry()
     moment = datetime.fromisoformat(CREATED_AT)
-    settings = planned(
-        [], total, splits_of(SPLITS), seed=SEED, created_at=moment, shard_size=SHARD_SIZE, oracle="claude"
+    settings = plan_run(
+        [], total, parse_splits(SPLITS), seed=SEED, created_at=moment, shard_size=SHARD_SIZE, oracle="claude"
     )
-    oracle = ClaudeOracle(running(Model(())), TraceValidator(), seed=SEED, created_at=moment)
+    oracle = ClaudeOracle(blocking_client(Model(())), TraceValidator(), seed=SEED, created_at=moment)
     tasks = [
         Task(registry.domain(shard.domain), shard.split, index)
         for shard in shards_of(settings)
@@ -106,8 +106,8 @@ class Run:
     def books(self) -> None:
         """The ledger beside the bill: every message, every repeated call."""
         with Ledger(self.folder.with_name(f"{self.folder.name}-claude-ledger.sqlite")) as ledger:
-            paid, spent, guess = ledger.paid(), ledger.spent(), ledger.unbooked_usd()
-            attempts = {each: Counter(ledger.attempts_of(each)) for each, _ in paid.values()}
+            paid, spent, guess = ledger.payments(), ledger.spending(), ledger.estimate_unbooked_usd()
+            attempts = {each: Counter(ledger.attempt_statuses(each)) for each, _ in paid.values()}
         billed = {each.message_id: each for each in self.server.bills}
         wrong = sum(abs(cost - billed[message].cost / 1e12) > 1e-9 for message, (_, cost) in paid.items())
         twice = len(paid) - len(attempts)

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.throughput import baseline_seconds, megabytes
-from builder.judging import Tally, judge
-from builder.sources import read, source_of
-from builder.workers import collecting_later
+from builder.judging import Tally, judge_source
+from builder.sources import open_source, read_piece
+from builder.workers import deferred_garbage_collection
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
@@ -25,7 +25,7 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 def traces_of(name: str, revision: str | None) -> Iterator[list[GoldTrace]]:
     """All traces of a source, batch by batch."""
-    return (traces for piece in source_of(name, revision).pieces for traces in read(piece))
+    return (traces for piece in open_source(name, revision).pieces for traces in read_piece(piece))
 
 
 def main() -> None:
@@ -41,13 +41,13 @@ def main() -> None:
     for slug in registry.slugs():
         registry.domain(slug)
     start, whole = time.process_time(), Tally()
-    for tally in judge(source_of(args.source, args.revision)):
+    for tally in judge_source(open_source(args.source, args.revision)):
         whole += tally
     seconds, memory = time.process_time() - start, megabytes()
 
     validator = TraceValidator(registry)
     proofs, alike, one_by_one = ProvenPlans(validator), 0, 0.0
-    with collecting_later():
+    with deferred_garbage_collection():
         for traces in traces_of(args.source, args.revision):
             shared = proofs.verdicts(traces)
             start = time.process_time()
@@ -61,7 +61,7 @@ def main() -> None:
     baseline = baseline_seconds(sample)
 
     print(
-        f"{whole.judged:,} traces, {whole.gold:,} gold, {whole.rejected.total():,} rejected, {whole.proofs:,} plans proven"
+        f"{whole.judged:,} traces, {whole.gold:,} gold, {whole.rejected.total():,} rejected, {whole.full_proofs:,} plans proven"
     )
     print(f"{whole.judged / seconds:,.0f} traces per CPU second from written bytes: {seconds / whole.judged * 1e6:.0f} µs "
           f"each, {seconds / whole.judged / baseline:.2f} times the baseline; catalogue and worlds loaded on the way")  # fmt: skip

@@ -24,7 +24,7 @@ from pyarrow import ipc
 from builder.features import SCHEMA, table_of
 from builder.run import BATCH
 from builder.shards import WRITE_OPTIONS
-from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.models import GoldTrace, construct_trusted
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
@@ -89,7 +89,7 @@ def main() -> None:
                     with watch.stage("prove"):
                         verdicts = judge.verdicts(traces)
                     gold = [trace for trace, verdict in zip(traces, verdicts, strict=True) if verdict.is_gold]
-                    gold = [trusted(GoldTrace, {**trace.__dict__, "validated": True}) for trace in gold]
+                    gold = [construct_trusted(GoldTrace, {**trace.__dict__, "validated": True}) for trace in gold]
                     with watch.stage("columns"):
                         table = table_of(gold)
                     with watch.stage("write"):

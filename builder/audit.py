@@ -48,12 +48,12 @@ def _texts_of_parquet(path: Path) -> Iterator[list[str]]:
         raise ShardError(f"{path} is no complete Parquet file ({error})") from None
 
 
-def unvalidated(path: Path) -> int:
+def count_unvalidated(path: Path) -> int:
     """How many rows of a shard say that they are not validated. Raises ShardError."""
     return sum(len(column) - column.true_count for column in _column(path, "validated"))
 
 
-def catalogues(path: Path) -> Counter[str]:
+def count_by_catalogue(path: Path) -> Counter[str]:
     """How many rows of a shard say that they were made with which version of their domain. Raises ShardError."""
     return Counter(_catalogue_in(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())
 
@@ -66,7 +66,7 @@ def _catalogue_in(metadata: str | None) -> str:
     return str(found.get("catalogue")) if isinstance(found, dict) else "unknown"
 
 
-def repeated_texts(paths: Sequence[Path]) -> int:
+def count_repeated_texts(paths: Sequence[Path]) -> int:
     """How many request texts, compared without case and blanks, occurred before; 8 bytes of memory a trace."""
     hashes = [
         np.frombuffer(b"".join(_digest(text) for text in texts), dtype="<u8")

@@ -11,7 +11,7 @@ Numbers = npt.NDArray[np.int64]
 _ROOM = 2**62
 
 
-def numbered(array: pa.Array) -> Numbers:
+def number_rows(array: pa.Array) -> Numbers:
     """A number for every row, below the number of rows, the same for two rows exactly if their content is."""
     if pa.types.is_struct(array.type):
         return _of_struct(array)
@@ -32,12 +32,12 @@ def _of_struct(array: pa.StructArray) -> Numbers:
     for field in array.flatten():
         if size * (len(array) + 1) >= _ROOM:
             numbers, size = _compact(pa.array(numbers)), len(array)
-        numbers, size = numbers * (len(array) + 1) + numbered(field), size * (len(array) + 1)
+        numbers, size = numbers * (len(array) + 1) + number_rows(field), size * (len(array) + 1)
     return _compact(pa.array(numbers))
 
 
 def _of_list(array: pa.ListArray) -> Numbers:
-    elements = numbered(array.flatten()).tobytes()
+    elements = number_rows(array.flatten()).tobytes()
     lengths = array.value_lengths().fill_null(-1).to_numpy()
     ends = (np.cumsum(np.maximum(lengths, 0)) * np.dtype(np.int64).itemsize).tolist()
     known: dict[tuple[int, bytes], int] = {}

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from builder.equal_rows import numbered
+from builder.equal_rows import number_rows
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import (
     ArgumentSource,
@@ -108,18 +108,18 @@ def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
 
     """
     try:
-        columns = _columns(traces)
+        columns = _column_arrays(traces)
     except ShardError:
         raise
     except (ValueError, OverflowError) as error:  # one trace of many: find out which
         for trace in traces:
-            _alone(trace)
+            _check_alone(trace)
         raise ShardError(f"a trace does not fit the columns: {error}") from None
-    typed = [_typed(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    typed = [_with_type(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.Table.from_arrays(typed, schema=SCHEMA)
 
 
-def _columns(traces: Sequence[GoldTrace]) -> list[pa.Array]:
+def _column_arrays(traces: Sequence[GoldTrace]) -> list[pa.Array]:
     known: dict[int, Any] = {}
     rows = [to_row(trace, shared=False, known=known) for trace in traces]
     columns = []
@@ -131,7 +131,7 @@ def _columns(traces: Sequence[GoldTrace]) -> list[pa.Array]:
     return columns
 
 
-def _alone(trace: GoldTrace) -> None:
+def _check_alone(trace: GoldTrace) -> None:
     """Raises ShardError if this trace does not fit the columns."""
     row = to_row(trace)
     for field in _STORAGE:
@@ -149,17 +149,19 @@ def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
     return rows.take(pa.array([place[id(record)] for record in records], pa.int32()))
 
 
-def _typed(array: pa.Array, type_: pa.DataType) -> pa.Array:
+def _with_type(array: pa.Array, type_: pa.DataType) -> pa.Array:
     """The same buffers under the published type; text becomes JSON by name only."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, array)
     if pa.types.is_struct(type_):
-        children = [_typed(array.field(at), type_.field(at).type) for at in range(type_.num_fields)]
+        children = [_with_type(array.field(at), type_.field(at).type) for at in range(type_.num_fields)]
         mask = array.is_null() if array.null_count else None
         return pa.StructArray.from_arrays(children, fields=list(type_), mask=mask)
     if pa.types.is_list(type_):
         mask = array.is_null() if array.null_count else None
-        return pa.ListArray.from_arrays(array.offsets, _typed(array.values, type_.value_type), type=type_, mask=mask)
+        return pa.ListArray.from_arrays(
+            array.offsets, _with_type(array.values, type_.value_type), type=type_, mask=mask
+        )
     return array
 
 
@@ -185,7 +187,7 @@ def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
     try:
         plain = table.cast(_STORAGE)
         columns = [_values(plain.column(name).combine_chunks(), name) for name in SCHEMA.names]
-        traces = _TRACES.validate_python(_dicts(SCHEMA.names, columns))
+        traces = _TRACES.validate_python(_zip_dicts(SCHEMA.names, columns))
     except ValueError:  # some row is no trace: each by itself tells which
         yield from map(from_row, table.to_pylist())
     else:
@@ -205,20 +207,22 @@ def _values(array: pa.Array, path: str) -> list[Any]:
 
 def _distinct(array: pa.Array, made: Callable[[pa.Array], list[Any]]) -> list[Any]:
     """The values made of an array's rows; rows that say the same get one and the same value."""
-    _, first, place = np.unique(numbered(array), return_index=True, return_inverse=True)
+    _, first, place = np.unique(number_rows(array), return_index=True, return_inverse=True)
     values = made(array.take(pa.array(first)))
     return [values[at] for at in place.tolist()]
 
 
 def _structs(array: pa.StructArray, path: str) -> list[dict[str, Any] | None]:
     names = [field.name for field in array.type]
-    rows = _dicts(names, [_values(each, f"{path}.{name}") for name, each in zip(names, array.flatten(), strict=True)])
+    rows = _zip_dicts(
+        names, [_values(each, f"{path}.{name}") for name, each in zip(names, array.flatten(), strict=True)]
+    )
     if not array.null_count:
         return list(rows)
     return [row if there else None for row, there in zip(rows, array.is_valid().to_pylist(), strict=True)]
 
 
-def _dicts(names: Sequence[str], columns: Sequence[list[Any]]) -> list[dict[str, Any]]:
+def _zip_dicts(names: Sequence[str], columns: Sequence[list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -346,12 +350,12 @@ def _json(value: dict[str, Any]) -> str:
     for name, each in value.items():
         kind = type(each)
         simple = each.isascii() if kind is str else kind is int and -_EXACT < each < _EXACT  # as nearly all are
-        if not isinstance(name, str) or not (simple or _survives(each)):
-            raise ValueError(f"{name}: {_shown(each)} would not come back as it is from a published row")
+        if not isinstance(name, str) or not (simple or _check_survives(each)):
+            raise ValueError(f"{name}: {_describe(each)} would not come back as it is from a published row")
     return to_json(value).decode()
 
 
-def _shown(value: Any) -> str:
+def _describe(value: Any) -> str:
     try:
         return str(value)[:80].encode("utf-8", "backslashreplace").decode()
     except RecursionError:
@@ -369,7 +373,7 @@ def _decodes_to_itself(value: float) -> bool:
     return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)
 
 
-def _survives(value: Any, depth: int = 0) -> bool:
+def _check_survives(value: Any, depth: int = 0) -> bool:
     if isinstance(value, str):
         return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
     if isinstance(value, bool) or value is None:
@@ -381,9 +385,9 @@ def _survives(value: Any, depth: int = 0) -> bool:
     if isinstance(value, float):
         return abs(value) < _EXACT if value.is_integer() else _decodes_to_itself(value)
     if isinstance(value, list):
-        return all(_survives(each, depth + 1) for each in value)
+        return all(_check_survives(each, depth + 1) for each in value)
     return isinstance(value, dict) and all(
-        isinstance(k, str) and _survives(k) and _survives(v, depth + 1) for k, v in value.items()
+        isinstance(k, str) and _check_survives(k) and _check_survives(v, depth + 1) for k, v in value.items()
     )
 
 
@@ -400,7 +404,7 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
 
     """
     try:
-        return GoldTrace.model_validate(_decoded(row))
+        return GoldTrace.model_validate(_decode(row))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -409,17 +413,17 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
         raise TraceFormatError(str(row.get("trace_id", "row")), str(error)) from None
 
 
-def _decoded(value: Any, path: str = "") -> Any:
+def _decode(value: Any, path: str = "") -> Any:
     if isinstance(value, Mapping):
         return {key: _field(each, f"{path}{key}", key) for key, each in value.items()}
     if isinstance(value, list):
-        return [_decoded(each, f"{path}{at}.") for at, each in enumerate(value)]
+        return [_decode(each, f"{path}{at}.") for at, each in enumerate(value)]
     return value
 
 
 def _field(value: Any, path: str, key: str) -> Any:
     if key not in _JSON_FIELDS:
-        return _decoded(value, f"{path}.")
+        return _decode(value, f"{path}.")
     if not isinstance(value, str):
         return value
     try:

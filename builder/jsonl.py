@@ -21,7 +21,7 @@ LONGEST_LINE = 10_000_000
 """Bytes; a trace that may be judged has fewer."""
 
 
-def cut_lines(path: Path) -> Iterator[Piece]:
+def cut_into_pieces(path: Path) -> Iterator[Piece]:
     """Pieces of whole lines. Raises OSError."""
     start = number = 0
     with path.open("rb") as file:
@@ -32,7 +32,7 @@ def cut_lines(path: Path) -> Iterator[Piece]:
             start, number = start + len(block), number + lines
 
 
-def endless(path: Path) -> Piece:
+def is_stream(path: Path) -> Piece:
     """What can be read only once, from beginning to end, such as a pipe."""
     return Piece(path, path.name, 0, -1, 0, 0)
 

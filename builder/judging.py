@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from builder.pieces import Piece, Source
-from builder.placement import Rows, unproven
-from builder.sources import read
-from builder.workers import collecting_later, spread
+from builder.placement import PlacementChecker, claim_finding
+from builder.sources import read_piece
+from builder.workers import deferred_garbage_collection, map_in_processes
 from gatling_sid.errors import ShardError
 from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
-TOLD = 20
+MOST_SHOWN = 20
 """How many rejected rows a tally names."""
 _WORTH_A_WORKER = 4_000
 """Rows that take longer to judge than a process to start."""
@@ -33,10 +33,10 @@ class Tally:
 
     judged: int = 0
     gold: int = 0
-    partly: int = 0
-    proofs: int = 0
+    partly_judged: int = 0
+    full_proofs: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    told: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
     """The first rejected rows, and what is wrong with each."""
     ids: tuple[str, ...] = ()
     """Of rows whose place no manifest knows."""
@@ -48,16 +48,16 @@ class Tally:
         return Tally(
             self.judged + other.judged,
             self.gold + other.gold,
-            self.partly + other.partly,
-            self.proofs + other.proofs,
+            self.partly_judged + other.partly_judged,
+            self.full_proofs + other.full_proofs,
             self.rejected + other.rejected,
-            (self.told + other.told)[:TOLD],
+            (self.examples + other.examples)[:MOST_SHOWN],
             self.ids + other.ids,
             self.repeated + other.repeated,
         )
 
 
-def judge(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally]:
+def judge_source(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally]:
     """Tallies of a source's rows as they are judged, of which only each `every`-th is; their sum is that of all.
 
     Raises:
@@ -66,13 +66,13 @@ def judge(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally
 
     """
     seen: set[str] = set()
-    for tally in _tallies(source, every, workers):
-        again = list(_repeated(tally.ids, seen))
-        told = tuple(f"{each}: another trace has this id" for each in again[:TOLD])
-        yield replace(tally, ids=(), repeated=len(again), told=tally.told + told)
+    for tally in _piece_tallies(source, every, workers):
+        again = list(_count_repeated(tally.ids, seen))
+        told = tuple(f"{each}: another trace has this id" for each in again[:MOST_SHOWN])
+        yield replace(tally, ids=(), repeated=len(again), examples=tally.examples + told)
 
 
-def _repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
+def _count_repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
     """Those that were seen before; the others are seen from now on."""
     for each in ids:
         if each in seen:
@@ -80,15 +80,15 @@ def _repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
         seen.add(each)
 
 
-def _tallies(source: Source, every: int, workers: int) -> Iterator[Tally]:
+def _piece_tallies(source: Source, every: int, workers: int) -> Iterator[Tally]:
     workers = min(workers, len(source.pieces), 1 + source.rows // every // _WORTH_A_WORKER)
     if workers <= 1:
         for piece in source.pieces:
-            with collecting_later():
+            with deferred_garbage_collection():
                 yield from judge_piece(piece, every)
         return
     try:
-        for _, tally in spread(partial(_whole, every=every), source.pieces, workers, _judge):
+        for _, tally in map_in_processes(partial(_whole, every=every), source.pieces, workers, _judge):
             yield tally
     except BrokenProcessPool:
         raise ShardError("a worker was killed; run the same command again") from None
@@ -106,31 +106,33 @@ def _judge() -> ProvenPlans:
 def judge_piece(piece: Piece, every: int = 1) -> Iterator[Tally]:
     """A tally of each batch of a piece's rows; every row is held against its place. Raises as `judge` does."""
     judge, number = _judge(), piece.number
-    rows = Rows(piece.place, judge.validator.registry) if piece.place else None
-    for traces in read(piece):
+    rows = PlacementChecker(piece.row_range, judge.validator.registry) if piece.row_range else None
+    for traces in read_piece(piece):
         yield _tally(traces, [at for at in range(len(traces)) if (number + at) % every == 0], rows, judge)
         number += len(traces)
-    if piece.place is not None and number != piece.number + piece.rows:
+    if piece.row_range is not None and number != piece.number + piece.rows:
         held = f"{piece.name} holds {number - piece.number:,} rows; the manifest says {piece.rows:,}"
-        yield Tally(rejected=Counter(["rows_are_complete"]), told=(held,))
+        yield Tally(rejected=Counter(["rows_are_complete"]), examples=(held,))
 
 
-def _tally(traces: Sequence[GoldTrace], drawn: Sequence[int], rows: Rows | None, judge: ProvenPlans) -> Tally:
-    before = judge.proofs
+def _tally(
+    traces: Sequence[GoldTrace], drawn: Sequence[int], rows: PlacementChecker | None, judge: ProvenPlans
+) -> Tally:
+    before = judge.full_proofs
     verdicts = dict(zip(drawn, judge.verdicts([traces[at] for at in drawn]), strict=True))
-    found = [[*(rows.misplaced(trace) if rows else ())] for trace in traces]
+    found = [[*(rows.findings(trace) if rows else ())] for trace in traces]
     for at, verdict in verdicts.items():
-        found[at] += [*verdict.findings, *unproven(traces[at], verdict)]
+        found[at] += [*verdict.findings, *claim_finding(traces[at], verdict)]
     return Tally(
         len(drawn),
         sum(not found[at] and not verdict.skipped for at, verdict in verdicts.items()),
         sum(not found[at] and bool(verdict.skipped) for at, verdict in verdicts.items()),
-        judge.proofs - before,
+        judge.full_proofs - before,
         Counter(each[0].rule for each in found if each),
-        tuple(_told(zip(traces, found, strict=True))),
+        tuple(_examples(zip(traces, found, strict=True))),
         () if rows else tuple(trace.trace_id for trace in traces),
     )
 
 
-def _told(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
-    return [f"{trace.trace_id}: {found[0]}" for trace, found in rows if found][:TOLD]
+def _examples(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
+    return [f"{trace.trace_id}: {found[0]}" for trace, found in rows if found][:MOST_SHOWN]

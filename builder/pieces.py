@@ -5,21 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from builder.shards import Settings
+from builder.shards import RunSettings
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
 
-class Place(NamedTuple):
+class RowRange(NamedTuple):
     """The rows that belong to a piece by the manifest: those of a domain's split from index `first` on, below `end`."""
 
     domain: str
     split: str
     first: int
     end: int
-    settings: Settings
+    settings: RunSettings
 
     @property
-    def dense(self) -> bool:
+    def is_dense(self) -> bool:
         """Whether every index has a row; an online oracle may have left some out."""
         return self.settings.oracle == ScenarioOracle.name
 
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
     stop: int
     number: int
     rows: int
-    place: Place | None = None
+    row_range: RowRange | None = None
 
 
 class Source(NamedTuple):

@@ -26,10 +26,10 @@ from gatling_sid.errors import PublishError
 PAUSES = (1.0, 4.0, 16.0)
 """Seconds to wait before each further try."""
 
-_PASSING = (HfHubHTTPError, httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
+_PASSING_ERRORS = (HfHubHTTPError, httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
 # After a conflict (409, 412) the next look tells whether it was our own work, whose reply was lost, or somebody else's.
 _PASSING_STATUS = frozenset({408, 409, 412, 429})
-_KEPT = ".gitattributes"  # the Hub writes it, and needs it to store Parquet outside of git
+_KEPT_FILE = ".gitattributes"  # the Hub writes it, and needs it to store Parquet outside of git
 _RUN_AGAIN = "run the same command again: it goes on from what is already there"
 
 _log = logging.getLogger(__name__)
@@ -60,16 +60,16 @@ def publish(
 
     A version that is already there with this content is a success, with other content an error: tags never move.
     """
-    tag, secret = tag_of(version), _usable(token)
+    tag, secret = tag_of(version), _clean_token(token)
     _check_staged(tree, repo_id)
     target = _Target(HfApi(endpoint=endpoint and endpoint.rstrip("/"), token=secret), repo_id, tree)
-    with _explained(target, secret):
-        refs = _patiently(target.open, private=private)
+    with _explain_errors(target, secret):
+        refs = _retry_passing(target.open, private=private)
         commit = refs.tags.get(tag)
         if commit is None:
-            commit = _patiently(target.commit, f"Release {tag}", refs.main)
-            _patiently(target.tag, tag, commit)
-        _patiently(target.verify, tag, commit)
+            commit = _retry_passing(target.commit, f"Release {tag}", refs.main)
+            _retry_passing(target.tag, tag, commit)
+        _retry_passing(target.verify, tag, commit)
     return Publication(repo_id, tag, commit, f"{target.api.endpoint}/datasets/{repo_id}/tree/{tag}")
 
 
@@ -120,7 +120,7 @@ class _Target:
             self.repo_id, repo_type="dataset", revision=revision, local_dir=self.tree
         )
         put = [*filter(is_released, found.extra_paths), *(each["path"] for each in found.mismatches)]
-        return _Difference(sorted(put), [path for path in found.missing_paths if path != _KEPT])
+        return _Difference(sorted(put), [path for path in found.missing_paths if path != _KEPT_FILE])
 
     def commit(self, message: str, parent: str) -> str:
         """Put the tree on `main`, on top of `parent` and nothing else, unless it is there already; the commit's id."""
@@ -129,7 +129,7 @@ class _Target:
         if not any(wanted):
             return head  # an earlier reply was lost, or an earlier run stopped before the tag
         if head != parent:
-            raise PublishError(_raced(self.repo_id))
+            raise PublishError(_race_error(self.repo_id))
         # Built anew for every try: the client changes the operations that it is given.
         put = [CommitOperationAdd(path, self.tree / path) for path in wanted.put]
         remove = [CommitOperationDelete(path, is_folder=False) for path in wanted.remove]
@@ -158,7 +158,7 @@ def tag_of(version: str) -> str:
     return f"v{version.removeprefix('v')}"
 
 
-def _usable(token: str | None) -> str | None:
+def _clean_token(token: str | None) -> str | None:
     """Strip the newline that secrets often end in; None leaves the token to the environment or the login."""
     token = (token or "").strip()
     if not (token.isascii() and token.isprintable()):
@@ -178,12 +178,12 @@ def _check_staged(tree: Path, repo_id: str) -> None:
         raise PublishError(f"{script} must go: readers would take it for a loading script, and refuse the dataset")
 
 
-def _patiently(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+def _retry_passing(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Take a step, again and again after what may pass: each step looks before it acts."""
     for pause in PAUSES:
         try:
             return step(*args, **kwargs)
-        except _PASSING as error:
+        except _PASSING_ERRORS as error:
             status = error.response.status_code if isinstance(error, HfHubHTTPError) else 0
             if status and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PASSING_STATUS:
                 raise
@@ -193,7 +193,7 @@ def _patiently(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _
 
 
 @contextmanager
-def _explained(target: _Target, secret: str | None) -> Iterator[None]:
+def _explain_errors(target: _Target, secret: str | None) -> Iterator[None]:
     """Whatever the clients raise becomes one error that says what to do, without the token."""
     try:
         yield
@@ -220,12 +220,12 @@ def _refusal(target: _Target, error: HfHubHTTPError) -> str:
     texts = {
         401: f"the token is not valid for {target.repo_id}; pass one that is, or run `hf auth login`",
         403: f"the token may not write to {target.repo_id}; use one with write access",
-        409: _raced(target.repo_id),
-        412: _raced(target.repo_id),
+        409: _race_error(target.repo_id),
+        412: _race_error(target.repo_id),
     }
     said = error.server_message or str(error).splitlines()[0]
     return f"{target.api.endpoint} answered {status} ({said}): {texts.get(status, _RUN_AGAIN)}"
 
 
-def _raced(repo_id: str) -> str:
+def _race_error(repo_id: str) -> str:
     return f"somebody else changed {repo_id} meanwhile; readers are still on the previous version; run again"

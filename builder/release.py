@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from builder.audit import catalogues, unvalidated
+from builder.audit import count_by_catalogue, count_unvalidated
 from builder.features import SCHEMA
-from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, sweep, verified_shards
-from builder.sid import DEFAULT, by_split_of
+from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, remove_partial_files, verified_shards
+from builder.sid import DEFAULT_CONFIG, split_paths
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas.domain import SPLITS
 
@@ -44,12 +44,12 @@ def write_data(run: Path, tree: Path) -> Layout:
     """
     manifest = read_manifest(run)
     verified = verified_shards(run, manifest)
-    _hold_to_catalogue(verified, manifest["settings"]["catalogue"])
-    _hold_to_gold(verified)
+    _check_catalogue(verified, manifest["settings"]["catalogue"])
+    _check_gold(verified)
     _clear(tree)
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
-        for split, paths in by_split_of(verified, domain).items():
+        for split, paths in split_paths(verified, domain).items():
             if files := _write_split(tree / STAGED / domain, split, paths):
                 layout.setdefault(domain, {})[split] = (
                     files  # a split without a file would keep readers from all others
@@ -63,11 +63,13 @@ def write_data(run: Path, tree: Path) -> Layout:
     return layout
 
 
-def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
+def _check_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
     """Every row was made with the version of its domain that the manifest names. Raises ShardError."""
     for path in shards:
         domain = path.parent.name
-        others = {version: rows for version, rows in catalogues(path).items() if version != catalogue.get(domain)}
+        others = {
+            version: rows for version, rows in count_by_catalogue(path).items() if version != catalogue.get(domain)
+        }
         if others:
             told = ", ".join(f"{version} (rows: {rows:,})" for version, rows in others.items())
             raise ShardError(
@@ -77,20 +79,20 @@ def _hold_to_catalogue(shards: list[Path], catalogue: dict[str, str]) -> None:
             )
 
 
-def _hold_to_gold(shards: list[Path]) -> None:
+def _check_gold(shards: list[Path]) -> None:
     """Every row is validated. Raises ShardError."""
     for path in shards:
-        if number := unvalidated(path):
+        if number := count_unvalidated(path):
             raise ShardError(
                 f"{path}: {number:,} rows are not validated, since no judge said that their words ask for their goal. "
                 "A release holds proven gold alone; generate the run with --judged 1"
             )
 
 
-_RELEASED = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")
+_RELEASE_FILE = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")
 
 
-_UNDERWAY = {STAGED, ".cache", ".gitattributes"}
+_TEMPORARY_FILES = {STAGED, ".cache", ".gitattributes"}
 """What an interrupted call, or the Hub's client, may have left beside a release."""
 
 
@@ -106,10 +108,12 @@ def _clear(tree: Path) -> None:
         raise ShardError(f"{tree} is a file; name a folder")
     ours = {DATA, MANIFEST, "README.md", "LICENSE"}
     if tree.is_dir():
-        sweep(tree)
-        others = sorted(each.name for each in tree.iterdir() if each.name not in ours and each.name not in _UNDERWAY)
+        remove_partial_files(tree)
+        others = sorted(
+            each.name for each in tree.iterdir() if each.name not in ours and each.name not in _TEMPORARY_FILES
+        )
         data = [path.relative_to(tree) for path in (tree / DATA).rglob("*") if path.is_file()]
-        others += sorted(str(path) for path in data if not _RELEASED.fullmatch(path.as_posix()))
+        others += sorted(str(path) for path in data if not _RELEASE_FILE.fullmatch(path.as_posix()))
         if others:
             raise ShardError(f"{tree} holds {', '.join(others[:3])}, which no release has; name another folder")
         shutil.rmtree(tree / STAGED, ignore_errors=True)
@@ -118,7 +122,7 @@ def _clear(tree: Path) -> None:
 def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
     rows: int = sum(table.num_rows for path in paths for table in read_tables(path))
     files = -(-rows // ROWS_PER_FILE)
-    groups = regrouped((table for path in paths for table in read_tables(path)), ROWS_PER_GROUP)
+    groups = regroup((table for path in paths for table in read_tables(path)), ROWS_PER_GROUP)
     left = rows
     for number in range(files):
         with (
@@ -131,7 +135,7 @@ def _write_split(folder: Path, split: str, paths: list[Path]) -> int:
     return files
 
 
-def regrouped(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
+def regroup(tables: Iterable[pa.Table], size: int) -> Iterator[pa.Table]:
     """The rows of tables in tables of that size; the last is shorter."""
     held: list[pa.Table] = []
     rows = 0
@@ -151,7 +155,7 @@ def configs(layout: Layout) -> list[dict[str, object]]:
     """The `configs` of the README: the default over all domains first, then one per domain."""
     splits = [split for split in ("train", "validation", "test") if any(split in each for each in layout.values())]
     everything = [{"split": split, "path": f"{DATA}/*/{split}-*.parquet"} for split in splits]
-    result: list[dict[str, object]] = [{"config_name": DEFAULT, "default": True, "data_files": everything}]
+    result: list[dict[str, object]] = [{"config_name": DEFAULT_CONFIG, "default": True, "data_files": everything}]
     for domain, mine in sorted(layout.items()):
         files = [{"split": s, "path": f"{DATA}/{domain}/{s}-*.parquet"} for s in splits if s in mine]
         result.append({"config_name": domain, "data_files": files})

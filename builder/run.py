@@ -11,19 +11,19 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from builder.audit import repeated_texts, request_texts
+from builder.audit import count_repeated_texts, request_texts
 from builder.shards import (
     Receipt,
-    Settings,
+    RunSettings,
     Shard,
-    changed_since,
     open_run,
     read_receipt,
     shards_of,
+    why_domains_changed,
     write_manifest,
     write_shard,
 )
-from builder.workers import collecting_later, spread
+from builder.workers import deferred_garbage_collection, map_in_processes
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
@@ -38,7 +38,7 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 BATCH = 2048
 """Traces made, judged and written at a time: what bounds a worker's memory."""
-MOST = 10**11
+MOST_TRACES = 10**11
 ONLINE_BATCH = 20_000
 """Traces of an online oracle made at a time, whole shards of any domain: its phases wait for each other."""
 
@@ -46,12 +46,12 @@ ONLINE_BATCH = 20_000
 class OnlineOracle(Oracle, Protocol):
     """An oracle that answers over the network: one process, and some tasks may come to nothing."""
 
-    def remember(self, texts: Iterable[str]) -> None:
+    def remember_texts(self, texts: Iterable[str]) -> None:
         """Request texts that are taken."""
         ...
 
 
-def planned(
+def plan_run(
     domains: Sequence[str],
     total: int,
     splits: Mapping[str, float],
@@ -60,7 +60,7 @@ def planned(
     created_at: datetime,
     shard_size: int,
     oracle: str = ScenarioOracle.name,
-) -> Settings:
+) -> RunSettings:
     """Settings of a run of `total` traces, spread evenly over domains and by share over splits.
 
     Raises:
@@ -70,8 +70,10 @@ def planned(
     """
     if total < 1:
         raise GenerationError(f"total is {total}; ask for at least 1 trace")
-    if total > MOST:
-        raise GenerationError(f"total has {len(str(total))} digits; no more than {MOST:,} traces can be told apart")
+    if total > MOST_TRACES:
+        raise GenerationError(
+            f"total has {len(str(total))} digits; no more than {MOST_TRACES:,} traces can be told apart"
+        )
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     if created_at.date() < LAST_DAY:
@@ -84,8 +86,8 @@ def planned(
     registry = DomainRegistry()
     chosen = sorted({registry.domain(name).slug for name in domains}) or registry.slugs()
     totals = {
-        slug: {split: n for split, n in shared(part, splits).items() if n}
-        for slug, part in shared(total, dict.fromkeys(chosen, 1.0)).items()
+        slug: {split: n for split, n in split_by_share(part, splits).items() if n}
+        for slug, part in split_by_share(total, dict.fromkeys(chosen, 1.0)).items()
         if part
     }
     for slug, parts in totals.items():
@@ -97,10 +99,10 @@ def planned(
                     "ask for less, or add phrasings to the domain"
                 )
     catalogue = {slug: registry.domain(slug).digest for slug in totals}
-    return Settings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
+    return RunSettings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
 
 
-def shared(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+def split_by_share(total: int, shares: Mapping[str, float]) -> dict[str, int]:
     """`total` divided by shares, by largest remainder; adds up exactly."""
     whole = sum(shares.values())
     exact = {name: total * share / whole for name, share in shares.items()}
@@ -119,7 +121,7 @@ def _judge() -> ProvenPlans:
     return ProvenPlans(TraceValidator(DomainRegistry()))
 
 
-def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
+def make_shard(root: Path, settings: RunSettings, shard: Shard) -> Receipt:
     """Makes, judges and writes one shard.
 
     Raises:
@@ -129,13 +131,13 @@ def make_shard(root: Path, settings: Settings, shard: Shard) -> Receipt:
 
     """
     judge = _judge()
-    _hold_to_settings(root, settings, [shard.domain], judge.validator.registry)
+    _check_settings(root, settings, [shard.domain], judge.validator.registry)
     domain = judge.validator.registry.domain(shard.domain)
     oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
     return write_shard(root, shard, _batches(domain, shard, oracle, judge))
 
 
-def _hold_to_settings(root: Path, settings: Settings, domains: Iterable[str], registry: DomainRegistry) -> None:
+def _check_settings(root: Path, settings: RunSettings, domains: Iterable[str], registry: DomainRegistry) -> None:
     """Domains are those of the run's settings: on disk at this moment, and as they were loaded whenever that was.
 
     What was loaded stays as it is, so the rows made next have the version that the settings name, whatever is edited
@@ -151,29 +153,29 @@ def _hold_to_settings(root: Path, settings: Settings, domains: Iterable[str], re
         except CatalogueError:  # gone, or saved by half
             unchanged = False
         if not unchanged:
-            raise GenerationError(changed_since(root, [slug]))
+            raise GenerationError(why_domains_changed(root, [slug]))
 
 
-def _made_online(
-    root: Path, settings: Settings, shards: Sequence[Shard], oracle: OnlineOracle
+def _make_shards_online(
+    root: Path, settings: RunSettings, shards: Sequence[Shard], oracle: OnlineOracle
 ) -> Iterator[tuple[Shard, Receipt]]:
     """Several shards at a time; what the oracle cannot make is left out of them."""
     judge = _judge()
     for group in _in_groups(shards):
-        _hold_to_settings(root, settings, dict.fromkeys(shard.domain for shard in group), judge.validator.registry)
-        made = generate([task for shard in group for task in _tasks(shard, judge)], oracle, judge)
+        _check_settings(root, settings, dict.fromkeys(shard.domain for shard in group), judge.validator.registry)
+        made = generate([task for shard in group for task in _tasks_of(shard, judge)], oracle, judge)
         traces = {trace.trace_id: trace for trace in made.traces}
         rejections: dict[str, list[Rejection]] = {}
         for each in made.rejections:
             rejections.setdefault(each.trace_id, []).append(each)
         for shard in group:
-            ids = [task.trace_id for task in _tasks(shard, judge)]
+            ids = [task.trace_id for task in _tasks_of(shard, judge)]
             mine = [traces[each] for each in ids if each in traces]
             rejected = [rejection for each in ids for rejection in rejections.get(each, ())]
             yield shard, write_shard(root, shard, [(mine, rejected)])
 
 
-def _tasks(shard: Shard, judge: ProvenPlans) -> list[Task]:
+def _tasks_of(shard: Shard, judge: ProvenPlans) -> list[Task]:
     domain = judge.validator.registry.domain(shard.domain)
     return [Task(domain, shard.split, index) for index in range(shard.start, shard.stop)]
 
@@ -233,7 +235,7 @@ class Progress(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finished:
+class RunResult:
     """A run that is complete."""
 
     receipts: list[Receipt]
@@ -243,12 +245,12 @@ class Finished:
 
 def run(
     root: Path,
-    settings: Settings,
+    settings: RunSettings,
     *,
     workers: int,
     report: Callable[[Progress], None],
     online: OnlineOracle | None = None,
-) -> Finished:
+) -> RunResult:
     """Makes every shard of a run that is not there yet, then the manifest; the same call finishes an interrupted run.
 
     With an `online` oracle all is made in this process.
@@ -275,33 +277,37 @@ def run(
     if online is not None:
         for receipt in receipts.values():
             for texts in request_texts(root / receipt.name):
-                online.remember(texts)
+                online.remember_texts(texts)
     missing = [shard for shard in shards if shard not in receipts]
     making = (
-        _made(root, settings, missing, workers) if online is None else _made_online(root, settings, missing, online)
+        _make_shards(root, settings, missing, workers)
+        if online is None
+        else _make_shards_online(root, settings, missing, online)
     )
     for shard, receipt in making:
         receipts[shard] = receipt
         made += receipt.rows
         tell()
     ordered = [receipts[shard] for shard in shards]
-    repeated = repeated_texts([root / each.name for each in ordered])
+    repeated = count_repeated_texts([root / each.name for each in ordered])
     if repeated:
         raise GenerationError(f"{repeated} request texts repeat; the domain needs more phrasings")
     write_manifest(root, settings, ordered, repeated_texts=repeated)
-    return Finished(ordered, made, time.monotonic() - started)
+    return RunResult(ordered, made, time.monotonic() - started)
 
 
-def _made(root: Path, settings: Settings, shards: Sequence[Shard], workers: int) -> Iterator[tuple[Shard, Receipt]]:
+def _make_shards(
+    root: Path, settings: RunSettings, shards: Sequence[Shard], workers: int
+) -> Iterator[tuple[Shard, Receipt]]:
     """Shards as they are finished, in no particular order."""
     if workers == 1 or len(shards) <= 1:
         for shard in shards:
-            with collecting_later():
+            with deferred_garbage_collection():
                 receipt = make_shard(root, settings, shard)
             yield shard, receipt
         return
     try:
-        yield from spread(partial(make_shard, root, settings), shards, workers, _judge)
+        yield from map_in_processes(partial(make_shard, root, settings), shards, workers, _judge)
     except BrokenProcessPool:
         raise GenerationError("a worker was killed; run the same command again to go on") from None
 
@@ -315,4 +321,13 @@ def rejections_by_reason(receipts: Sequence[Receipt]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda each: -each[1]))
 
 
-__all__ = ["Finished", "Progress", "ShardError", "make_shard", "planned", "rejections_by_reason", "run", "shared"]
+__all__ = [
+    "Progress",
+    "RunResult",
+    "ShardError",
+    "make_shard",
+    "plan_run",
+    "rejections_by_reason",
+    "run",
+    "split_by_share",
+]

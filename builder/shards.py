@@ -35,7 +35,7 @@ WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """All that a run's bytes depend on. `splits` are (name, number of traces per domain) pairs."""
 
     seed: int
@@ -76,7 +76,7 @@ class Receipt(NamedTuple):
         return {**self._asdict(), "rejections": [each._asdict() for each in self.rejections]}
 
 
-def shards_of(settings: Settings) -> list[Shard]:
+def shards_of(settings: RunSettings) -> list[Shard]:
     """Every shard of a run, in the order they are numbered."""
     result = []
     for domain, splits in settings.totals.items():
@@ -134,7 +134,7 @@ def read_json(path: Path) -> Any:
         raise ShardError(f"{path} cannot be read: {error}") from None
 
 
-def sweep(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Removes what interrupted writers left beside their files."""
     for part in folder.rglob(".*.part"):
         with suppress(OSError):
@@ -144,7 +144,7 @@ def sweep(folder: Path) -> None:
 # --- shards ----------------------------------------------------------------------------------------------------
 
 
-class _Hashed:
+class _HashingFile:
     """A binary file that is hashed as it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -173,7 +173,7 @@ def write_shard(root: Path, shard: Shard, batches: Iterable[tuple[list[GoldTrace
     path = root / shard.name
     rows, rejections = 0, list[Rejection]()
     with complete_file(path) as file:
-        hashed = _Hashed(file)
+        hashed = _HashingFile(file)
         with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=WRITE_OPTIONS) as writer:
             for traces, rejected in batches:
                 rejections += rejected
@@ -236,7 +236,7 @@ def read_traces(path: Path) -> Iterator[GoldTrace]:
 # --- runs ------------------------------------------------------------------------------------------------------
 
 
-def open_run(root: Path, settings: Settings) -> None:
+def open_run(root: Path, settings: RunSettings) -> None:
     """Claims a folder for a run, or finds it claimed by the same one.
 
     Raises:
@@ -251,7 +251,7 @@ def open_run(root: Path, settings: Settings) -> None:
         raise ShardError(f"{root} cannot be used: {error.strerror}") from None
 
 
-def _claim(root: Path, settings: Settings) -> None:
+def _claim(root: Path, settings: RunSettings) -> None:
     if root.exists() and not root.is_dir():
         raise ShardError(f"{root} is a file; name a folder")
     stored = root / SETTINGS
@@ -261,13 +261,13 @@ def _claim(root: Path, settings: Settings) -> None:
         raise ShardError(f"{root} is not empty and holds no run; name another folder")
     else:
         write_json(stored, asdict(settings))
-    sweep(root)
+    remove_partial_files(root)
 
 
 def _refuse_another(root: Path, stored: Any, asked: dict[str, Any]) -> None:
     if changed := _changed_domains(stored, asked):
-        raise ShardError(changed_since(root, changed))
-    if differing := _difference(stored, asked):
+        raise ShardError(why_domains_changed(root, changed))
+    if differing := _describe_difference(stored, asked):
         raise ShardError(f"{root} holds a run with other settings ({differing}); name another folder, or remove it")
 
 
@@ -279,7 +279,7 @@ def _changed_domains(stored: Any, asked: dict[str, Any]) -> list[str]:
     return [slug for slug, digest in asked["catalogue"].items() if held.get(slug) != digest]
 
 
-def changed_since(root: Path, domains: Iterable[str]) -> str:
+def why_domains_changed(root: Path, domains: Iterable[str]) -> str:
     """What to tell, and to do, when domain files are not those that the run in `root` began with."""
     files = ", ".join(f"{slug}.yaml" for slug in domains)
     return (
@@ -289,22 +289,22 @@ def changed_since(root: Path, domains: Iterable[str]) -> str:
     )
 
 
-def _difference(stored: Any, asked: dict[str, Any]) -> str:
+def _describe_difference(stored: Any, asked: dict[str, Any]) -> str:
     if not isinstance(stored, dict):
         return "its settings cannot be read"
     return ", ".join(
-        f"{key} is {_brief(stored.get(key))}, asked is {_brief(value)}"
+        f"{key} is {_shorten(stored.get(key))}, asked is {_shorten(value)}"
         for key, value in asked.items()
         if stored.get(key) != value
     )
 
 
-def _brief(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def write_manifest(root: Path, settings: Settings, receipts: list[Receipt], **measured: Any) -> Path:
+def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], **measured: Any) -> Path:
     """The manifest over all shards: settings, counts, checksums, rejections by reason. Raises ShardError."""
     reasons: dict[str, int] = {}
     for receipt in receipts:

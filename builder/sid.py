@@ -18,7 +18,7 @@ from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 
-DEFAULT = "default"
+DEFAULT_CONFIG = "default"
 VERSION = datasets.Version(f"{FORMAT}.0.0")
 FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
 """The columns as `datasets` names them: nested structs, `Json()` for what has no fixed shape."""
@@ -39,9 +39,9 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
     BUILDER_CONFIG_CLASS = SidConfig
     BUILDER_CONFIGS: ClassVar[list[SidConfig]] = [
-        SidConfig(name=name, version=VERSION) for name in (DEFAULT, *DomainRegistry().slugs())
+        SidConfig(name=name, version=VERSION) for name in (DEFAULT_CONFIG, *DomainRegistry().slugs())
     ]
-    DEFAULT_CONFIG_NAME = DEFAULT
+    DEFAULT_CONFIG_NAME = DEFAULT_CONFIG
     DEFAULT_WRITER_BATCH_SIZE = 2000
 
     def __init__(self, run: str | Path, **kwargs: Any) -> None:
@@ -72,15 +72,15 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         yield from paths
 
 
-def shards_by_split(run: Path, config: str = DEFAULT) -> dict[str, list[Path]]:
+def shards_by_split(run: Path, config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
     """The verified shards of a config, by split, in order. Raises ShardError."""
-    return by_split_of(verified_shards(run, read_manifest(run)), config)
+    return split_paths(verified_shards(run, read_manifest(run)), config)
 
 
-def by_split_of(paths: list[Path], config: str = DEFAULT) -> dict[str, list[Path]]:
+def split_paths(paths: list[Path], config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
     """The shards of a config, by split, in order."""
     by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
     for path in paths:
-        if config in (DEFAULT, path.parent.name):
+        if config in (DEFAULT_CONFIG, path.parent.name):
             by_split[path.name.partition("-")[0]].append(path)
     return {split: paths for split, paths in by_split.items() if paths}

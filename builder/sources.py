@@ -17,24 +17,24 @@ from huggingface_hub.errors import HfHubHTTPError
 from pydantic import TypeAdapter
 
 from builder.features import SCHEMA, traces_of
-from builder.jsonl import cut_lines, endless, read_lines
-from builder.pieces import Piece, Place, Source
+from builder.jsonl import cut_into_pieces, is_stream, read_lines
+from builder.pieces import Piece, RowRange, Source
 from builder.placement import index_of
 from builder.publish import without_secrets
-from builder.release import DATA, regrouped
-from builder.shards import MANIFEST, Settings, Shard, read_manifest, read_tables, shards_of, verified_shards
+from builder.release import DATA, regroup
+from builder.shards import MANIFEST, RunSettings, Shard, read_manifest, read_tables, shards_of, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas.domain import SPLITS
 
-ROWS = 8_192
+ROWS_PER_PIECE = 8_192
 """Rows of a piece, where a file can be cut."""
 BATCH = 2_048
 """Rows that are read at a time: the more, the more of them say the same somewhere, and are decoded once."""
 
 
-def source_of(name: str, revision: str | None = None) -> Source:
+def open_source(name: str, revision: str | None = None) -> Source:
     """The source of that path or, with a revision, of that dataset repository.
 
     Raises:
@@ -42,14 +42,14 @@ def source_of(name: str, revision: str | None = None) -> Source:
 
     """
     if revision is not None:
-        return _of_release(_downloaded(name, revision))
+        return _of_release(_download(name, revision))
     path = Path(name)
     try:
         if path.is_dir():
             return _of_release(path) if (path / DATA).is_dir() else _of_run(path)
         if path.suffix == ".parquet":
             return Source(_cut_parquet(path, path.name, 0))
-        return Source(list(cut_lines(path)) if path.is_file() or not path.exists() else [endless(path)])
+        return Source(list(cut_into_pieces(path)) if path.is_file() or not path.exists() else [is_stream(path)])
     except OSError as error:
         if isinstance(error, ShardError):
             raise
@@ -60,14 +60,14 @@ def source_of(name: str, revision: str | None = None) -> Source:
 # --- runs and releases -----------------------------------------------------------------------------------------
 
 
-class _Promised(NamedTuple):
+class _ManifestPromise(NamedTuple):
     """What a manifest says there is: settings, and rows by shard."""
 
-    settings: Settings
+    settings: RunSettings
     rows: dict[Shard, int]
 
 
-def _promised(root: Path) -> _Promised:
+def _read_promise(root: Path) -> _ManifestPromise:
     manifest = read_manifest(root)
     try:
         settings = _SETTINGS.validate_json(json.dumps(manifest["settings"]), strict=True)
@@ -82,29 +82,29 @@ def _promised(root: Path) -> _Promised:
             raise ValueError("it names what is no domain, or no split")
     except (ValueError, TypeError) as error:
         raise ShardError(f"{root / MANIFEST} is no manifest of this version: {str(error).splitlines()[0]}") from None
-    return _Promised(settings, rows)
+    return _ManifestPromise(settings, rows)
 
 
-_SETTINGS = TypeAdapter(Settings)
+_SETTINGS = TypeAdapter(RunSettings)
 
 
 def _of_run(root: Path) -> Source:
-    settings, rows = _promised(root)
+    settings, rows = _read_promise(root)
     pieces, number = list[Piece](), 0
     for path, (shard, size) in zip(verified_shards(root, read_manifest(root)), rows.items(), strict=True):
-        place = Place(shard.domain, shard.split, shard.start, shard.stop, settings)
+        place = RowRange(shard.domain, shard.split, shard.start, shard.stop, settings)
         pieces.append(Piece(path, shard.name, 0, 0, number, size, place))
         number += size
     return Source(pieces, root, tuple(shard.name for shard in rows))
 
 
 def _of_release(tree: Path) -> Source:
-    settings, rows = _promised(tree)
+    settings, rows = _read_promise(tree)
     pieces, files, number = list[Piece](), list[str](), 0
     for domain, split, total in (
         (domain, *each) for domain, totals in settings.totals.items() for each in totals.items()
     ):
-        mine = _cut_split(tree / DATA, Place(domain, split, 0, total, settings), number)
+        mine = _cut_split(tree / DATA, RowRange(domain, split, 0, total, settings), number)
         found = sum(piece.rows for piece in mine)
         wanted = sum(size for shard, size in rows.items() if (shard.domain, shard.split) == (domain, split))
         if found != wanted:
@@ -118,7 +118,7 @@ def _of_release(tree: Path) -> Source:
     return Source(pieces, tree / DATA, tuple(files))
 
 
-def _cut_split(data: Path, place: Place, number: int) -> list[Piece]:
+def _cut_split(data: Path, place: RowRange, number: int) -> list[Piece]:
     """The pieces of a domain's split, each placed after the rows before it or, if some may be left out, their last id."""
     found = sorted((data / place.domain).glob(f"{place.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
     count = found[0].stem.rpartition("-")[2] if found else "0"
@@ -130,9 +130,9 @@ def _cut_split(data: Path, place: Place, number: int) -> list[Piece]:
     pieces, first = list[Piece](), 0
     for path, name in zip(found, names, strict=True):
         for piece in _cut_parquet(path, name, number + sum(each.rows for each in pieces)):
-            pieces.append(piece._replace(place=place._replace(first=first)))
+            pieces.append(piece._replace(row_range=place._replace(first=first)))
             first += piece.rows
-            if not place.dense:
+            if not place.is_dense:
                 first = max(first, (index_of(_last_id(piece), place) or 0) + 1)
     return pieces
 
@@ -154,13 +154,13 @@ def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
     pieces, start, rows = list[Piece](), 0, 0
     for stop, size in enumerate(sizes, start=1):
         rows += size
-        if rows >= ROWS or stop == len(sizes):
+        if rows >= ROWS_PER_PIECE or stop == len(sizes):
             pieces.append(Piece(path, name, start, stop, number, rows))
             start, number, rows = stop, number + rows, 0
     return pieces
 
 
-def _downloaded(repo_id: str, revision: str) -> Path:
+def _download(repo_id: str, revision: str) -> Path:
     """A folder that holds the data of a release on the Hub, and its manifest."""
     api = HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None)
     try:
@@ -176,7 +176,7 @@ def _downloaded(repo_id: str, revision: str) -> Path:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def read(piece: Piece) -> Iterator[list[GoldTrace]]:
+def read_piece(piece: Piece) -> Iterator[list[GoldTrace]]:
     """The traces of a piece, batch by batch.
 
     Raises:
@@ -188,7 +188,7 @@ def read(piece: Piece) -> Iterator[list[GoldTrace]]:
         yield from read_lines(piece)
         return
     tables = _tables(piece) if piece.path.suffix == ".parquet" else read_tables(piece.path)
-    for table in regrouped(tables, BATCH):
+    for table in regroup(tables, BATCH):
         try:
             yield list(traces_of(table))
         except TraceFormatError as error:

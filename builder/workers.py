@@ -16,7 +16,7 @@ TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
 
 
-def spread(
+def map_in_processes(
     function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], workers: int, prepare: Callable[[], object]
 ) -> Iterator[tuple[TaskT, ResultT]]:
     """(task, what the function makes of it) as they are finished, in no particular order.
@@ -47,7 +47,7 @@ def spread(
 
 
 @contextmanager
-def collecting_later() -> Iterator[None]:
+def deferred_garbage_collection() -> Iterator[None]:
     """Leaves the few reference cycles to the end: looking for them again and again takes a third of the time."""
     gc.freeze()
     gc.disable()

@@ -14,8 +14,8 @@ import yaml
 
 from builder.release import Layout, configs
 from builder.shards import complete_file
-from dataset_card.statistics import Statistics, mean, measured, quantile
-from gatling_sid.scenarios.schedule import WORDINGS
+from dataset_card.statistics import Statistics, mean, measure_release, quantile
+from gatling_sid.scenarios.schedule import WORDINGS_PER_INSTANCE
 
 TEMPLATE = Path(__file__).parent / "template.md"
 DISPLAY_ORDER = ("train", "validation", "test")
@@ -24,13 +24,13 @@ DISPLAY_ORDER = ("train", "validation", "test")
 def write_card(tree: Path, manifest: dict[str, Any], layout: Layout, *, repo_id: str, version: str) -> Path:
     """Measures a release tree and writes its README; returns the README's path. Raises ShardError."""
     path = tree / "README.md"
-    text = rendered(measured(tree), manifest, layout, repo_id=repo_id, version=version)
+    text = render_card(measure_release(tree), manifest, layout, repo_id=repo_id, version=version)
     with complete_file(path) as file:
         file.write(text.encode())
     return path
 
 
-def rendered(statistics: Statistics, manifest: dict[str, Any], layout: Layout, *, repo_id: str, version: str) -> str:
+def render_card(statistics: Statistics, manifest: dict[str, Any], layout: Layout, *, repo_id: str, version: str) -> str:
     """The README of a release."""
     header = {
         "license": "apache-2.0",
@@ -73,7 +73,7 @@ def _values(statistics: Statistics, manifest: dict[str, Any], layout: Layout) ->
         "sensitivity": _shares(statistics.sensitivity),
         "origins": _shares(statistics.origins),
         "seed": manifest["settings"]["seed"],
-        "wordings_note": f"Up to {WORDINGS} requests put the same case into different words.",
+        "wordings_note": f"Up to {WORDINGS_PER_INSTANCE} requests put the same case into different words.",
     }
 
 

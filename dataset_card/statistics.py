@@ -58,7 +58,7 @@ def quantile(counts: Counter[int], share: float) -> int:
     return max(counts)
 
 
-def measured(tree: Path) -> Statistics:
+def measure_release(tree: Path) -> Statistics:
     """Statistics of a release tree."""
     result = Statistics()
     for path in sorted(tree.glob("data/*/*.parquet")):

@@ -16,25 +16,25 @@ from typing import Self
 from gatling_sid.errors import OracleError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
-from gatling_sid.oracle.claude.messages.api_format import MODEL
-from gatling_sid.oracle.claude.messages.llm_request import Answering
-from gatling_sid.oracle.claude.oracle import BEYOND_REPAIR, PLANS, ClaudeOracle
-from gatling_sid.oracle.claude.plans.answers import Verdict
-from gatling_sid.oracle.claude.plans.request_context import Setting
-from gatling_sid.oracle.claude.prompts.phases import UNANSWERED, verdict_in
-from gatling_sid.oracle.claude.transport.blocking import Running, running
-from gatling_sid.oracle.claude.transport.connect import keys_of, opened
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL
+from gatling_sid.oracle.claude.messages.llm_request import AsyncClient
+from gatling_sid.oracle.claude.oracle import MOST_PLANS, NOT_REPAIRABLE, ClaudeOracle
+from gatling_sid.oracle.claude.plans.answers import JudgementAnswer
+from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.oracle.claude.prompts.phases import NO_RESPONSE, judgement_of
+from gatling_sid.oracle.claude.transport.blocking import BlockingClient, blocking_client
+from gatling_sid.oracle.claude.transport.connect import connect, keys_of
 from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 
-__all__ = ["MODEL", "ClaudeOracle", "OracleAgent", "Report"]
+__all__ = ["DEFAULT_MODEL", "ClaudeOracle", "DomainReport", "OracleAgent"]
 LEDGER = Path("out/claude-ledger.sqlite")
 CREATED_AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Report:
+class DomainReport:
     """How a domain went: of `tasks` traces asked for, how many were gold at once, after two repairs, and in the end.
 
     The rest of those in the end came of other requests, drawn for the same task.
@@ -69,18 +69,18 @@ class OracleAgent:
     def __init__(
         self,
         api_key: str | Sequence[str] | None = None,
-        model: str = MODEL,
+        model: str = DEFAULT_MODEL,
         *,
         seed: int = 7,
         created_at: datetime = CREATED_AT,
         ledger: Path | str = LEDGER,
         max_cost_usd: float | None = None,
         batch: bool = False,
-        judged: float = 1.0,
+        judge_share: float = 1.0,
         base_url: str | None = None,
         registry: DomainRegistry | None = None,
         judge: Judge | None = None,
-        answering: Answering | None = None,
+        client: AsyncClient | None = None,
     ) -> None:
         """Nothing is sent yet. `judged` is the share of gold that Claude judges too; `ledger` is kept between runs.
 
@@ -91,19 +91,19 @@ class OracleAgent:
         self.registry = registry or DomainRegistry()
         self.model = model
         self.seed = seed
-        self.reports: dict[str, Report] = {}
+        self.reports: dict[str, DomainReport] = {}
         self._created_at = created_at
-        self._judged = judged
+        self._judged = judge_share
         self._plans = 5 if batch else 1
         self._judge = judge or TraceValidator(self.registry)
         self._asked = (
-            running(answering)
-            if answering is not None
-            else opened(
+            blocking_client(client)
+            if client is not None
+            else connect(
                 keys_of(api_key), Path(ledger), model=model, max_cost_usd=max_cost_usd, batch=batch, base_url=base_url
             )
         )
-        self._scenes: dict[str, tuple[Task, Setting]] = {}
+        self._scenes: dict[str, tuple[Task, RequestContext]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +118,7 @@ class OracleAgent:
         self._asked.close()
 
     @property
-    def asked(self) -> Running:
+    def client(self) -> BlockingClient:
         """What answers, with what it cost so far."""
         return self._asked
 
@@ -132,7 +132,7 @@ class OracleAgent:
             model=self.model,
             block=block,
             plans=self._plans,
-            judged=self._judged,
+            judge_share=self._judged,
         )
 
     # The three phases one by one
@@ -150,11 +150,11 @@ class OracleAgent:
         tasks = [Task(known, "train", index) for index in range(n)]
         requests = []
         for task, text in zip(tasks, oracle.texts(tasks), strict=True):
-            if isinstance(text, Failure) and text.reason == UNANSWERED:
+            if isinstance(text, Failure) and text.reason == NO_RESPONSE:
                 raise OracleError(f"{task.trace_id}: {text.reason}: {text.detail}")
             if isinstance(text, Failure):
                 continue
-            setting = oracle.setting(task)
+            setting = oracle.request_context(task)
             request = UserRequest(
                 request_id=f"{task.trace_id}_request",
                 domain=known.name,
@@ -175,15 +175,15 @@ class OracleAgent:
         """
         oracle, known = self.oracle(), self.registry.domain(domain)
         task, setting = self._scenes.get(request.request_id) or (Task(known, "train", 0), None)
-        setting = setting or oracle.setting(task)
+        setting = setting or oracle.request_context(task)
         if request.principal is not None:
-            setting = setting.asked_by(request.principal, request.intent_category)
-        proposal = oracle.planned(task, request.text, setting)
+            setting = setting.with_principal(request.principal, request.intent_category)
+        proposal = oracle.plan_request(task, request.text, setting)
         if isinstance(proposal, Failure):
             raise OracleError(f"{request.request_id}: {proposal.reason}: {proposal.detail}")
         return proposal.graph
 
-    def validate_trace(self, trace: GoldTrace) -> Verdict:
+    def validate_trace(self, trace: GoldTrace) -> JudgementAnswer:
         """Claude's judgement of a trace; a second look at what the validator found gold, never a proof.
 
         Raises:
@@ -191,9 +191,9 @@ class OracleAgent:
 
         """
         oracle = self.oracle()
-        ask = oracle.phases(self.registry.domain(trace.request.domain)).judgement(trace)
-        answer = self._asked.answers([ask])[0]
-        verdict = verdict_in(answer)
+        ask = oracle.phases(self.registry.domain(trace.request.domain)).judgement_prompt(trace)
+        answer = self._asked.complete([ask])[0]
+        verdict = judgement_of(answer)
         if isinstance(verdict, Failure):
             raise OracleError(f"{trace.trace_id}: {verdict.reason}: {verdict.detail}")
         return verdict
@@ -226,7 +226,7 @@ class OracleAgent:
             if not made.traces:
                 break
         spent = self._asked.cost_usd[known.slug] - cost
-        self.reports[known.name] = report(known.name, tried, len(traces), rejections, spent)
+        self.reports[known.name] = domain_report(known.name, tried, len(traces), rejections, spent)
         return traces
 
     def generate_traces_for_all_domains(
@@ -294,13 +294,13 @@ def _json_line(trace: GoldTrace, number: int) -> str:
     return line
 
 
-def report(domain: str, tasks: int, gold: int, rejections: Sequence[Rejection], cost_usd: float) -> Report:
+def domain_report(domain: str, tasks: int, gold: int, rejections: Sequence[Rejection], cost_usd: float) -> DomainReport:
     """The figures of a domain, from its rejections."""
     counts: dict[str, int] = {}
     for each in rejections:
         counts[each.reason] = counts.get(each.reason, 0) + 1
     times = Counter(each.trace_id for each in rejections)
-    drawn_anew = {each.trace_id for each in rejections if each.reason.partition(":")[0] in BEYOND_REPAIR}
-    unmended = {trace_id for trace_id, count in times.items() if count >= PLANS or trace_id in drawn_anew}
+    drawn_anew = {each.trace_id for each in rejections if each.reason.partition(":")[0] in NOT_REPAIRABLE}
+    unmended = {trace_id for trace_id, count in times.items() if count >= MOST_PLANS or trace_id in drawn_anew}
     ordered = dict(sorted(counts.items(), key=lambda each: -each[1]))
-    return Report(domain, tasks, tasks - len(times), tasks - len(unmended), gold, ordered, cost_usd)
+    return DomainReport(domain, tasks, tasks - len(times), tasks - len(unmended), gold, ordered, cost_usd)

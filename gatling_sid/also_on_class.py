@@ -13,7 +13,7 @@ R = TypeVar("R")
 _SHARED: dict[type, Any] = {}
 
 
-def shared(kind: type[ObjectT]) -> ObjectT:
+def shared_instance(kind: type[ObjectT]) -> ObjectT:
     """The one instance of a class that is made without arguments, when it is first asked for, and then kept."""
     if kind not in _SHARED:
         _SHARED[kind] = kind()
@@ -31,4 +31,4 @@ class AlsoOnClass(Generic[ObjectT, P, R]):
 
     def __get__(self, instance: ObjectT | None, kind: type[ObjectT]) -> Callable[P, R]:
         """The method, bound to the instance it is called on or else to the shared one."""
-        return MethodType(self._method, shared(kind) if instance is None else instance)
+        return MethodType(self._method, shared_instance(kind) if instance is None else instance)

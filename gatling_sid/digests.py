@@ -20,7 +20,7 @@ def policy_bytes(policy: SystemPolicy) -> bytes:
     return marshal.dumps((_POLICY(policy), list(map(_CONSTRAINT, policy.constraints))), MARSHAL)
 
 
-def digest_judged(trace: GoldTrace) -> str:
+def judged_digest(trace: GoldTrace) -> str:
     """128 bits, in hex, over what a judge of a trace reads: words, person, policy, goal and calls.
 
     Ids, times, scopes and provenance are left out: other checks work them out again.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from gatling_sid.models import Finding, GoldTrace, Verdict, trusted
+from gatling_sid.models import Finding, GoldTrace, Verdict, construct_trusted
 from gatling_sid.oracle.protocol import Failure, Judge, Oracle, Task
 
 
@@ -40,7 +40,7 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationR
         for (place, task), proposal, verdict in zip(waiting, proposals, _verdicts(proposals, judge), strict=True):
             found = verdict.findings
             if isinstance(proposal, GoldTrace) and not found:
-                gold[place] = trusted(GoldTrace, {**proposal.__dict__, "validated": verdict.is_gold})
+                gold[place] = construct_trusted(GoldTrace, {**proposal.__dict__, "validated": verdict.is_gold})
                 continue
             result.rejections.append(_rejection(task, proposal, found[0]))
             if task.attempt + 1 < oracle.max_attempts:
@@ -57,10 +57,10 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationR
 def _verdicts(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[Verdict]:
     judged = iter(judge.verdicts([each for each in proposals if isinstance(each, GoldTrace)]))
     for each in proposals:
-        yield next(judged) if isinstance(each, GoldTrace) else _failed(each)
+        yield next(judged) if isinstance(each, GoldTrace) else _verdict_of_failure(each)
 
 
-def _failed(failure: Failure) -> Verdict:
+def _verdict_of_failure(failure: Failure) -> Verdict:
     return Verdict([Finding("oracle", failure.reason, failure.detail)], [])
 
 

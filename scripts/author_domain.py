@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kind
-from gatling_sid.oracle.claude.authoring.edits import read_text, replaced
-from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
-from gatling_sid.oracle.claude.authoring.rules import Rules
-from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
-from gatling_sid.oracle.claude.estimate.estimate import Estimate, estimate, planned_of
+from gatling_sid.oracle.claude.authoring.author import Author, AuthoringResult, ContentKind
+from gatling_sid.oracle.claude.authoring.edits import read_text, replace_file
+from gatling_sid.oracle.claude.authoring.phrasings import PhrasingsKind
+from gatling_sid.oracle.claude.authoring.rules import RulesKind
+from gatling_sid.oracle.claude.authoring.scenarios import ScenariosKind
+from gatling_sid.oracle.claude.estimate.estimate import Estimate, estimate_cost, workloads_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
-from scripts.claude_options import add_options, opened_by
+from scripts.claude_options import add_options, connect_from_options
 from scripts.command import command, progress_bar
 
 LEDGER = Path("out/claude-authoring.sqlite")
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     path = args.catalogue / f"{DomainRegistry(args.catalogue).domain(args.domain).slug}.yaml"
     before = text = read_text(path)
     if args.estimate:
-        print(estimated(author_of(path, text, args.model), kinds, args.model, args.round, batch=args.batch))
+        print(estimate_round(author_of(path, text, args.model), kinds, args.model, args.round, batch=args.batch))
         return 0
-    asked = opened_by(args)
+    asked = connect_from_options(args)
     try:
         for kind in kinds:
             with progress_bar(kind.phase) as bar:
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         asked.close()
     if text != before and not args.dry_run:
-        replaced(path, text)
+        replace_file(path, text)
     print(f"{path.name} {'is as it was' if text == before or args.dry_run else 'has them; its version changes'}")
     return 0
 
@@ -80,35 +80,37 @@ def author_of(path: Path, text: str, model: str) -> Author:
     return Author(path.name, text, TraceValidator, model=model, created_at=MOMENT)
 
 
-def kinds_of(args: argparse.Namespace) -> list[Kind[Any]]:
+def kinds_of(args: argparse.Namespace) -> list[ContentKind[Any]]:
     """What is asked for; rules first, since they bind what comes after. Raises OracleError."""
     numbers = {"--rules": args.rules, "--scenarios": args.scenarios, "--phrasings": args.phrasings}
     for name, number in numbers.items():
         if number < 0:
             raise OracleError(f"{name} is {number}; it cannot be less than 0")
     names = [each.strip() for each in args.of.split(",") if each.strip()]
-    kinds: list[Kind[Any]] = []
-    kinds += [Rules(args.rules)] if args.rules else []
-    kinds += [Scenarios(args.scenarios)] if args.scenarios else []
-    kinds += [Phrasings(args.phrasings, names)] if args.phrasings else []
+    kinds: list[ContentKind[Any]] = []
+    kinds += [RulesKind(args.rules)] if args.rules else []
+    kinds += [ScenariosKind(args.scenarios)] if args.scenarios else []
+    kinds += [PhrasingsKind(args.phrasings, names)] if args.phrasings else []
     if not kinds:
         raise OracleError("say what to write: --phrasings N, --scenarios N or --rules N")
     return kinds
 
 
-def estimated(author: Author, kinds: Sequence[Kind[Any]], model: str, round_: int, *, batch: bool) -> Estimate:
+def estimate_round(
+    author: Author, kinds: Sequence[ContentKind[Any]], model: str, round_: int, *, batch: bool
+) -> Estimate:
     """The most that a round may take: every candidate is mended as often as may be, and looked at in the end."""
     planned = []
     questions = 0
     for kind in kinds:
         asks = author.asks(kind, round_)
-        planned += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in planned_of(asks)]
+        planned += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in workloads_of(asks)]
         questions += len(asks) * kind.pieces * kind.opinions
-    planned += planned_of(author.sample_questions(questions))
-    return estimate(planned, model, batch=batch)
+    planned += workloads_of(author.sample_questions(questions))
+    return estimate_cost(planned, model, batch=batch)
 
 
-def summary(authored: Authored) -> list[str]:
+def summary(authored: AuthoringResult) -> list[str]:
     """What was kept, what was not and why."""
     kept, dropped = len(authored.kept), len(authored.dropped)
     lines = [f"{each.about}: {each.text}" for each in authored.kept]

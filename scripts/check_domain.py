@@ -19,10 +19,10 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.validators import TraceValidator
-from gatling_sid.views.text import readable
+from gatling_sid.views.text import to_text
 from scripts.command import FAILED, command
 
-MIN_SPINS = 24
+FEWEST_VARIANTS = 24
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -45,18 +45,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     proposals = [oracle.trace(Task(domain, SPLITS[index % 3], index)) for index in range(args.traces)]
     traces = [each for each in proposals if isinstance(each, GoldTrace)]
     for trace in traces[: args.show]:
-        print(readable(trace, registry), "\n")
+        print(to_text(trace, registry), "\n")
     problems = Counter(each.detail for each in proposals if isinstance(each, Failure))
     for trace in traces:
         problems.update(f"{trace.metadata['scenario']}: {each}" for each in validator.findings(trace)[:1])
-    print("\n".join(facts(domain, traces)))
+    print("\n".join(describe_domain(domain, traces)))
     print(f"raw pass rate {1 - sum(problems.values()) / len(proposals):.2%} of {len(proposals):,}")
     for problem, times in problems.most_common(20):
         print(f"  {times} x {problem}")
     return FAILED if problems else 0
 
 
-def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
+def describe_domain(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
     """Lines of figures, with what to aim for."""
     calls = [len(trace.graph.calls) for trace in traces]
     number = len(traces)
@@ -69,13 +69,18 @@ def facts(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
     yield f"several calls {several:.0%} (aim 65% or more), five or more {many:.0%} (aim 10% or more)"
     yield f"results passed on {passing / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
     yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
-    unused = sorted(domain.tools.keys() - used - domain.family.never_called)
+    unused = sorted(domain.tools.keys() - used - domain.family.always_forbidden)
     yield f"tools never used: {', '.join(unused) or 'none'}, besides those that no member of the policy allows: " + (
-        ", ".join(sorted(domain.family.never_called)) or "none"
+        ", ".join(sorted(domain.family.always_forbidden)) or "none"
     )
     yield f"policies {domain.family.size:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
-    few = [text for s in domain.file.scenarios.values() for text in s.phrasings if phrasing_of(text).spins < MIN_SPINS]
-    yield f"phrasings with fewer than {MIN_SPINS} variants: {len(few)}"
+    few = [
+        text
+        for s in domain.file.scenarios.values()
+        for text in s.phrasings
+        if phrasing_of(text).variants < FEWEST_VARIANTS
+    ]
+    yield f"phrasings with fewer than {FEWEST_VARIANTS} variants: {len(few)}"
 
 
 if __name__ == "__main__":

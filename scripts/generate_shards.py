@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.run import Finished, Progress, planned, rejections_by_reason, run
-from builder.shards import Settings
+from builder.run import Progress, RunResult, plan_run, rejections_by_reason, run
+from builder.shards import RunSettings
 from gatling_sid.errors import GenerationError
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from scripts.command import command, progress_bar
@@ -54,7 +54,7 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def splits_of(text: str) -> dict[str, float]:
+def parse_splits(text: str) -> dict[str, float]:
     """`train=0.9,test=0.1` as a dict. Raises GenerationError."""
     try:
         pairs = [part.split("=") for part in text.split(",")]
@@ -66,7 +66,7 @@ def splits_of(text: str) -> dict[str, float]:
     return shares
 
 
-def moment_of(text: str) -> datetime:
+def parse_moment(text: str) -> datetime:
     """An ISO time, UTC if it names no zone. Raises GenerationError."""
     try:
         moment = datetime.fromisoformat(text)
@@ -92,12 +92,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 0 <= args.judged <= 1:
         raise GenerationError(f"--judged is {args.judged}; it is a share from 0 to 1")
     root = args.output_dir or Path("out/sample")
-    settings = planned(
+    settings = plan_run(
         [name for name in args.domains.split(",") if name.strip()],
         SAMPLE if args.sample else args.total,
-        splits_of(args.splits),
+        parse_splits(args.splits),
         seed=args.seed,
-        created_at=moment_of(args.created_at),
+        created_at=parse_moment(args.created_at),
         shard_size=args.shard_size,
         oracle="scenario" if args.oracle == "scenario" else f"claude/{args.model}",
     )
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def summary(root: Path, settings: Settings, finished: Finished) -> str:
+def summary(root: Path, settings: RunSettings, finished: RunResult) -> str:
     """What a finished run holds, domain by domain."""
     rows = sum(each.rows for each in finished.receipts)
     rejected = sum(len(each.rejections) for each in finished.receipts)

@@ -15,7 +15,7 @@ import datasets
 from builder.features import from_row
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.views.text import readable
+from gatling_sid.views.text import to_text
 from scripts.command import command
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise ShardError(f"{args.release} cannot be loaded as a dataset: {str(error).splitlines()[0]}") from None
     registry = DomainRegistry()
     drawn = random.Random(args.seed).sample(range(len(rows)), min(args.number, len(rows)))
-    print(f"\n\n{'─' * 110}\n\n".join(readable(from_row(rows[index]), registry) for index in drawn))
+    print(f"\n\n{'─' * 110}\n\n".join(to_text(from_row(rows[index]), registry) for index in drawn))
     return 0
 
 

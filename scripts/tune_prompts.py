@@ -14,16 +14,16 @@ from pathlib import Path
 import yaml
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.authoring.edits import replaced
-from gatling_sid.oracle.claude.estimate.dry_run import Rehearsal
-from gatling_sid.oracle.claude.estimate.estimate import estimate
-from gatling_sid.oracle.claude.improve.tuning import TUNED, Tuning
+from gatling_sid.oracle.claude.authoring.edits import replace_file
+from gatling_sid.oracle.claude.estimate.dry_run import DryRun
+from gatling_sid.oracle.claude.estimate.estimate import estimate_cost
+from gatling_sid.oracle.claude.improve.tuning import INTRODUCTIONS, PromptTuner
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.prompts.system_prompts import FOLDER, notes_of, notes_path
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
-from scripts.claude_options import add_options, opened_by
+from scripts.claude_options import add_options, connect_from_options
 from scripts.command import command, progress_bar
 
 LEDGER = Path("out/claude-tuning.sqlite")
@@ -33,7 +33,9 @@ def arguments() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", help="a domain's name or slug")
-    parser.add_argument("--phase", choices=[*TUNED], default="graph", help="whose prompt is tuned (default graph)")
+    parser.add_argument(
+        "--phase", choices=[*INTRODUCTIONS], default="graph", help="whose prompt is tuned (default graph)"
+    )
     parser.add_argument("--requests", type=int, default=100, help="fresh requests per measurement (default 100)")
     parser.add_argument("--rounds", type=int, default=1, help="times to propose; more rounds need clearer wins")
     parser.add_argument(
@@ -57,27 +59,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     registry = DomainRegistry(args.catalogue)
     domain, judge = registry.domain(args.domain), TraceValidator(registry)
     notes = notes_of(domain.slug, args.folder)
-    asked = opened_by(args)
+    asked = connect_from_options(args)
     oracle = ClaudeOracle(asked, judge, seed=args.seed, created_at=datetime(2026, 1, 1, tzinfo=UTC), model=args.model)
-    rehearsal = Rehearsal(oracle.phases(domain), oracle.block)
-    Tuning(oracle, rehearsal, judge, domain, args.phase, first=args.first).tried(notes, args.requests, args.rounds)
+    rehearsal = DryRun(oracle.phases(domain), oracle.block)
+    PromptTuner(oracle, rehearsal, judge, domain, args.phase, first=args.first).run_experiments(
+        notes, args.requests, args.rounds
+    )
     if args.estimate:
-        print(estimate(rehearsal.planned(), args.model, batch=args.batch))
+        print(estimate_cost(rehearsal.workloads(), args.model, batch=args.batch))
         return 0
     try:
         with progress_bar("answers") as bar:
 
             def report(done: int, doing: str) -> None:
-                bar(done, len(rehearsal.asks), f"${sum(asked.cost_usd.values()):.4f}, {doing}")
+                bar(done, len(rehearsal.requests), f"${sum(asked.cost_usd.values()):.4f}, {doing}")
 
-            tuning = Tuning(oracle, asked, judge, domain, args.phase, first=args.first, report=report)
-            tuned, trials = tuning.tried(notes, args.requests, args.rounds)
+            tuning = PromptTuner(oracle, asked, judge, domain, args.phase, first=args.first, report=report)
+            tuned, trials = tuning.run_experiments(notes, args.requests, args.rounds)
     finally:
         asked.close()
     print("\n".join(map(str, trials)) or "no note was proposed")
     if tuned != notes:
         path = notes_path(domain.slug, args.folder)
-        replaced(path, yaml.safe_dump(tuned.model_dump(), sort_keys=False, allow_unicode=True, width=120))
+        replace_file(path, yaml.safe_dump(tuned.model_dump(), sort_keys=False, allow_unicode=True, width=120))
         print(f"{path.name} is at version {tuned.version}")
     print(f"answers cost ${sum(asked.cost_usd.values()):.4f}")
     return 0

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.audit import near_copies
-from builder.judging import TOLD, Tally, judge
-from builder.sources import source_of
+from builder.judging import MOST_SHOWN, Tally, judge_source
+from builder.sources import open_source
 from gatling_sid.errors import ShardError
 from scripts.command import FAILED, command, progress_bar
 
@@ -44,30 +44,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("every", "workers"):
         if vars(args)[name] < 1:
             raise ShardError(f"--{name} is {vars(args)[name]}; it must be at least 1")
-    source, whole = source_of(args.source, args.revision), Tally()
+    source, whole = open_source(args.source, args.revision), Tally()
     with progress_bar("traces") as bar:
-        for tally in judge(source, every=args.every, workers=args.workers):
-            print("".join(f"{line}\n" for line in tally.told[: TOLD - len(whole.told)]), end="", flush=True)
+        for tally in judge_source(source, every=args.every, workers=args.workers):
+            print(
+                "".join(f"{line}\n" for line in tally.examples[: MOST_SHOWN - len(whole.examples)]), end="", flush=True
+            )
             whole += tally
             bar(whole.judged, -(-source.rows // args.every), f"{whole.rejected.total():,} rejected")
-    print(f"{whole.judged:,} traces judged ({whole.proofs:,} plans proven), {whole.gold:,} gold, {whole.partly:,} judged "
+    print(f"{whole.judged:,} traces judged ({whole.full_proofs:,} plans proven), {whole.gold:,} gold, {whole.partly_judged:,} judged "
           f"in part, {whole.rejected.total():,} rejected {dict(whole.rejected) or ''}".rstrip())  # fmt: skip
     if whole.repeated:
         print(f"traces that have the id of another: {whole.repeated:,}")
     if not whole.judged:
         raise ShardError(f"{args.source} holds no traces")
-    copies = copied(source.folder, source.files) if source.folder else 0
+    copies = count_near_copies(source.folder, source.files) if source.folder else 0
     return FAILED if whole.rejected or whole.repeated or copies else 0
 
 
-def copied(folder: Path, files: Sequence[str]) -> int:
+def count_near_copies(folder: Path, files: Sequence[str]) -> int:
     """How many requests of validation and test nearly copy one of train; prints the first."""
     copies: list[str] = []
     with progress_bar("shards") as bar:
         for number, (name, texts) in enumerate(near_copies(folder, files), start=1):
             copies += [f"{name}: {text!r} nearly copies a request of train" for text in texts]
             bar(number, len(files), f"{len(copies)} near-copies")
-    print("\n".join([*copies[:TOLD], f"{len(copies):,} requests of validation and test nearly copy one of train"]))
+    print(
+        "\n".join([*copies[:MOST_SHOWN], f"{len(copies):,} requests of validation and test nearly copy one of train"])
+    )
     return len(copies)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatling_sid.models import GoldTrace, trusted
+from gatling_sid.models import GoldTrace, construct_trusted
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
@@ -54,5 +54,5 @@ def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
     for index in range(0, 10_500, 7):
         trace = oracle.trace(Task(library, "train", index))
         assert isinstance(trace, GoldTrace)
-        traces.append(trusted(GoldTrace, {**trace.__dict__, "validated": True}))
+        traces.append(construct_trusted(GoldTrace, {**trace.__dict__, "validated": True}))
     return traces

@@ -86,7 +86,7 @@ def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
     assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
     assert {
         call.tool_id for trace in traces for call in trace.graph.calls
-    } == domain.tools.keys() - domain.family.never_called
+    } == domain.tools.keys() - domain.family.always_forbidden
 
 
 def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
@@ -97,11 +97,11 @@ def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
         if rule.kind == "may_not_call" and rule.sometimes
         for tool in rule.parameters["tools"]
     }
-    assert domain.family.never_called
-    assert at_times - domain.family.never_called
-    assert {*domain.family.default_policy.forbidden_operations} == domain.family.never_called | at_times
+    assert domain.family.always_forbidden
+    assert at_times - domain.family.always_forbidden
+    assert {*domain.family.default_policy.forbidden_operations} == domain.family.always_forbidden | at_times
     counts = Counter(tool for trace in traces for tool in trace.policy.forbidden_operations)
-    for tool in at_times - domain.family.never_called:
+    for tool in at_times - domain.family.always_forbidden:
         assert 0 < counts[tool] < len(traces)
     for trace in traces:
         policy = trace.policy
@@ -111,7 +111,7 @@ def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
         assert [
             *dict.fromkeys(tool for each in barring for tool in each.parameters["tools"])
         ] == policy.forbidden_operations
-        assert domain.family.never_called <= {*policy.forbidden_operations} <= domain.tools.keys()
+        assert domain.family.always_forbidden <= {*policy.forbidden_operations} <= domain.tools.keys()
 
 
 def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -> None:
@@ -127,7 +127,7 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
             refused += 1
         assert not used & {*trace.policy.forbidden_operations}
     assert refused >= 5
-    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.never_called)})
+    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden)})
     graph = traces[0].graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
     alone = traces[0].model_copy(update={"graph": graph})
     assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])
@@ -148,7 +148,7 @@ def test_listing_takes_a_limit_alone(tool_id: str) -> None:
     done = execute([ToolCall(call_id="a", tool_id=tool_id, arguments={"limit": 3})], world)
 
     assert done.refusal is None
-    assert done.outcomes["a"].value["count"] == 3
+    assert done.results["a"].value["count"] == 3
 
 
 def test_words_of_traces_are_unique_and_splits_apart(traces: list[GoldTrace]) -> None:

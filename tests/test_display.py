@@ -18,7 +18,7 @@ from gatling_sid.models import (
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
-from gatling_sid.views.text import readable
+from gatling_sid.views.text import to_text
 
 
 def flat(text: str) -> str:
@@ -29,7 +29,7 @@ def flat(text: str) -> str:
 def test_gold_is_shown_in_full(gold: list[GoldTrace], registry: DomainRegistry) -> None:
     """Who asks, what and when, every rule, every call, where each argument came from and what each call returned."""
     for trace in gold[:120]:
-        shown, principal = flat(readable(trace, registry)), trace.request.principal
+        shown, principal = flat(to_text(trace, registry)), trace.request.principal
         assert principal is not None
         assert shown.startswith(f"{trace.trace_id} Library · {trace.request.intent_category} · gold ")
         assert f"{principal.attributes['name']} ({principal.role}) asks on " in shown
@@ -56,9 +56,9 @@ def argument(trace: GoldTrace, call: ToolCall, source: ArgumentSource) -> str:
 def test_results_are_those_of_a_replay(gold: list[GoldTrace], registry: DomainRegistry) -> None:
     """What every call returned is what it returns: a record in full, a list by its length and its first rows."""
     for trace in gold[:120]:
-        shown = flat(readable(trace, registry))
+        shown = flat(to_text(trace, registry))
         world = world_of(registry.domain("library"), trace.metadata["seed"], trace.metadata["world"])
-        for outcome in execute(trace.graph.calls, world).outcomes.values():
+        for outcome in execute(trace.graph.calls, world).results.values():
             items = outcome.value.get("items")
             if items is None:
                 assert flat(f"→ {json.dumps(outcome.value, ensure_ascii=False)}") in shown
@@ -74,13 +74,13 @@ def test_a_call_that_a_rule_asks_for_says_so(gold: list[GoldTrace], registry: Do
         for call in trace.graph.calls:
             if call.provenance is not None and call.provenance.source_type is TrustTier.SYSTEM:
                 told += 1
-                assert f"because: {call.provenance.content_snippet}" in flat(readable(trace, registry))
+                assert f"because: {call.provenance.content_snippet}" in flat(to_text(trace, registry))
     assert told
 
 
 def test_lines_fit_a_screen(gold: list[GoldTrace], registry: DomainRegistry) -> None:
     """No line is longer than 110 columns, unless a single word is."""
-    lines = [line for trace in gold[:120] for line in readable(trace, registry).splitlines()]
+    lines = [line for trace in gold[:120] for line in to_text(trace, registry).splitlines()]
 
     assert [line for line in lines if len(line) > 110 and max(map(len, line.split())) < 60] == []
 
@@ -118,7 +118,7 @@ def bakery() -> GoldTrace:
 
 def test_a_hand_made_trace_is_shown_as_far_as_it_goes() -> None:
     """Of a trace of an unknown domain all is shown that it says, and no result."""
-    assert readable(bakery()).splitlines() == [
+    assert to_text(bakery()).splitlines() == [
         "bakery_1   Bakery · retrieve",
         "",
         "somebody asks:",

@@ -25,7 +25,7 @@ from gatling_sid.models import (
 )
 from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.transport.blocking import running
+from gatling_sid.oracle.claude.transport.blocking import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
@@ -240,7 +240,7 @@ def test_the_agent_generates_and_saves(
 ) -> None:
     """With a key and nothing else, an agent makes traces of one domain or of several, and a file that is judged gold."""
     shipped = DomainRegistry()
-    oracle = ClaudeOracle(running(Model(())), TraceValidator(shipped), seed=7, created_at=CREATED_AT)
+    oracle = ClaudeOracle(blocking_client(Model(())), TraceValidator(shipped), seed=7, created_at=CREATED_AT)
     tasks = [Task(shipped.domain(name), "train", at) for name in ("Finance", "HR") for at in range(4)]
     model = Model(settings_of(oracle, tasks))
     monkeypatch.chdir(tmp_path)

@@ -22,8 +22,8 @@ from gatling_sid.models.trace import (
     ToolSchema,
     TrustTier,
     UserRequest,
+    construct_trusted,
     topological_order,
-    trusted,
 )
 from gatling_sid.models.verdict import Finding, Verdict
 
@@ -51,6 +51,6 @@ __all__ = [
     "TrustTier",
     "UserRequest",
     "Verdict",
+    "construct_trusted",
     "topological_order",
-    "trusted",
 ]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, trusted
-from gatling_sid.scenarios.drawing import Bindings, NoDrawError, evaluated
+from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, construct_trusted
+from gatling_sid.scenarios.drawing import Bindings, NoDrawError, evaluate
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import digest_of
-from gatling_sid.simulator.measures import measured
+from gatling_sid.simulator.measures import measure_rows
 from gatling_sid.simulator.world import Row
 
 
 def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: frozenset[str]) -> Goal:
     """The goal of a scenario with these bindings under a policy with these `rules`; raises NoDrawError."""
     spec = scenario.goal
-    return trusted(
+    return construct_trusted(
         Goal,
         {
             "shows": [_showing(each, scenario, domain, bindings) for each in spec.shows],
@@ -27,7 +27,7 @@ def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: fro
                 for each in spec.effects
                 if each.when is None or each.when in rules
             ],
-            "time_range_days": evaluated(spec.time_range, bindings) if spec.time_range else None,
+            "time_range_days": evaluate(spec.time_range, bindings) if spec.time_range else None,
         },
     )
 
@@ -35,7 +35,7 @@ def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: fro
 def entity_of(scenario: c.Scenario, name: str) -> str:
     """The entity whose row or rows a drawn name stands for."""
     match scenario.draw[name]:
-        case c.One(one=entity) | c.All(all=entity) | c.Row(row=entity):
+        case c.OneRowDraw(one=entity) | c.AllRowsDraw(all=entity) | c.RowByKeyDraw(row=entity):
             return entity
     raise KeyError(name)
 
@@ -51,18 +51,18 @@ def _rows(
 
 def _showing(spec: c.GoalShowing, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Showing:
     entity, _, keys = _rows(spec.rows, scenario, domain, bindings)
-    return trusted(Showing, {"entity": entity, "rows": keys, "fields": list(evaluated(spec.fields, bindings))})
+    return construct_trusted(Showing, {"entity": entity, "rows": keys, "fields": list(evaluate(spec.fields, bindings))})
 
 
 def _measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Measurement:
     entity, rows, keys = _rows(spec.rows, scenario, domain, bindings)
-    field, group_by = evaluated(spec.field, bindings), evaluated(spec.group_by, bindings)
-    top = evaluated(spec.top, bindings)
-    measure = evaluated(spec.measure, bindings)
-    values = measured(rows, measure, field, group_by, None)
+    field, group_by = evaluate(spec.field, bindings), evaluate(spec.group_by, bindings)
+    top = evaluate(spec.top, bindings)
+    measure = evaluate(spec.measure, bindings)
+    values = measure_rows(rows, measure, field, group_by, None)
     if not values or (top is not None and (len(values) < top or _tied(values, top))):
         raise NoDrawError(f"no {measure} to speak of")
-    return trusted(
+    return construct_trusted(
         Measurement,
         {
             "entity": entity,
@@ -71,7 +71,7 @@ def _measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bind
             "group_by": group_by,
             "rows": len(keys),
             "rows_digest": digest_of(keys),
-            "values": [trusted(MeasuredValue, {"group": g, "value": float(v)}) for g, v in values[:top]],
+            "values": [construct_trusted(MeasuredValue, {"group": g, "value": float(v)}) for g, v in values[:top]],
         },
     )
 
@@ -83,7 +83,7 @@ def _tied(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
 
 def _effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:
     given = {"rows": [], "changes": {}, "target": None, **dict(_effect_fields(spec, scenario, domain, bindings))}
-    return trusted(Effect, {name: given[name] for name in Effect.model_fields})
+    return construct_trusted(Effect, {name: given[name] for name in Effect.model_fields})
 
 
 def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[tuple[str, Any]]:
@@ -91,25 +91,25 @@ def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bi
         case c.UpdateEffect():
             entity, _, keys = _rows(spec.update, scenario, domain, bindings)
             yield from {"kind": "update", "entity": entity, "rows": keys}.items()
-            yield "changes", {name: evaluated(value, bindings) for name, value in spec.set.items()}
+            yield "changes", {name: evaluate(value, bindings) for name, value in spec.set.items()}
         case c.DeleteEffect():
             entity, _, keys = _rows(spec.delete, scenario, domain, bindings)
             yield from {"kind": "delete", "entity": entity, "rows": keys}.items()
         case c.CreateEffect():
             yield from {"kind": "create", "entity": spec.create}.items()
-            yield "changes", {name: evaluated(value, bindings) for name, value in spec.set.items()}
+            yield "changes", {name: evaluate(value, bindings) for name, value in spec.set.items()}
         case c.ExportEffect():
             entity, _, keys = _rows(spec.export, scenario, domain, bindings)
-            changes = {"fields": sorted(evaluated(spec.fields, bindings))}
+            changes = {"fields": sorted(evaluate(spec.fields, bindings))}
             if spec.format is not None:
-                changes["format"] = evaluated(spec.format, bindings)
+                changes["format"] = evaluate(spec.format, bindings)
             yield from {"kind": "export", "entity": entity, "rows": sorted(keys), "changes": changes}.items()
-            yield "target", evaluated(spec.target, bindings)
+            yield "target", evaluate(spec.target, bindings)
         case c.SendEffect():
             entity, keys = _about(spec, scenario, domain, bindings)
             yield from {"kind": "send", "entity": entity, "rows": keys}.items()
-            yield "changes", {name: evaluated(value, bindings) for name, value in spec.contents.items()}
-            yield "target", evaluated(spec.send, bindings)
+            yield "changes", {name: evaluate(value, bindings) for name, value in spec.contents.items()}
+            yield "target", evaluate(spec.send, bindings)
 
 
 def _about(spec: c.SendEffect, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> tuple[str, list[str]]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gatling_sid.models import Goal, Principal, SystemPolicy, trusted
-from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluated
+from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
+from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
-_POLICIES = 48
+_POLICIES_PER_WORLD = 48
 """Policies of one world: an organisation has some dozens, not the whole family."""
-_DRAWS = 200
+_MOST_DRAWS = 200
 """Draws after which a scenario counts as impossible in a world."""
 
 
@@ -30,29 +30,31 @@ class TaskInstance(NamedTuple):
 @lru_cache(maxsize=8)
 def _members(world: World) -> list[tuple[int, ...]]:
     rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
-    return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES)]
+    return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES_PER_WORLD)]
 
 
 @lru_cache(maxsize=2048)
-def instance_at(world: World, scenario_id: str, case: int, attempt: int) -> TaskInstance | None:
+def instance_at(world: World, scenario_id: str, instance_index: int, attempt: int) -> TaskInstance | None:
     """The `case`-th case of a scenario in a world, or None if nothing in the world fits; kept for its other wordings."""
     domain, members = world.domain, _members(world)
     scenario = domain.file.scenarios[scenario_id]
-    rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, case, attempt)
-    for _ in range(_DRAWS):
+    rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
+    for _ in range(_MOST_DRAWS):
         member = rng.choice(members)
         role = rng.choice(scenario.roles)
         definition = domain.file.roles[role]
-        rules = domain.family.in_force(member)
+        rules = domain.family.rules_in_force(member)
         try:
             person = draw_principal(world, definition, rng)
             attributes = {name: person[name] for name in definition.attributes}
-            bindings = draw(scenario, world, {"principal": attributes, "policy": domain.family.axes(member)}, rng)
+            bindings = draw(
+                scenario, world, {"principal": attributes, "policy": domain.family.axis_values_of(member)}, rng
+            )
             goal = goal_of(scenario, domain, bindings, rules)
-            slots = {name: evaluated(value, bindings) for name, value in scenario.slots.items()}
+            slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
         except NoDrawError:
             continue
         key = domain.file.entities[definition.entity].key
-        principal = trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
+        principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
         return TaskInstance(principal, domain.family.policy(member), rules, goal, slots)
     return None

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 from gatling_sid.errors import OracleError
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot, phrasing_of
-from gatling_sid.schemas.language.wording import joined, wordings
+from gatling_sid.schemas.language.wording import join_list, wordings
 from gatling_sid.seeding import seed_of
 
 Span = tuple[int, int]
 
 
-class Said(NamedTuple):
+class RenderedRequest(NamedTuple):
     """A request's text, where in it each slot is said, and where its core (without openings, closings) stands."""
 
     text: str
@@ -51,7 +51,7 @@ _TIMES = tuple(_SHAPES.count(shape) for shape in _SHAPES)
 _FULL = (1, 1, 1)
 
 
-class Wording(NamedTuple):
+class WordingSpace(NamedTuple):
     """All ways one split may word one scenario."""
 
     phrasings: tuple[Phrasing, ...]
@@ -67,7 +67,7 @@ class Wording(NamedTuple):
         return len(self.phrasings) * max(turns, 0)
 
     def _size(self, phrasing: Phrasing, shape: tuple[int, ...]) -> int:
-        size = phrasing.spins
+        size = phrasing.variants
         for wanted, pool in zip(shape, self._pools, strict=True):
             size *= len(pool) if wanted else 1
         return size
@@ -76,22 +76,24 @@ class Wording(NamedTuple):
     def _pools(self) -> tuple[tuple[str, ...], ...]:
         return self.openings, self.reasons, self.closings
 
-    def at(self, use: int) -> tuple[Phrasing, int, Frame]:
+    def at(self, variant_index: int) -> tuple[Phrasing, int, Frame]:
         """The `use`-th wording: a phrasing, its spin, its frame; no two uses below `capacity` are alike."""
-        turn, which = divmod(use, len(self.phrasings))
+        round_of_phrasing, which = divmod(variant_index, len(self.phrasings))
         phrasing = self.phrasings[which]
-        round_, place = divmod(turn + which * _SHIFT, len(_SHAPES))
+        round_, place = divmod(round_of_phrasing + which * _SHIFT, len(_SHAPES))
         shape = _SHAPES[place]
         size = self._size(phrasing, shape)
         code = round_ * _TIMES[place] + _RANK[place]
         if code >= size:  # this shape is used up: take full frames from the far end
             shape, size = _FULL, self._size(phrasing, _FULL)
-            code = size - 1 - turn
-        if shape == _FULL and round_ >= size - 1 - turn:  # near and far end meet
-            raise OracleError(f"phrasing {phrasing.text!r} cannot be worded {use} times; add alternatives or phrasings")
+            code = size - 1 - round_of_phrasing
+        if shape == _FULL and round_ >= size - 1 - round_of_phrasing:  # near and far end meet
+            raise OracleError(
+                f"phrasing {phrasing.text!r} cannot be worded {variant_index} times; add alternatives or phrasings"
+            )
         # Each phrasing starts elsewhere, so that neighbours of different scenarios do not get the same frames.
-        code = _scattered((code + _offset(phrasing.text)) % size, size)
-        code, spin = divmod(code, phrasing.spins)
+        code = _scatter((code + _offset(phrasing.text)) % size, size)
+        code, spin = divmod(code, phrasing.variants)
         parts = []
         for wanted, pool in zip(shape, self._pools, strict=True):
             if wanted:
@@ -105,7 +107,7 @@ def _offset(text: str) -> int:
     return seed_of("phrasing", text)
 
 
-def _scattered(code: int, size: int) -> int:
+def _scatter(code: int, size: int) -> int:
     """A bijection of range(size) under which neighbours come to lie far apart in every digit."""
     return (code * _factor(size)) % size
 
@@ -120,20 +122,26 @@ def _factor(size: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def wording_of(domain: Domain, scenario: str, split: str) -> Wording:
+def wording_space_of(domain: Domain, scenario: str, split: str) -> WordingSpace:
     """The wordings a split may use: the last phrasing of a scenario is kept for test, the one before for validation."""
     spec = domain.file.scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     mine = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
-    return Wording(mine, tuple(domain.file.voice.openings), tuple(spec.reasons), tuple(domain.file.voice.closings))
+    return WordingSpace(mine, tuple(domain.file.voice.openings), tuple(spec.reasons), tuple(domain.file.voice.closings))
 
 
-def say(
-    domain: Domain, scenario: str, split: str, use: int, slots: Mapping[str, Any], today: date, rng: random.Random
-) -> Said:
+def render_request(
+    domain: Domain,
+    scenario: str,
+    split: str,
+    variant_index: int,
+    slots: Mapping[str, Any],
+    today: date,
+    rng: random.Random,
+) -> RenderedRequest:
     """The words of the `use`-th request of a scenario, with `slots` said somehow."""
-    phrasing, spin, frame = wording_of(domain, scenario, split).at(use)
-    ways = _ways_of(domain, scenario)
+    phrasing, spin, frame = wording_space_of(domain, scenario, split).at(variant_index)
+    ways = _wording_rules_of(domain, scenario)
     style = rng.choice(_STYLES)
     parts: list[str] = []
     spans: dict[str, Span] = {}
@@ -144,14 +152,14 @@ def say(
         parts.append(opening)
         length += len(opening)
     start = length
-    for piece in phrasing.run(spin):
+    for piece in phrasing.variant_pieces(spin):
         if isinstance(piece, Slot):
-            words = piece.wording or _said(slots[piece.name], ways.get(piece.name), today, rng)
+            words = piece.wording or _render_value(slots[piece.name], ways.get(piece.name), today, rng)
             if length == start and piece.wording:
-                words = _joined_on(words, opening)
+                words = _continue_sentence(words, opening)
             spans.setdefault(piece.name, (length, length + len(words)))
         elif length == start:
-            words = _joined_on(piece, opening)
+            words = _continue_sentence(piece, opening)
         else:
             words = piece
         parts.append(words)
@@ -164,32 +172,36 @@ def say(
             length += len(words)
     text = "".join(parts)
     if style == "careful":
-        return Said(text, spans, core)
+        return RenderedRequest(text, spans, core)
     quoted = any(name in spans and kind == "quote" for name, (kind, _) in ways.items())
     named = not opening and any(span[0] == start for span in spans.values())
     if quoted or (named and style == "small start"):
         style = {"small start": "careful", "small letters": "no full stop"}.get(style, style)
     ends_in_value = any(span[1] == length for span in spans.values())
-    return Said(_typed(text, style, keep_end=ends_in_value), spans, core)
+    return RenderedRequest(_apply_typing_style(text, style, keep_end=ends_in_value), spans, core)
 
 
-def _said(value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random) -> str:
+def _render_value(
+    value: Any, way: tuple[str, Mapping[Any, tuple[str, ...]]] | None, today: date, rng: random.Random
+) -> str:
     kind, words = way or ("text", {})
     if isinstance(value, list):
-        return joined([rng.choice(wordings(kind, each, today, words.get(each, ()))) for each in value])
+        return join_list([rng.choice(wordings(kind, each, today, words.get(each, ()))) for each in value])
     return rng.choice(wordings(kind, value, today, words.get(value, ())))
 
 
 @lru_cache(maxsize=1024)
-def _ways_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any, tuple[str, ...]]]]:
+def _wording_rules_of(domain: Domain, scenario: str) -> dict[str, tuple[str, Mapping[Any, tuple[str, ...]]]]:
     """Kind of wording and catalogue words of every slot that gives an argument its value."""
     ways = {}
     for slot, uses in domain.slot_parameters(domain.file.scenarios[scenario]).items():
         tool, parameter = uses[0]
         kind = (
-            "quote" if tool.parameters[parameter].does == "content" else domain.kind(tool, tool.parameters[parameter])
+            "quote"
+            if tool.parameters[parameter].does == "content"
+            else domain.wording_kind(tool, tool.parameters[parameter])
         )
-        ways[slot] = (kind, domain.own_words(tool, parameter))
+        ways[slot] = (kind, domain.words_to_say(tool, parameter))
     return ways
 
 
@@ -197,7 +209,7 @@ _TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
 _KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]\w*[A-Z]|[B-Z]\b|A\b(?! )")
 
 
-def _joined_on(text: str, opening: str) -> str:
+def _continue_sentence(text: str, opening: str) -> str:
     """A sentence's beginning, without its capital where the opening runs on into it."""
     if not opening or opening[-2:-1] in ".!?)" or _KEEPS_CAPITAL.match(text):
         return text
@@ -208,7 +220,7 @@ def _joined_on(text: str, opening: str) -> str:
 _STYLES = (*["careful"] * 12, *["no full stop"] * 2, *["small letters"] * 2, "small start")
 
 
-def _typed(text: str, style: str, *, keep_end: bool) -> str:
+def _apply_typing_style(text: str, style: str, *, keep_end: bool) -> str:
     """How the text is typed; spans stay where they are."""
     drops_stop = style in ("no full stop", "small letters") and not keep_end
     if drops_stop and text.endswith(".") and not text.endswith(".."):

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas.population import Populate
-from gatling_sid.schemas.strict import Scalar, Strict, form
+from gatling_sid.schemas.strict import Scalar, Strict, one_form_of
 
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
@@ -46,7 +46,7 @@ class Entity(Strict):
 
 Operation = Literal["list", "get", "create", "update", "delete", "export", "aggregate", "send"]
 Match = Literal["equals", "contains", "one_of", "at_least", "at_most", "within_days", "next_days", "since", "until"]
-Role = Literal[
+ParameterRole = Literal[
     "filter", "key", "keys", "set", "limit", "select", "target", "format", "measure", "measured", "group",
     "recipient", "about", "content", "attachment",
 ]  # fmt: skip
@@ -61,7 +61,7 @@ class Parameter(Strict):
     JSON type and allowed values follow from the field unless given.
     """
 
-    does: Role
+    does: ParameterRole
     description: str
     field: str | None = None
     match: Match = "equals"
@@ -97,7 +97,7 @@ class Tool(Strict):
 # --- roles and policy ------------------------------------------------------------------------------------------
 
 
-class RoleDefinition(Strict):
+class RoleDeclaration(Strict):
     """A role people of `entity` matching `where` have, and the attributes of theirs that the session carries."""
 
     description: str
@@ -118,7 +118,7 @@ class Rule(Strict):
     sometimes: bool = False
 
 
-class PolicyFamily(Strict):
+class PolicySection(Strict):
     """A family of policies: a member takes one value of every axis of `vary`, the default the first of each."""
 
     description: str
@@ -139,7 +139,7 @@ def _ordered(ends: tuple[Any, Any]) -> tuple[Any, Any]:
 Ordered = AfterValidator(_ordered)
 
 
-class One(Strict):
+class OneRowDraw(Strict):
     """One row that matches `where`; with `alone_by`, no other row has the same values in those fields."""
 
     one: str
@@ -147,7 +147,7 @@ class One(Strict):
     alone_by: list[str] = Field(default_factory=list)
 
 
-class All(Strict):
+class AllRowsDraw(Strict):
     """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few.
 
     With `distinct`, no two of them have the same value in that field.
@@ -161,14 +161,14 @@ class All(Strict):
     distinct: str | None = None
 
 
-class Row(Strict):
+class RowByKeyDraw(Strict):
     """The row of an entity with a certain key."""
 
     row: str
     key: str
 
 
-class Choose(Strict):
+class ChoiceDraw(Strict):
     """One of these values, of those that are none of / at most / among what an expression gives.
 
     Text may hold `{binding.field}`.
@@ -180,20 +180,20 @@ class Choose(Strict):
     among: str | None = None
 
 
-class Number(Strict):
+class NumberDraw(Strict):
     """A whole number from low to high."""
 
     number: Annotated[tuple[int, int], Ordered]
 
 
-class Amount(Strict):
+class AmountDraw(Strict):
     """An amount from low to high in steps; either end may be an expression."""
 
     amount: Annotated[tuple[float | str, float | str], Ordered]
     step: float = Field(default=10, gt=0)
 
 
-class DaysFromToday(Strict):
+class DateDraw(Strict):
     """A date this many days from today (negative: before)."""
 
     days_from_today: Annotated[
@@ -201,17 +201,17 @@ class DaysFromToday(Strict):
     ]
 
 
-class Age(Strict):
+class AgeDraw(Strict):
     """How many days ago a drawn date is."""
 
     age: str
 
 
 Draw = Annotated[
-    One | All | Row | Choose | Number | Amount | DaysFromToday | Age,
-    form({
-        "one": One, "all": All, "row": Row, "choose": Choose, "number": Number, "amount": Amount,
-        "days_from_today": DaysFromToday, "age": Age,
+    OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw,
+    one_form_of({
+        "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw, "amount": AmountDraw,
+        "days_from_today": DateDraw, "age": AgeDraw,
     }),
 ]  # fmt: skip
 
@@ -277,7 +277,7 @@ class SendEffect(Strict):
 
 GoalEffect = Annotated[
     UpdateEffect | CreateEffect | DeleteEffect | ExportEffect | SendEffect,
-    form({
+    one_form_of({
         "update": UpdateEffect, "create": CreateEffect, "delete": DeleteEffect, "export": ExportEffect,
         "send": SendEffect,
     }),
@@ -306,7 +306,7 @@ class Step(Strict):
     when: list[str] = Field(default_factory=list)
     unless: list[str] = Field(default_factory=list)
 
-    def stands(self, rules: frozenset[str]) -> bool:
+    def is_in_force(self, rules: frozenset[str]) -> bool:
         """Whether the step is part of the plan when these rules are in force."""
         return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
 
@@ -346,7 +346,7 @@ class DomainFile(Strict):
     pools: dict[str, list[str]] = Field(default_factory=dict)
     entities: dict[str, Entity]
     tools: dict[str, Tool]
-    roles: dict[str, RoleDefinition]
-    policy: PolicyFamily
+    roles: dict[str, RoleDeclaration]
+    policy: PolicySection
     voice: Voice
     scenarios: dict[str, Scenario]

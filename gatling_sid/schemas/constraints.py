@@ -83,7 +83,7 @@ class MayNotCall(Parameters):
     """The tools are not to be called."""
 
 
-class Informed(Parameters):
+class Precondition(Parameters):
     """Kinds that condition a change of a row of `entity` on what an earlier call showed of it."""
 
     entity: str
@@ -94,7 +94,7 @@ class Informed(Parameters):
         """The fields that must have been read."""
 
 
-class ReadBeforeChange(Informed):
+class ReadBeforeChange(Precondition):
     """A row of `entity` may be changed only after an earlier call of the plan returned it with `fields`."""
 
     fields: list[str]
@@ -105,7 +105,7 @@ class ReadBeforeChange(Informed):
         return tuple(self.fields)
 
 
-class StateBeforeChange(Informed):
+class StateBeforeChange(Precondition):
     """A row may be changed only while its `field` is one of `allowed`, and an earlier call must have shown that."""
 
     field: str
@@ -117,7 +117,7 @@ class StateBeforeChange(Informed):
         return (self.field,)
 
 
-class AmountLimit(Informed):
+class AmountLimit(Precondition):
     """The changed row's `field` is at most `max_value`, and an earlier call must have shown it."""
 
     field: str
@@ -224,7 +224,7 @@ KINDS: dict[str, type[Parameters]] = {
 }
 
 
-INFORMED = frozenset(kind for kind, parameters in KINDS.items() if issubclass(parameters, Informed))
+PRECONDITION_KINDS = frozenset(kind for kind, parameters in KINDS.items() if issubclass(parameters, Precondition))
 """The kinds that condition a change on a look-up."""
 
 

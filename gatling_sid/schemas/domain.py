@@ -10,7 +10,7 @@ from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.language.phrasing import phrasing_of
-from gatling_sid.schemas.language.wording import spoken
+from gatling_sid.schemas.language.wording import plain_words
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
 
@@ -50,7 +50,7 @@ class Domain:
             description=tool.description,
             parameters=[self._parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
             returns=self._returns(tool),
-            sensitivity=self.highest(tool.entity, tuple(tool.returns)),
+            sensitivity=self.highest_tier(tool.entity, tuple(tool.returns)),
             requires_auth=tool.requires_auth,
         )
 
@@ -59,7 +59,7 @@ class Domain:
         return ToolParameter(
             name=name,
             type=json_type,
-            description=_described(tool, parameter),
+            description=_describe(tool, parameter),
             required=parameter.required,
             default=parameter.default,
             constraints=constraints,
@@ -125,7 +125,7 @@ class Domain:
         }[tool.operation]
         return {"type": "object", "properties": properties}
 
-    def highest(self, entity: str, fields: tuple[str, ...]) -> SensitivityTier:
+    def highest_tier(self, entity: str, fields: tuple[str, ...]) -> SensitivityTier:
         """The highest sensitivity among some fields of an entity; public if there are none."""
         asked = entity, fields
         if asked not in self._highest:
@@ -134,13 +134,13 @@ class Domain:
             self._highest[asked] = max(tiers, key=lambda tier: tier.level, default=SensitivityTier.PUBLIC)
         return self._highest[asked]
 
-    def referred(self, entity: c.Entity, field: str) -> str:
+    def referenced_entity(self, entity: c.Entity, field: str) -> str:
         """The entity that a reference field points to."""
         populate = entity.fields[field].populate
-        while isinstance(populate, (p.By, p.IfPast)):
-            nested = [*populate.cases.values()] if isinstance(populate, p.By) else [populate.then]
+        while isinstance(populate, (p.ByFieldFill, p.IfPastFill)):
+            nested = [*populate.cases.values()] if isinstance(populate, p.ByFieldFill) else [populate.then]
             populate = next(each for each in [*nested, populate.otherwise] if each is not None)
-        assert isinstance(populate, p.Ref)
+        assert isinstance(populate, p.ReferenceFill)
         return populate.ref
 
     def copies(self, entity: str) -> Mapping[str, tuple[str, str, str]]:
@@ -149,17 +149,17 @@ class Domain:
 
     @cached_property
     def _copies(self) -> dict[str, dict[str, tuple[str, str, str]]]:
-        return {name: dict(self._copied(entity)) for name, entity in self.file.entities.items()}
+        return {name: dict(self._copied_fields(entity)) for name, entity in self.file.entities.items()}
 
-    def _copied(self, entity: c.Entity) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    def _copied_fields(self, entity: c.Entity) -> Iterator[tuple[str, tuple[str, str, str]]]:
         for name, field in entity.fields.items():
-            if isinstance(field.populate, p.Copy):
+            if isinstance(field.populate, p.CopyFill):
                 reference, _, source = field.populate.copy_of.partition(".")
-                yield name, (reference, self.referred(entity, reference), source)
+                yield name, (reference, self.referenced_entity(entity, reference), source)
 
     # --- how values are said
 
-    def kind(self, tool: c.Tool, parameter: c.Parameter) -> str:
+    def wording_kind(self, tool: c.Tool, parameter: c.Parameter) -> str:
         """The kind of wording (`wording.wordings`) a parameter's values are said with."""
         match parameter.does, parameter.match:
             case "limit", _:
@@ -173,13 +173,13 @@ class Domain:
         field = self.field(tool, parameter)
         return field.type if field else "text"
 
-    def words(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+    def words_to_read(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """All ways the catalogue has to say values of a tool's parameter, by value: to read spans with."""
         return self.lexicon[self._topic(tool, tool.parameters[name])]
 
-    def own_words(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+    def words_to_say(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """The ways declared with the field, without those that only fit some phrasing: to say values with."""
-        return self._declared.get(self._topic(tool, tool.parameters[name]), {})
+        return self._declared_words.get(self._topic(tool, tool.parameters[name]), {})
 
     def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
         if parameter.does in ("select", "measured", "group"):
@@ -187,31 +187,31 @@ class Domain:
         return (tool.entity, parameter.field) if parameter.field else ("(tools)", parameter.does)
 
     @cached_property
-    def _declared(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
+    def _declared_words(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
         """Ways to say values, by topic, as declared with the fields."""
         declared: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
         for name, entity in self.file.entities.items():
             for field_name, field in entity.fields.items():
                 declared[name, field_name] = {value: tuple(ways) for value, ways in field.words.items()}
-            called = {f: tuple(field.called) or (spoken(f),) for f, field in entity.fields.items()}
+            called = {f: tuple(field.called) or (plain_words(f),) for f, field in entity.fields.items()}
             declared[name, "(fields)"] = called
         return declared
 
     @cached_property
     def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
         """Ways to say values, by topic: declared with the fields, or worded in a phrasing."""
-        lexicon = {topic: dict(ways) for topic, ways in self._declared.items()}
+        lexicon = {topic: dict(ways) for topic, ways in self._declared_words.items()}
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
                 lexicon.setdefault(self._topic(tool, parameter), {})
         for scenario in self.file.scenarios.values():
-            for topic, value, wording in self._worded(scenario):
-                known = lexicon[topic].get(value) or ((spoken(value),) if isinstance(value, str) else ())
+            for topic, value, wording in self._phrasing_words(scenario):
+                known = lexicon[topic].get(value) or ((plain_words(value),) if isinstance(value, str) else ())
                 if wording not in known:
                     lexicon[topic][value] = (*known, wording)
         return lexicon
 
-    def _worded(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
+    def _phrasing_words(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
         topics = self.slot_parameters(scenario)
         for text in scenario.phrasings:
             for slot in phrasing_of(text).slots():
@@ -240,13 +240,13 @@ class Domain:
         return result
 
 
-def _described(tool: c.Tool, parameter: c.Parameter) -> str:
+def _describe(tool: c.Tool, parameter: c.Parameter) -> str:
     """A parameter's description, and for a recipient whom the tool reaches alone."""
     if parameter.does != "recipient" or not tool.addressee:
         return parameter.description
     about = next(each for each in tool.parameters.values() if each.does == "about")
     of_any = "" if about.required else ", or of any if it is about none"
-    whom = f"{' or '.join(tool.addressee)} of the {spoken(tool.entity)} it is about{of_any}"
+    whom = f"{' or '.join(tool.addressee)} of the {plain_words(tool.entity)} it is about{of_any}"
     return f"{parameter.description} Only {whom}."
 
 
@@ -272,20 +272,20 @@ def _plain(bound: float) -> float:
 
 def choices(field: c.EntityField) -> tuple[str, ...]:
     """The values a choice field may take, from its words and from however it is populated."""
-    return tuple(dict.fromkeys([*field.words, *_populated(field.populate)]))
+    return tuple(dict.fromkeys([*field.words, *_populated_values(field.populate)]))
 
 
-def _populated(populate: Any) -> Iterator[str]:
+def _populated_values(populate: Any) -> Iterator[str]:
     match populate:
-        case p.Choice():
+        case p.ChoiceFill():
             yield from populate.choice
-        case p.Constant() if isinstance(populate.value, str):
+        case p.ConstantFill() if isinstance(populate.value, str):
             yield populate.value
-        case p.Pool() if isinstance(populate.pool, list):
+        case p.PoolFill() if isinstance(populate.pool, list):
             yield from (str(each) for each in populate.pool)
-        case p.By():
+        case p.ByFieldFill():
             for each in [*populate.cases.values(), populate.otherwise]:
-                yield from _populated(each)
-        case p.IfPast():
-            yield from _populated(populate.then)
-            yield from _populated(populate.otherwise)
+                yield from _populated_values(each)
+        case p.IfPastFill():
+            yield from _populated_values(populate.then)
+            yield from _populated_values(populate.otherwise)

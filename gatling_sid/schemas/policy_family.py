@@ -11,8 +11,14 @@ from typing import Any, NamedTuple
 from gatling_sid.digests import policy_bytes
 from gatling_sid.models import Constraint, SystemPolicy
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.constraints import INFORMED, Informed, Parameters, parameters_of, read_constraints
-from gatling_sid.schemas.language.wording import joined
+from gatling_sid.schemas.constraints import (
+    PRECONDITION_KINDS,
+    Parameters,
+    Precondition,
+    parameters_of,
+    read_constraints,
+)
+from gatling_sid.schemas.language.wording import join_list
 from gatling_sid.schemas.references import parse_reference
 
 _MEMBER = re.compile(r"(\d{1,4}(\.\d{1,4})*)?", re.ASCII)
@@ -101,36 +107,36 @@ class PolicyFamily:
         own = self._published.get(policy.policy_id)
         return own.parameters if own is not None and own.policy is policy else None
 
-    def informed_rules(self, policy: SystemPolicy) -> list[Informed]:
+    def preconditions_of(self, policy: SystemPolicy) -> list[Precondition]:
         """The rules of a policy that condition a change on a look-up; those that are not well formed are left out."""
         own = self.parameters_of(policy)
         parsed = own if own is not None else read_constraints(policy)
-        return [each for _, kind, each in parsed if kind in INFORMED and isinstance(each, Informed)]
+        return [each for _, kind, each in parsed if kind in PRECONDITION_KINDS and isinstance(each, Precondition)]
 
-    def in_force(self, member: tuple[int, ...]) -> frozenset[str]:
+    def rules_in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """Names of the rules that the member has."""
         if member not in self._rules:
-            axes = self.axes(member)
+            axes = self.axis_values_of(member)
             rules = self._spec.rules.items()
             self._rules[member] = frozenset(name for name, rule in rules if not rule.sometimes or axes[name])
         return self._rules[member]
 
     @cached_property
-    def never_called(self) -> frozenset[str]:
+    def always_forbidden(self) -> frozenset[str]:
         """Tools, by full id, that every member of the family forbids to everyone."""
         always = [rule for rule in self._spec.rules.values() if rule.kind == "may_not_call" and not rule.sometimes]
         barred = [rule.parameters.get("tools") for rule in always if rule.parameters.get("roles") is None]
         return frozenset(f"{self.slug}.{name}" for tools in barred if isinstance(tools, list) for name in tools)
 
-    def axes(self, member: tuple[int, ...]) -> dict[str, Any]:
+    def axis_values_of(self, member: tuple[int, ...]) -> dict[str, Any]:
         """The member's value of each axis."""
         return {name: values[at] for (name, values), at in zip(self.axis_values.items(), member, strict=True)}
 
     def _member(self, member: tuple[int, ...]) -> _Member:
-        axes, names = self.axes(member), self.in_force(member)
+        axes, names = self.axis_values_of(member), self.rules_in_force(member)
         rules = [(name, rule) for name, rule in self._spec.rules.items() if name in names]
         constraints = [self._constraint(index, name, rule, axes) for index, (name, rule) in enumerate(rules)]
-        said = {name: _said(value) for name, value in axes.items()}
+        said = {name: _render_value(value) for name, value in axes.items()}
         parsed: list[tuple[str, str, Parameters | str]] = [
             (each.constraint_id, each.kind, parameters_of(each)) for each in constraints
         ]
@@ -152,7 +158,7 @@ class PolicyFamily:
         return list(dict.fromkeys(tool for tools in barred for tool in (self._tools if tools is None else tools)))
 
     def _constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
-        parameters = {key: _filled(value, axes) for key, value in rule.parameters.items()}
+        parameters = {key: _fill_axes(value, axes) for key, value in rule.parameters.items()}
         if parameters.get("tools") is not None:
             parameters["tools"] = [f"{self.slug}.{tool}" for tool in parameters["tools"]]
         if "notify" in parameters:
@@ -160,14 +166,14 @@ class PolicyFamily:
         return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
 
 
-def _filled(value: Any, axes: Mapping[str, Any]) -> Any:
+def _fill_axes(value: Any, axes: Mapping[str, Any]) -> Any:
     reference = parse_reference(value) if isinstance(value, str) else None
     return axes[str(reference.path[0])] if reference and reference.root == "policy" else value
 
 
-def _said(value: Any) -> str:
+def _render_value(value: Any) -> str:
     if isinstance(value, list):
-        return joined([_said(each) for each in value])
+        return join_list([_render_value(each) for each in value])
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gatling_sid.schemas.strict import Scalar, Strict, form
+from gatling_sid.schemas.strict import Scalar, Strict, one_form_of
 
 
-class Sequence(Strict):
+class SequenceFill(Strict):
     """Keys such as INV-10412: rising from `start` by 1 to `gap`."""
 
     sequence: str
@@ -17,52 +17,52 @@ class Sequence(Strict):
     gap: int = Field(default=1, ge=1)
 
 
-class Pool(Strict):
+class PoolFill(Strict):
     """One of a shared pool (by name) or of a list."""
 
     pool: str | list[Scalar]
     unique: bool = False
 
 
-class Template(Strict):
+class TemplateFill(Strict):
     """Text with `{pool_name}` and `{own_field}` filled in."""
 
     template: str
     unique: bool = False
 
 
-class Choice(Strict):
+class ChoiceFill(Strict):
     """One of the keys, by weight."""
 
     choice: dict[str, float]
 
 
-class Integer(Strict):
+class IntegerFill(Strict):
     """A whole number from low to high."""
 
     integer: tuple[int, int]
 
 
-class Money(Strict):
+class MoneyFill(Strict):
     """An amount from low to high, small ones more often (log-uniform), rounded to `round`."""
 
     money: tuple[float, float]
     round: float = 0.01
 
 
-class DaysAgo(Strict):
+class DaysAgoFill(Strict):
     """A date this many days before today."""
 
     days_ago: tuple[int, int]
 
 
-class DaysAhead(Strict):
+class DaysAheadFill(Strict):
     """A date this many days after today."""
 
     days_ahead: tuple[int, int]
 
 
-class DaysAfter(Strict):
+class DaysAfterFill(Strict):
     """A date this many days after another of the row's dates; with `by_today`, never in the future."""
 
     days_after: str
@@ -70,39 +70,39 @@ class DaysAfter(Strict):
     by_today: bool = False
 
 
-class Ref(Strict):
+class ReferenceFill(Strict):
     """The key of some row of another entity (declared earlier), of those that match `where`."""
 
     ref: str
     where: dict[str, Scalar] = Field(default_factory=dict)
 
 
-class Copy(Strict):
+class CopyFill(Strict):
     """A field of the row that one of this row's references points to: `vendor_id.name`."""
 
     copy_of: str = Field(alias="copy")
 
 
-class Chance(Strict):
+class ChanceFill(Strict):
     """True with this probability."""
 
     chance: float = Field(ge=0, le=1)
 
 
-class Constant(Strict):
+class ConstantFill(Strict):
     """Always this value."""
 
     value: Scalar
 
 
-class Email(Strict):
+class EmailFill(Strict):
     """An address made of some of the row's fields."""
 
     email: list[str]
     at: str
 
 
-class Fraction(Strict):
+class FractionFill(Strict):
     """A share of another of the row's amounts."""
 
     fraction_of: str
@@ -110,7 +110,7 @@ class Fraction(Strict):
     round: float = 0.01
 
 
-class By(Strict):
+class ByFieldFill(Strict):
     """Filled by the case of another of the row's fields."""
 
     by: str
@@ -118,7 +118,7 @@ class By(Strict):
     otherwise: Populate | None = None
 
 
-class IfPast(Strict):
+class IfPastFill(Strict):
     """Filled by whether another of the row's dates lies before today."""
 
     if_past: str
@@ -127,11 +127,11 @@ class IfPast(Strict):
 
 
 Populate = Annotated[
-    Sequence | Pool | Template | Choice | Integer | Money | DaysAgo | DaysAhead | DaysAfter | Ref | Copy | Chance
-    | Constant | Email | Fraction | By | IfPast,
-    form({
-        "sequence": Sequence, "pool": Pool, "template": Template, "choice": Choice, "integer": Integer, "money": Money,
-        "days_ago": DaysAgo, "days_ahead": DaysAhead, "days_after": DaysAfter, "ref": Ref, "copy": Copy,
-        "chance": Chance, "value": Constant, "email": Email, "fraction_of": Fraction, "by": By, "if_past": IfPast,
+    SequenceFill | PoolFill | TemplateFill | ChoiceFill | IntegerFill | MoneyFill | DaysAgoFill | DaysAheadFill | DaysAfterFill | ReferenceFill | CopyFill | ChanceFill
+    | ConstantFill | EmailFill | FractionFill | ByFieldFill | IfPastFill,
+    one_form_of({
+        "sequence": SequenceFill, "pool": PoolFill, "template": TemplateFill, "choice": ChoiceFill, "integer": IntegerFill, "money": MoneyFill,
+        "days_ago": DaysAgoFill, "days_ahead": DaysAheadFill, "days_after": DaysAfterFill, "ref": ReferenceFill, "copy": CopyFill,
+        "chance": ChanceFill, "value": ConstantFill, "email": EmailFill, "fraction_of": FractionFill, "by": ByFieldFill, "if_past": IfPastFill,
     }),
 ]  # fmt: skip

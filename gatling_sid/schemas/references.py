@@ -54,7 +54,7 @@ def references_in(value: object) -> list[Reference]:
     return [] if reference is None else [reference]
 
 
-def written(references: Sequence[Reference]) -> str:
+def write_references(references: Sequence[Reference]) -> str:
     """References as an argument source names them: `a.items[0].id, b.items[*].id`."""
     return ", ".join(map(str, references))
 

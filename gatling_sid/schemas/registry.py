@@ -15,9 +15,9 @@ from gatling_sid.also_on_class import AlsoOnClass
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.checks.domain_checks import problems
+from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.yaml_loading import bytes_of, yaml_of
+from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
@@ -84,9 +84,9 @@ class DomainRegistry:
             CatalogueError: a file cannot be read.
 
         """
-        return _digest(bytes_of(self._folder / f"{slug}.yaml"), bytes_of(POOLS))
+        return _digest(read_bytes(self._folder / f"{slug}.yaml"), read_bytes(POOLS))
 
-    def knows(self, name: str) -> bool:
+    def has_domain(self, name: str) -> bool:
         """Whether `domain(name)` finds one."""
         return self._slug(name) is not None
 
@@ -103,9 +103,9 @@ class DomainRegistry:
     def tool(self, tool_id: str) -> ToolSchema:
         """The tool of that full id; raises UnknownToolError."""
         slug = tool_id.partition(".")[0]
-        found = [t for t in self.domain(slug).schemas if t.tool_id == tool_id] if self.knows(slug) else []
+        found = [t for t in self.domain(slug).schemas if t.tool_id == tool_id] if self.has_domain(slug) else []
         if not found:
-            known = self.domain(slug).tools if self.knows(slug) else [f"{each}.…" for each in self._files]
+            known = self.domain(slug).tools if self.has_domain(slug) else [f"{each}.…" for each in self._files]
             raise UnknownToolError(tool_id, known)
         return found[0].model_copy(deep=True)
 
@@ -128,7 +128,7 @@ def _display_name(path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def _pools_of(content: bytes) -> dict[str, list[str]]:
-    return {str(name): [str(each) for each in values] for name, values in yaml_of(content, POOLS.name).items()}
+    return {str(name): [str(each) for each in values] for name, values in parse_yaml_bytes(content, POOLS.name).items()}
 
 
 def _digest(domain: bytes, pools: bytes) -> str:
@@ -143,14 +143,14 @@ def load_domain(path: Path) -> Domain:
         CatalogueError: naming file and key of the first thing that is wrong.
 
     """
-    return _domain_of(path.stem, bytes_of(path), bytes_of(POOLS))
+    return _domain_of(path.stem, read_bytes(path), read_bytes(POOLS))
 
 
 @lru_cache(maxsize=256)
 def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
     """The domain that these bytes describe: what is loaded is what its digest is of, whatever is edited meanwhile."""
     name = f"{slug}.yaml"
-    content = yaml_of(read, name)
+    content = parse_yaml_bytes(read, name)
     if not isinstance(content, dict):
         raise CatalogueError(name, "line 1", "a domain file is a mapping")
     try:
@@ -160,6 +160,6 @@ def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
         where = ".".join(str(each) for each in first["loc"])
         raise CatalogueError(name, where, first["msg"].removeprefix("Value error, ")) from None
     domain = Domain(slug, _digest(read, pools), file, _pools_of(pools))
-    for where, problem in problems(domain):
+    for where, problem in domain_problems(domain):
         raise CatalogueError(name, where, problem)
     return domain

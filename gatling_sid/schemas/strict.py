@@ -17,7 +17,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
-def form(table: Mapping[str, type[Strict]]) -> BeforeValidator:
+def one_form_of(table: Mapping[str, type[Strict]]) -> BeforeValidator:
     """Reads a mapping as the one form whose leading key it has, so that errors speak of that form alone."""
 
     def read(value: object) -> object:

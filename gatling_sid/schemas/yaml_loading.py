@@ -106,10 +106,10 @@ def load_yaml(path: Path) -> Any:
         CatalogueError: unreadable, not UTF-8, not YAML, or ambiguous; names the file and the line.
 
     """
-    return yaml_of(bytes_of(path), path.name)
+    return parse_yaml_bytes(read_bytes(path), path.name)
 
 
-def bytes_of(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """What a file holds at this moment. Raises CatalogueError naming it."""
     try:
         return path.read_bytes()
@@ -117,16 +117,16 @@ def bytes_of(path: Path) -> bytes:
         raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
 
 
-def yaml_of(content: bytes, name: str) -> Any:
+def parse_yaml_bytes(content: bytes, name: str) -> Any:
     """The document that these bytes are; `name` stands for them in errors. Raises CatalogueError as `load_yaml`."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise CatalogueError(name, "", f"cannot be read: {error}") from None
-    return read_yaml(text, name)
+    return parse_yaml(text, name)
 
 
-def read_yaml(text: str, name: str) -> Any:
+def parse_yaml(text: str, name: str) -> Any:
     """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
     try:
         _refuse_aliases_and_tags(text, name)

@@ -13,7 +13,15 @@ from gatling_sid.models import Effect, Goal, Measurement, ToolCall
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import ALL, MissingPathError, follow, reference_in, references_in
 from gatling_sid.simulator.arguments import argument_problems
-from gatling_sid.simulator.operations import Change, CompiledTool, Outcome, Refused, State, compile_tools, operate
+from gatling_sid.simulator.operations import (
+    CallRefusedError,
+    CallResult,
+    Change,
+    CompiledTool,
+    State,
+    compile_tools,
+    operate,
+)
 from gatling_sid.simulator.world import World
 
 
@@ -33,7 +41,7 @@ class Refusal:
 class Execution:
     """What a graph did: outcomes and resolved arguments of the calls that ran, and the refusal, if any, that ended it."""
 
-    outcomes: dict[str, Outcome]
+    results: dict[str, CallResult]
     arguments: dict[str, dict[str, Any]]
     refusal: Refusal | None
 
@@ -51,8 +59,8 @@ def execute(
     calls: Iterable[ToolCall],
     world: World,
     *,
-    known: Mapping[str, Outcome] | None = None,
-    instead: Mapping[str, dict[str, Any]] | None = None,
+    known_results: Mapping[str, CallResult] | None = None,
+    replaced_arguments: Mapping[str, dict[str, Any]] | None = None,
 ) -> Execution:
     """Runs calls in the order given, each against the effects of those before it.
 
@@ -60,59 +68,59 @@ def execute(
     nor write what has changed); `instead` replaces the arguments of some calls.
     """
     tools, state = tools_of(world.domain), State(world)
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, CallResult] = {}
     resolved: dict[str, dict[str, Any]] = {}
     for call in calls:
         call_id = call.call_id
-        if known is not None and call_id in known:
-            outcomes[call_id] = known[call_id]
+        if known_results is not None and call_id in known_results:
+            outcomes[call_id] = known_results[call_id]
             continue
-        arguments = call.arguments if instead is None else instead.get(call_id, call.arguments)
+        arguments = call.arguments if replaced_arguments is None else replaced_arguments.get(call_id, call.arguments)
         try:
             values = resolve(arguments, outcomes)
-            outcomes[call_id] = run(tools, call.tool_id, values, state)
+            outcomes[call_id] = run_call(tools, call.tool_id, values, state)
             resolved[call_id] = values
-        except Refused as refused:
+        except CallRefusedError as refused:
             return Execution(outcomes, resolved, Refusal(call_id, refused.reason, refused.detail))
     return Execution(outcomes, resolved, None)
 
 
-def resolve(arguments: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+def resolve(arguments: Mapping[str, Any], results: Mapping[str, CallResult]) -> dict[str, Any]:
     """Arguments with every reference replaced by what it refers to; raises Refused where that is missing."""
-    return {name: _resolved(name, value, outcomes) for name, value in arguments.items()}
+    return {name: _resolve_value(name, value, results) for name, value in arguments.items()}
 
 
-def _resolved(name: str, value: Any, outcomes: Mapping[str, Outcome]) -> Any:
+def _resolve_value(name: str, value: Any, outcomes: Mapping[str, CallResult]) -> Any:
     """A value, or what it refers to; in a list, `[*]` puts all that it leads to in its place."""
     if isinstance(value, list) and references_in(value):
         whole: list[Any] = []
         for each in value:
-            reference, found = reference_in(each), _resolved(name, each, outcomes)
+            reference, found = reference_in(each), _resolve_value(name, each, outcomes)
             whole += found if reference is not None and ALL in reference.path else [found]
         return whole
     reference = reference_in(value)
     if reference is None:
         return value
     if reference.root not in outcomes:
-        raise Refused("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
+        raise CallRefusedError("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
     try:
         return follow(reference.path, outcomes[reference.root].value)
     except MissingPathError as error:
-        raise Refused("missing_reference", f"{name} refers to {value}, but {error}") from None
+        raise CallRefusedError("missing_reference", f"{name} refers to {value}, but {error}") from None
 
 
-def run(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> Outcome:
+def run_call(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> CallResult:
     """What one call does to a state, which it changes; raises Refused."""
     tool = tools.get(tool_id)
     if tool is None:
-        raise Refused("unknown_tool", tool_id)
+        raise CallRefusedError("unknown_tool", tool_id)
     # A call is a pure function of the world, the changes before it and its arguments, so the world remembers them.
-    remembered: dict[tuple[str, str, str], tuple[Outcome, tuple[Change, ...]]] = state.world.outcomes
+    remembered: dict[tuple[str, str, str], tuple[CallResult, tuple[Change, ...]]] = state.world.memoised_results
     key = (state.trail, tool_id, repr(arguments))
     known = remembered.get(key)
     if known is None:
         for problem in argument_problems(tool, arguments):
-            raise Refused("invalid_argument", problem)
+            raise CallRefusedError("invalid_argument", problem)
         before = len(state.changes)
         outcome = operate(tool, arguments, state)
         if len(remembered) >= _REMEMBERED:
@@ -134,21 +142,21 @@ def digest_of(keys: Iterable[str]) -> str:
     return blake2b("\n".join(sorted(keys)).encode(), digest_size=8).hexdigest()
 
 
-def unmet(goal: Goal, outcomes: Sequence[Outcome], days: int | None) -> Iterator[str]:
+def unmet_goal_parts(goal: Goal, results: Sequence[CallResult], days: int | None) -> Iterator[str]:
     """What is missing from, or too much in, the outcomes of a plan whose shortest look back is `days`; empty if met."""
-    yield from _unseen(goal, outcomes)
-    yield from _unmeasured(goal.measures, outcomes)
-    yield from _other_effects(goal.effects, [effect for outcome in outcomes for effect in outcome.effects])
+    yield from _unmet_showings(goal, results)
+    yield from _unmet_measures(goal.measures, results)
+    yield from _other_effects(goal.effects, [effect for outcome in results for effect in outcome.effects])
     if (goal.time_range_days or 0) > (days or 0):
         yield f"the request asks for {goal.time_range_days} days, the plan looks back {days or 0}"
 
 
-def _unseen(goal: Goal, outcomes: Sequence[Outcome]) -> Iterator[str]:
+def _unmet_showings(goal: Goal, outcomes: Sequence[CallResult]) -> Iterator[str]:
     if not goal.shows:
         return
     seen: dict[tuple[str, str], set[str]] = {}
     for outcome in outcomes:
-        if outcome.figure is None and outcome.value.keys() != {"export_id", "target", "count"}:
+        if outcome.measured is None and outcome.value.keys() != {"export_id", "target", "count"}:
             for key, _ in outcome.rows:
                 seen.setdefault((outcome.entity, key), set()).update(outcome.fields)
     for showing in goal.shows:
@@ -158,8 +166,8 @@ def _unseen(goal: Goal, outcomes: Sequence[Outcome]) -> Iterator[str]:
                 yield f"the user never sees {', '.join(sorted(missing))} of {showing.entity} {key}"
 
 
-def _unmeasured(measures: Iterable[Measurement], outcomes: Sequence[Outcome]) -> Iterator[str]:
-    figures = [(outcome.entity, outcome.figure) for outcome in outcomes if outcome.figure is not None]
+def _unmet_measures(measures: Iterable[Measurement], outcomes: Sequence[CallResult]) -> Iterator[str]:
+    figures = [(outcome.entity, outcome.measured) for outcome in outcomes if outcome.measured is not None]
     for wanted in measures:
         values = tuple((each.group, each.value) for each in wanted.values)
         if not any(
@@ -176,21 +184,21 @@ def _unmeasured(measures: Iterable[Measurement], outcomes: Sequence[Outcome]) ->
             yield f"the user never sees the {wanted.measure} of {wanted.field or wanted.entity}{by} over {wanted.rows} rows"
 
 
-Atom = tuple[str, str, str | tuple[str, ...], str, str | None]
+EffectPart = tuple[str, str, str | tuple[str, ...], str, str | None]
 
 
 def _other_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iterator[str]:
-    expected = sorted(atom for effect in wanted for atom in atoms(effect))
-    actual = sorted(atom for effect in happened for atom in atoms(effect))
+    expected = sorted(atom for effect in wanted for atom in split_effect(effect))
+    actual = sorted(atom for effect in happened for atom in split_effect(effect))
     if expected == actual:
         return
     for atom in (Counter(expected) - Counter(actual)).elements():
-        yield f"this effect does not happen: {_described(atom)}"
+        yield f"this effect does not happen: {_describe(atom)}"
     for atom in (Counter(actual) - Counter(expected)).elements():
-        yield f"this effect was not asked for: {_described(atom)}"
+        yield f"this effect was not asked for: {_describe(atom)}"
 
 
-def atoms(effect: Effect) -> Iterator[Atom]:
+def split_effect(effect: Effect) -> Iterator[EffectPart]:
     """An effect in comparable pieces: a change of several rows equals several changes of one."""
     changes = repr(sorted((name, _plain(value)) for name, value in effect.changes.items()))
     if effect.kind in ("update", "delete"):
@@ -205,7 +213,7 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _described(atom: Atom) -> str:
+def _describe(atom: EffectPart) -> str:
     kind, entity, rows, changes, target = atom
     which = rows if isinstance(rows, str) else ", ".join(rows)
     return " ".join(each for each in (kind, entity, which, changes, f"to {target}" if target else "") if each)

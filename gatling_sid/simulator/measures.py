@@ -14,7 +14,7 @@ _MEASURES: dict[str, Callable[[list[float]], float]] = {
 }
 
 
-def measured(
+def measure_rows(
     rows: list[Row], measure: str, field_name: str | None, group_by: str | None, top: int | None
 ) -> tuple[tuple[str | None, float], ...]:
     """Figures over rows, largest first: one (None, value) without groups, else one per group, cut to `top`.

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from gatling_sid.models import Effect, SensitivityTier, trusted
+from gatling_sid.models import Effect, SensitivityTier, construct_trusted
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.measures import measured
-from gatling_sid.simulator.world import Row, World, in_order
+from gatling_sid.simulator.measures import measure_rows
+from gatling_sid.simulator.world import Row, World, sort_rows
 
-REFUSALS = {
+REFUSAL_REASONS = {
     "unknown_tool": "the domain has no such tool",
     "invalid_argument": "an argument is missing, unknown, or of a value the tool does not take",
     "missing_reference": "an argument refers to a result that is not there",
@@ -30,7 +30,7 @@ REFUSALS = {
 }
 
 
-class Refused(Exception):  # noqa: N818 - a refusal by the domain is a result, not an error
+class CallRefusedError(Exception):
     """The backend will not do this; `reason` is one of `REFUSALS`."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -40,7 +40,7 @@ class Refused(Exception):  # noqa: N818 - a refusal by the domain is a result, n
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MeasuredRows:
     """What an aggregate computed, and over which rows."""
 
     measure: str
@@ -51,7 +51,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallResult:
     """What one call did: its result, the rows read (before any change) and their fields, its effects.
 
     `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those the result shows. `created` holds
@@ -63,7 +63,7 @@ class Outcome:
     rows: tuple[tuple[str, Row], ...] = ()
     fields: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
-    figure: Figure | None = None
+    measured: MeasuredRows | None = None
     created: tuple[tuple[str, Row], ...] = ()
 
 
@@ -123,7 +123,7 @@ class CompiledTool:
 
     def sensitivity(self, fields: tuple[str, ...]) -> SensitivityTier:
         """The highest tier among fields of the tool's entity."""
-        return self.domain.highest(self.entity, fields)
+        return self.domain.highest_tier(self.entity, fields)
 
 
 def compile_tools(domain: Domain) -> dict[str, CompiledTool]:
@@ -151,7 +151,7 @@ def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
     )
 
 
-def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     """Runs one tool; `arguments` hold no references. Raises Refused."""
     if tool.defaults:
         arguments = {**tool.defaults, **arguments}
@@ -175,7 +175,7 @@ _MATCHES: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
+def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
     """The rows that a call's filters and keys let through, in the tool's order, before any limit."""
     world, entity = state.world, tool.entity
     order = tool.tool.order
@@ -183,7 +183,7 @@ def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> lis
     keys = tool.by_role.get("keys")
     rows: list[Row] | None = None
     if keys in arguments:
-        rows = [_existing(tool, key, state) for key in arguments[keys]]
+        rows = [_existing_row(tool, key, state) for key in arguments[keys]]
     elif entity not in state.changed:
         for name, field_name, match in given:
             if match == "equals":
@@ -192,13 +192,13 @@ def selected(tool: CompiledTool, arguments: dict[str, Any], state: State) -> lis
     else:
         rows = [row for key in {**world.tables[entity], **state.changed[entity]} if (row := state.row(entity, key))]
     ordered = rows is None
-    rows = world.ordered(entity, order) if rows is None else rows
+    rows = world.sorted_rows(entity, order) if rows is None else rows
     for name, field_name, match in given:
-        rows = _let_through(rows, field_name, match, arguments[name], tool, state)
-    return rows if ordered or keys in arguments else in_order(rows, order, tool.key_field)
+        rows = _filter_rows(rows, field_name, match, arguments[name], tool, state)
+    return rows if ordered or keys in arguments else sort_rows(rows, order, tool.key_field)
 
 
-def _let_through(rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State) -> list[Row]:
+def _filter_rows(rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State) -> list[Row]:
     """The rows whose `field` matches what one filter wants."""
     if match == "equals":
         return [row for row in rows if row[field] == want]
@@ -206,7 +206,7 @@ def _let_through(rows: list[Row], field: str, match: str, want: Any, tool: Compi
         want, key = str(want).casefold(), tool.key_field
         if tool.entity in state.changed:
             return [row for row in rows if row[field] is not None and want in str(row[field]).casefold()]
-        folded = state.world.folded(tool.entity, field)
+        folded = state.world.casefolded(tool.entity, field)
         return [row for row in rows if want in folded.get(row[key], "")]
     if match in _PERIODS:
         low, high = state.world.days(**{_PERIODS[match]: want})
@@ -215,72 +215,72 @@ def _let_through(rows: list[Row], field: str, match: str, want: Any, tool: Compi
     return [row for row in rows if compare(row[field], want)]
 
 
-def _limited(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
+def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
     limit = tool.by_role.get("limit")
     return rows[: int(arguments[limit])] if limit in arguments else rows
 
 
-def _existing(tool: CompiledTool, key: Any, state: State) -> Row:
+def _existing_row(tool: CompiledTool, key: Any, state: State) -> Row:
     row = state.row(tool.entity, key) if isinstance(key, str) else None
     if row is None:
-        raise Refused("not_found", f"no {tool.entity} {key!r}")
+        raise CallRefusedError("not_found", f"no {tool.entity} {key!r}")
     return row
 
 
-def _projected(row: Row, fields: tuple[str, ...]) -> Row:
+def _project(row: Row, fields: tuple[str, ...]) -> Row:
     return {name: row[name] for name in fields}
 
 
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def _list(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
-    rows = _limited(tool, arguments, selected(tool, arguments, state))
+def _list(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    rows = _apply_limit(tool, arguments, select_rows(tool, arguments, state))
     fields = tool.fields(arguments)
-    return Outcome(
-        value={"items": [_projected(row, fields) for row in rows], "count": len(rows)},
+    return CallResult(
+        value={"items": [_project(row, fields) for row in rows], "count": len(rows)},
         entity=tool.entity,
         rows=tuple((row[tool.key_field], row) for row in rows),
         fields=fields,
     )
 
 
-def _get(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+def _get(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     key = arguments[tool.by_role["key"]]
-    row = _existing(tool, key, state)
+    row = _existing_row(tool, key, state)
     fields = tool.fields(arguments)
-    return Outcome(value=_projected(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
+    return CallResult(value=_project(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
 
 
-def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
-    rows = selected(tool, arguments, state)
+def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    rows = select_rows(tool, arguments, state)
     roles = tool.by_role
     measure = arguments.get(roles.get("measure", ""), "count")
     field_name = arguments.get(roles.get("measured", ""))
     group_by = arguments.get(roles.get("group", ""))
     if measure != "count" and field_name is None:
-        raise Refused("invalid_argument", f"{measure} of which field?")
+        raise CallRefusedError("invalid_argument", f"{measure} of which field?")
     if field_name is not None and measure != "count" and any(isinstance(row[field_name], (str, bool)) for row in rows):
-        raise Refused("invalid_argument", f"{field_name} is not a number")
+        raise CallRefusedError("invalid_argument", f"{field_name} is not a number")
     limit = arguments.get(roles.get("limit", ""))
-    values = measured(rows, measure, field_name, group_by, None if limit is None else int(limit))
+    values = measure_rows(rows, measure, field_name, group_by, None if limit is None else int(limit))
     value: dict[str, Any] = {"count": len(rows)}
     if group_by is None:
         value["value"] = values[0][1] if values else (0 if measure == "count" else None)
     else:
         value["groups"] = [{"group": group, "value": figure} for group, figure in values]
     used = tuple(name for name in (field_name, group_by) if name is not None)
-    return Outcome(
+    return CallResult(
         value=value,
         entity=tool.entity,
         rows=tuple((row[tool.key_field], row) for row in rows),
         fields=used,
-        figure=Figure(measure, field_name, group_by, tuple(row[tool.key_field] for row in rows), values),
+        measured=MeasuredRows(measure, field_name, group_by, tuple(row[tool.key_field] for row in rows), values),
     )
 
 
 def _effect(**fields: Any) -> Effect:
-    return trusted(Effect, fields)
+    return construct_trusted(Effect, fields)
 
 
 # --- changing --------------------------------------------------------------------------------------------------
@@ -291,15 +291,15 @@ def content_id(prefix: str, *parts: object) -> str:
     return f"{prefix}-{blake2b(repr(parts).encode(), digest_size=4).hexdigest()}"
 
 
-def _written(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
+def _written_fields(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
     given = {field_name: arguments[name] for name, field_name in tool.sets if name in arguments}
     return {**tool.tool.sets, **given}
 
 
-def _allowed(tool: CompiledTool, key: str, row: Row) -> None:
+def _require_state(tool: CompiledTool, key: str, row: Row) -> None:
     for field_name, states in tool.tool.requires.items():
         if row[field_name] not in states:
-            raise Refused("wrong_state", f"{tool.entity} {key} has {field_name} {row[field_name]!r}")
+            raise CallRefusedError("wrong_state", f"{tool.entity} {key} has {field_name} {row[field_name]!r}")
 
 
 def _keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
@@ -308,19 +308,19 @@ def _keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
     return [arguments[tool.by_role["key"]]]
 
 
-def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
-    changes = _written(tool, arguments)
+def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    changes = _written_fields(tool, arguments)
     key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
     if state.row(tool.entity, key) is not None:
-        raise Refused("already_exists", f"{tool.entity} {key}")
-    given = {**_copied(tool, changes, state), **changes, tool.key_field: key}
+        raise CallRefusedError("already_exists", f"{tool.entity} {key}")
+    given = {**_copied_fields(tool, changes, state), **changes, tool.key_field: key}
     row = {name: given.get(name) for name in tool.domain.file.entities[tool.entity].fields}
     state.write(tool.entity, key, row)
     effect = _effect(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
-    return Outcome(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), created=((key, row),))
+    return CallResult(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), created=((key, row),))
 
 
-def _copied(tool: CompiledTool, changes: Row, state: State) -> Row:
+def _copied_fields(tool: CompiledTool, changes: Row, state: State) -> Row:
     """The fields that a new record takes over from the records it refers to."""
     copied: Row = {}
     for name, (reference, entity, source) in tool.domain.copies(tool.entity).items():
@@ -330,33 +330,33 @@ def _copied(tool: CompiledTool, changes: Row, state: State) -> Row:
     return copied
 
 
-def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
-    changes, keys = _written(tool, arguments), _keys(tool, arguments)
-    before = [(key, _existing(tool, key, state)) for key in keys]
+def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    changes, keys = _written_fields(tool, arguments), _keys(tool, arguments)
+    before = [(key, _existing_row(tool, key, state)) for key in keys]
     for key, row in before:
-        _allowed(tool, key, row)
+        _require_state(tool, key, row)
         state.write(tool.entity, key, {**row, **changes})
     fields = tuple(tool.tool.returns)
-    shown = [_projected(state.row(tool.entity, key) or {}, fields) for key in keys]
+    shown = [_project(state.row(tool.entity, key) or {}, fields) for key in keys]
     effect = _effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
     value = {"items": shown, "count": len(shown)} if "keys" in tool.by_role else shown[0]
-    return Outcome(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
+    return CallResult(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
 
 
-def _delete(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+def _delete(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     keys = _keys(tool, arguments)
-    before = [(key, _existing(tool, key, state)) for key in keys]
+    before = [(key, _existing_row(tool, key, state)) for key in keys]
     for key, row in before:
-        _allowed(tool, key, row)
+        _require_state(tool, key, row)
         state.write(tool.entity, key, None)
     effect = _effect(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
-    return Outcome(
+    return CallResult(
         value={"deleted": keys, "count": len(keys)}, entity=tool.entity, rows=tuple(before), effects=(effect,)
     )
 
 
-def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
-    rows = _limited(tool, arguments, selected(tool, arguments, state))
+def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    rows = _apply_limit(tool, arguments, select_rows(tool, arguments, state))
     fields = tool.fields(arguments)
     keys = [row[tool.key_field] for row in rows]
     target = arguments[tool.by_role["target"]]
@@ -365,7 +365,7 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
         changes["format"] = arguments[tool.by_role["format"]]
     effect = _effect(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
     export_id = content_id("export", tool.entity, sorted(keys), sorted(fields), target)
-    return Outcome(
+    return CallResult(
         value={"export_id": export_id, "target": target, "count": len(keys)},
         entity=tool.entity,
         rows=tuple((row[tool.key_field], row) for row in rows),
@@ -374,35 +374,37 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outc
     )
 
 
-def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Outcome:
+def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     recipient = arguments[tool.by_role["recipient"]]
     known = tool.tool.parameters[tool.by_role["recipient"]].values
     if known is None and not _stands_in(addresses(state.world), recipient, state):
-        raise Refused("unknown_recipient", f"nobody has the address {recipient!r}")
+        raise CallRefusedError("unknown_recipient", f"nobody has the address {recipient!r}")
     about = arguments.get(tool.by_role.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
-    rows = tuple((key, _existing(tool, key, state)) for key in keys)
+    rows = tuple((key, _existing_row(tool, key, state)) for key in keys)
     if tool.tool.addressee:
-        _addressed(tool, rows, recipient, state)
+        _require_addressee(tool, rows, recipient, state)
     contents = {name: arguments[name] for name in tool.contents if name in arguments}
     effect = Effect.model_construct(
         kind="send", entity=tool.entity, rows=sorted(keys), changes=contents, target=recipient
     )
     message_id = content_id("message", tool.tool_id, recipient, sorted(keys), sorted(contents.items(), key=repr))
-    return Outcome(
+    return CallResult(
         value={"message_id": message_id, "recipient": recipient}, entity=tool.entity, rows=rows, effects=(effect,)
     )
 
 
-def _addressed(tool: CompiledTool, rows: tuple[tuple[str, Row], ...], recipient: str, state: State) -> None:
+def _require_addressee(tool: CompiledTool, rows: tuple[tuple[str, Row], ...], recipient: str, state: State) -> None:
     """Refuses a message to others than the addressee of each record it is about or, about none, of any record."""
     fields, copies = tool.tool.addressee, tool.domain.copies(tool.entity)
     for key, row in rows:
         if all(row[name] != recipient for name in fields):
-            raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}")
+            raise CallRefusedError(
+                "wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}"
+            )
     origins = [copies[name][1:] if name in copies else (tool.entity, name) for name in fields]
     if not rows and not _stands_in(origins, recipient, state):
-        raise Refused("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}")
+        raise CallRefusedError("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}")
 
 
 def addresses(world: World) -> Iterator[tuple[str, str]]:
@@ -422,7 +424,7 @@ def _stands_in(fields: Iterable[tuple[str, str]], address: object, state: State)
     )
 
 
-_OPERATIONS: dict[str, Callable[[CompiledTool, dict[str, Any], State], Outcome]] = {
+_OPERATIONS: dict[str, Callable[[CompiledTool, dict[str, Any], State], CallResult]] = {
     "list": _list,
     "get": _get,
     "create": _create,

@@ -7,9 +7,9 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall, trusted
+from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall, construct_trusted
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.operations import CompiledTool, Outcome
+from gatling_sid.simulator.operations import CallResult, CompiledTool
 
 
 def scope_of_request(
@@ -32,7 +32,7 @@ def scope_of_request(
     tiers += [
         _tier(domain, *evidence) for effect in goal.effects for evidence in _evidence(effect, domain, policy, role)
     ]
-    return trusted(
+    return construct_trusted(
         ScopeMetadata,
         {
             "rows_requested": max(len(rows) + others, *said_limits, 1),
@@ -43,7 +43,7 @@ def scope_of_request(
     )
 
 
-def said_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) -> list[int]:
+def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) -> list[int]:
     """The numbers of rows that the request itself names for calls."""
     return [
         int(call.arguments[source.argument])
@@ -70,7 +70,7 @@ def _evidence(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(entity, fields) that rules in force have looked up before an effect comes to be."""
     makers = _makers(domain, effect.kind, effect.entity)
-    for rule in domain.family.informed_rules(policy) if makers else ():
+    for rule in domain.family.preconditions_of(policy) if makers else ():
         if rule.entity == effect.entity and any(rule.binds(role, each) for each in makers):
             yield rule.entity, rule.evidence
 
@@ -92,7 +92,7 @@ def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
     return SensitivityTier.INTERNAL if tier.level < SensitivityTier.INTERNAL.level else tier
 
 
-def days_asked(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:
+def days_of_period(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:
     """How many days a call looks back (or ahead), by its arguments or the tool's defaults; None if neither says."""
     spans = []
     for name, match in tool.periods:
@@ -103,19 +103,19 @@ def days_asked(tool: CompiledTool, arguments: Mapping[str, Any], today: date) ->
     return max(spans, default=None)
 
 
-def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Outcome, today: date) -> ScopeMetadata:
+def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: CallResult, today: date) -> ScopeMetadata:
     """The scope a call takes: rows it asks for or else returns, the highest tier it shows or writes, days, target."""
-    returned = len(outcome.figure.values) if outcome.figure else len(outcome.rows)
+    returned = len(outcome.measured.values) if outcome.measured else len(outcome.rows)
     rows = arguments.get(tool.by_role.get("limit", ""), returned)
     written = tuple(name for effect in outcome.effects if "fields" not in effect.changes for name in effect.changes)
     tier = _tier(tool.domain, tool.entity, (*outcome.fields, *written))
     target = tool.by_role.get("target")
-    return trusted(
+    return construct_trusted(
         ScopeMetadata,
         {
             "rows_requested": max(int(rows), 1),
             "sensitivity_tier": at_least_internal(tier) if outcome.effects else tier,
-            "time_range_days": days_asked(tool, arguments, today),
+            "time_range_days": days_of_period(tool, arguments, today),
             "export_target": arguments.get(target) if target else None,
         },
     )
@@ -126,4 +126,4 @@ def _tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> Sensit
     if entity not in domain.file.entities:
         return SensitivityTier.PUBLIC
     known = domain.file.entities[entity].fields
-    return domain.highest(entity, tuple(name for name in fields if name is not None and name in known))
+    return domain.highest_tier(entity, tuple(name for name in fields if name is not None and name in known))

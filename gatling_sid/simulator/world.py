@@ -47,12 +47,12 @@ class World:
             except _NoRowError as error:
                 problem = str(error)
                 continue
-            problem = _vacancy(self)
+            problem = _unfilled_role(self)
             if not problem:
                 break
         else:
             raise CatalogueError(f"{domain.slug}.yaml", "entities", f"no population in {_TRIES} works out: {problem}")
-        self.outcomes: dict[tuple[str, str, str], Any] = {}
+        self.memoised_results: dict[tuple[str, str, str], Any] = {}
         """What calls did here; kept by `execution`, which knows their type."""
         self.found: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}
         """Rows that pass conditions; kept by `drawing`, which knows their form."""
@@ -71,7 +71,7 @@ class World:
             self._indexes[key] = by_value
         return self._indexes[key]
 
-    def folded(self, entity: str, field: str) -> dict[str, str]:
+    def casefolded(self, entity: str, field: str) -> dict[str, str]:
         """The text in `field` without case, by row key; rows without a text are left out."""
         key = (entity, field)
         if key not in self._folded:
@@ -83,15 +83,15 @@ class World:
         """First and last ISO date of a period around today; ISO dates sort as text."""
         return (self.today - timedelta(days=back)).isoformat(), (self.today + timedelta(days=ahead)).isoformat()
 
-    def ordered(self, entity: str, order: str | None) -> list[Row]:
+    def sorted_rows(self, entity: str, order: str | None) -> list[Row]:
         """All rows of `entity` sorted by `order`, a field name with `-` for descending; ties by key."""
         key = (entity, order)
         if key not in self._orders:
             rows = list(self.tables[entity].values())
-            self._orders[key] = in_order(rows, order, self.domain.file.entities[entity].key)
+            self._orders[key] = sort_rows(rows, order, self.domain.file.entities[entity].key)
         return self._orders[key]
 
-    def alike(self, entity: str, fields: tuple[str, ...], row: Row) -> int:
+    def count_alike(self, entity: str, fields: tuple[str, ...], row: Row) -> int:
         """How many rows have the same values as `row` in `fields`, itself included."""
         key = (entity, fields)
         if key not in self._counts:
@@ -108,7 +108,7 @@ def _ordinal(day: str) -> int:
     return date.fromisoformat(day).toordinal()
 
 
-def in_order(rows: list[Row], order: str | None, key: str) -> list[Row]:
+def sort_rows(rows: list[Row], order: str | None, key: str) -> list[Row]:
     """`rows` sorted; rows without a value come last, ties are broken by `key`."""
     if order is None:
         return rows
@@ -144,7 +144,7 @@ class _NoRowError(LookupError):
     """By bad luck, a reference has no row to point to."""
 
 
-def _vacancy(world: World) -> str:
+def _unfilled_role(world: World) -> str:
     """Which role nobody has, or nothing."""
     for name, role in world.domain.file.roles.items():
         people = world.tables[role.entity].values()
@@ -168,12 +168,12 @@ def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
     if spec is None:
         return None
     value = _FILLERS[type(spec)](spec, row, filling)
-    if isinstance(spec, (p.Pool, p.Template)) and spec.unique:
-        value = _untaken(spec, value, row, filling)
+    if isinstance(spec, (p.PoolFill, p.TemplateFill)) and spec.unique:
+        value = _unused_value(spec, value, row, filling)
     return value
 
 
-def _untaken(spec: p.Pool | p.Template, value: Any, row: Row, filling: _Filling) -> Any:
+def _unused_value(spec: p.PoolFill | p.TemplateFill, value: Any, row: Row, filling: _Filling) -> Any:
     """`value`, or another if it is taken; a pool is searched through before it counts as used up."""
     taken = filling.taken.setdefault(id(spec), set())
     for _ in range(20):
@@ -186,8 +186,8 @@ def _untaken(spec: p.Pool | p.Template, value: Any, row: Row, filling: _Filling)
     return value
 
 
-def _last_resort(spec: p.Pool | p.Template, row: Row, filling: _Filling, taken: set[Any]) -> Any:
-    if isinstance(spec, p.Pool):
+def _last_resort(spec: p.PoolFill | p.TemplateFill, row: Row, filling: _Filling, taken: set[Any]) -> Any:
+    if isinstance(spec, p.PoolFill):
         left = [each for each in _values(spec, filling) if each not in taken]
         if left:
             return filling.rng.choice(left)
@@ -196,28 +196,28 @@ def _last_resort(spec: p.Pool | p.Template, row: Row, filling: _Filling, taken: 
             value = _template(spec, row, filling)
             if value not in taken:
                 return value
-    what = f"pool {spec.pool!r:.60}" if isinstance(spec, p.Pool) else f"template {spec.template!r}"
+    what = f"pool {spec.pool!r:.60}" if isinstance(spec, p.PoolFill) else f"template {spec.template!r}"
     raise CatalogueError(f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {what}")
 
 
-def _sequence(spec: p.Sequence, _row: Row, filling: _Filling) -> str:
+def _sequence(spec: p.SequenceFill, _row: Row, filling: _Filling) -> str:
     number = filling.serial.get(id(spec), spec.start + filling.rng.randrange(spec.gap * 20))
     filling.serial[id(spec)] = number + filling.rng.randint(1, spec.gap)
     return spec.sequence.format(number)
 
 
-def _pool(spec: p.Pool, _row: Row, filling: _Filling) -> Any:
+def _pool(spec: p.PoolFill, _row: Row, filling: _Filling) -> Any:
     return filling.rng.choice(_values(spec, filling))
 
 
-def _values(spec: p.Pool, filling: _Filling) -> Sequence[Any]:
+def _values(spec: p.PoolFill, filling: _Filling) -> Sequence[Any]:
     return filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
 
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def _template(spec: p.Template, row: Row, filling: _Filling) -> str:
+def _template(spec: p.TemplateFill, row: Row, filling: _Filling) -> str:
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
         return str(row[name]) if name in row else str(filling.rng.choice(filling.world.domain.pools[name]))
@@ -225,43 +225,43 @@ def _template(spec: p.Template, row: Row, filling: _Filling) -> str:
     return _PLACEHOLDER.sub(fill, spec.template)
 
 
-def _choice(spec: p.Choice, _row: Row, filling: _Filling) -> str:
+def _choice(spec: p.ChoiceFill, _row: Row, filling: _Filling) -> str:
     return filling.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
 
 
-def _integer(spec: p.Integer, _row: Row, filling: _Filling) -> int:
+def _integer(spec: p.IntegerFill, _row: Row, filling: _Filling) -> int:
     return filling.rng.randint(*spec.integer)
 
 
-def _rounded(value: float, step: float) -> float:
+def _round_to(value: float, step: float) -> float:
     return round(round(value / step) * step, 2)
 
 
-def _money(spec: p.Money, _row: Row, filling: _Filling) -> float:
+def _money(spec: p.MoneyFill, _row: Row, filling: _Filling) -> float:
     low, high = map(math.log, spec.money)
-    return _rounded(math.exp(filling.rng.uniform(low, high)), spec.round)
+    return _round_to(math.exp(filling.rng.uniform(low, high)), spec.round)
 
 
-def _fraction(spec: p.Fraction, row: Row, filling: _Filling) -> float:
-    return _rounded(row[spec.fraction_of] * filling.rng.uniform(*spec.between), spec.round)
+def _fraction(spec: p.FractionFill, row: Row, filling: _Filling) -> float:
+    return _round_to(row[spec.fraction_of] * filling.rng.uniform(*spec.between), spec.round)
 
 
-def _days_ago(spec: p.DaysAgo, _row: Row, filling: _Filling) -> str:
+def _days_ago(spec: p.DaysAgoFill, _row: Row, filling: _Filling) -> str:
     return (filling.world.today - timedelta(days=filling.rng.randint(*spec.days_ago))).isoformat()
 
 
-def _days_ahead(spec: p.DaysAhead, _row: Row, filling: _Filling) -> str:
+def _days_ahead(spec: p.DaysAheadFill, _row: Row, filling: _Filling) -> str:
     return (filling.world.today + timedelta(days=filling.rng.randint(*spec.days_ahead))).isoformat()
 
 
-def _days_after(spec: p.DaysAfter, row: Row, filling: _Filling) -> str | None:
+def _days_after(spec: p.DaysAfterFill, row: Row, filling: _Filling) -> str | None:
     if row[spec.days_after] is None:
         return None
     day = date.fromisoformat(row[spec.days_after]) + timedelta(days=filling.rng.randint(*spec.days))
     return (min(day, filling.world.today) if spec.by_today else day).isoformat()
 
 
-def _ref(spec: p.Ref, _row: Row, filling: _Filling) -> str:
+def _ref(spec: p.ReferenceFill, _row: Row, filling: _Filling) -> str:
     if id(spec) not in filling.referable:
         table = filling.world.tables[spec.ref]
         keys = [key for key, row in table.items() if all(row[f] == v for f, v in spec.where.items())]
@@ -271,21 +271,21 @@ def _ref(spec: p.Ref, _row: Row, filling: _Filling) -> str:
     return filling.rng.choice(filling.referable[id(spec)])
 
 
-def _copy(spec: p.Copy, row: Row, filling: _Filling) -> Any:
+def _copy(spec: p.CopyFill, row: Row, filling: _Filling) -> Any:
     reference, field = spec.copy_of.split(".")
-    entity = filling.world.domain.referred(filling.entity, reference)
+    entity = filling.world.domain.referenced_entity(filling.entity, reference)
     return None if row[reference] is None else filling.world.tables[entity][row[reference]][field]
 
 
-def _chance(spec: p.Chance, _row: Row, filling: _Filling) -> bool:
+def _chance(spec: p.ChanceFill, _row: Row, filling: _Filling) -> bool:
     return filling.rng.random() < spec.chance
 
 
-def _constant(spec: p.Constant, _row: Row, _filling: _Filling) -> Any:
+def _constant(spec: p.ConstantFill, _row: Row, _filling: _Filling) -> Any:
     return spec.value
 
 
-def _email(spec: p.Email, row: Row, filling: _Filling) -> str:
+def _email(spec: p.EmailFill, row: Row, filling: _Filling) -> str:
     plain = (unicodedata.normalize("NFKD", str(row[name])) for name in spec.email)
     parts = (re.sub(r"[^a-z0-9]+", "", part.translate(_NO_DECOMPOSITION).lower()) for part in plain)
     at = str(row[spec.at]) if spec.at in row else spec.at
@@ -301,33 +301,33 @@ def _email(spec: p.Email, row: Row, filling: _Filling) -> str:
 _NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
 
 
-def _by(spec: p.By, row: Row, filling: _Filling) -> Any:
+def _by(spec: p.ByFieldFill, row: Row, filling: _Filling) -> Any:
     case = row[spec.by]
     case = str(case).lower() if isinstance(case, bool) else case
     return _fill(spec.cases.get(case, spec.otherwise), row, filling)
 
 
-def _if_past(spec: p.IfPast, row: Row, filling: _Filling) -> Any:
+def _if_past(spec: p.IfPastFill, row: Row, filling: _Filling) -> Any:
     past = row[spec.if_past] is not None and filling.world.age(row[spec.if_past]) > 0
     return _fill(spec.then if past else spec.otherwise, row, filling)
 
 
 _FILLERS: Mapping[type, Callable[[Any, Row, _Filling], Any]] = {
-    p.Sequence: _sequence,
-    p.Pool: _pool,
-    p.Template: _template,
-    p.Choice: _choice,
-    p.Integer: _integer,
-    p.Money: _money,
-    p.Fraction: _fraction,
-    p.DaysAgo: _days_ago,
-    p.DaysAhead: _days_ahead,
-    p.DaysAfter: _days_after,
-    p.Ref: _ref,
-    p.Copy: _copy,
-    p.Chance: _chance,
-    p.Constant: _constant,
-    p.Email: _email,
-    p.By: _by,
-    p.IfPast: _if_past,
+    p.SequenceFill: _sequence,
+    p.PoolFill: _pool,
+    p.TemplateFill: _template,
+    p.ChoiceFill: _choice,
+    p.IntegerFill: _integer,
+    p.MoneyFill: _money,
+    p.FractionFill: _fraction,
+    p.DaysAgoFill: _days_ago,
+    p.DaysAheadFill: _days_ahead,
+    p.DaysAfterFill: _days_after,
+    p.ReferenceFill: _ref,
+    p.CopyFill: _copy,
+    p.ChanceFill: _chance,
+    p.ConstantFill: _constant,
+    p.EmailFill: _email,
+    p.ByFieldFill: _by,
+    p.IfPastFill: _if_past,
 }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import ALL, Reference
-from gatling_sid.simulator.operations import Outcome
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.world import Row, World
 
 
@@ -34,7 +34,7 @@ class Fact(NamedTuple):
     field: str
 
 
-def cells_of(reference: Reference, outcome: Outcome) -> list[Cell]:
+def cells_of(reference: Reference, outcome: CallResult) -> list[Cell]:
     """The cells that a reference takes from a call's result; none where it takes a count, a figure or a new id."""
     match reference.path:
         case ("items", int(at), str(field)) if at < len(outcome.rows):
@@ -51,7 +51,7 @@ def cells_of(reference: Reference, outcome: Outcome) -> list[Cell]:
 def fact_of(cell: Cell, world: World) -> Fact:
     """The fact that a cell holds."""
     entity, key, field, row = cell.entity, cell.key, cell.field, cell.row
-    while copied := _copied(world.domain, entity, field):
+    while copied := _copied_field(world.domain, entity, field):
         through, target, field = copied
         entity, key = target, row[through]
         found = world.tables[entity].get(key)
@@ -62,11 +62,11 @@ def fact_of(cell: Cell, world: World) -> Fact:
 
 
 @lru_cache(maxsize=8192)
-def _copied(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | None:
+def _copied_field(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | None:
     """(reference field, entity it points to, field copied there; "" for the reference itself), or None."""
     known = domain.file.entities.get(entity)
     declared = known.fields[field].populate if known is not None and field in known.fields else None
-    if isinstance(declared, p.Ref):
+    if isinstance(declared, p.ReferenceFill):
         return field, declared.ref, ""
     return domain.copies(entity).get(field) if known is not None else None
 
@@ -74,7 +74,7 @@ def _copied(domain: Domain, entity: str, field: str) -> tuple[str, str, str] | N
 @lru_cache(maxsize=8192)
 def source_field(domain: Domain, entity: str, field: str) -> tuple[str, str]:
     """The (entity, field) whose values a field holds: its own, or the one it copies or refers to."""
-    while copied := _copied(domain, entity, field):
+    while copied := _copied_field(domain, entity, field):
         _, entity, name = copied
         field = name or domain.file.entities[entity].key
         if not name:
@@ -82,7 +82,7 @@ def source_field(domain: Domain, entity: str, field: str) -> tuple[str, str]:
     return entity, field
 
 
-def facts(outcome: Outcome, world: World) -> Iterator[Fact]:
+def facts_shown(outcome: CallResult, world: World) -> Iterator[Fact]:
     """Every fact that a call's result shows."""
     for key, row in outcome.rows:
         for field in outcome.fields:

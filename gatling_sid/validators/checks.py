@@ -22,9 +22,9 @@ from gatling_sid.validators import (
 )
 from gatling_sid.validators.policy import constraints as policy
 from gatling_sid.validators.policy import scope_limits
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
-Rule = Callable[[Case], Iterator[str]]
+CheckRule = Callable[[TraceContext], Iterator[str]]
 
 MOST_MESSAGES = 100
 """Breaches of one rule that are told."""
@@ -42,9 +42,9 @@ class Check(NamedTuple):
 
     verdict: str
     messages: str
-    rules: tuple[Rule, ...] = ()
-    known: tuple[Rule, ...] = ()
-    replayed: tuple[Rule, ...] = ()
+    rules: tuple[CheckRule, ...] = ()
+    known: tuple[CheckRule, ...] = ()
+    replayed: tuple[CheckRule, ...] = ()
     worded: bool = False
     gate: str = ""
 
@@ -97,7 +97,7 @@ CHECKS: Mapping[str, Check] = {
             policy.constraints_hold,
         ),
     ),
-    "informed_change": Check("valid", "errors", replayed=(policy.informed_changes,)),
+    "informed_change": Check("valid", "errors", replayed=(policy.changes_follow_look_ups,)),
     "minimal_scope": Check(
         "minimal",
         "warnings",
@@ -142,50 +142,50 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-def judged(case: Case, names: Iterable[str]) -> list[Finding]:
+def run_checks(case: TraceContext, names: Iterable[str]) -> list[Finding]:
     """The breaches of these checks, in the order given; those of a gate are reported alone."""
     found: list[Finding] = []
     for name in names:
-        breaches = list(findings(case, name))
+        breaches = list(findings_of_check(case, name))
         if breaches and CHECKS[name].gate:
             return breaches
         found += breaches
     return found
 
 
-def verdict_of(case: Case) -> Verdict:
+def judge(case: TraceContext) -> Verdict:
     """What all checks say of a case."""
-    found = judged(case, CHECKS)
-    return Verdict(found, [] if found else [reason for name in CHECKS if (reason := skipped(case, name))])
+    found = run_checks(case, CHECKS)
+    return Verdict(found, [] if found else [reason for name in CHECKS if (reason := why_skipped(case, name))])
 
 
-def findings(case: Case, name: str) -> Iterator[Finding]:
+def findings_of_check(case: TraceContext, name: str) -> Iterator[Finding]:
     """The breaches of one check, as far as it can be judged; of many alike, the first."""
     check = CHECKS[name]
     known = check.known if case.domain is not None else ()
-    replayed = check.replayed if case.unreplayable is None else ()
+    replayed = check.replayed if case.why_not_replayable is None else ()
     for rule in (*check.rules, *known, *replayed):
         for message in islice(rule(case), MOST_MESSAGES):
             yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE])
 
 
-def skipped(case: Case, name: str) -> str | None:
+def why_skipped(case: TraceContext, name: str) -> str | None:
     """Why part of a check could not be judged, or None."""
     check = CHECKS[name]
     if check.known and case.domain is None:
         return f"the catalogue has no domain {case.trace.request.domain!r}"
-    if check.replayed and case.unreplayable is not None:
-        return case.unreplayable
+    if check.replayed and case.why_not_replayable is not None:
+        return case.why_not_replayable
     if name == "words":
-        return words.unvouched(case)
-    if name == "policy" and case.unreplayable is not None:
-        return _unjudged(case)
-    if name == "policy" and not case.of_the_family:
+        return words.why_unvouched(case)
+    if name == "policy" and case.why_not_replayable is not None:
+        return _why_policy_skipped(case)
+    if name == "policy" and not case.claims_family:
         return "the policy is none of the domain's family, so what its sentences say is not known"
     return None
 
 
-def _unjudged(case: Case) -> str | None:
+def _why_policy_skipped(case: TraceContext) -> str | None:
     """What of an ad-hoc policy nothing could be held against."""
     trace = case.trace
     backed = {each.rule for each in trace.policy.constraints}
@@ -194,6 +194,6 @@ def _unjudged(case: Case) -> str | None:
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
         f"constraints that need a replay: {', '.join(later)}" if later else "",
-        *scope_limits.unheld(case),
+        *scope_limits.unenforced_limits(case),
     ]
     return "; ".join(each for each in reasons if each) or None

@@ -7,19 +7,19 @@ from typing import Any
 
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas.references import Reference, references_in
-from gatling_sid.simulator.operations import Outcome
-from gatling_sid.validators.ablation import loses_goal, rules_lost
-from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts, source_field
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.simulator.operations import CallResult
+from gatling_sid.validators.ablation import needs_call, rules_broken_without
+from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts_shown, source_field
+from gatling_sid.validators.trace_context import TraceContext
 
 
-def known_values_are_not_taken_from_records(case: Case) -> Iterator[str]:
+def known_values_are_not_taken_from_records(case: TraceContext) -> Iterator[str]:
     """No argument takes from a record what the request says of that very field, or what the record was found by."""
     if not case.succeeds:
         return
-    said = _said(case)
-    for call, name, reference in case.taken:
-        for cell in cells_of(reference, case.outcomes[reference.root]):
+    said = values_said(case)
+    for call, name, reference in case.references_used:
+        for cell in cells_of(reference, case.results[reference.root]):
             if _was_given(case, case.by_id[reference.root], cell):
                 yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, which was found by it"
                 break
@@ -28,52 +28,52 @@ def known_values_are_not_taken_from_records(case: Case) -> Iterator[str]:
                 break
 
 
-def no_call_is_a_detour(case: Case) -> Iterator[str]:
+def no_call_is_a_detour(case: TraceContext) -> Iterator[str]:
     """No call is there only to pass on values that are known without it."""
     if not case.succeeds:
         return
-    for call in case.ordered:
-        taken = [reference for _, _, reference in case.taken if reference.root == call.call_id]
-        if case.outcomes[call.call_id].effects or not taken:
+    for call in case.ordered_calls:
+        taken = [reference for _, _, reference in case.references_used if reference.root == call.call_id]
+        if case.results[call.call_id].effects or not taken:
             continue
         passed_on = all(_is_known(case, call, each) for each in taken)
-        if passed_on and not loses_goal(case, call.call_id) and not rules_lost(case, call.call_id):
+        if passed_on and not needs_call(case, call.call_id) and not rules_broken_without(case, call.call_id):
             yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
 
 
-def _is_known(case: Case, call: ToolCall, reference: Reference) -> bool:
+def _is_known(case: TraceContext, call: ToolCall, reference: Reference) -> bool:
     """Whether all that a reference takes from a call stands elsewhere too."""
     if reference.path in (("count",), ("value",)):
         return True  # how many there are is no fact of a record; a figure that is wanted is in the goal
-    cells = cells_of(reference, case.outcomes[call.call_id])
+    cells = cells_of(reference, case.results[call.call_id])
     return bool(cells) and all(_was_argument(case, call, cell) or _stands_elsewhere(case, call, cell) for cell in cells)
 
 
-def _stands_elsewhere(case: Case, call: ToolCall, cell: Cell) -> bool:
+def _stands_elsewhere(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
     """Whether the session knows the fact, or another result shows it that could be used instead."""
     fact = fact_of(cell, case.world)
     return fact in _principal_facts(case) or any(
-        fact in facts(other, case.world) for other in _others(case, call, case.outcomes[call.call_id])
+        fact in facts_shown(other, case.world) for other in _other_results(case, call, case.results[call.call_id])
     )
 
 
-def _was_argument(case: Case, call: ToolCall, cell: Cell) -> bool:
+def _was_argument(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
     """Whether the call itself was given the value: by a filter that equals it, or as a key."""
     assert case.execution is not None
     arguments = case.execution.arguments[call.call_id]
-    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in _found_by(case, call, cell))
+    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in _equality_filters(case, call, cell))
 
 
-def _was_given(case: Case, call: ToolCall, cell: Cell) -> bool:
+def _was_given(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
     """Whether the call was given the value by the request, the principal or the policy, not by another call."""
     given = call.arguments
     return any(
         not references_in(given.get(name)) and _holds(given.get(name), cell.row[cell.field])
-        for name in _found_by(case, call, cell)
+        for name in _equality_filters(case, call, cell)
     )
 
 
-def _found_by(case: Case, call: ToolCall, cell: Cell) -> list[str]:
+def _equality_filters(case: TraceContext, call: ToolCall, cell: Cell) -> list[str]:
     """The parameters that a row's field must equal."""
     tool = case.tools[call.tool_id]
     equal = [name for name, field, match in tool.filters if field == cell.field and match == "equals"]
@@ -85,18 +85,18 @@ def _holds(argument: Any, value: Any) -> bool:
     return value in argument if isinstance(argument, list) else argument == value and argument is not None
 
 
-def _others(case: Case, call: ToolCall, outcome: Outcome) -> Iterator[Outcome]:
+def _other_results(case: TraceContext, call: ToolCall, outcome: CallResult) -> Iterator[CallResult]:
     """Results that whoever uses the call could use instead: of calls before it, or of the same single row."""
     before = case.ancestors(call.call_id)
     alone = [(outcome.entity, key) for key, _ in outcome.rows]
-    for other_id, other in case.outcomes.items():
+    for other_id, other in case.results.items():
         same = len(alone) == 1 and [(other.entity, key) for key, _ in other.rows] == alone
         after = call.call_id in case.ancestors(other_id)
-        if other_id != call.call_id and other.figure is None and (other_id in before or (same and not after)):
+        if other_id != call.call_id and other.measured is None and (other_id in before or (same and not after)):
             yield other
 
 
-def _principal_facts(case: Case) -> set[Fact]:
+def _principal_facts(case: TraceContext) -> set[Fact]:
     """What the session knows of the one who asks."""
     principal, domain = case.trace.request.principal, case.world.domain
     role = domain.file.roles.get(principal.role) if principal else None
@@ -107,10 +107,10 @@ def _principal_facts(case: Case) -> set[Fact]:
     return {fact_of(each, case.world) for each in named}
 
 
-def _said(case: Case) -> set[tuple[tuple[str, str], str]]:
+def values_said(case: TraceContext) -> set[tuple[tuple[str, str], str]]:
     """(field, value) of all that the request says of a field: as a filter, a key, or something to be written."""
     said = set()
-    for call in case.ordered:
+    for call in case.ordered_calls:
         tool = case.tools[call.tool_id]
         for source in call.argument_sources:
             value = call.arguments.get(source.argument)

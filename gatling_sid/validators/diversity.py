@@ -27,7 +27,7 @@ class _Spread:
         return {"min": self.low, "mean": mean, "max": self.high}
 
 
-def diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
+def measure_diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
     """Counts and spreads over traces, read once; memory grows with what is distinct, not with how many there are."""
     domains, intents, tools, roles = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     sensitivity = Counter[str]()

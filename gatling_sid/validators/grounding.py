@@ -9,15 +9,15 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
-from gatling_sid.scenarios.scheduled_request import clause_of
+from gatling_sid.scenarios.scheduled_request import sentences_around
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.wording import says
-from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, written
-from gatling_sid.validators.ablation import loses_goal, rules_lost
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, write_references
+from gatling_sid.validators.ablation import needs_call, rules_broken_without
+from gatling_sid.validators.trace_context import TraceContext
 
 
-def every_argument_has_one_source(case: Case) -> Iterator[str]:
+def every_argument_has_one_source(case: TraceContext) -> Iterator[str]:
     """Each argument names one source, and each source an argument."""
     for call in case.trace.graph.calls:
         sources = [source.argument for source in call.argument_sources]
@@ -32,7 +32,7 @@ def every_argument_has_one_source(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} gives a source for {name!r}, which it does not pass"
 
 
-def words_give_the_values(case: Case) -> Iterator[str]:
+def words_give_the_values(case: TraceContext) -> Iterator[str]:
     """The words of the request that an argument is said to come from say its value."""
     for call in case.trace.graph.calls:
         for source in call.argument_sources[: len(call.arguments)]:
@@ -45,7 +45,7 @@ def words_give_the_values(case: Case) -> Iterator[str]:
                 yield f"{call.call_id}.{source.argument} {problem}"
 
 
-def sources_give_the_values(case: Case) -> Iterator[str]:
+def sources_give_the_values(case: TraceContext) -> Iterator[str]:
     """Looked up again, each source other than the request's words gives the value that is passed.
 
     Of more sources than there are arguments, which another rule refuses, only as many are looked up.
@@ -59,7 +59,7 @@ def sources_give_the_values(case: Case) -> Iterator[str]:
                     yield f"{call.call_id}.{source.argument} {problem}"
 
 
-def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
+def _from_request(call: ToolCall, source: ArgumentSource, case: TraceContext) -> str | None:
     text, value = case.trace.request.text, call.arguments[source.argument]
     if source.reference is not None:
         return f"comes from the request, and yet names {source.reference}"
@@ -71,7 +71,7 @@ def _from_request(call: ToolCall, source: ArgumentSource, case: Case) -> str | N
     tool = case.tools.get(call.tool_id)
     if tool is None or source.argument not in tool.tool.parameters or case.domain is None:
         return "is no argument of the tool"
-    kind, words = _manner(case.domain, tool.tool_id, source.argument)
+    kind, words = _wording_of_parameter(case.domain, tool.tool_id, source.argument)
     try:
         said = says(span, kind, value, case.world.today, words)
     except (TypeError, ValueError):
@@ -86,34 +86,34 @@ def _is_cut(text: str, at: int) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _manner(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
+def _wording_of_parameter(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
     """How a parameter's values are said: their kind, and the catalogue's own words for them."""
     tool = domain.tools[tool_id]
-    return domain.kind(tool, tool.parameters[parameter]), domain.words(tool, parameter)
+    return domain.wording_kind(tool, tool.parameters[parameter]), domain.words_to_read(tool, parameter)
 
 
-def _from_call(call: ToolCall, source: ArgumentSource, _case: Case) -> str | None:
+def _from_call(call: ToolCall, source: ArgumentSource, _case: TraceContext) -> str | None:
     value = call.arguments[source.argument]
     found = references_in(value)
     if not found:
         return "is said to come from a call, but refers to none"
     if isinstance(value, list) and len(found) < len(value):
         return "holds values beside references; a list holds one or the other"
-    where = written(found)
+    where = write_references(found)
     return None if where == source.reference else f"refers to {where}, its source to {source.reference}"
 
 
-def _from_principal(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
+def _from_principal(call: ToolCall, source: ArgumentSource, case: TraceContext) -> str | None:
     principal = case.trace.request.principal
-    return _looked_up(call, source, principal.attributes if principal else {}, "the principal")
+    return _look_up(call, source, principal.attributes if principal else {}, "the principal")
 
 
-def _from_policy(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
+def _from_policy(call: ToolCall, source: ArgumentSource, case: TraceContext) -> str | None:
     limits = {each.constraint_id: each.parameters for each in case.trace.policy.constraints}
-    return _looked_up(call, source, limits, "the policy")
+    return _look_up(call, source, limits, "the policy")
 
 
-def _looked_up(call: ToolCall, source: ArgumentSource, where: Mapping[str, Any], whose: str) -> str | None:
+def _look_up(call: ToolCall, source: ArgumentSource, where: Mapping[str, Any], whose: str) -> str | None:
     value = call.arguments[source.argument]
     path = parse_reference(f"$it.{source.reference}")
     if path is None:
@@ -122,26 +122,26 @@ def _looked_up(call: ToolCall, source: ArgumentSource, where: Mapping[str, Any],
         found = follow(path.path, where)
     except MissingPathError:
         return f"names {source.reference}, which {whose} does not have"
-    return None if same(found, value) else f"is {value!r}, but {whose} has {found!r}"
+    return None if equal_json(found, value) else f"is {value!r}, but {whose} has {found!r}"
 
 
-def same(one: Any, other: Any) -> bool:
+def equal_json(one: Any, other: Any) -> bool:
     """Whether two JSON values are equal: 5 is 5.0, and true is not 1."""
     if type(one) is type(other) is str:
         return bool(one == other)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
+        return len(one) == len(other) and all(map(equal_json, one, other))
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _from_default(call: ToolCall, source: ArgumentSource, case: Case) -> str | None:
+def _from_default(call: ToolCall, source: ArgumentSource, case: TraceContext) -> str | None:
     tool = case.tools.get(call.tool_id)
     default = tool.defaults.get(source.argument) if tool else None
     value = call.arguments[source.argument]
-    return None if same(value, default) else f"is {value!r}, but the tool's default is {default!r}"
+    return None if equal_json(value, default) else f"is {value!r}, but the tool's default is {default!r}"
 
 
-_ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, Case], str | None]] = {
+_ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, TraceContext], str | None]] = {
     "call": _from_call,
     "principal": _from_principal,
     "policy": _from_policy,
@@ -149,7 +149,7 @@ _ORIGINS: Mapping[str, Callable[[ToolCall, ArgumentSource, Case], str | None]] =
 }
 
 
-def provenance_is_real(case: Case) -> Iterator[str]:
+def provenance_is_real(case: TraceContext) -> Iterator[str]:
     """Every call quotes the clause of this request that holds its own words, or a rule of this policy."""
     trace = case.trace
     for call in trace.graph.calls:
@@ -165,13 +165,13 @@ def provenance_is_real(case: Case) -> Iterator[str]:
             yield f"{call.call_id} points to {pointer.source_id!r}, which is neither the request nor the policy"
 
 
-def _misquoted(call: ToolCall, quote: str, case: Case) -> Iterator[str]:
+def _misquoted(call: ToolCall, quote: str, case: TraceContext) -> Iterator[str]:
     """What is wrong with a call's quote of the request."""
     text = case.trace.request.text
     said = [each for each in call.argument_sources if each.origin == "request"]
     spans = [(s.start, s.end) for s in said if s.start is not None and s.end is not None]
-    if case.asking is not None:
-        clause = clause_of(case.asking, spans)
+    if case.scheduled_request is not None:
+        clause = sentences_around(case.scheduled_request, spans)
         if quote != clause:
             yield f"{call.call_id} quotes {quote!r}; the clause that asks for it is {clause!r}"
         return
@@ -189,20 +189,20 @@ _FEWEST_WORDS = 2
 """Fewer are a value or a stray letter, not a clause that asks for something."""
 
 
-def quoted_rules_demand_their_calls(case: Case) -> Iterator[str]:
+def quoted_rules_demand_their_calls(case: TraceContext) -> Iterator[str]:
     """A call that quotes a rule is demanded by that rule, and one that only a rule demands quotes one that does."""
     if not case.succeeds:
         return
     names = {each.constraint_id: each.rule for each in case.trace.policy.constraints}
-    used = {reference.root for _, _, reference in case.taken}
-    for call in case.ordered:
+    used = {reference.root for _, _, reference in case.references_used}
+    for call in case.ordered_calls:
         pointer, rules = call.provenance, case.trace.policy.rules
         quotes = pointer is not None and pointer.source_type is TrustTier.SYSTEM
-        if not quotes and (call.call_id in used or case.outcomes[call.call_id].effects):
+        if not quotes and (call.call_id in used or case.results[call.call_id].effects):
             continue
-        if not quotes and loses_goal(case, call.call_id):
+        if not quotes and needs_call(case, call.call_id):
             continue
-        demanding = [rules[names[each]] for each in sorted(rules_lost(case, call.call_id))]
+        demanding = [rules[names[each]] for each in sorted(rules_broken_without(case, call.call_id))]
         if quotes and pointer is not None and pointer.content_snippet not in demanding:
             yield f"{call.call_id} quotes a rule that does not demand it: {pointer.content_snippet!r}"
         elif not quotes and demanding:

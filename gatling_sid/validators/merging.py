@@ -6,24 +6,24 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from gatling_sid.models import ToolCall, topological_order, trusted
+from gatling_sid.models import ToolCall, construct_trusted, topological_order
 from gatling_sid.schemas.references import ALL, Reference, references_in
 from gatling_sid.simulator.operations import CompiledTool
-from gatling_sid.validators.ablation import serves
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.ablation import serves_request
+from gatling_sid.validators.trace_context import TraceContext
 
 
-def no_two_calls_could_be_one(case: Case) -> Iterator[str]:
+def no_two_calls_could_be_one(case: TraceContext) -> Iterator[str]:
     """No two calls of one tool can be made as one that meets the goal and keeps the policy."""
-    for first, second in combinations(case.ordered if case.succeeds else (), 2):
+    for first, second in combinations(case.ordered_calls if case.succeeds else (), 2):
         if first.tool_id != second.tool_id or first.call_id in case.ancestors(second.call_id):
             continue
-        merged = _merged(case.tools[first.tool_id], first, second)
-        if merged is not None and _serves(case, first, second, merged):
+        merged = _merge(case.tools[first.tool_id], first, second)
+        if merged is not None and _serves_merged(case, first, second, merged):
             yield f"{first.call_id} and {second.call_id} ({first.tool_id}) could be one call"
 
 
-def _merged(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, Any] | None:
+def _merge(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, Any] | None:
     """The arguments of one call for two, or None where they differ in more than what one call can take together."""
     names = first.arguments.keys() | second.arguments.keys()
     differing = [name for name in names if first.arguments.get(name) != second.arguments.get(name)]
@@ -39,11 +39,11 @@ def _merged(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, 
     name = differing[0]
     if name == tool.by_role.get("about") and not (_is_many(first.arguments[name]) and _is_many(second.arguments[name])):
         return None
-    parts = [_listed(each.arguments[name]) for each in (first, second)]
+    parts = [_as_list(each.arguments[name]) for each in (first, second)]
     return {**first.arguments, name: [*parts[0], *(each for each in parts[1] if each not in parts[0])]}
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
@@ -52,40 +52,42 @@ def _is_many(value: Any) -> bool:
     return isinstance(value, list) or any(ALL in each.path for each in references_in(value))
 
 
-def _serves(case: Case, first: ToolCall, second: ToolCall, arguments: dict[str, Any]) -> bool:
+def _serves_merged(case: TraceContext, first: ToolCall, second: ToolCall, arguments: dict[str, Any]) -> bool:
     """Whether the plan with one call for two still does; what the two returned is looked up in the one's result."""
-    rows = {call.call_id: len(case.outcomes[call.call_id].rows) for call in (first, second)}
+    rows = {call.call_id: len(case.results[call.call_id].rows) for call in (first, second)}
     shift = 0 if _same_rows(case, first, second) else rows[first.call_id]
     starts = {first.call_id: (0, rows[first.call_id]), second.call_id: (shift, rows[second.call_id])}
     needs = {*first.dependencies, *second.dependencies} - {first.call_id, second.call_id}
-    merged = trusted(ToolCall, {**first.__dict__, "arguments": arguments, "dependencies": sorted(needs)})
+    merged = construct_trusted(ToolCall, {**first.__dict__, "arguments": arguments, "dependencies": sorted(needs)})
     others = [
-        _redirected(each, first.call_id, starts) for each in case.ordered if each is not first and each is not second
+        _redirect(each, first.call_id, starts)
+        for each in case.ordered_calls
+        if each is not first and each is not second
     ]
     calls = [merged, *others]
     order = topological_order(calls)
     if len(order) < len(calls):
         return False
     by_id = {call.call_id: call for call in calls}
-    return serves(case, [by_id[call_id] for call_id in order])
+    return serves_request(case, [by_id[call_id] for call_id in order])
 
 
-def _same_rows(case: Case, first: ToolCall, second: ToolCall) -> bool:
+def _same_rows(case: TraceContext, first: ToolCall, second: ToolCall) -> bool:
     """Whether the two differ only in fields, so that row by row their results are one."""
-    keys = [[key for key, _ in case.outcomes[call.call_id].rows] for call in (first, second)]
+    keys = [[key for key, _ in case.results[call.call_id].rows] for call in (first, second)]
     return keys[0] == keys[1]
 
 
-def _redirected(call: ToolCall, to: str, starts: Mapping[str, tuple[int, int]]) -> ToolCall:
+def _redirect(call: ToolCall, to: str, starts: Mapping[str, tuple[int, int]]) -> ToolCall:
     """A call that takes from the merged call what it took from one of the two."""
     if starts.keys().isdisjoint(call.dependencies):
         return call
-    arguments = {name: _moved(value, to, starts) for name, value in call.arguments.items()}
+    arguments = {name: _move_reference(value, to, starts) for name, value in call.arguments.items()}
     needs = list(dict.fromkeys(to if each in starts else each for each in call.dependencies))
-    return trusted(ToolCall, {**call.__dict__, "arguments": arguments, "dependencies": needs})
+    return construct_trusted(ToolCall, {**call.__dict__, "arguments": arguments, "dependencies": needs})
 
 
-def _moved(value: Any, to: str, starts: Mapping[str, tuple[int, int]]) -> Any:
+def _move_reference(value: Any, to: str, starts: Mapping[str, tuple[int, int]]) -> Any:
     found = references_in(value)
     if not any(each.root in starts for each in found):
         return value

@@ -34,14 +34,14 @@ from gatling_sid.models import (
     TrustTier,
     UserRequest,
     Verdict,
-    trusted,
+    construct_trusted,
 )
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.checks import CHECKS, judged, verdict_of
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.checks import CHECKS, judge, run_checks
+from gatling_sid.validators.trace_context import TraceContext
 from gatling_sid.validators.trace_validator import TraceValidator
 
-WORDS: Mapping[type[BaseModel], frozenset[str]] = {
+WORDING_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
     GoldTrace: frozenset({"trace_id", "created_at", "validated"}),
     UserRequest: frozenset({"request_id", "text"}),
     ToolCallGraph: frozenset({"graph_id"}),
@@ -50,8 +50,8 @@ WORDS: Mapping[type[BaseModel], frozenset[str]] = {
 }
 """The fields in which wordings of one plan differ; a rule that a call quotes is part of the plan all the same."""
 
-_KEPT = 100_000
-_WORDED = tuple(name for name, check in CHECKS.items() if check.worded)
+_MOST_PLANS_KEPT = 100_000
+_WORDED_CHECKS = tuple(name for name, check in CHECKS.items() if check.worded)
 
 
 class ProvenPlans:
@@ -60,7 +60,7 @@ class ProvenPlans:
     def __init__(self, validator: TraceValidator) -> None:
         """Remembers nothing yet."""
         self.validator = validator
-        self.proofs = 0
+        self.full_proofs = 0
         """How many traces were judged in full."""
         self._proven: dict[bytes, list[str]] = {}
         """By the key of a plan without fault: what of it could not be judged, which follows from its content too."""
@@ -72,32 +72,32 @@ class ProvenPlans:
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
         """What `TraceValidator.verdicts` gives; in least time if equal parts of the traces are the same records."""
         registry = self.validator.registry
-        own = zip(_with_own_policies(traces, registry), plan_keys(traces), strict=True)
-        return [self._verdict(Case(trace, registry), key) for trace, key in own]
+        own = zip(_with_published_policies(traces, registry), plan_keys(traces), strict=True)
+        return [self._verdict(TraceContext(trace, registry), key) for trace, key in own]
 
-    def _verdict(self, case: Case, key: bytes | None) -> Verdict:
+    def _verdict(self, case: TraceContext, key: bytes | None) -> Verdict:
         if key is not None and key in self._proven:
-            found = judged(case, _WORDED)
+            found = run_checks(case, _WORDED_CHECKS)
             return Verdict(found, [] if found else self._proven[key])
-        self.proofs += 1
-        verdict = verdict_of(case)
+        self.full_proofs += 1
+        verdict = judge(case)
         if not verdict.findings and key is not None:
-            if len(self._proven) >= _KEPT:
+            if len(self._proven) >= _MOST_PLANS_KEPT:
                 del self._proven[next(iter(self._proven))]
             self._proven[key] = verdict.skipped
         return verdict
 
 
-def _with_own_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
+def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
     """The traces, with the catalogue's own record of each policy that equals it: compared once, known to be sound."""
     known: dict[int, SystemPolicy] = {}
     for trace in traces:
         policy = trace.policy
         if id(policy) not in known:
-            domain = registry.domain(policy.domain) if registry.knows(policy.domain) else None
+            domain = registry.domain(policy.domain) if registry.has_domain(policy.domain) else None
             known[id(policy)] = (domain and domain.family.own_record(policy)) or policy
         own = known[id(policy)]
-        yield trace if own is policy else trusted(GoldTrace, {**trace.__dict__, "policy": own})
+        yield trace if own is policy else construct_trusted(GoldTrace, {**trace.__dict__, "policy": own})
 
 
 # --- keys ------------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def _goal(goal: Goal) -> tuple[Any, ...]:
 
 def _fields(model: type[BaseModel], *apart: str) -> Callable[[Any], Any]:
     """Reads every field of a record that is not of `WORDS`, but those that are written apart."""
-    return attrgetter(*[name for name in model.model_fields if name not in {*WORDS.get(model, ()), *apart}])
+    return attrgetter(*[name for name in model.model_fields if name not in {*WORDING_FIELDS.get(model, ()), *apart}])
 
 
 _TRACE = _fields(GoldTrace, "request", "policy", "graph", "goal")

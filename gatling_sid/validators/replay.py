@@ -7,25 +7,25 @@ from collections.abc import Set as AbstractSet
 from itertools import pairwise
 
 from gatling_sid.models import ToolCall
-from gatling_sid.simulator.execution import run, unmet
-from gatling_sid.simulator.operations import Outcome, Refused, State
-from gatling_sid.simulator.scope import said_limits, scope_of_call, scope_of_request
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.simulator.execution import run_call, unmet_goal_parts
+from gatling_sid.simulator.operations import CallRefusedError, CallResult, State
+from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
+from gatling_sid.validators.trace_context import TraceContext
 
 
-def plan_executes(case: Case) -> Iterator[str]:
+def plan_executes(case: TraceContext) -> Iterator[str]:
     """The backend refuses no call."""
     if case.execution and case.execution.refusal:
         yield str(case.execution.refusal)
 
 
-def something_is_called(case: Case) -> Iterator[str]:
+def something_is_called(case: TraceContext) -> Iterator[str]:
     """A plan calls something: no trace can declare yet that nothing is to be called, and why."""
     if not case.trace.graph.calls:
         yield "the plan calls nothing, and nothing says why that would serve the request"
 
 
-def principal_is_real(case: Case) -> Iterator[str]:
+def principal_is_real(case: TraceContext) -> Iterator[str]:
     """Who asks is somebody of the world, in a role of the domain, known by that role's attributes as they are."""
     principal, domain = case.trace.request.principal, case.domain
     role = domain.file.roles.get(principal.role) if domain and principal else None
@@ -47,29 +47,29 @@ def principal_is_real(case: Case) -> Iterator[str]:
         yield f"the session knows {', '.join(wrong)} of {principal.principal_id} otherwise than the world"
 
 
-def day_is_the_worlds(case: Case) -> Iterator[str]:
+def day_is_the_worlds(case: TraceContext) -> Iterator[str]:
     """The trace states the day that it is in its world."""
     if case.execution and case.trace.metadata.get("today") != case.world.today.isoformat():
         yield f"the trace plays on {case.trace.metadata.get('today')}, its world on {case.world.today}"
 
 
-def goal_is_met(case: Case) -> Iterator[str]:
+def goal_is_met(case: TraceContext) -> Iterator[str]:
     """The user sees what the goal shows and measures, and exactly its effects happen."""
     goal, execution = case.trace.goal, case.execution
     if goal is not None and execution is not None and execution.refusal is None:
-        days = min((each for call in case.ordered if (each := case.days(call)) is not None), default=None)
-        yield from unmet(goal, list(execution.outcomes.values()), days)
+        days = min((each for call in case.ordered_calls if (each := case.days(call)) is not None), default=None)
+        yield from unmet_goal_parts(goal, list(execution.results.values()), days)
 
 
-def order_does_not_matter(case: Case) -> Iterator[str]:
+def order_does_not_matter(case: TraceContext) -> Iterator[str]:
     """Any two calls that the graph leaves unordered do the same whichever comes first."""
     execution = case.execution
     if execution is None or execution.refusal is not None or _is_chain(case):
         return
-    for writer in case.ordered:
-        if not execution.outcomes[writer.call_id].effects:
+    for writer in case.ordered_calls:
+        if not execution.results[writer.call_id].effects:
             continue  # what changes nothing can be read before or after
-        for other in case.ordered:
+        for other in case.ordered_calls:
             if (
                 other is not writer
                 and _are_unordered(case, writer.call_id, other.call_id)
@@ -78,63 +78,63 @@ def order_does_not_matter(case: Case) -> Iterator[str]:
                 yield f"{other.call_id} does something else after {writer.call_id} than before it; a dependency is missing"
 
 
-def _is_chain(case: Case) -> bool:
+def _is_chain(case: TraceContext) -> bool:
     """Whether each call depends on the one before it, so that there is only one order."""
-    calls = case.ordered
+    calls = case.ordered_calls
     return all(before.call_id in after.dependencies for before, after in pairwise(calls))
 
 
-def _are_unordered(case: Case, one: str, other: str) -> bool:
+def _are_unordered(case: TraceContext, one: str, other: str) -> bool:
     return one not in case.ancestors(other) and other not in case.ancestors(one)
 
 
-def _is_changed(case: Case, call: ToolCall, writer: ToolCall) -> bool:
+def _is_changed(case: TraceContext, call: ToolCall, writer: ToolCall) -> bool:
     """Whether a call does something else once another has run, each after all that must come before it."""
     assert case.execution is not None
     before = case.ancestors(call.call_id)
     after = before | case.ancestors(writer.call_id) | {writer.call_id}
-    return _seen(_outcome(case, call, before)) != _seen(_outcome(case, call, after))
+    return _observable(_run_after(case, call, before)) != _observable(_run_after(case, call, after))
 
 
-def _seen(outcome: Outcome | str) -> object:
+def _observable(outcome: CallResult | str) -> object:
     """What a call shows and does; of rows that it only reads, the fields it does not show may change."""
     if isinstance(outcome, str) or outcome.effects:
         return outcome
-    return outcome.value, outcome.figure, [key for key, _ in outcome.rows]
+    return outcome.value, outcome.measured, [key for key, _ in outcome.rows]
 
 
-def _outcome(case: Case, call: ToolCall, before: AbstractSet[str]) -> Outcome | str:
+def _run_after(case: TraceContext, call: ToolCall, before: AbstractSet[str]) -> CallResult | str:
     """What a call does, or why it is refused, after some others; arguments as they were resolved in the plan."""
     assert case.execution is not None
     state = State(case.world)
     try:
-        for each in case.ordered:
+        for each in case.ordered_calls:
             if each.call_id in before:
-                run(case.tools, each.tool_id, case.execution.arguments[each.call_id], state)
-        return run(case.tools, call.tool_id, case.execution.arguments[call.call_id], state)
-    except Refused as refused:
+                run_call(case.tools, each.tool_id, case.execution.arguments[each.call_id], state)
+        return run_call(case.tools, call.tool_id, case.execution.arguments[call.call_id], state)
+    except CallRefusedError as refused:
         return str(refused)
 
 
-def scopes_are_true(case: Case) -> Iterator[str]:
+def scopes_are_true(case: TraceContext) -> Iterator[str]:
     """Every call's declared scope is what it takes, and the expected scope is what the goal needs."""
     trace, execution = case.trace, case.execution
     if execution is None or execution.refusal is not None or trace.goal is None or case.domain is None:
         return
-    for call in case.ordered:
+    for call in case.ordered_calls:
         actual = scope_of_call(
             case.tools[call.tool_id],
             execution.arguments[call.call_id],
-            execution.outcomes[call.call_id],
+            execution.results[call.call_id],
             case.world.today,
         )
         if call.scope != actual:
-            yield f"{call.call_id} declares {_shown(call.scope)}; it takes {_shown(actual)}"
-    limits = said_limits(trace.graph.calls, case.tools)
+            yield f"{call.call_id} declares {_describe(call.scope)}; it takes {_describe(actual)}"
+    limits = requested_limits(trace.graph.calls, case.tools)
     needed = scope_of_request(trace.goal, case.domain, trace.policy, case.role, limits)
     if trace.request.expected_scope != needed:
-        yield f"the request expects {_shown(trace.request.expected_scope)}; its goal needs {_shown(needed)}"
+        yield f"the request expects {_describe(trace.request.expected_scope)}; its goal needs {_describe(needed)}"
 
 
-def _shown(scope: object) -> str:
+def _describe(scope: object) -> str:
     return str(scope).replace("<", "").replace(">", "")

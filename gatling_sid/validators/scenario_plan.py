@@ -15,10 +15,10 @@ from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
 
-class Shape(NamedTuple):
+class CallPattern(NamedTuple):
     """A call without its values: (argument, origin, path within it) of each argument, and the rule that demands it."""
 
     tool_id: str
@@ -30,7 +30,7 @@ class Shape(NamedTuple):
         return f"{self.tool_id}({said})" + (f" for {self.rule}" if self.rule else "")
 
 
-def task_is_the_scenarios(case: Case) -> Iterator[str]:
+def task_is_the_scenarios(case: TraceContext) -> Iterator[str]:
     """Person, policy, goal and intent are those of the scenario's case that a trace of the embedded oracle names."""
     instance, trace, domain = case.instance, case.trace, case.domain
     if not case.is_embedded or domain is None:
@@ -52,22 +52,22 @@ def differences(names: tuple[str, ...], claimed: tuple[Any, ...], given: tuple[A
         return
     for what, have, want in zip(names, claimed, given, strict=True):
         if have != want:
-            yield f"{what} is not what the trace's coordinates give: {_short(have)} instead of {_short(want)}"
+            yield f"{what} is not what the trace's coordinates give: {_shorten(have)} instead of {_shorten(want)}"
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= 200 else f"{text[:200]} …"
 
 
-def plan_is_the_scenarios(case: Case) -> Iterator[str]:
+def plan_is_the_scenarios(case: TraceContext) -> Iterator[str]:
     """The calls of a plan by the embedded oracle are those of its scenario under the rules in force, in any order."""
     scenario = case.trace.metadata.get("scenario")
     if not case.is_embedded or case.domain is None or not isinstance(scenario, str):
         return
     rules = tuple(each.constraint_id for each in case.trace.policy.constraints)
-    wanted = _shapes_of(case.domain, scenario, rules)
-    found = Counter(_shape(call, case.trace.policy) for call in case.ordered)
+    wanted = _patterns_of(case.domain, scenario, rules)
+    found = Counter(_pattern_of_call(call, case.trace.policy) for call in case.ordered_calls)
     if found.items() == wanted.items():
         return
     for shape in wanted - found:
@@ -76,13 +76,13 @@ def plan_is_the_scenarios(case: Case) -> Iterator[str]:
         yield f"the plan calls {shape}, and the scenario does not"
 
 
-def _shape(call: ToolCall, policy: SystemPolicy) -> Shape:
+def _pattern_of_call(call: ToolCall, policy: SystemPolicy) -> CallPattern:
     arguments = frozenset(
         (each.argument, each.origin, _path(call, each.argument, each.reference, each.origin))
         for each in call.argument_sources
         if each.origin != "default"  # what the tool does anyway may be said
     )
-    return Shape(call.tool_id, arguments, _rule_quoted(call, policy))
+    return CallPattern(call.tool_id, arguments, _rule_quoted(call, policy))
 
 
 def _path(call: ToolCall, argument: str, reference: str | None, origin: str) -> str:
@@ -106,16 +106,18 @@ def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
 
 
 @lru_cache(maxsize=8192)
-def _shapes_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[Shape]:
+def _patterns_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
     """The calls of a scenario's plan under these rules."""
     known = domain.file.scenarios.get(scenario)
-    steps = [step for step in (known.plan if known else ()) if step.stands(frozenset(rules))]
-    return Counter(_shape_of(domain, step, rules) for step in steps)
+    steps = [step for step in (known.plan if known else ()) if step.is_in_force(frozenset(rules))]
+    return Counter(_pattern_of_step(domain, step, rules) for step in steps)
 
 
-def _shape_of(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> Shape:
+def _pattern_of_step(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> CallPattern:
     arguments = frozenset((name, *_origin(expression)) for name, expression in step.arguments.items())
-    return Shape(f"{domain.slug}.{step.tool}", arguments, next((each for each in rules if each in step.when), None))
+    return CallPattern(
+        f"{domain.slug}.{step.tool}", arguments, next((each for each in rules if each in step.when), None)
+    )
 
 
 def _origin(expression: str | list[str]) -> tuple[str, str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 from gatling_sid.models import Constraint, Goal, GoldTrace, ScopeMetadata
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
-MOST: Mapping[str, int] = {
+MOST_PARTS: Mapping[str, int] = {
     "calls": 10_000,
     "entries of execution_order": 10_000,
     "arguments": 10_000,
@@ -39,7 +39,7 @@ LONGEST_INTEGER = 64
 """Bits of a number without its sign."""
 
 
-def words_are_few(case: Case) -> Iterator[str]:
+def words_are_few(case: TraceContext) -> Iterator[str]:
     """The request is no longer than a person would read, and few places in it are pointed at."""
     length = len(case.trace.request.text)
     if length > MOST_TEXT:
@@ -49,14 +49,14 @@ def words_are_few(case: Case) -> Iterator[str]:
         yield f"{sources:,} argument sources; at most {MOST_SOURCES:,} are judged"
 
 
-def parts_are_few(case: Case) -> Iterator[str]:
+def parts_are_few(case: TraceContext) -> Iterator[str]:
     """The trace has no more of each of its parts than a plan could need."""
     for what, number in _parts(case).items():
-        if number > MOST[what]:
-            yield f"{number:,} {what}; at most {MOST[what]:,} are judged"
+        if number > MOST_PARTS[what]:
+            yield f"{number:,} {what}; at most {MOST_PARTS[what]:,} are judged"
 
 
-def _parts(case: Case) -> dict[str, int]:
+def _parts(case: TraceContext) -> dict[str, int]:
     trace, calls, policy = case.trace, case.trace.graph.calls, case.trace.policy
     arguments = sum([len(call.arguments) for call in calls])
     return {
@@ -67,13 +67,13 @@ def _parts(case: Case) -> dict[str, int]:
         "rules": len(policy.rules),
         "constraints": len(policy.constraints),
         "forbidden operations": len(policy.forbidden_operations),
-        "cells, figures and effects of the goal": _wanted(trace.goal) if trace.goal else 0,
+        "cells, figures and effects of the goal": _goal_parts(trace.goal) if trace.goal else 0,
         "calls and arguments times values of constraints": (len(calls) + arguments) * _breadth_of(case),
     }
 
 
-def _breadth_of(case: Case) -> int:
-    if case.domain is not None and case.is_published:
+def _breadth_of(case: TraceContext) -> int:
+    if case.domain is not None and case.has_published_policy:
         return _breadth_of_member(case.domain, case.trace.policy.policy_id)
     return sum(map(_breadth, case.trace.policy.constraints))
 
@@ -90,15 +90,15 @@ def _breadth(constraint: Constraint) -> int:
     return 1 + sum([len(each) for each in constraint.parameters.values() if isinstance(each, list)])
 
 
-def _wanted(goal: Goal) -> int:
+def _goal_parts(goal: Goal) -> int:
     cells = sum([(len(each.rows) + 1) * (len(each.fields) + 1) for each in goal.shows])
     figures = sum([len(each.values) + 1 for each in goal.measures])
     return cells + figures + sum([len(each.rows) + 1 for each in goal.effects])
 
 
-def values_are_small(case: Case) -> Iterator[str]:
+def values_are_small(case: TraceContext) -> Iterator[str]:
     """Values together are few and short, none is nested deeply, and no number is longer than a computer's."""
-    problem = _excess(_free_values(case.trace, published=case.is_published))
+    problem = _excess(_free_values(case.trace, published=case.has_published_policy))
     if problem:
         yield f"arguments, scopes, attributes, limits, parameters and metadata {problem}"
 

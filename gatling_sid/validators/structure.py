@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from gatling_sid.models import INTENTS, topological_order
-from gatling_sid.validators.trace_context import Case, references
+from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
 _INTEGERS = range(-(2**63), 2**64)
 
 
-def call_ids_are_unique(case: Case) -> Iterator[str]:
+def call_ids_are_unique(case: TraceContext) -> Iterator[str]:
     """No two calls share an id."""
     for call_id, times in Counter(call.call_id for call in case.trace.graph.calls).items():
         if times > 1:
             yield f"{times} calls are named {call_id!r}"
 
 
-def dependencies_exist(case: Case) -> Iterator[str]:
+def dependencies_exist(case: TraceContext) -> Iterator[str]:
     """Every dependency is a call of the graph, named once."""
     for call in case.trace.graph.calls:
         if len({*call.dependencies}) < len(call.dependencies):
@@ -30,7 +30,7 @@ def dependencies_exist(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} depends on non-existent call {each!r}"
 
 
-def graph_is_acyclic(case: Case) -> Iterator[str]:
+def graph_is_acyclic(case: TraceContext) -> Iterator[str]:
     """No call waits for itself."""
     order = topological_order(case.trace.graph.calls)
     if len(order) < len(case.by_id):
@@ -39,7 +39,7 @@ def graph_is_acyclic(case: Case) -> Iterator[str]:
         yield f"these calls wait for each other in a circle: {', '.join(stuck[:10])}"
 
 
-def order_names_every_call_once(case: Case) -> Iterator[str]:
+def order_names_every_call_once(case: TraceContext) -> Iterator[str]:
     """`execution_order` is a permutation of the calls."""
     order = case.trace.graph.execution_order
     named = Counter(order)
@@ -51,7 +51,7 @@ def order_names_every_call_once(case: Case) -> Iterator[str]:
             yield f"execution_order {what}: {', '.join(ids[:10])}"
 
 
-def order_respects_dependencies(case: Case) -> Iterator[str]:
+def order_respects_dependencies(case: TraceContext) -> Iterator[str]:
     """In `execution_order`, every call comes after those it depends on."""
     position = {call_id: at for at, call_id in enumerate(case.trace.graph.execution_order)}
     for call in case.trace.graph.calls:
@@ -60,16 +60,16 @@ def order_respects_dependencies(case: Case) -> Iterator[str]:
                 yield f"{call.call_id} comes before its dependency {each}"
 
 
-def references_are_dependencies(case: Case) -> Iterator[str]:
+def references_are_dependencies(case: TraceContext) -> Iterator[str]:
     """Whoever uses a call's result depends on that call."""
     for call in case.trace.graph.calls:
         needs = set(call.dependencies)
-        for name, reference in references(call):
+        for name, reference in references_of_call(call):
             if reference.root not in needs:
                 yield f"{call.call_id}.{name} refers to {reference}, but {reference.root} is not a dependency"
 
 
-def values_are_plain(case: Case) -> Iterator[str]:
+def values_are_plain(case: TraceContext) -> Iterator[str]:
     """Arguments and metadata are JSON values that every reader decodes alike."""
     for name, value in case.trace.metadata.items():
         problem = unfit(value)
@@ -109,14 +109,14 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def domains_agree(case: Case) -> Iterator[str]:
+def domains_agree(case: TraceContext) -> Iterator[str]:
     """Request and policy speak of the same domain."""
     request, policy = case.trace.request.domain, case.trace.policy.domain
     if request.casefold() != policy.casefold():
         yield f"the request is of {request}, the policy of {policy}"
 
 
-def intent_is_known(case: Case) -> Iterator[str]:
+def intent_is_known(case: TraceContext) -> Iterator[str]:
     """The intent is one of the six."""
     intent = case.trace.request.intent_category
     if intent not in INTENTS:

@@ -2,6 +2,6 @@
 
 from gatling_sid.views.encoder import to_encoder_row
 from gatling_sid.views.messages import to_messages
-from gatling_sid.views.text import readable
+from gatling_sid.views.text import to_text
 
-__all__ = ["readable", "to_encoder_row", "to_messages"]
+__all__ = ["to_encoder_row", "to_messages", "to_text"]

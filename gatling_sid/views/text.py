@@ -9,18 +9,18 @@ from typing import Any
 
 from gatling_sid.models import ArgumentSource, Effect, GoldTrace, ToolCall
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
 _WIDTH = 110
 _MOST_ITEMS = 3
 
 
-def readable(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
+def to_text(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
     """The trace as text of up to 110 columns; results are shown if the plan can be replayed."""
-    return "\n".join(_lines(Case(trace, registry or DomainRegistry())))
+    return "\n".join(_lines(TraceContext(trace, registry or DomainRegistry())))
 
 
-def _lines(case: Case) -> Iterator[str]:
+def _lines(case: TraceContext) -> Iterator[str]:
     trace = case.trace
     request, principal = trace.request, trace.request.principal
     yield f"{trace.trace_id}   {request.domain} · {request.intent_category}" + (" · gold" if trace.validated else "")
@@ -34,8 +34,8 @@ def _lines(case: Case) -> Iterator[str]:
         yield from _block(rule, "  · ", "    ")
     yield ""
     yield "Plan:"
-    for at, call in enumerate(case.ordered):
-        yield from _call(case, call, last=at == len(case.ordered) - 1)
+    for at, call in enumerate(case.ordered_calls):
+        yield from _call(case, call, last=at == len(case.ordered_calls) - 1)
     yield ""
     yield from _goal(trace)
     scope = request.expected_scope
@@ -52,7 +52,7 @@ def _block(text: str, first: str, rest: str) -> Iterator[str]:
     yield from wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
 
 
-def _call(case: Case, call: ToolCall, *, last: bool) -> Iterator[str]:
+def _call(case: TraceContext, call: ToolCall, *, last: bool) -> Iterator[str]:
     branch, stem = ("└─", "   ") if last else ("├─", "│  ")
     after = f"   after {', '.join(call.dependencies)}" if call.dependencies else ""
     yield f"  {branch} {call.call_id}  {call.tool_id}{after}"
@@ -64,12 +64,12 @@ def _call(case: Case, call: ToolCall, *, last: bool) -> Iterator[str]:
     pointer = call.provenance
     if pointer is not None and pointer.source_type.value == "system":
         yield from _block(f"because: {pointer.content_snippet}", f"  {stem}     ", f"  {stem}        ")
-    outcome = case.outcomes.get(call.call_id)
+    outcome = case.results.get(call.call_id)
     if outcome is not None:
         yield from _block(f"→ {_result(outcome.value)}", f"  {stem}     ", f"  {stem}        ")
 
 
-def _source(case: Case, source: ArgumentSource | None) -> str:
+def _source(case: TraceContext, source: ArgumentSource | None) -> str:
     if source is None:
         return ""
     if source.origin == "request" and source.start is not None and source.end is not None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from builder import run as running
-from builder.audit import catalogues
+from builder.audit import count_by_catalogue
 from builder.release import write_data
-from builder.run import Progress, planned, run
-from builder.shards import MANIFEST, SETTINGS, Settings, Shard, read_manifest, read_traces, write_shard
+from builder.run import Progress, plan_run, run
+from builder.shards import MANIFEST, SETTINGS, RunSettings, Shard, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import registry as registry_module
@@ -36,7 +36,7 @@ CHANGED = (
 class Online(ScenarioOracle):
     """The embedded oracle, spoken to as if it answered over the network."""
 
-    def remember(self, texts: Iterable[str]) -> None:
+    def remember_texts(self, texts: Iterable[str]) -> None:
         """It repeats nothing anyway."""
 
 
@@ -55,12 +55,12 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def small() -> Settings:
+def small() -> RunSettings:
     """Ten traces of each domain in two shards each."""
-    return planned([], 20, {"train": 1}, seed=5, created_at=MOMENT, shard_size=5)
+    return plan_run([], 20, {"train": 1}, seed=5, created_at=MOMENT, shard_size=5)
 
 
-def made(root: Path, settings: Settings, after_each: Callable[[Progress], None], *, online: bool) -> None:
+def made(root: Path, settings: RunSettings, after_each: Callable[[Progress], None], *, online: bool) -> None:
     """Runs in this process, one shard after the other."""
     oracle = Online(settings.seed, MOMENT) if online else None
     run(root, settings, workers=1, report=after_each, online=oracle)
@@ -69,7 +69,7 @@ def made(root: Path, settings: Settings, after_each: Callable[[Progress], None],
 def versions(root: Path) -> dict[str, set[str]]:
     """The catalogue that the rows of each domain name, over all shards that are there."""
     return {
-        folder.name: {version for path in folder.glob("*.arrow") for version in catalogues(path)}
+        folder.name: {version for path in folder.glob("*.arrow") for version in count_by_catalogue(path)}
         for folder in root.iterdir()
         if folder.is_dir()
     }
@@ -167,7 +167,7 @@ def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_pat
     with pytest.raises(ShardError) as caught:
         made(tmp_path / "run", small(), lambda _: None, online=False)
     assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
-    other = planned([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
+    other = plan_run([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
     with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5, asked is 6, catalogue is"):
         made(tmp_path / "run", other, lambda _: None, online=False)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.equal_rows import numbered
+from builder.equal_rows import number_rows
 
 TEXT = st.none() | st.sampled_from(["", "a", "b", "ab", "0"])
 ITEM = st.none() | st.fixed_dictionaries({"name": TEXT, "real": st.none() | st.sampled_from([0.0, -0.0, 1.5])})
@@ -34,7 +34,7 @@ def test_numbers_tell_rows_apart_exactly_by_content(rows: list[Any], skipped: in
     """Nulls, empty lists, empty texts and negative zeros are all different, wherever in a row; slices count as they are."""
     array = pa.array(rows, TYPE)[skipped:]
 
-    assert pattern(numbered(array).tolist()) == pattern([repr(row) for row in array.to_pylist()])
+    assert pattern(number_rows(array).tolist()) == pattern([repr(row) for row in array.to_pylist()])
 
 
 @pytest.mark.parametrize("fields", [3, 12])
@@ -42,4 +42,4 @@ def test_many_fields_of_many_values_do_not_run_over(fields: int) -> None:
     """However many combinations a struct could have, its rows are told apart."""
     rows = [{f"f{at}": row % (at + 2) for at in range(fields)} for row in range(3000)]
 
-    assert pattern(numbered(pa.array(rows)).tolist()) == pattern([repr(row) for row in rows])
+    assert pattern(number_rows(pa.array(rows)).tolist()) == pattern([repr(row) for row in rows])

@@ -20,10 +20,10 @@ from pyarrow import ipc
 
 from builder import jsonl, judging
 from builder.features import _STORAGE, SCHEMA
-from builder.judging import Tally, judge
-from builder.run import planned, run
+from builder.judging import Tally, judge_source
+from builder.run import plan_run, run
 from builder.shards import WRITE_OPTIONS
-from builder.sources import read, source_of
+from builder.sources import open_source, read_piece
 from gatling_sid.errors import ShardError, SidError
 from gatling_sid.validators import TraceValidator
 from tests.builder.test_release import staged
@@ -39,7 +39,7 @@ PARQUET = "data/hr/train-00000-of-00001.parquet"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run and its release."""
     folder = tmp_path_factory.mktemp("made")
-    settings = planned(
+    settings = plan_run(
         ["hr"], ROWS, {"train": 0.9, "test": 0.1}, seed=2, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=17
     )
     run(folder / "run", settings, workers=1, report=lambda _: None)
@@ -56,7 +56,7 @@ def copy(made: Path, tmp_path: Path) -> Path:
 
 def judged(source: Path | str, **how: Any) -> Tally:
     """The tally over a source."""
-    return sum(judge(source_of(str(source)), **how), Tally())
+    return sum(judge_source(open_source(str(source)), **how), Tally())
 
 
 @pytest.mark.parametrize("kind", ["run", "release"])
@@ -64,8 +64,14 @@ def test_what_was_made_is_gold(made: Path, kind: str) -> None:
     """Every row of a run and of its release is gold, and no plan is proven twice."""
     tally = judged(made / kind)
 
-    assert (tally.judged, tally.gold, tally.partly, tally.rejected.total(), tally.told) == (ROWS, ROWS, 0, 0, ())
-    assert tally.proofs < ROWS
+    assert (tally.judged, tally.gold, tally.partly_judged, tally.rejected.total(), tally.examples) == (
+        ROWS,
+        ROWS,
+        0,
+        0,
+        (),
+    )
+    assert tally.full_proofs < ROWS
 
 
 def test_judging_in_several_processes_finds_the_same(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,13 +81,15 @@ def test_judging_in_several_processes_finds_the_same(copy: Path, monkeypatch: py
     alone, together = judged(copy / "run"), judged(copy / "run", workers=2)
 
     assert (together.judged, together.gold, together.rejected) == (alone.judged, alone.gold, alone.rejected)
-    assert together.told == alone.told != ()
+    assert together.examples == alone.examples != ()
 
 
 def test_verdicts_are_those_of_one_by_one(made: Path) -> None:
     """Every row read back gets from the validator alone what it got among others, with `every` only each third."""
     validator = TraceValidator()
-    traces = [trace for piece in source_of(str(made / "release")).pieces for batch in read(piece) for trace in batch]
+    traces = [
+        trace for piece in open_source(str(made / "release")).pieces for batch in read_piece(piece) for trace in batch
+    ]
 
     assert all(validator.validate_trace(trace)[1]["validated"] for trace in traces)
     assert judged(made / "release", every=3).judged == ROWS / 3
@@ -176,7 +184,7 @@ def test_tampering_is_found_and_named(copy: Path, kind: str, edit: Callable[[lis
     assert rule in tally.rejected
     assert 1 <= tally.rejected.total() <= 3
     assert tally.gold == ROWS - tally.rejected.total()
-    assert f": {rule}: " in "".join(tally.told)
+    assert f": {rule}: " in "".join(tally.examples)
 
 
 @pytest.mark.parametrize(
@@ -189,14 +197,19 @@ def test_a_row_too_few_or_too_many_is_told(copy: Path, edit: Callable[[list[Row]
     tally = judged(copy / "run")
 
     assert tally.rejected["rows_are_complete"] == 1
-    assert f"{SHARD} holds " in "".join(tally.told)
+    assert f"{SHARD} holds " in "".join(tally.examples)
     with pytest.raises(ShardError, match=r"hr holds \d+ rows of train; manifest.json says 54"):
         judged(copy / "release")
 
 
 def contents(source: Path) -> list[Any]:
     """All rows of a source, without what on its own no rule here can hold against anything."""
-    rows = [trace.model_dump() for piece in source_of(str(source)).pieces for batch in read(piece) for trace in batch]
+    rows = [
+        trace.model_dump()
+        for piece in open_source(str(source)).pieces
+        for batch in read_piece(piece)
+        for trace in batch
+    ]
     for row in rows:
         row["request"] = {name: value for name, value in row["request"].items() if name not in ("text", "trust_tier")}
         row["metadata"] = {
@@ -238,29 +251,29 @@ def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
 
     path.rename(path.with_name("train-00001-of-00002.parquet"))
     with pytest.raises(ShardError, match=r"hr/train-00000-of-00002\.parquet is missing$"):
-        source_of(str(tree))
+        open_source(str(tree))
     path.with_name("train-00001-of-00002.parquet").rename(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ShardError, match=r"train-00000-of-00001\.parquet is no complete Parquet file"):
-        source_of(str(tree))
+        open_source(str(tree))
     pq.write_table(pq.read_table(copy / "release" / "data/hr/test-00000-of-00001.parquet").select(["trace_id"]), path)
     with pytest.raises(ShardError, match=r"hr holds 6 rows of train; manifest.json says 54"):
-        source_of(str(tree))
+        open_source(str(tree))
     path.write_bytes(whole)
     shutil.copy(path, tree / "data/hr/train-more.parquet")
     with pytest.raises(ShardError, match=r"holds hr/train-more\.parquet, of which manifest\.json does not know"):
-        source_of(str(tree))
+        open_source(str(tree))
 
 
 def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each piece begins after the rows of the one before or, where rows may be left out, after its last id."""
     tree = copy / "release"
     pq.write_table(pq.read_table(tree / PARQUET), tree / PARQUET, row_group_size=10)
-    monkeypatch.setattr("builder.sources.ROWS", 20)
+    monkeypatch.setattr("builder.sources.ROWS_PER_PIECE", 20)
 
     def starts() -> list[tuple[int, int, int]]:
-        pieces = [piece for piece in source_of(str(tree)).pieces if "train" in piece.name]
-        return [(piece.number, piece.rows, piece.place.first) for piece in pieces if piece.place]
+        pieces = [piece for piece in open_source(str(tree)).pieces if "train" in piece.name]
+        return [(piece.number, piece.rows, piece.row_range.first) for piece in pieces if piece.row_range]
 
     assert starts() == [(0, 20, 0), (20, 20, 20), (40, 14, 40)]
     assert judged(tree).gold == ROWS
@@ -302,7 +315,7 @@ def test_a_manifest_that_does_not_hold_together_is_refused(
     path.write_text(json.dumps(manifest))
 
     with pytest.raises(ShardError, match=r"manifest\.json is no manifest of this version"):
-        source_of(str(copy / kind))
+        open_source(str(copy / kind))
 
 
 def test_an_altered_shard_is_named(copy: Path) -> None:
@@ -311,7 +324,7 @@ def test_an_altered_shard_is_named(copy: Path) -> None:
         file.write(b"x")
 
     with pytest.raises(ShardError, match=rf"{SHARD} is missing or was altered"):
-        source_of(str(copy / "run"))
+        open_source(str(copy / "run"))
 
 
 # --- lines -----------------------------------------------------------------------------------------------------
@@ -321,13 +334,13 @@ def test_lines_are_judged_whatever_pieces_they_are_cut_into(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pieces end where lines do, blank lines are none, and a line that is no trace is named by its number."""
-    traces = [t for piece in source_of(str(made / "run")).pieces for batch in read(piece) for t in batch]
+    traces = [t for piece in open_source(str(made / "run")).pieces for batch in read_piece(piece) for t in batch]
     lines = [trace.model_dump_json() for trace in traces]
     path = tmp_path / "traces.jsonl"
     path.write_text("\n".join([*lines[:30], "", *lines[30:]]))
     monkeypatch.setattr(jsonl, "BLOCK", 40_000)
-    source = source_of(str(path))
-    tally = sum(judge(source), Tally())
+    source = open_source(str(path))
+    tally = sum(judge_source(source), Tally())
 
     assert len(source.pieces) > 3
     assert source.rows == ROWS + 1
@@ -343,16 +356,16 @@ def test_an_id_that_was_there_before_is_told(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
     """Of lines, in whichever pieces and processes they are judged; the same traces with ids of their own pass."""
-    traces = [t for piece in source_of(str(made / "run")).pieces for batch in read(piece) for t in batch]
+    traces = [t for piece in open_source(str(made / "run")).pieces for batch in read_piece(piece) for t in batch]
     lines = [trace.model_dump_json() for trace in [*traces, traces[3], traces[3]]]
     path = tmp_path / "traces.jsonl"
     path.write_text("\n".join(lines))
     monkeypatch.setattr(jsonl, "BLOCK", 40_000)
     monkeypatch.setattr(judging, "_WORTH_A_WORKER", 40)
-    tally = sum(judge(source_of(str(path)), workers=workers), Tally())
+    tally = sum(judge_source(open_source(str(path)), workers=workers), Tally())
 
     assert (tally.judged, tally.gold, tally.repeated) == (ROWS + 2, ROWS + 2, 2)
-    assert tally.told == (f"{traces[3].trace_id}: another trace has this id",) * 2
+    assert tally.examples == (f"{traces[3].trace_id}: another trace has this id",) * 2
 
     path.write_text("\n".join(lines[:-2]))
     assert judged(path).repeated == 0
@@ -360,7 +373,7 @@ def test_an_id_that_was_there_before_is_told(
 
 def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Path) -> None:
     """Lines need not say that they are validated, and have no place; but one that says so must be proven."""
-    trace = next(read(source_of(str(made / "run")).pieces[0]))[0]
+    trace = next(read_piece(open_source(str(made / "run")).pieces[0]))[0]
     elsewhere = {**trace.metadata, "catalogue": "another"}
     honest = trace.model_copy(update={"validated": False, "metadata": elsewhere})
     boasting = trace.model_copy(update={"metadata": elsewhere})
@@ -368,7 +381,12 @@ def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Pa
     path.write_text("".join(f"{each.model_dump_json()}\n" for each in (honest, boasting, trace)))
     tally = judged(path)
 
-    assert (tally.judged, tally.gold, tally.partly, dict(tally.rejected)) == (3, 1, 1, {"validated_is_proven": 1})
+    assert (tally.judged, tally.gold, tally.partly_judged, dict(tally.rejected)) == (
+        3,
+        1,
+        1,
+        {"validated_is_proven": 1},
+    )
 
 
 # --- the Hub ---------------------------------------------------------------------------------------------------
@@ -400,7 +418,7 @@ def test_a_release_on_the_hub_is_judged_at_its_revision(hub: HubServer, copy: Pa
     first = hub.push("gatling/sid", files())
     edit_release(copy / "release", lambda rows: rows[3].update(validated=False))
     hub.push("gatling/sid", files())
-    then, now = (sum(judge(source_of("gatling/sid", revision)), Tally()) for revision in (first, "main"))
+    then, now = (sum(judge_source(open_source("gatling/sid", revision)), Tally()) for revision in (first, "main"))
 
     assert (then.judged, then.gold) == (ROWS, ROWS)
     assert dict(now.rejected) == {"row_says_validated": 1}
@@ -414,7 +432,7 @@ def test_what_the_hub_does_not_have_is_told(hub: HubServer, name: str, revision:
     hub.create("gatling/sid")
 
     with pytest.raises(ShardError, match=rf"^{name} at {revision} cannot be had from {hub.url}: "):
-        source_of(name, revision)
+        open_source(name, revision)
 
 
 @pytest.mark.usefixtures("hub")
@@ -423,4 +441,4 @@ def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
     with pytest.raises(ShardError, match=r"^gatling/sid at v1\.0\.0 cannot be had from http://127\.0\.0\.1:9: "):
-        source_of("gatling/sid", "v1.0.0")
+        open_source("gatling/sid", "v1.0.0")

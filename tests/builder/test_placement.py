@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 
 import pytest
 
-from builder.pieces import Place
-from builder.placement import Rows, index_of
-from builder.shards import Settings
+from builder.pieces import RowRange
+from builder.placement import PlacementChecker, index_of
+from builder.shards import RunSettings
 from gatling_sid.models import GoldTrace
 from gatling_sid.schemas import DomainRegistry
 
 AUTHORS = {"scenario": "scenario", "claude": "claude/claude-haiku-5-5"}
 
 
-def place(author: str, gold: list[GoldTrace]) -> Place:
+def place(author: str, gold: list[GoldTrace]) -> RowRange:
     """The place of rows 10 to 19 of a split."""
     made = {"library": str(gold[0].metadata["catalogue"])}
     at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
-    return Place("library", "train", 10, 20, Settings(1, AUTHORS[author], at, 10, {"library": {"train": 30}}, made))
+    return RowRange(
+        "library", "train", 10, 20, RunSettings(1, AUTHORS[author], at, 10, {"library": {"train": 30}}, made)
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def test_rows_stand_where_they_belong(
     author: str, indices: list[int], wrong: list[int], gold: list[GoldTrace], registry: DomainRegistry
 ) -> None:
     """Of the embedded oracle each place has its one row; another may leave rows out, but neither turn back nor repeat."""
-    rows = Rows(place(author, gold), registry)
+    rows = PlacementChecker(place(author, gold), registry)
     found = []
     for index in indices:
         name = f"library_train_{index:08d}"
@@ -49,7 +51,7 @@ def test_rows_stand_where_they_belong(
         trace = gold[0].model_copy(
             update={"trace_id": name, "request": request, "graph": graph, "metadata": metadata, "validated": True}
         )
-        found += [(index, each.rule) for each in rows.misplaced(trace)]
+        found += [(index, each.rule) for each in rows.findings(trace)]
 
     assert found == [(index, "row_is_in_place") for index in wrong]
 

@@ -17,8 +17,8 @@ from datasets import load_dataset
 
 from builder import release
 from builder.features import from_row
-from builder.run import planned, run
-from builder.shards import Settings, read_manifest, read_traces, shards_of, verified_shards, write_shard
+from builder.run import plan_run, run
+from builder.shards import RunSettings, read_manifest, read_traces, shards_of, verified_shards, write_shard
 from builder.sid import GatlingSid
 from dataset_card.card import write_card
 from gatling_sid.errors import ShardError
@@ -48,7 +48,7 @@ print(json.dumps({
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A finished run of two domains, and its release."""
     folder = tmp_path_factory.mktemp("made")
-    settings = planned(
+    settings = plan_run(
         ["finance", "hr"], 120, {"train": 0.8, "validation": 0.1, "test": 0.1},
         seed=2, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=17,
     )  # fmt: skip
@@ -134,9 +134,9 @@ def without_rows(run: Path, *names: str) -> None:
     (run / "manifest.json").write_text(json.dumps(manifest))
 
 
-def read_settings(manifest: dict[str, Any]) -> Settings:
+def read_settings(manifest: dict[str, Any]) -> RunSettings:
     """The settings of a manifest."""
-    return Settings(**{key: value for key, value in manifest["settings"].items() if key != "format"})
+    return RunSettings(**{key: value for key, value in manifest["settings"].items() if key != "format"})
 
 
 def test_a_split_without_rows_keeps_nobody_from_the_others(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_builder_gives_the_same_rows_by_config(made: tuple[Path, Path], tmp_path
         *(f"hr_train_{n:08d}" for n in range(10)), *(f"hr_test_{n:08d}" for n in range(6)),
     ]  # fmt: skip
     assert from_row(rows[0]) == from_row(load_dataset(str(tree), "hr", split="train", cache_dir=str(tmp_path))[0])
-    settings = planned(["hr"], 8, {"train": 1}, seed=9, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=8)
+    settings = plan_run(["hr"], 8, {"train": 1}, seed=9, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=8)
     run(tmp_path / "other", settings, workers=1, report=lambda _: None)
     other = GatlingSid(tmp_path / "other", config_name="hr", cache_dir=str(tmp_path))
     other.download_and_prepare()
@@ -256,7 +256,7 @@ def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], 
     """A run that holds rows which are not validated is refused, with their number and the remedy."""
     run_folder, _ = made
     manifest = read_manifest(run_folder)
-    shard = shards_of(Settings(**manifest["settings"]))[0]
+    shard = shards_of(RunSettings(**manifest["settings"]))[0]
     traces = [
         trace.model_copy(update={"validated": number > 1})
         for number, trace in enumerate(read_traces(run_folder / shard.name))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.audit import near_copies, repeated_texts, request_texts
-from builder.run import Progress, planned, run, shared
+from builder.audit import count_repeated_texts, near_copies, request_texts
+from builder.run import Progress, plan_run, run, split_by_share
 from builder.shards import Shard, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
@@ -33,7 +33,7 @@ COMMAND = [
 
 def small(folder: Path, *, seed: int = 5, workers: int = 1, total: int = 90) -> Path:
     """A finished run of a few traces over two domains."""
-    settings = planned(["Finance", "email"], total, SPLITS, seed=seed, created_at=MOMENT, shard_size=20)
+    settings = plan_run(["Finance", "email"], total, SPLITS, seed=seed, created_at=MOMENT, shard_size=20)
     run(folder, settings, workers=workers, report=lambda _: None)
     return folder
 
@@ -66,7 +66,7 @@ def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -
     assert len(reports) == manifest["rows"] == 90
     assert all(report["validated"] for report in reports)
     assert len(set(texts)) == len(texts)
-    assert repeated_texts([*paths, paths[0]]) == manifest["shards"][0]["rows"]
+    assert count_repeated_texts([*paths, paths[0]]) == manifest["shards"][0]["rows"]
 
 
 def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrace]) -> None:
@@ -173,13 +173,13 @@ def test_progress_knows_rate_and_time_left() -> None:
 
 def test_totals_are_shared_out_exactly() -> None:
     """Every trace asked for is planned, by domain and by split."""
-    settings = planned([], 1001, SPLITS, seed=1, created_at=MOMENT, shard_size=50)
+    settings = plan_run([], 1001, SPLITS, seed=1, created_at=MOMENT, shard_size=50)
     totals = {slug: sum(parts.values()) for slug, parts in settings.totals.items()}
 
     assert sum(totals.values()) == 1001
     assert totals.keys() == set(DomainRegistry().slugs())
     assert max(totals.values()) - min(totals.values()) <= 1
-    assert shared(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
+    assert split_by_share(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
 
 
 SHARES = "splits are shares of train, validation, test, such as train=0.9,validation=0.05,test=0.05"
@@ -199,7 +199,7 @@ def test_plans_that_make_no_sense_are_refused(changed: dict[str, object], messag
     """The error names the number and what it should be."""
     asked = {"domains": [], "total": 10, "splits": SPLITS, "seed": 1, "created_at": MOMENT, "shard_size": 5, **changed}
     with pytest.raises(GenerationError) as caught:
-        planned(**asked)  # type: ignore[arg-type]
+        plan_run(**asked)  # type: ignore[arg-type]
 
     assert str(caught.value) == message
 
@@ -207,7 +207,7 @@ def test_plans_that_make_no_sense_are_refused(changed: dict[str, object], messag
 def test_unknown_domain_suggests_the_nearest() -> None:
     """A misspelt domain is answered with the one that was meant."""
     with pytest.raises(UnknownDomainError) as caught:
-        planned(["Finence"], 10, SPLITS, seed=1, created_at=MOMENT, shard_size=5)
+        plan_run(["Finence"], 10, SPLITS, seed=1, created_at=MOMENT, shard_size=5)
 
     assert str(caught.value) == "no domain named 'Finence'; did you mean 'Finance'?"
 
@@ -217,7 +217,7 @@ def test_more_than_can_be_worded_is_refused() -> None:
     with pytest.raises(
         GenerationError, match=r"finance can word [\d,]+ different test requests, 9,000,000,000 are asked"
     ):
-        planned(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
+        plan_run(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
 
 
 def test_a_folder_serves_one_run(tmp_path: Path) -> None:

@@ -20,13 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder import shards
-from builder.shards import Receipt, Settings, Shard, open_run, read_manifest, read_receipt, write_json, write_shard
+from builder.shards import Receipt, RunSettings, Shard, open_run, read_manifest, read_receipt, write_json, write_shard
 from gatling_sid.errors import ShardError, SidError
 from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
 from tests.test_generator import content, line, process, succeeds
 
-SETTINGS = Settings(7, "scenario", "2026-01-01T00:00:00+00:00", 10, {"library": {"train": 25}}, {"library": "digest"})
+SETTINGS = RunSettings(
+    7, "scenario", "2026-01-01T00:00:00+00:00", 10, {"library": {"train": 25}}, {"library": "digest"}
+)
 SHARD = Shard("library", "train", 0, 1, 0, 12)
 NO = Rejection("library_train_00000003", 0, "renew", "goal_is_met", "it is not")
 splits = st.dictionaries(st.sampled_from(["train", "validation", "test"]), st.integers(0, 60))

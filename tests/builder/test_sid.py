@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from builder.features import from_row
-from builder.shards import Settings, shards_of, write_manifest, write_shard
+from builder.shards import RunSettings, shards_of, write_manifest, write_shard
 from builder.sid import FEATURES, GatlingSid
 from gatling_sid.errors import ShardError
 from gatling_sid.models import GoldTrace
@@ -32,7 +32,7 @@ def parts(gold: list[GoldTrace]) -> Parts:
 def write_run(root: Path, parts: Parts, *, finished: bool = True) -> Path:
     """A run of these traces, ten to a shard, four to a batch."""
     totals = {domain: {split: len(traces) for split, traces in splits.items()} for domain, splits in parts.items()}
-    settings = Settings(1, "scenario", "2026-01-01T00:00:00+00:00", 10, totals, dict.fromkeys(parts, "digest"))
+    settings = RunSettings(1, "scenario", "2026-01-01T00:00:00+00:00", 10, totals, dict.fromkeys(parts, "digest"))
     receipts = []
     for shard in shards_of(settings):
         traces = parts[shard.domain][shard.split][shard.start : shard.stop]

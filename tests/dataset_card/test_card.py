@@ -14,7 +14,7 @@ import yaml
 
 from builder import release
 from builder.release import write_data
-from builder.shards import Settings, read_manifest, shards_of, write_manifest, write_shard
+from builder.shards import RunSettings, read_manifest, shards_of, write_manifest, write_shard
 from dataset_card.card import size_category, write_card
 from dataset_card.statistics import mean, quantile
 from gatling_sid.generator import Rejection
@@ -27,7 +27,7 @@ def written(folder: Path, parts: Parts, rejected: int = 0) -> tuple[Path, str]:
     """A release of these traces, its tree and its card."""
     totals = {domain: {split: len(traces) for split, traces in splits.items()} for domain, splits in parts.items()}
     catalogue = {d: str(traces[0].metadata["catalogue"]) for d, splits in parts.items() for traces in splits.values()}
-    settings = Settings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, catalogue)
+    settings = RunSettings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, catalogue)
     no = [Rejection("x", 0, "renew", "goal_is_met", "it is not")]
     receipts = [
         write_shard(folder / "run", each, [(parts[each.domain][each.split][each.start : each.stop], no * rejected)])

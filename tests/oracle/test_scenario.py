@@ -20,13 +20,13 @@ import yaml
 from gatling_sid.models import GoldTrace, TrustTier
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.scenarios.schedule import case_of, dealt
+from gatling_sid.scenarios.schedule import instance_of_variant, scheduled_scenario
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.wording import says
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.scope import said_limits, scope_of_request
+from gatling_sid.simulator.scope import requested_limits, scope_of_request
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CATALOGUE, CREATED_AT
@@ -131,10 +131,10 @@ def test_ids_and_metadata(library: Domain, oracle: ScenarioOracle) -> None:
     assert (trace.trace_id, trace.validated) == ("library_validation_00000042", False)
     assert trace.request.request_id == "library_validation_00000042_request"
     assert trace.graph.graph_id == "library_validation_00000042_graph"
-    scenario, use = dealt(library, 1, "validation", 42)
+    scenario, use = scheduled_scenario(library, 1, "validation", 42)
     world = world_of(library, 1, "validation-0")
     assert trace.metadata == {
-        "oracle": "scenario", "scenario": scenario, "case": case_of(use), "attempt": 0, "catalogue": library.digest,
+        "oracle": "scenario", "scenario": scenario, "case": instance_of_variant(use), "attempt": 0, "catalogue": library.digest,
         "seed": 1, "world": "validation-0", "today": world.today.isoformat(),
     }  # fmt: skip
 
@@ -180,7 +180,7 @@ def test_scope_comes_from_the_goal(gold: list[GoldTrace], library: Domain) -> No
     for trace in gold:
         assert trace.goal is not None
         role = trace.request.principal.role if trace.request.principal else None
-        limits = said_limits(trace.graph.calls, tools_of(library))
+        limits = requested_limits(trace.graph.calls, tools_of(library))
         assert trace.request.expected_scope == scope_of_request(trace.goal, library, trace.policy, role, limits)
 
 
@@ -196,8 +196,8 @@ def test_every_span_says_its_value(gold: list[GoldTrace], library: Domain) -> No
                 if source.origin == "request":
                     span = trace.request.text[source.start : source.end]
                     kind, words = (
-                        library.kind(tool, tool.parameters[source.argument]),
-                        library.words(tool, source.argument),
+                        library.wording_kind(tool, tool.parameters[source.argument]),
+                        library.words_to_read(tool, source.argument),
                     )
                     assert says(span, kind, call.arguments[source.argument], today, words)
                     said += 1

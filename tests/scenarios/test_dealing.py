@@ -11,7 +11,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.scenarios.schedule import WORDINGS, capacity, case_of, dealt
+from gatling_sid.scenarios.schedule import WORDINGS_PER_INSTANCE, capacity, instance_of_variant, scheduled_scenario
 from gatling_sid.schemas.domain import SPLITS, Domain
 
 
@@ -24,20 +24,20 @@ def test_no_request_is_made_twice(library: Domain, oracle: ScenarioOracle) -> No
 
 def test_scenarios_are_dealt_by_weight(library: Domain) -> None:
     """Every seven traces hold each scenario as often as it weighs, and no scenario has a use twice."""
-    hands = [dealt(library, 1, "train", index) for index in range(700)]
+    hands = [scheduled_scenario(library, 1, "train", index) for index in range(700)]
     for start in range(0, 700, 7):
         assert Counter(name for name, _ in hands[start : start + 7]) == {
             name: scenario.weight for name, scenario in library.file.scenarios.items()
         }
     for name, scenario in library.file.scenarios.items():
         assert sorted(use for each, use in hands if each == name) == list(range(100 * scenario.weight))
-    assert hands != [dealt(library, 2, "train", index) for index in range(700)]
+    assert hands != [scheduled_scenario(library, 2, "train", index) for index in range(700)]
 
 
 def test_cases_are_worded_several_times() -> None:
     """Each case is put into words as often as every other, never twice in a row."""
-    cases = [case_of(use) for use in range(100 * WORDINGS * 5)]
-    assert set(Counter(cases).values()) == {WORDINGS}
+    cases = [instance_of_variant(use) for use in range(100 * WORDINGS_PER_INSTANCE * 5)]
+    assert set(Counter(cases).values()) == {WORDINGS_PER_INSTANCE}
     assert all(one != two for one, two in pairwise(cases))
 
 

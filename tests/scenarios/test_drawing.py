@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from gatling_sid.scenarios import drawing
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks import scenario_checks as scenario_consistency
+from gatling_sid.schemas.checks import scenario_checks
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.world import Row, World
 
@@ -100,7 +100,7 @@ def test_rows_without_a_value_meet_no_comparison(returns: World, name: str) -> N
 
 def test_no_condition_is_missing_here() -> None:
     """What the catalogue may say, the oracle can draw."""
-    assert CONDITIONS.keys() == drawing._CONDITIONS.keys() == scenario_consistency._CONDITIONS.keys()
+    assert CONDITIONS.keys() == drawing._CONDITIONS.keys() == scenario_checks._CONDITIONS.keys()
 
 
 def test_conditions_hold_together(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gatling_sid.scenarios.drawing import NoDrawError, evaluated
+from gatling_sid.scenarios.drawing import NoDrawError, evaluate
 
 BINDINGS = {"loan": {"id": "L1", "tags": ["a"]}, "rows": [{"id": "L1"}, {"id": "L2"}], "n": 3}
 
@@ -20,11 +20,11 @@ BINDINGS = {"loan": {"id": "L1", "tags": ["a"]}, "rows": [{"id": "L1"}, {"id": "
 )  # fmt: skip
 def test_evaluated(value: Any, result: Any) -> None:
     """An expression is what it leads to, over a list what it leads to in each; anything else is itself."""
-    assert evaluated(value, BINDINGS) == result
+    assert evaluate(value, BINDINGS) == result
 
 
 @pytest.mark.parametrize("value", ["$nobody.id", "$loan.age", "$rows.age", "$rows[5].id", "$n.id"])
 def test_what_leads_nowhere_is_no_draw(value: str) -> None:
     """An expression that leads nowhere in what was drawn draws nothing, and names itself."""
     with pytest.raises(NoDrawError, match=r"^\$"):
-        evaluated(value, BINDINGS)
+        evaluate(value, BINDINGS)

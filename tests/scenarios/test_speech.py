@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.errors import OracleError
-from gatling_sid.scenarios.rendering import Frame, Wording, say, wording_of
+from gatling_sid.scenarios.rendering import Frame, WordingSpace, render_request, wording_space_of
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import Phrasing
 from gatling_sid.schemas.language.wording import says
@@ -21,10 +21,10 @@ from gatling_sid.schemas.language.wording import says
 TODAY = date(2026, 3, 10)
 
 
-def wording(phrasings: int, openings: int, reasons: int, closings: int, alternatives: int = 1) -> Wording:
+def wording(phrasings: int, openings: int, reasons: int, closings: int, alternatives: int = 1) -> WordingSpace:
     """A wording with so many of each, every phrasing in so many alternatives."""
     group = f"[{'|'.join(f'way {each}' for each in range(alternatives))}]" if alternatives > 1 else "one way"
-    return Wording(
+    return WordingSpace(
         tuple(Phrasing(f"Phrasing {each}, {group}.") for each in range(phrasings)),
         tuple(f"Opening {each}." for each in range(openings)),
         tuple(f"Reason {each}." for each in range(reasons)),
@@ -32,7 +32,7 @@ def wording(phrasings: int, openings: int, reasons: int, closings: int, alternat
     )
 
 
-def dealt(words: Wording, uses: range) -> list[tuple[str, int, Frame]]:
+def dealt(words: WordingSpace, uses: range) -> list[tuple[str, int, Frame]]:
     """What these uses get: text of the phrasing, spin and frame."""
     return [(phrasing.text, spin, frame) for phrasing, spin, frame in map(words.at, uses)]
 
@@ -107,7 +107,7 @@ def test_whatever_the_sizes_no_two_uses_are_alike(sizes: tuple[int, int, int, in
 def test_splits_share_no_phrasing(library: Domain) -> None:
     """Each phrasing of a scenario belongs to one split."""
     for name, scenario in library.file.scenarios.items():
-        texts = {split: [each.text for each in wording_of(library, name, split).phrasings] for split in SPLITS}
+        texts = {split: [each.text for each in wording_space_of(library, name, split).phrasings] for split in SPLITS}
         assert texts["train"] + texts["validation"] + texts["test"] == scenario.phrasings
         assert (len(texts["validation"]), len(texts["test"])) == (1, 1)
 
@@ -146,12 +146,12 @@ def test_spans_say_their_values(library: Domain, scenario: str, data: st.DataObj
     slots = dict(SLOTS[scenario])
     for name in slots.keys() & {"who", "title", "text"}:
         slots[name] = data.draw(st.sampled_from([slots[name], *ODD]))
-    said = say(library, scenario, "train", use, slots, TODAY, random.Random(seed))
+    said = render_request(library, scenario, "train", use, slots, TODAY, random.Random(seed))
     for name, uses in library.slot_parameters(library.file.scenarios[scenario]).items():
         tool, parameter = uses[0]
         start, end = said.spans[name]
         assert said.core[0] <= start < end <= min(said.core[1], len(said.text))
-        kind, words = library.kind(tool, tool.parameters[parameter]), library.words(tool, parameter)
+        kind, words = library.wording_kind(tool, tool.parameters[parameter]), library.words_to_read(tool, parameter)
         assert says(said.text[start:end], kind, slots[name], TODAY, words), (said, name)
 
 
@@ -160,7 +160,7 @@ def test_a_value_may_stand_anywhere(library: Domain, value: str) -> None:
     """Whatever mark a value ends with and whatever letter it begins with, its span says it, first or last of a text."""
     for use in range(500):
         slots = {"title": value, "state": "overdue", "text": value}
-        said = say(library, "remind", "train", use, slots, TODAY, random.Random(use))
+        said = render_request(library, "remind", "train", use, slots, TODAY, random.Random(use))
         for start, end in (said.spans["title"], said.spans["text"]):
             assert said.text[start:end].casefold() == value.casefold(), said
 
@@ -168,7 +168,8 @@ def test_a_value_may_stand_anywhere(library: Domain, value: str) -> None:
 def test_the_way_of_typing_varies(library: Domain) -> None:
     """Most are typed carefully; some lack a full stop or all capitals, whatever the words."""
     texts = [
-        say(library, "remind", "train", use, SLOTS["remind"], TODAY, random.Random(use)).text for use in range(400)
+        render_request(library, "remind", "train", use, SLOTS["remind"], TODAY, random.Random(use)).text
+        for use in range(400)
     ]
     small = [text for text in texts if text == text.lower()]
     open_ended = [text for text in texts if text[-1].isalpha()]
@@ -180,16 +181,18 @@ def test_the_way_of_typing_varies(library: Domain) -> None:
 def test_the_same_stream_says_the_same(library: Domain) -> None:
     """What is said depends on the use, the values and the stream, and on nothing else."""
     for use in range(50):
-        one, two = (say(library, "renew", "test", use, SLOTS["renew"], TODAY, random.Random(7)) for _ in range(2))
+        one, two = (
+            render_request(library, "renew", "test", use, SLOTS["renew"], TODAY, random.Random(7)) for _ in range(2)
+        )
         assert one == two
 
 
 @pytest.mark.parametrize("scenario", SLOTS)
 def test_sentences_stand_apart(library: Domain, scenario: str) -> None:
     """Opening, request, reason and closing are joined with one blank each, sentences with a full stop."""
-    words = wording_of(library, scenario, "train")
+    words = wording_space_of(library, scenario, "train")
     for use in range(200):
-        said = say(library, scenario, "train", use, SLOTS[scenario], TODAY, random.Random(use))
+        said = render_request(library, scenario, "train", use, SLOTS[scenario], TODAY, random.Random(use))
         frame = words.at(use)[2]
         text, (start, end) = said.text.casefold(), said.core
         assert "  " not in text
@@ -203,9 +206,11 @@ def test_sentences_stand_apart(library: Domain, scenario: str) -> None:
 def test_an_opening_runs_on_into_its_request(library: Domain) -> None:
     """After a comma the request goes on in small letters; after a full stop it begins with a capital."""
     seen: Counter[tuple[str, bool]] = Counter()
-    wordings = wording_of(library, "busiest_titles", "train")
+    wordings = wording_space_of(library, "busiest_titles", "train")
     for use in range(400):
-        said = say(library, "busiest_titles", "train", use, SLOTS["busiest_titles"], TODAY, random.Random(use))
+        said = render_request(
+            library, "busiest_titles", "train", use, SLOTS["busiest_titles"], TODAY, random.Random(use)
+        )
         opening, first = wordings.at(use)[2].opening, said.text[said.core[0]]
         said_first = any(start == said.core[0] for start, _ in said.spans.values())
         if opening and not said_first and said.text != said.text.lower():
@@ -219,7 +224,7 @@ def test_values_are_said_in_many_ways(library: Domain) -> None:
     """One date is said in several ways over the uses of a scenario."""
     ways = Counter[str]()
     for use in range(200):
-        said = say(library, "renew", "train", use, SLOTS["renew"], TODAY, random.Random(use))
+        said = render_request(library, "renew", "train", use, SLOTS["renew"], TODAY, random.Random(use))
         start, end = said.spans["date"]
         ways[said.text[start:end].casefold()] += 1
     assert len(ways) >= 5

@@ -14,8 +14,9 @@ import pytest
 import yaml
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.schemas import DomainRegistry, consistency, scenario_consistency
+from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
+from gatling_sid.schemas.checks import domain_checks, scenario_checks
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.registry import POOLS
@@ -64,7 +65,7 @@ def test_one_edit_is_refused(tmp_path: Path, case: dict[str, Any]) -> None:
 def test_the_unedited_file_is_sound(tmp_path: Path) -> None:
     """Written out again, the file that all cases edit loads."""
     (tmp_path / "library.yaml").write_text(yaml.safe_dump(LIBRARY, sort_keys=False), encoding="utf-8")
-    assert list(consistency.problems(DomainRegistry(tmp_path).domain("library"))) == []
+    assert list(domain_checks.domain_problems(DomainRegistry(tmp_path).domain("library"))) == []
 
 
 Check = Callable[..., Iterator[tuple[str, str]]]
@@ -82,7 +83,7 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return noted
 
-    modules = (consistency, scenario_consistency)
+    modules = (domain_checks, scenario_checks)
     checks = {
         name: each for module in modules for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)
     }
@@ -93,5 +94,5 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
     pools = load_yaml(POOLS)
     for case in CASES:
         file = DomainFile.model_validate_json(json.dumps(edited(case)))
-        list(consistency.problems(Domain("library", "", file, pools)))
+        list(domain_checks.domain_problems(Domain("library", "", file, pools)))
     assert set(finders.values()) == checks.keys()

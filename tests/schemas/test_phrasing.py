@@ -16,9 +16,10 @@ def rendered(phrasing: Phrasing) -> list[str]:
     """Every spin as text, slots in braces."""
     return [
         "".join(
-            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}" for piece in phrasing.run(code)
+            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}"
+            for piece in phrasing.variant_pieces(code)
         )
-        for code in range(phrasing.spins)
+        for code in range(phrasing.variants)
     ]
 
 
@@ -73,7 +74,7 @@ def test_spins_count_the_texts(groups: list[list[str]]) -> None:
     """A phrasing of words that stand apart makes as many different texts as it has spins."""
     phrasing = Phrasing(" ".join(f"[{'|'.join(each)}]" if len(each) > 1 else each[0] for each in groups))
     texts = rendered(phrasing)
-    assert phrasing.spins == len(texts) == len(set(texts))
+    assert phrasing.variants == len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("text", ["[a|ab][b|]", "Show it[ now|][ now|]."])
@@ -83,14 +84,14 @@ def test_spins_are_all_different(text: str) -> None:
         phrasing = Phrasing(text)
     except ValueError:
         return
-    assert phrasing.spins == len(set(rendered(phrasing)))
+    assert phrasing.variants == len(set(rendered(phrasing)))
 
 
 def test_spins_of_a_catalogue(library: Domain) -> None:
     """No phrasing of a domain reads alike in two of its spins."""
     for scenario in library.file.scenarios.values():
         for text in scenario.phrasings:
-            assert len(set(rendered(Phrasing(text)))) == Phrasing(text).spins >= 1
+            assert len(set(rendered(Phrasing(text)))) == Phrasing(text).variants >= 1
 
 
 def test_slots_are_those_of_every_alternative() -> None:

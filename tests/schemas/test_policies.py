@@ -94,7 +94,7 @@ def test_another_member(library: Domain) -> None:
 def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> None:
     """In each member, each sentence is backed by one constraint, and names the very value that is enforced."""
     for member in members(library):
-        policy, axes = library.family.policy(member), library.family.axes(member)
+        policy, axes = library.family.policy(member), library.family.axis_values_of(member)
         assert [each.rule for each in policy.constraints] == list(range(len(policy.rules)))
         held = {name: (sentence, parameters) for name, sentence, parameters in said_and_held(policy)}
         assert held["rows"] == (f"At most {axes['max_rows']} records a call.", {"max_rows": axes["max_rows"]})
@@ -109,7 +109,7 @@ def test_rules_in_force(library: Domain) -> None:
     assert library.family.axis_sizes == (3, 3, 2, 2, 2, 2)
     for member in members(library):
         switched = {name for name, off in zip(("open_first", "tell"), member[4:], strict=True) if not off}
-        assert library.family.in_force(member) == ALWAYS | switched
+        assert library.family.rules_in_force(member) == ALWAYS | switched
         assert {each.constraint_id for each in library.family.policy(member).constraints} == ALWAYS | switched
 
 
@@ -139,11 +139,11 @@ def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
     }
     always = with_policy(tmp_path, rules={"closing": closing, "noting": noting})
     assert always.family.default_policy.forbidden_operations == ["library.close_loans"]
-    assert always.family.never_called == {"library.close_loans"}
+    assert always.family.always_forbidden == {"library.close_loans"}
     sometimes = with_policy(tmp_path, rules={"closing": {**closing, "sometimes": True}})
     assert sometimes.family.default_policy.forbidden_operations == ["library.close_loans"]
     assert sometimes.family.policy((0, 0, 0, 0, 0, 0, 1)).forbidden_operations == []
-    assert sometimes.family.never_called == frozenset()
+    assert sometimes.family.always_forbidden == frozenset()
 
 
 def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:

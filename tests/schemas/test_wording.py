@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from gatling_sid.schemas.language.wording import joined, says, wordings
+from gatling_sid.schemas.language.wording import join_list, says, wordings
 
 TODAY = date(2026, 3, 10)
 CENTS = st.integers(0, 10**9).map(lambda cents: cents / 100)
@@ -143,7 +143,7 @@ def test_wordings_do_not_depend_on_what_was_asked_before(kind: str, first: Any, 
 @given(st.lists(st.sampled_from(list(STATES)), min_size=1, max_size=3, unique=True), st.data())
 def test_lists_are_read_back(values: list[str], data: st.DataObject) -> None:
     """A list is read from its elements' wordings, in order, and from no other order or part of it."""
-    span = joined([data.draw(st.sampled_from(STATES[value])) for value in values])
+    span = join_list([data.draw(st.sampled_from(STATES[value])) for value in values])
     assert says(span, "choice", values, TODAY, STATES)
     for other in (values[::-1], values[1:], [*values, "returned"]):
         if other not in (values, []):
@@ -154,7 +154,7 @@ def test_lists_are_read_back(values: list[str], data: st.DataObject) -> None:
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5), st.data())
 def test_lists_of_numbers_are_read_back(values: list[int], data: st.DataObject) -> None:
     """Commas within numbers do not disturb the commas between them."""
-    span = joined([data.draw(st.sampled_from(wordings("integer", value, TODAY))) for value in values])
+    span = join_list([data.draw(st.sampled_from(wordings("integer", value, TODAY))) for value in values])
     assert says(span, "integer", values, TODAY, {})
 
 
@@ -196,7 +196,7 @@ def test_how_lists_may_be_joined(span: str, read: bool) -> None:
 
 def test_joined() -> None:
     """One, two and three parts are joined as people do."""
-    assert [joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"], "or")] == ["a", "a and b", "a, b or c"]
+    assert [join_list(["a"]), join_list(["a", "b"]), join_list(["a", "b", "c"], "or")] == ["a", "a and b", "a, b or c"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.schemas.yaml_loading import load_yaml, read_yaml
+from gatling_sid.schemas.yaml_loading import load_yaml, parse_yaml
 
 
 def read(folder: Path, text: str | bytes) -> Any:
@@ -117,7 +117,7 @@ def test_control_characters(tmp_path: Path) -> None:
 def test_half_a_character() -> None:
     """A text that could not be written to a file is refused as well."""
     with pytest.raises(CatalogueError, match=r"^zoo: cannot be read: 'utf-8' codec can't encode character"):
-        read_yaml("a: \ud83d", "zoo")
+        parse_yaml("a: \ud83d", "zoo")
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import Execution, Refusal, execute
-from gatling_sid.simulator.operations import REFUSALS, Outcome
+from gatling_sid.simulator.operations import REFUSAL_REASONS, CallResult
 from gatling_sid.simulator.world import Row, World
 
 GONE, NOBODY = "L-0000", "nobody@elm.example"
@@ -33,7 +33,7 @@ def plan(*steps: tuple[str, dict[str, Any]]) -> list[ToolCall]:
 
 def loan(world: World, state: str, at: int = 0) -> Row:
     """The newest, or next newest, loan in a state."""
-    return [row for row in world.ordered("loan", "-lent_on") if row["state"] == state][at]
+    return [row for row in world.sorted_rows("loan", "-lent_on") if row["state"] == state][at]
 
 
 def refused(world: World, *steps: tuple[str, dict[str, Any]]) -> str:
@@ -63,8 +63,8 @@ def test_references_are_resolved(world: World) -> None:
         "call_3": {"loan_ids": [first["loan_id"], second["loan_id"]]},
         "call_4": {"recipient": second["member_email"], "loan_id": second["loan_id"], "message": "$5 due"},
     }
-    assert execution.outcomes["call_2"].value["title"] == second["title"]
-    assert execution.outcomes["call_3"].value["count"] == 2
+    assert execution.results["call_2"].value["title"] == second["title"]
+    assert execution.results["call_3"].value["count"] == 2
 
 
 REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
@@ -85,7 +85,7 @@ REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("reason", REFUSALS)
+@pytest.mark.parametrize("reason", REFUSAL_REASONS)
 def test_every_reason_to_be_refused(world: World, reason: str) -> None:
     """Each way to be refused ends the execution with its name, and what came before stands."""
     key, other = loan(world, "out")["loan_id"], loan(world, "out", 1)["member_email"]
@@ -94,10 +94,10 @@ def test_every_reason_to_be_refused(world: World, reason: str) -> None:
     before = (tool, arguments) if reason == "already_exists" else ("get_loan", {"loan_id": key})
     execution = execute(plan(before, (tool, arguments), ("list_loans", {})), world)
     if reason == "already_exists":
-        detail = f"reminder {execution.outcomes['call_1'].value['reminder_id']}"
+        detail = f"reminder {execution.results['call_1'].value['reminder_id']}"
     assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key).replace("<other>", other))
     assert str(execution.refusal) == f"call_2 was refused ({reason}): {execution.refusal.detail}"
-    assert list(execution.outcomes) == list(execution.arguments) == ["call_1"]
+    assert list(execution.results) == list(execution.arguments) == ["call_1"]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_changes_stay_on_an_overlay(world: World) -> None:
     assert first.refusal is None
     assert first == again
     assert world.tables == before
-    assert execute(plan(("list_loans", {})), world).outcomes["call_1"].value["count"] == 150
+    assert execute(plan(("list_loans", {})), world).results["call_1"].value["count"] == 150
 
 
 def test_a_read_after_a_change_sees_it(world: World) -> None:
@@ -178,7 +178,7 @@ def test_a_read_after_a_change_sees_it(world: World) -> None:
         ),
         world,
     )
-    values = {call_id: outcome.value for call_id, outcome in execution.outcomes.items()}
+    values = {call_id: outcome.value for call_id, outcome in execution.results.items()}
     before, after = ({g["group"]: g["value"] for g in values[call_id]["groups"]} for call_id in ("call_1", "call_5"))
     assert after == {**before, "out": before["out"] - 1}
     assert (values["call_2"]["state"], values["call_6"]["state"]) == ("out", "returned")
@@ -217,15 +217,15 @@ def test_every_order_that_a_graph_allows_ends_alike(world: World) -> None:
     usual = execute(calls, world)
     assert (len(orders), usual.refusal) == (40, None)
     for order in orders:
-        assert execute(order, world).outcomes == usual.outcomes
+        assert execute(order, world).results == usual.results
 
 
 def test_known_and_instead(world: World) -> None:
     """Outcomes that are known are not worked out again; arguments that are replaced are those that run."""
     calls = plan(("list_loans", {"limit": 2}), ("get_loan", {"loan_id": "$call_1.items[0].loan_id"}))
     usual = execute(calls, world)
-    made_up = Outcome(value={"items": [{"loan_id": loan(world, "overdue")["loan_id"]}]}, entity="loan")
-    assert execute(calls, world, known={"call_1": made_up}).outcomes["call_2"].value["state"] == "overdue"
-    fewer = execute(calls, world, instead={"call_1": {"limit": 1}})
-    assert (fewer.outcomes["call_1"].value["count"], usual.outcomes["call_1"].value["count"]) == (1, 2)
+    made_up = CallResult(value={"items": [{"loan_id": loan(world, "overdue")["loan_id"]}]}, entity="loan")
+    assert execute(calls, world, known_results={"call_1": made_up}).results["call_2"].value["state"] == "overdue"
+    fewer = execute(calls, world, replaced_arguments={"call_1": {"limit": 1}})
+    assert (fewer.results["call_1"].value["count"], usual.results["call_1"].value["count"]) == (1, 2)
     assert execute([], world) == Execution({}, {}, None)

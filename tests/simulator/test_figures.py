@@ -8,8 +8,8 @@ import pytest
 
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.measures import measured
-from gatling_sid.simulator.operations import Figure, Outcome, State, operate
+from gatling_sid.simulator.measures import measure_rows
+from gatling_sid.simulator.operations import CallResult, MeasuredRows, State, operate
 from gatling_sid.simulator.world import Row, World
 
 
@@ -24,7 +24,7 @@ def loans(world: World, state: str) -> list[Row]:
     return [row for row in world.tables["loan"].values() if row["state"] == state]
 
 
-def figures(world: World, **arguments: Any) -> Outcome:
+def figures(world: World, **arguments: Any) -> CallResult:
     """What counting loans with these arguments gives."""
     return operate(tools_of(world.domain)["library.count_loans"], arguments, State(world))
 
@@ -35,8 +35,8 @@ def test_count(world: World) -> None:
     outcome = figures(world, state="overdue")
     assert outcome.value == {"count": len(late), "value": len(late)}
     assert outcome.fields == ()
-    assert outcome.figure is not None
-    assert (set(outcome.figure.rows), outcome.figure.values) == ({r["loan_id"] for r in late}, ((None, len(late)),))
+    assert outcome.measured is not None
+    assert (set(outcome.measured.rows), outcome.measured.values) == ({r["loan_id"] for r in late}, ((None, len(late)),))
 
 
 def test_groups(world: World) -> None:
@@ -48,7 +48,9 @@ def test_groups(world: World) -> None:
     outcome = figures(world, measure="sum", measured_field="renewals", group_by="state", limit=2)
     assert outcome.value == {"count": 150, "groups": [{"group": group, "value": value} for group, value in ranked]}
     assert outcome.fields == ("renewals", "state")
-    assert outcome.figure == Figure("sum", "renewals", "state", tuple(key for key, _ in outcome.rows), tuple(ranked))
+    assert outcome.measured == MeasuredRows(
+        "sum", "renewals", "state", tuple(key for key, _ in outcome.rows), tuple(ranked)
+    )
 
 
 ROWS: list[Row] = [{"v": 3, "g": "b"}, {"v": None, "g": "a"}, {"v": 4, "g": "a"}, {"v": 3.5, "g": "b"}]
@@ -70,7 +72,7 @@ ROWS: list[Row] = [{"v": 3, "g": "b"}, {"v": None, "g": "a"}, {"v": 4, "g": "a"}
 )
 def test_measures(measure: str, field: str | None, group: str | None, top: int | None, values: Any) -> None:
     """Rows without a value count for nothing but the count."""
-    assert measured(ROWS, measure, field, group, top) == values
+    assert measure_rows(ROWS, measure, field, group, top) == values
 
 
 def test_no_rows_no_figure(world: World) -> None:

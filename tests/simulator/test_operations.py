@@ -17,13 +17,13 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.operations import Outcome, Refused, State, operate
+from gatling_sid.simulator.operations import CallRefusedError, CallResult, State, operate
 from gatling_sid.simulator.world import Row, World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
 
 
-def run(world: World, tool: str, *, within: State | None = None, **arguments: Any) -> Outcome:
+def run(world: World, tool: str, *, within: State | None = None, **arguments: Any) -> CallResult:
     """What one call of a tool does to the world, or to a state of it."""
     return operate(tools_of(world.domain)[f"library.{tool}"], arguments, within or State(world))
 
@@ -86,7 +86,7 @@ def test_list_returns_its_fields_in_its_order(world: World) -> None:
     assert outcome.value == shown(loans(world), "loan_id", "title", "due_on", "state")
     assert outcome.rows == tuple((row["loan_id"], row) for row in loans(world))
     assert (outcome.entity, outcome.fields) == ("loan", ("loan_id", "title", "due_on", "state"))
-    assert (outcome.effects, outcome.figure) == ((), None)
+    assert (outcome.effects, outcome.measured) == ((), None)
 
 
 def test_select_and_limit(world: World) -> None:
@@ -199,7 +199,7 @@ def test_a_created_record_copies_from_those_it_refers_to(
     matching: World, given: dict[str, str], copied: set[str]
 ) -> None:
     """What others of its kind copy from a record, a new one does too, unless it is said or the record is not there."""
-    member, book = (matching.ordered(entity, None)[0] for entity in ("member", "book"))
+    member, book = (matching.sorted_rows(entity, None)[0] for entity in ("member", "book"))
     named = {"<member>": member["member_id"], "<book>": book["book_id"]}
     given = {name: named.get(value, value) for name, value in given.items()}
     outcome = run(matching, "lend", **given)
@@ -268,7 +268,7 @@ def test_a_message_reaches_its_addressee_alone(matching: World) -> None:
             f"'{first['member_email']}' is no member_email of loan {other['loan_id']}",
         ),
     ):
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(CallRefusedError) as refused:
             run(matching, "tell", recipient=recipient, **about)
         assert (refused.value.reason, refused.value.detail) == ("wrong_recipient", text)
     described = matching.domain.schemas[-1].parameters[0].description

@@ -15,7 +15,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import execute, tools_of
-from gatling_sid.simulator.scope import at_least_internal, days_asked, scope_of_call, scope_of_request
+from gatling_sid.simulator.scope import at_least_internal, days_of_period, scope_of_call, scope_of_request
 from gatling_sid.simulator.world import World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
@@ -142,7 +142,7 @@ def call_scope(world: World, tool: str, **arguments: Any) -> Scope:
     execution = execute([call], world)
     assert execution.refusal is None
     compiled = tools_of(world.domain)[call.tool_id]
-    return four(scope_of_call(compiled, execution.arguments["one"], execution.outcomes["one"], world.today))
+    return four(scope_of_call(compiled, execution.arguments["one"], execution.results["one"], world.today))
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ def test_scope_of_figures(world: World) -> None:
 
 def test_scope_of_changes(world: World) -> None:
     """A change takes the rows it changes and is internal at least; an export names its target."""
-    rows = world.ordered("loan", "-lent_on")
+    rows = world.sorted_rows("loan", "-lent_on")
     out = [row["loan_id"] for row in rows if row["state"] == "out"]
     gone = next(row["loan_id"] for row in rows if row["state"] == "returned")
     assert call_scope(world, "renew_loan", loan_id=out[0], due_on="2030-01-01") == (1, INTERNAL, None, None)
@@ -201,7 +201,7 @@ def test_scope_of_changes(world: World) -> None:
 def test_days_asked(tmp_path: Path, parameters: dict[str, str], arguments: dict[str, Any], days: int | None) -> None:
     """A call looks back as far as the farthest of its periods, or says nothing of it."""
     domain = with_search(tmp_path, {name: {"match": match} for name, match in parameters.items()})
-    assert days_asked(tools_of(domain)["library.search"], arguments, date(2026, 3, 10)) == days
+    assert days_of_period(tools_of(domain)["library.search"], arguments, date(2026, 3, 10)) == days
 
 
 def test_a_default_period_counts(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, ToolCall
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.execution import digest_of, execute, unmet
-from gatling_sid.simulator.operations import Outcome
+from gatling_sid.simulator.execution import digest_of, execute, unmet_goal_parts
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.world import Row, World
 
 Step = tuple[str, dict[str, Any]]
@@ -21,24 +21,24 @@ def world(library: Domain) -> World:
     return World(library, 1, "train-0")
 
 
-def outcomes(world: World, *steps: Step) -> list[Outcome]:
+def outcomes(world: World, *steps: Step) -> list[CallResult]:
     """What calls of these tools with these arguments do, one after the other."""
     calls = [
         ToolCall(call_id=str(at), tool_id=f"library.{tool}", arguments=args) for at, (tool, args) in enumerate(steps)
     ]
     execution = execute(calls, world)
     assert execution.refusal is None
-    return list(execution.outcomes.values())
+    return list(execution.results.values())
 
 
-def messages(goal: Goal, done: list[Outcome], days: int | None = None) -> list[str]:
+def messages(goal: Goal, done: list[CallResult], days: int | None = None) -> list[str]:
     """Everything that is unmet."""
-    return list(unmet(goal, done, days))
+    return list(unmet_goal_parts(goal, done, days))
 
 
 def newest(world: World, state: str, count: int = 2) -> list[Row]:
     """The newest loans in a state."""
-    return [row for row in world.ordered("loan", "-lent_on") if row["state"] == state][:count]
+    return [row for row in world.sorted_rows("loan", "-lent_on") if row["state"] == state][:count]
 
 
 # --- showing ---------------------------------------------------------------------------------------------------
@@ -210,7 +210,11 @@ def test_days(wanted: int | None, looked: int | None, message: list[str]) -> Non
 def test_equal_numbers_are_equal_changes() -> None:
     """An amount is the same written as 12 or as 12.0; a truth value is no number."""
     goal = Goal(effects=[Effect(kind="create", entity="book", changes={"price": 12})])
-    made = [Outcome(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": 12.0}),))]
-    other = [Outcome(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": True}),))]
+    made = [
+        CallResult(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": 12.0}),))
+    ]
+    other = [
+        CallResult(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": True}),))
+    ]
     assert messages(goal, made) == []
     assert len(messages(goal, other)) == 2

@@ -19,7 +19,7 @@ from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
-from gatling_sid.simulator.world import LAST_DAY, Row, World, in_order, world_of
+from gatling_sid.simulator.world import LAST_DAY, Row, World, sort_rows, world_of
 
 LIBRARY: dict[str, Any] = load_yaml(Path(__file__).parent.parent / "catalogue" / "library.yaml")
 WORLDS = st.tuples(st.integers(0, 10**6), st.sampled_from(["train-0", "train-17", "validation-0", "test-3.1"]))
@@ -230,7 +230,7 @@ def test_lookups(library: Domain) -> None:
     assert world.index("loan", "state")["overdue"] == [row for row in loans if row["state"] == "overdue"]
     assert "lost" not in world.index("loan", "state")
     likeness = [row for row in loans if (row["title"], row["state"]) == (loans[0]["title"], loans[0]["state"])]
-    assert world.alike("loan", ("title", "state"), loans[0]) == len(likeness)
+    assert world.count_alike("loan", ("title", "state"), loans[0]) == len(likeness)
     assert [world.age((world.today + timedelta(days=shift)).isoformat()) for shift in (-3, 0, 4)] == [3, 0, -4]
 
 
@@ -244,5 +244,5 @@ def test_order(values: list[int | None], descending: bool, rng: Any) -> None:
     shuffled = rng.sample(rows, len(rows))
     sign = -1 if descending else 1
     expected = sorted(rows, key=lambda row: (row["value"] is None, sign * (row["value"] or 0), row["key"]))
-    assert in_order(shuffled, "-value" if descending else "value", "key") == expected
-    assert in_order(shuffled, None, "key") == shuffled
+    assert sort_rows(shuffled, "-value" if descending else "value", "key") == expected
+    assert sort_rows(shuffled, None, "key") == shuffled

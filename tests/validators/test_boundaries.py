@@ -19,9 +19,9 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.operations import CompiledTool, Outcome
+from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 from tests.conftest import CREATED_AT
 
 REGISTRY = DomainRegistry()
@@ -42,11 +42,11 @@ class Pair(NamedTuple):
 class Situation(NamedTuple):
     """A gold trace and the rule of its policy that is looked at, with the calls of the plan that it binds."""
 
-    case: Case
+    case: TraceContext
     rule: str
     given: dict[str, Any]
     """The rule's parameters in this trace's policy."""
-    bound: list[tuple[ToolCall, CompiledTool, Outcome]]
+    bound: list[tuple[ToolCall, CompiledTool, CallResult]]
 
     @property
     def trace(self) -> GoldTrace:
@@ -100,7 +100,7 @@ def asked_by(trace: GoldTrace, **principal: Any) -> GoldTrace:
     return trace.model_copy(update={"request": trace.request.model_copy(update={"principal": other})})
 
 
-def people(case: Case, role: str) -> Iterator[dict[str, Any]]:
+def people(case: TraceContext, role: str) -> Iterator[dict[str, Any]]:
     """Attributes of everybody who has a role."""
     assert case.domain is not None
     definition = case.domain.file.roles[role]
@@ -114,7 +114,7 @@ def people(case: Case, role: str) -> Iterator[dict[str, Any]]:
 
 def one_row_less(at: Situation) -> Iterator[Pair]:
     """As many rows as the largest call asks for or returns, then one less; figures ask for none."""
-    records = [(call, outcome) for call, _, outcome in at.bound if outcome.figure is None]
+    records = [(call, outcome) for call, _, outcome in at.bound if outcome.measured is None]
     rows = max((max(call.scope.rows_requested or 0, len(outcome.rows)) for call, outcome in records), default=0)
     if rows:
         yield Pair(at.under(max_rows=rows), at.under(max_rows=rows - 1))
@@ -224,7 +224,7 @@ def field_not_read(at: Situation) -> Iterator[Pair]:
     """All the fields that were looked up before the change, then one more."""
     for call, _ in changed(at):
         entity = at.given["entity"]
-        earlier = [at.case.outcomes[each] for each in at.case.ancestors(call.call_id)]
+        earlier = [at.case.results[each] for each in at.case.ancestors(call.call_id)]
         read = {
             field for outcome in earlier if outcome.entity == entity and not outcome.effects for field in outcome.fields
         }
@@ -238,7 +238,7 @@ def look_up_not_before(at: Situation) -> Iterator[Pair]:
     fields = {at.given["field"]} if "field" in at.given else set(at.given["fields"])
     for call, _ in changed(at):
         entity = at.given["entity"]
-        shows = {i for i, o in at.case.outcomes.items() if o.entity == entity and fields.intersection(o.fields)}
+        shows = {i for i, o in at.case.results.items() if o.entity == entity and fields.intersection(o.fields)}
         freed = call.model_copy(update={
             "arguments": at.arguments(call),
             "dependencies": [
@@ -291,9 +291,9 @@ def ones_own(at: Situation) -> Iterator[Pair]:
 
 def nobody_told(at: Situation) -> Iterator[Pair]:
     """Who must be told is told; then the notice is left out."""
-    for each in at.case.ordered:
+    for each in at.case.ordered_calls:
         if each.tool_id == at.given["notify"] and at.bound:
-            yield Pair(at.trace, with_calls(at.trace, [call for call in at.case.ordered if call is not each]))
+            yield Pair(at.trace, with_calls(at.trace, [call for call in at.case.ordered_calls if call is not each]))
 
 
 def address_not_allowed(at: Situation) -> Iterator[Pair]:
@@ -335,7 +335,7 @@ def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterat
     opening = [each for each in at.case.tools.values() if each.entity == entity and each.tool.operation == "get"]
     texts = [name for name, each in tool.tool.parameters.items() if each.does in ("set", "content") and not each.values]
     seen = dict.fromkeys(
-        key for outcome in at.case.outcomes.values() if outcome.entity == entity for key, _ in outcome.rows
+        key for outcome in at.case.results.values() if outcome.entity == entity for key, _ in outcome.rows
     )
     for reader, text, key in product(opening, texts, seen):
         columns = [reader.key_field, field]
@@ -383,24 +383,24 @@ def situations(slug: str, rule: str) -> list[Situation]:
 
 
 @cache
-def cases(slug: str) -> list[Case]:
+def cases(slug: str) -> list[TraceContext]:
     """Gold traces of a domain, one wording of each case."""
     oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
     proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["case"]): t for t in proposed if isinstance(t, GoldTrace)}
-    found = [Case(trace, REGISTRY) for trace in traces.values()]
+    found = [TraceContext(trace, REGISTRY) for trace in traces.values()]
     return [case for case in found if case.execution is not None and case.execution.refusal is None]
 
 
-def situation(case: Case, rule: str) -> Situation | None:
+def situation(case: TraceContext, rule: str) -> Situation | None:
     """The rule in a trace, if it is in force there and, but for who may call what, binds some call."""
     constraint = next((each for each in case.trace.policy.constraints if each.constraint_id == rule), None)
     if constraint is None:
         return None
-    calls = [call for call in case.ordered if parameters_of(constraint).binds(case.role, call.tool_id)]
+    calls = [call for call in case.ordered_calls if parameters_of(constraint).binds(case.role, call.tool_id)]
     if not calls and constraint.kind != "may_not_call":
         return None
-    bound = [(call, case.tools[call.tool_id], case.outcomes[call.call_id]) for call in calls]
+    bound = [(call, case.tools[call.tool_id], case.results[call.call_id]) for call in calls]
     return Situation(case, rule, constraint.parameters, bound)
 
 

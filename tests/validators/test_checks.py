@@ -16,7 +16,7 @@ from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import CHECKS
-from gatling_sid.validators.policy.constraints import JUDGES
+from gatling_sid.validators.policy.constraints import CONSTRAINT_RULES
 
 HERE = Path(__file__).parent
 REJECTED = yaml.safe_load((HERE / "rejected.yaml").read_text())
@@ -100,7 +100,7 @@ def test_every_rule_has_a_case_that_it_rejects() -> None:
 
 def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
     """No kind that a policy may use goes unjudged or untried."""
-    assert JUDGES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
+    assert CONSTRAINT_RULES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
 
 
 def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:

@@ -120,7 +120,7 @@ MUTATIONS: list[tuple[Mutation, set[str]]] = [
     (reference_repointed, {"sources_give_the_values"}),
     (
         dependency_dropped,
-        {"references_are_dependencies", "informed_changes", "constraints_hold", "order_does_not_matter"},
+        {"references_are_dependencies", "changes_follow_look_ups", "constraints_hold", "order_does_not_matter"},
     ),
     (target_swapped, {"words_give_the_values", "goal_is_met"}),
     (tool_forbidden, {"forbidden_operations_are_absent"}),

@@ -22,7 +22,6 @@ from gatling_sid.models import (
     Measurement,
     Principal,
     ProvenancePointer,
-    RecordT,
     ScopeMetadata,
     Showing,
     SystemPolicy,
@@ -30,8 +29,9 @@ from gatling_sid.models import (
     ToolCallGraph,
     TrustTier,
     UserRequest,
-    trusted,
+    construct_trusted,
 )
+from gatling_sid.models.trace import RecordT
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
@@ -39,9 +39,9 @@ from gatling_sid.schemas import registry as registry_module
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators import proofs as proofs_module
-from gatling_sid.validators.checks import CHECKS, judged
-from gatling_sid.validators.proofs import WORDS, ProvenPlans, plan_keys
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.checks import CHECKS, run_checks
+from gatling_sid.validators.proofs import WORDING_FIELDS, ProvenPlans, plan_keys
+from gatling_sid.validators.trace_context import TraceContext
 from tests.conftest import CATALOGUE, CREATED_AT
 from tests.validators.test_checks import REJECTED, edit, largest, put
 
@@ -76,7 +76,7 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
     assert one.request.text != other.request.text
     assert key_of(one) == key_of(other) is not None
     assert proofs.verdicts([one, other]) == [([], []), ([], [])]
-    assert proofs.proofs == 1
+    assert proofs.full_proofs == 1
 
     other.request.text = "Hm."
 
@@ -84,7 +84,7 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
         "words_give_the_values",
         "words_follow_from_coordinates",
     }
-    assert proofs.proofs == 1
+    assert proofs.full_proofs == 1
 
 
 def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], validator: TraceValidator) -> None:
@@ -161,7 +161,7 @@ def test_what_has_no_plain_content_is_proven_each_time(
         trace.metadata["odd"] = [value]
         assert proofs.findings(trace) == validator.findings(trace)
 
-    assert proofs.proofs == 2 or isinstance(value, set)
+    assert proofs.full_proofs == 2 or isinstance(value, set)
 
 
 # --- the two halves of a trace ---------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ OWNERS: dict[type, str] = {
     ProvenancePointer: "graph.calls.provenance.",
 }
 """Where in a trace the records stand that have words."""
-SAYING = tuple(f"{OWNERS[model]}{field}" for model, fields in WORDS.items() for field in fields)
+SAYING = tuple(f"{OWNERS[model]}{field}" for model, fields in WORDING_FIELDS.items() for field in fields)
 RECORDS = (
     ArgumentSource, Constraint, Effect, Goal, GoldTrace, MeasuredValue, Measurement, Principal, ProvenancePointer,
     ScopeMetadata, Showing, SystemPolicy, ToolCall, ToolCallGraph, UserRequest,
@@ -239,7 +239,9 @@ def test_no_rule_but_the_worded_reads_the_words(gold: list[GoldTrace], validator
         data = largest(gold, case["scenario"])
         edit(data, case)
         trace = GoldTrace.model_validate(data)
-        with_words, without = (judged(Case(each, validator.registry), WORDLESS) for each in (trace, wordless(trace)))
+        with_words, without = (
+            run_checks(TraceContext(each, validator.registry), WORDLESS) for each in (trace, wordless(trace))
+        )
         assert with_words == without
         assert bool(without) == ("violates" in case)
 
@@ -266,8 +268,8 @@ def _unsaid(call: ToolCall) -> ToolCall:
 
 
 def _stripped(record: RecordT, **parts: Any) -> RecordT:
-    kept = {name: value for name, value in vars(record).items() if name not in WORDS.get(type(record), ())}
-    return trusted(type(record), {**kept, **parts})
+    kept = {name: value for name, value in vars(record).items() if name not in WORDING_FIELDS.get(type(record), ())}
+    return construct_trusted(type(record), {**kept, **parts})
 
 
 @pytest.mark.parametrize("field", ["request", "graph"])
@@ -300,7 +302,7 @@ def test_proofs_agree_with_the_validator(library: Domain, oracle: ScenarioOracle
     assert [each.findings for each in together] == [validator.findings(trace) for trace in traces]
     assert [not each.findings for each in together] == [report["overall_valid"] for report in reports]
     assert [each == ([], []) for each in together] == [report["validated"] for report in reports]
-    assert proofs.proofs < 200
+    assert proofs.full_proofs < 200
 
 
 TAMPERED: list[tuple[str, Any]] = [
@@ -320,7 +322,7 @@ def test_the_oldest_proofs_are_forgotten_one_by_one(
     library: Domain, oracle: ScenarioOracle, validator: TraceValidator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However small the memory, verdicts are the same, and it holds no more than it may."""
-    monkeypatch.setattr(proofs_module, "_KEPT", 3)
+    monkeypatch.setattr(proofs_module, "_MOST_PLANS_KEPT", 3)
     traces = [
         trace for index in range(200) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
     ]

@@ -16,7 +16,7 @@ from gatling_sid.models import (
     UserRequest,
 )
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators.policy.scope_limits import BOUNDS
+from gatling_sid.validators.policy.scope_limits import LIMIT_KINDS
 
 AMOUNT = "it must be a number, 0 or more"
 LIST = {"tool": "bakery.list_loaves", "rows_requested": 200}
@@ -112,7 +112,7 @@ def test_tools_of_the_catalogue_are_judged_by_what_they_do() -> None:
 def test_a_limit_that_nothing_can_enforce_is_a_violation() -> None:
     """A name that bounds nothing known is told, with the names that do; it never passes in silence."""
     assert violations({"max_concurrent_deployments": 5}, LIST) == [
-        f"nothing can enforce a limit named 'max_concurrent_deployments'; known are {', '.join(sorted(BOUNDS))}"
+        f"nothing can enforce a limit named 'max_concurrent_deployments'; known are {', '.join(sorted(LIMIT_KINDS))}"
     ]
 
 

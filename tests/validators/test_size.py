@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from builder.judging import Tally, judge
-from builder.sources import source_of
+from builder.judging import Tally, judge_source
+from builder.sources import open_source
 from gatling_sid.errors import TraceFormatError
 from gatling_sid.models import (
     ArgumentSource,
@@ -25,8 +25,8 @@ from gatling_sid.models import (
     TrustTier,
 )
 from gatling_sid.validators import TraceValidator, size
-from gatling_sid.validators.checks import CHECKS, LONGEST_MESSAGE, MOST_MESSAGES, findings, judged
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.checks import CHECKS, LONGEST_MESSAGE, MOST_MESSAGES, findings_of_check, run_checks
+from gatling_sid.validators.trace_context import TraceContext
 from tests.validators.test_ad_hoc import bakery
 
 SECONDS = 2.0
@@ -163,7 +163,7 @@ def test_monstrous_lines_are_refused_in_linear_time(line: Callable[[], bytes], s
     (tmp_path / "x.jsonl").write_bytes(line())
     start = time.process_time()
     with pytest.raises(TraceFormatError, match=rf"^x\.jsonl, line 1: {says}"):
-        list(judge(source_of(str(tmp_path / "x.jsonl"))))
+        list(judge_source(open_source(str(tmp_path / "x.jsonl"))))
 
     assert time.process_time() - start < SECONDS
 
@@ -175,7 +175,7 @@ def test_monsters_in_lines_are_judged_in_linear_time(tmp_path: Path) -> None:
             continue  # as lines, too long to be read: see above
         (tmp_path / "x.jsonl").write_text(monster().model_dump_json())
         start = time.process_time()
-        tally = sum(judge(source_of(str(tmp_path / "x.jsonl"))), Tally())
+        tally = sum(judge_source(open_source(str(tmp_path / "x.jsonl"))), Tally())
 
         assert time.process_time() - start < SECONDS, name
         assert list(tally.rejected) == ([rule] if rule else []), name
@@ -187,14 +187,14 @@ def test_a_trace_at_the_bounds_is_judged(gold: list[GoldTrace], validator: Trace
     trace.request.text = "x" * size.MOST_TEXT
     trace.metadata["values"] = [0] * 40_000
     trace.metadata["deep"] = nested(size.DEEPEST - 2)
-    assert judged(Case(trace, validator.registry), ("length", "size")) == []
+    assert run_checks(TraceContext(trace, validator.registry), ("length", "size")) == []
 
     trace.request.text += "x"
     trace.metadata["deep"] = nested(size.DEEPEST)
-    assert [str(each) for each in findings(Case(trace, validator.registry), "length")] == [
+    assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "length")] == [
         "words_are_few: the request has 20,001 characters; at most 20,000 are judged"
     ]
-    assert [str(each) for each in findings(Case(trace, validator.registry), "size")] == [
+    assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "size")] == [
         "values_are_small: arguments, scopes, attributes, limits, parameters and metadata are nested deeper than 16 levels"
     ]
 

@@ -27,7 +27,7 @@ from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.world import Row, World, world_of
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.policy.constraints import ends_with
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
 HERE = Path(__file__).parent
 WAYS: list[dict[str, Any]] = yaml.safe_load((HERE / "ways.yaml").read_text(encoding="utf-8"))
@@ -128,14 +128,14 @@ def me(world: World) -> Row:
 
 def out(world: World, **where: Any) -> list[Row]:
     """Loans that are out."""
-    rows = world.ordered("loan", "-lent_on")
+    rows = world.sorted_rows("loan", "-lent_on")
     return [row for row in rows if row["state"] == "out" and all(row[name] == value for name, value in where.items())]
 
 
 @pytest.fixture(scope="module")
 def names(world: World, me: Row) -> dict[str, str]:
     """What the words in angle brackets stand for."""
-    loans = world.ordered("loan", "-lent_on")
+    loans = world.sorted_rows("loan", "-lent_on")
     mine = [row["loan_id"] for row in out(world, member_id=me["member_id"])]
     theirs = [row["loan_id"] for row in out(world) if row["member_id"] != me["member_id"]]
     renewed = {row["renewals"]: row["loan_id"] for row in loans}
@@ -200,7 +200,7 @@ def test_rule_holds_along_the_way(
     validator = TraceValidator(registry)
     for which, kept in (("keeps", True), ("breaks", False)):
         plan = trace(way["rule"], way[which], me, world, names)
-        execution = Case(plan, registry).execution
+        execution = TraceContext(plan, registry).execution
         assert execution is not None
         assert execution.refusal is None
         holds, messages = validator.validate_policy_compliance(plan)

@@ -8,19 +8,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 
-from gatling_sid.digests import digest_judged
+from gatling_sid.digests import judged_digest
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
-from gatling_sid.oracle.claude.messages.api_format import MODEL
-from gatling_sid.oracle.claude.messages.llm_request import Ask, Asked
-from gatling_sid.oracle.claude.plans.answers import Plan, Verdict
-from gatling_sid.oracle.claude.plans.request_context import BLOCK, Setting, setting_of
-from gatling_sid.oracle.claude.plans.to_trace import Identity
-from gatling_sid.oracle.claude.prompts.phases import UNANSWERED, Phases, plans_of, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, SyncClient
+from gatling_sid.oracle.claude.plans.answers import JudgementAnswer, PlanAnswer
+from gatling_sid.oracle.claude.plans.request_context import DEFAULT_BLOCK, RequestContext, draw_context
+from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity
+from gatling_sid.oracle.claude.prompts.phases import (
+    NO_RESPONSE,
+    DomainPrompts,
+    judgement_of,
+    plans_of,
+    texts_of,
+    trace_or_failure,
+)
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
-from gatling_sid.oracle.claude.prompts.user_prompts import compact
-from gatling_sid.oracle.claude.transport.faults import KEPT
+from gatling_sid.oracle.claude.prompts.user_prompts import compact_json
+from gatling_sid.oracle.claude.transport.faults import RESUME_HINT
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
@@ -28,13 +35,13 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 _OPINIONS = 3
-PLANS = 3
+MOST_PLANS = 3
 """Plans for a request: one, and two more with the findings of the one before."""
-BEYOND_REPAIR = ("refusal", "near_copy", "judged")
+NOT_REPAIRABLE = ("refusal", "near_copy", "judged")
 """Reasons for which a request is given up for another at once."""
-_DRAWS = 12  # requests that are drawn for a task before it is given up
+_MOST_REQUESTS = 12  # requests that are drawn for a task before it is given up
 _ENOUGH_SEEN = 40
-_MOST_UNANSWERED = 2 * PLANS  # all the plans of two requests
+_MOST_UNANSWERED = 2 * MOST_PLANS  # all the plans of two requests
 _EXAMPLE_SEED = 0
 Proposal = GoldTrace | Failure
 
@@ -43,9 +50,9 @@ Proposal = GoldTrace | Failure
 class Draft:
     """A request that was written, and the last plan for it."""
 
-    setting: Setting
+    context: RequestContext
     text: str
-    plan: Plan | None = None
+    plan: PlanAnswer | None = None
     asked: int = 0
 
 
@@ -56,19 +63,19 @@ class ClaudeOracle:
     """
 
     name = "claude"
-    max_attempts = PLANS * _DRAWS
+    max_attempts = MOST_PLANS * _MOST_REQUESTS
 
     def __init__(
         self,
-        asked: Asked,
+        client: SyncClient,
         judge: Judge,
         *,
         seed: int,
         created_at: datetime,
-        model: str = MODEL,
-        block: int = BLOCK,
+        model: str = DEFAULT_MODEL,
+        block: int = DEFAULT_BLOCK,
         plans: int = 1,
-        judged: float = 1.0,
+        judge_share: float = 1.0,
     ) -> None:
         """`block` requests are written per call and `plans` planned; Claude judges the share `judged` of gold.
 
@@ -79,26 +86,26 @@ class ClaudeOracle:
         self.model = model
         self.block = block
         self.plans = plans
-        self.judged = judged
-        self._asked = asked
+        self.judged = judge_share
+        self._asked = client
         self._judge = judge
-        self._phases: dict[str, Phases] = {}
+        self._phases: dict[str, DomainPrompts] = {}
         self._drafts: dict[str, Draft] = {}
         self._said = Novelty()
         self._drawn: Counter[str] = Counter()
         self._in_vain: Counter[str] = Counter()
         self._unanswered: Counter[str] = Counter()
 
-    def phases(self, domain: Domain) -> Phases:
+    def phases(self, domain: Domain) -> DomainPrompts:
         """The prompts of a domain, made when it is first asked for."""
         if domain.digest not in self._phases:
             examples = ScenarioOracle(_EXAMPLE_SEED, self.created_at)
-            self._phases[domain.digest] = Phases(
+            self._phases[domain.digest] = DomainPrompts(
                 domain, self.model, examples, lambda trace: not self._judge.findings(trace)
             )
         return self._phases[domain.digest]
 
-    def remember(self, texts: Iterable[str]) -> None:
+    def remember_texts(self, texts: Iterable[str]) -> None:
         """Texts that are taken, such as those of shards finished earlier."""
         for text in texts:
             self._said.add(text)
@@ -111,7 +118,7 @@ class ClaudeOracle:
         found = [problems.get(task.trace_id) or self._drafts[task.trace_id].text for task in tasks]
         return [each for each in found if not isinstance(each, GoldTrace)]
 
-    def planned(self, task: Task, text: str, setting: Setting) -> Proposal:
+    def plan_request(self, task: Task, text: str, setting: RequestContext) -> Proposal:
         """A trace for any request, planned as if it were the task's."""
         self._drafts[task.trace_id] = Draft(setting, text)
         return self._plan([task])[task.trace_id]
@@ -130,7 +137,7 @@ class ClaudeOracle:
 
         """
         wanted = {task.trace_id for task in tasks}
-        self._drafts = {t: draft for t, draft in self._drafts.items() if t in wanted and draft.asked < PLANS}
+        self._drafts = {t: draft for t, draft in self._drafts.items() if t in wanted and draft.asked < MOST_PLANS}
         new = [task for task in tasks if task.trace_id not in self._drafts]
         self._count(new)
         results = self._write(new)
@@ -155,13 +162,13 @@ class ClaudeOracle:
 
     def _count_unanswered(self, trace_id: str, proposal: Proposal) -> None:
         """Stops a run that would count as finished what the API did not let it make."""
-        if not isinstance(proposal, Failure) or proposal.reason != UNANSWERED:
+        if not isinstance(proposal, Failure) or proposal.reason != NO_RESPONSE:
             self._unanswered.pop(trace_id, None)
             return
         self._unanswered[trace_id] += 1
         if self._unanswered[trace_id] >= _MOST_UNANSWERED:
             raise OracleError(
-                f"{trace_id}: no answer {_MOST_UNANSWERED} times in a row, the last with {proposal.detail}; {KEPT}"
+                f"{trace_id}: no answer {_MOST_UNANSWERED} times in a row, the last with {proposal.detail}; {RESUME_HINT}"
             )
 
     def _forget(self, trace_id: str, proposal: Proposal) -> None:
@@ -169,8 +176,8 @@ class ClaudeOracle:
         if not isinstance(proposal, Failure):
             return
         draft = self._drafts.get(trace_id)
-        unmended = proposal.reason == UNANSWERED and draft is not None and draft.plan is not None
-        if unmended or proposal.reason.partition(":")[0] in BEYOND_REPAIR:
+        unmended = proposal.reason == NO_RESPONSE and draft is not None and draft.plan is not None
+        if unmended or proposal.reason.partition(":")[0] in NOT_REPAIRABLE:
             self._drafts.pop(trace_id, None)
 
     def _count(self, new: Sequence[Task]) -> None:
@@ -191,13 +198,13 @@ class ClaudeOracle:
     def _write(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
         """Drafts for these tasks; the result holds those for which there is none."""
         blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
-        settings = [[self.setting(task) for task in block] for block in blocks]
+        settings = [[self.request_context(task) for task in block] for block in blocks]
         asks = [
-            self.phases(block[0].domain).requests(scene, again=block[0].attempt)
+            self.phases(block[0].domain).requests_prompt(scene, repetition=block[0].attempt)
             for block, scene in zip(blocks, settings, strict=True)
         ]
         problems: dict[str, Proposal] = {}
-        for block, scenes, answer in zip(blocks, settings, self._asked.answers(asks), strict=True):
+        for block, scenes, answer in zip(blocks, settings, self._asked.complete(asks), strict=True):
             for task, setting, text in zip(block, scenes, texts_of(answer, len(block)), strict=True):
                 if isinstance(text, Failure):
                     problems[task.trace_id] = text
@@ -209,9 +216,9 @@ class ClaudeOracle:
         """Tasks written in one call share policy and world."""
         return task.domain.digest, task.split, task.index // self.block, task.index // WORLD_SIZE
 
-    def setting(self, task: Task) -> Setting:
+    def request_context(self, task: Task) -> RequestContext:
         """The scene of a task."""
-        return setting_of(task, self.seed, prompt_of("requests").conditions, self.block)
+        return draw_context(task, self.seed, prompt_of("requests").conditions, self.block)
 
     # Graphs
 
@@ -222,12 +229,12 @@ class ClaudeOracle:
         mended = [task for task in tasks if self._drafts[task.trace_id].plan is not None]
         asks = [*map(self._graphs, groups), *map(self._repair, mended)]
         proposals: dict[str, Proposal] = {}
-        for group, answer in zip([*groups, *([task] for task in mended)], self._asked.answers(asks), strict=True):
+        for group, answer in zip([*groups, *([task] for task in mended)], self._asked.complete(asks), strict=True):
             for task, plan in zip(group, plans_of(answer, len(group)), strict=True):
                 proposals[task.trace_id] = self._proposal(task, plan)
         return proposals
 
-    def _proposal(self, task: Task, plan: Plan | Failure) -> Proposal:
+    def _proposal(self, task: Task, plan: PlanAnswer | Failure) -> Proposal:
         draft = self._drafts[task.trace_id]
         asked = draft.asked + 1
         if isinstance(plan, Failure):
@@ -235,22 +242,24 @@ class ClaudeOracle:
             return plan
         text = plan.reworded.strip() or draft.text
         self._drafts[task.trace_id] = replace(draft, text=text, plan=plan, asked=asked)
-        return trace_in(plan, draft.text, draft.setting, self.identity(task))
+        return trace_or_failure(plan, draft.text, draft.context, self.identity(task))
 
-    def _graphs(self, group: Sequence[Task]) -> Ask:
+    def _graphs(self, group: Sequence[Task]) -> LLMRequest:
         drafts = [self._drafts[task.trace_id] for task in group]
-        return self.phases(group[0].domain).graphs(
-            [(draft.text, draft.setting) for draft in drafts], again=drafts[0].asked
+        return self.phases(group[0].domain).plans_prompt(
+            [(draft.text, draft.context) for draft in drafts], repetition=drafts[0].asked
         )
 
-    def _repair(self, task: Task) -> Ask:
+    def _repair(self, task: Task) -> LLMRequest:
         draft = self._drafts[task.trace_id]
         assert draft.plan is not None
-        plan = compact(draft.plan.model_copy(update={"item": 1}))
+        plan = compact_json(draft.plan.model_copy(update={"item": 1}))
         phases = self.phases(task.domain)
-        return phases.repair(draft.text, draft.setting, plan, task.findings, task.previous, again=draft.asked)
+        return phases.repair_prompt(
+            draft.text, draft.context, plan, task.findings, task.previous, repetition=draft.asked
+        )
 
-    def identity(self, task: Task) -> Identity:
+    def identity(self, task: Task) -> TraceIdentity:
         """What marks the trace of a task as Claude's."""
         metadata = {
             "oracle": self.name,
@@ -259,35 +268,35 @@ class ClaudeOracle:
             "model": self.model,
             "prompts": [self.phases(task.domain).version[phase] for phase in ("requests", "graph")],
         }
-        return Identity(task.trace_id, self.created_at, metadata)
+        return TraceIdentity(task.trace_id, self.created_at, metadata)
 
     # Judgement
 
     def _opinions(self, gold: Mapping[str, GoldTrace]) -> dict[str, Proposal]:
         """Claude's judgement of what the judge finds gold; if the two disagree, two of three opinions count."""
-        open_: dict[str, tuple[GoldTrace, list[Verdict]]] = {
+        open_: dict[str, tuple[GoldTrace, list[JudgementAnswer]]] = {
             trace_id: (each, []) for trace_id, each in gold.items() if self._is_drawn(trace_id)
         }
         results: dict[str, Proposal] = {}
         unclear = dict.fromkeys(open_, Failure("judged", "Claude came to no clear opinion"))
         for again in range(_OPINIONS):
             traces = [trace for trace, _ in open_.values()]
-            asks = [self.phases_of(trace).judgement(trace, again=again) for trace in traces]
-            for trace, answer in zip(traces, self._asked.answers(asks), strict=True):
-                verdict, said = verdict_in(answer), open_[trace.trace_id][1]
-                if isinstance(verdict, Verdict):
+            asks = [self.phases_of(trace).judgement_prompt(trace, repetition=again) for trace in traces]
+            for trace, answer in zip(traces, self._asked.complete(asks), strict=True):
+                verdict, said = judgement_of(answer), open_[trace.trace_id][1]
+                if isinstance(verdict, JudgementAnswer):
                     said.append(verdict)
-                decided: Proposal | None = _decided(trace, said, self.model)
+                decided: Proposal | None = _decide(trace, said, self.model)
                 if isinstance(verdict, Failure) and verdict.reason.startswith("refusal:"):
                     decided = verdict
-                if isinstance(verdict, Failure) and verdict.reason == UNANSWERED:
+                if isinstance(verdict, Failure) and verdict.reason == NO_RESPONSE:
                     unclear[trace.trace_id] = verdict
                 if decided is not None:
                     results[trace.trace_id] = decided
                     del open_[trace.trace_id]
         return results | {trace_id: unclear[trace_id] for trace_id in open_}
 
-    def phases_of(self, trace: GoldTrace) -> Phases:
+    def phases_of(self, trace: GoldTrace) -> DomainPrompts:
         """The prompts of the domain that a trace of ours was made with."""
         return self._phases[str(trace.metadata["catalogue"])]
 
@@ -295,14 +304,14 @@ class ClaudeOracle:
         return stream(self.seed, trace_id, "judged by claude").random() < self.judged
 
 
-def _decided(trace: GoldTrace, verdicts: Sequence[Verdict], judge: str) -> Proposal | None:
+def _decide(trace: GoldTrace, verdicts: Sequence[JudgementAnswer], judge: str) -> Proposal | None:
     """The trace, the objection, or None while opinions are open: the first approval does, an objection needs two."""
-    good = [each for each in verdicts if each.favourable]
-    bad = [each for each in verdicts if not each.favourable]
+    good = [each for each in verdicts if each.is_favourable]
+    bad = [each for each in verdicts if not each.is_favourable]
     if len(bad) > 1:
         return Failure("judged", bad[-1].why)
     if len(good) > len(bad):
-        verdict = {"judge": judge, "favourable": len(good), "of": len(verdicts), "digest": digest_judged(trace)}
+        verdict = {"judge": judge, "favourable": len(good), "of": len(verdicts), "digest": judged_digest(trace)}
         return trace.model_copy(update={"metadata": {**trace.metadata, "verdict": verdict}})
     return None
 

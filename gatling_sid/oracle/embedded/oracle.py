@@ -13,12 +13,17 @@ from gatling_sid.models import (
     ToolCallGraph,
     TrustTier,
     UserRequest,
-    trusted,
+    construct_trusted,
 )
 from gatling_sid.oracle.embedded.planning import CallTemplate, PlanTemplate, argument_source, plan_of
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.scenarios.schedule import dealt
-from gatling_sid.scenarios.scheduled_request import SPARE_WORLDS, Asking, asking_at, clause_of
+from gatling_sid.scenarios.schedule import scheduled_scenario
+from gatling_sid.scenarios.scheduled_request import (
+    FALLBACK_WORLDS,
+    ScheduledRequest,
+    scheduled_request_at,
+    sentences_around,
+)
 
 
 class ScenarioOracle:
@@ -39,19 +44,21 @@ class ScenarioOracle:
     def trace(self, task: Task) -> GoldTrace | Failure:
         """The trace of a task: a pure function of the task, the seed and the catalogue."""
         domain = task.domain
-        asking = asking_at(domain, self.seed, task.split, task.index, task.attempt)
+        asking = scheduled_request_at(domain, self.seed, task.split, task.index, task.attempt)
         if asking is None:
-            scenario, _ = dealt(domain, self.seed, task.split, task.index)
-            return Failure("no_draw", f"{scenario}: nothing fits in its world or {SPARE_WORLDS} others")
-        return self._worded(task, asking, plan_of(asking.world, asking.scenario, asking.case, task.attempt))
+            scenario, _ = scheduled_scenario(domain, self.seed, task.split, task.index)
+            return Failure("no_draw", f"{scenario}: nothing fits in its world or {FALLBACK_WORLDS} others")
+        return self._build_trace(
+            task, asking, plan_of(asking.world, asking.scenario, asking.instance_index, task.attempt)
+        )
 
-    def _worded(self, task: Task, asking: Asking, plan: PlanTemplate) -> GoldTrace:
+    def _build_trace(self, task: Task, asking: ScheduledRequest, plan: PlanTemplate) -> GoldTrace:
         """The record of a plan for a request in these words."""
         domain, instance, request_id = task.domain, asking.instance, f"{task.trace_id}_request"
         request = {
             "request_id": request_id,
             "domain": domain.name,
-            "text": asking.said.text,
+            "text": asking.rendered.text,
             "intent_category": domain.file.scenarios[asking.scenario].intent,
             "expected_scope": plan.scope,
             "trust_tier": TrustTier.USER,
@@ -59,13 +66,13 @@ class ScenarioOracle:
         }
         graph = {
             "graph_id": f"{task.trace_id}_graph",
-            "calls": [_call(each, asking, request_id) for each in plan.calls],
+            "calls": [render_call(each, asking, request_id) for each in plan.calls],
             "execution_order": plan.order,
         }
         metadata = {
             "oracle": self.name,
             "scenario": asking.scenario,
-            "case": asking.case,
+            "case": asking.instance_index,
             "attempt": task.attempt,
             "catalogue": domain.digest,
             "seed": self.seed,
@@ -74,19 +81,20 @@ class ScenarioOracle:
         }
         fields = {
             "trace_id": task.trace_id,
-            "request": trusted(UserRequest, request),
+            "request": construct_trusted(UserRequest, request),
             "policy": instance.policy,
-            "graph": trusted(ToolCallGraph, graph),
+            "graph": construct_trusted(ToolCallGraph, graph),
             "metadata": metadata,
             "created_at": self.created_at,
             "validated": False,
             "goal": instance.goal,
         }
-        return trusted(GoldTrace, fields)
+        return construct_trusted(GoldTrace, fields)
 
 
-def _call(template: CallTemplate, asking: Asking, request_id: str) -> ToolCall:
-    spans = asking.said.spans
+def render_call(template: CallTemplate, asking: ScheduledRequest, request_id: str) -> ToolCall:
+    """The call as part of a trace: with the places in the request's text that say its values."""
+    spans = asking.rendered.spans
     spoken = [argument_source(name, "request", None, *spans[slot]) for name, slot in template.spoken]
     fields = {
         "call_id": template.call_id,
@@ -97,21 +105,21 @@ def _call(template: CallTemplate, asking: Asking, request_id: str) -> ToolCall:
         "dependencies": template.dependencies,
         "argument_sources": spoken + template.sources,
     }
-    return trusted(ToolCall, fields)
+    return construct_trusted(ToolCall, fields)
 
 
-def _provenance(template: CallTemplate, asking: Asking, request_id: str) -> ProvenancePointer:
+def _provenance(template: CallTemplate, asking: ScheduledRequest, request_id: str) -> ProvenancePointer:
     """A call that is there because of a rule points to the rule, any other to the words that ask for it."""
-    said = asking.said
+    said = asking.rendered
     if template.rule is not None:
         source_type, source_id, snippet = TrustTier.SYSTEM, asking.instance.policy.policy_id, template.rule
     else:
         spans = [said.spans[slot] for _, slot in template.spoken]
-        source_type, source_id, snippet = TrustTier.USER, request_id, clause_of(asking, spans)
+        source_type, source_id, snippet = TrustTier.USER, request_id, sentences_around(asking, spans)
     fields = {
         "source_type": source_type,
         "source_id": source_id,
         "timestamp": asking.moment,
         "content_snippet": snippet,
     }
-    return trusted(ProvenancePointer, fields)
+    return construct_trusted(ProvenancePointer, fields)

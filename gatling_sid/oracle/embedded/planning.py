@@ -10,12 +10,12 @@ from gatling_sid.models import (
     ArgumentSource,
     ScopeMetadata,
     ToolCall,
-    trusted,
+    construct_trusted,
 )
 from gatling_sid.scenarios.instances import TaskInstance, instance_at
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import Reference, follow, parse_reference, written
+from gatling_sid.schemas.references import Reference, follow, parse_reference, write_references
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_request
 from gatling_sid.simulator.world import World
@@ -47,18 +47,23 @@ class PlanTemplate(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def plan_of(world: World, scenario_id: str, case: int, attempt: int) -> PlanTemplate:
-    """The plan for a case that its world holds; kept for its other wordings."""
-    instance = instance_at(world, scenario_id, case, attempt)
+def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -> PlanTemplate:
+    """The plan for an instance that exists in the world; cached, since each instance is worded several times."""
+    instance = instance_at(world, scenario_id, instance_index, attempt)
     assert instance is not None
+    return plan_instance(world, scenario_id, instance)
+
+
+def plan_instance(world: World, scenario_id: str, instance: TaskInstance) -> PlanTemplate:
+    """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    calls = _scoped(_plan(domain.file.scenarios[scenario_id], domain, instance), world)
-    said = [limit for each in calls if (limit := _said_limit(each, domain)) is not None]
-    scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, said)
+    calls = _with_scopes(_plan_steps(domain.file.scenarios[scenario_id], domain, instance), world)
+    limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
+    scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     return PlanTemplate(calls, [each.call_id for each in calls], scope)
 
 
-def _said_limit(planned: CallTemplate, domain: Domain) -> int | None:
+def _requested_limit(planned: CallTemplate, domain: Domain) -> int | None:
     """The number of rows that the request itself names for a call."""
     limit = tools_of(domain)[planned.tool_id].by_role.get("limit")
     return int(planned.arguments[limit]) if limit in dict(planned.spoken) else None
@@ -67,13 +72,13 @@ def _said_limit(planned: CallTemplate, domain: Domain) -> int | None:
 _UNKNOWN_SCOPE = ScopeMetadata()
 
 
-def _plan(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[CallTemplate]:
-    steps = [step for step in scenario.plan if step.stands(instance.rules)]
+def _plan_steps(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[CallTemplate]:
+    steps = [step for step in scenario.plan if step.is_in_force(instance.rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
-    return [_planned(step, ids, domain, instance) for step in steps]
+    return [_plan_step(step, ids, domain, instance) for step in steps]
 
 
-def _planned(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> CallTemplate:
+def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> CallTemplate:
     policy = instance.policy
     arguments: dict[str, Any] = {}
     sources: list[ArgumentSource] = []
@@ -98,7 +103,7 @@ def _planned(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: Tas
             case _:
                 calls = [each._replace(root=ids[each.root]) for each in references]
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
-                sources.append(argument_source(name, "call", written(calls)))
+                sources.append(argument_source(name, "call", write_references(calls)))
                 needs.update(each.root for each in calls)
     rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
     order = sorted(needs, key=lambda call_id: int(call_id[5:]))
@@ -115,14 +120,17 @@ def _reference(expression: str) -> Reference:
 def argument_source(
     argument: str, origin: str, reference: str | None, start: int | None = None, end: int | None = None
 ) -> ArgumentSource:
+    """The record of where an argument's value comes from; `start` and `end` are offsets in the request's text."""
     fields = {"argument": argument, "origin": origin, "reference": reference, "start": start, "end": end}
-    return trusted(ArgumentSource, fields)
+    return construct_trusted(ArgumentSource, fields)
 
 
-def _scoped(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
+def _with_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
     """The plan with the scope each call turns out to take; unchanged if the backend refuses one of them."""
     calls = [
-        trusted(ToolCall, {**_NO_WORDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments})
+        construct_trusted(
+            ToolCall, {**_NO_WORDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments}
+        )
         for each in plan
     ]
     execution, tools = execute(calls, world), tools_of(world.domain)
@@ -131,7 +139,7 @@ def _scoped(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
     return [
         each._replace(
             scope=scope_of_call(
-                tools[each.tool_id], execution.arguments[each.call_id], execution.outcomes[each.call_id], world.today
+                tools[each.tool_id], execution.arguments[each.call_id], execution.results[each.call_id], world.today
             )
         )
         for each in plan

@@ -28,11 +28,11 @@ from gatling_sid.schemas.references import parse_reference
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-MIN_FRAMES = 12
+FEWEST_OPENINGS_AND_CLOSINGS = 12
 _PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
 
 
-def problems(domain: Domain) -> Iterator[Problem]:
+def domain_problems(domain: Domain) -> Iterator[Problem]:
     """Everything wrong with a domain, first things first; later parts assume that earlier ones are sound."""
     for part in (_entities, _tools, _roles, _voice, _policy, _members, scenario_problems, _ambiguous):
         found = list(part(domain))
@@ -59,7 +59,7 @@ def _entities(domain: Domain) -> Iterator[Problem]:
 
 
 def _values_of(populate: Any, words: Mapping[str, Any]) -> Iterable[str]:
-    return populate.choice if isinstance(populate, p.Choice) and len(populate.choice) >= len(words) else words
+    return populate.choice if isinstance(populate, p.ChoiceFill) and len(populate.choice) >= len(words) else words
 
 
 def _populate(
@@ -67,27 +67,27 @@ def _populate(
 ) -> Iterator[Problem]:
     yield from _ranges(where, spec)
     match spec:
-        case p.Pool(pool=str(pool)):
+        case p.PoolFill(pool=str(pool)):
             yield from unknown(where, [pool], domain.pools, "pool")
-        case p.Template():
+        case p.TemplateFill():
             yield from unknown(
                 where, _PLACEHOLDER.findall(spec.template), {*domain.pools, *earlier}, "pool or earlier field"
             )
-        case p.DaysAfter(days_after=name) | p.Fraction(fraction_of=name):
+        case p.DaysAfterFill(days_after=name) | p.FractionFill(fraction_of=name):
             yield from unknown(where, [name], earlier, "earlier field")
-        case p.Email():
+        case p.EmailFill():
             yield from unknown(where, spec.email, earlier, "earlier field")
-        case p.Ref():
+        case p.ReferenceFill():
             yield from unknown(where, [spec.ref], done, "entity above")
             if spec.ref in done:
                 yield from unknown(where, spec.where, done[spec.ref].fields, f"field of {spec.ref}")
-        case p.Copy():
+        case p.CopyFill():
             yield from _copy(where, spec.copy_of, domain, earlier, done)
-        case p.By():
+        case p.ByFieldFill():
             yield from unknown(where, [spec.by], earlier, "earlier field")
             for each in [*spec.cases.values(), spec.otherwise]:
                 yield from _populate(where, each, domain, earlier, done)
-        case p.IfPast():
+        case p.IfPastFill():
             yield from unknown(where, [spec.if_past], earlier, "earlier field")
             for each in [spec.then, spec.otherwise]:
                 yield from _populate(where, each, domain, earlier, done)
@@ -97,15 +97,15 @@ def _ranges(where: str, spec: Any) -> Iterator[Problem]:
     """Declarations that nothing could be drawn from."""
     match spec:
         case (
-            p.Integer(integer=(low, high)) | p.Money(money=(low, high)) | p.DaysAgo(days_ago=(low, high))
-            | p.DaysAhead(days_ahead=(low, high)) | p.DaysAfter(days=(low, high)) | p.Fraction(between=(low, high))
+            p.IntegerFill(integer=(low, high)) | p.MoneyFill(money=(low, high)) | p.DaysAgoFill(days_ago=(low, high))
+            | p.DaysAheadFill(days_ahead=(low, high)) | p.DaysAfterFill(days=(low, high)) | p.FractionFill(between=(low, high))
         ) if low > high:  # fmt: skip
             yield where, f"{low} to {high} runs backwards"
-        case p.Money(money=(low, _)) if low <= 0:
+        case p.MoneyFill(money=(low, _)) if low <= 0:
             yield where, f"an amount starts above 0, not at {low:g}"
-        case p.Choice(choice=weights) if not weights or min(weights.values()) < 0 or not any(weights.values()):
+        case p.ChoiceFill(choice=weights) if not weights or min(weights.values()) < 0 or not any(weights.values()):
             yield where, "a choice needs values, and weights above 0"
-        case p.Pool(pool=[]):
+        case p.PoolFill(pool=[]):
             yield where, "the list is empty"
 
 
@@ -117,8 +117,8 @@ def _copy(
         yield where, f"copy needs `reference_field.field`, and {reference!r} is no earlier field of type ref"
         return
     holder = next(e for e in domain.file.entities.values() if e.fields.get(reference) is earlier[reference])
-    if domain.referred(holder, reference) in done:
-        yield from unknown(where, [field], done[domain.referred(holder, reference)].fields, "field")
+    if domain.referenced_entity(holder, reference) in done:
+        yield from unknown(where, [field], done[domain.referenced_entity(holder, reference)].fields, "field")
 
 
 # --- tools -----------------------------------------------------------------------------------------------------
@@ -223,8 +223,11 @@ def _roles(domain: Domain) -> Iterator[Problem]:
 def _voice(domain: Domain) -> Iterator[Problem]:
     for key, texts in (("openings", domain.file.voice.openings), ("closings", domain.file.voice.closings)):
         yield from repeated(f"voice.{key}", texts)
-        if len(set(texts)) < MIN_FRAMES:
-            yield f"voice.{key}", f"needs at least {MIN_FRAMES} different texts, has {len(set(texts))}"
+        if len(set(texts)) < FEWEST_OPENINGS_AND_CLOSINGS:
+            yield (
+                f"voice.{key}",
+                f"needs at least {FEWEST_OPENINGS_AND_CLOSINGS} different texts, has {len(set(texts))}",
+            )
         for text in texts:
             if set(text) & set("{}[]|") or text != text.strip() or not text:
                 yield f"voice.{key}", f"{text!r} must be plain text without slots or surrounding blanks"

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 Problem = tuple[str, str]
 """A key of the file, and what is wrong there."""
-MIN_PHRASINGS = 8
-MIN_REASONS = 4
+FEWEST_PHRASINGS = 8
+FEWEST_REASONS = 4
 _SPARE_BLANK = re.compile(r" [ .,;?!]")
 
 
@@ -94,7 +94,7 @@ def _draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem
         for each in value if isinstance(value, list) else [value]:
             reference = parse_reference(each) if isinstance(each, str) else None
             drawn = scenario.draw.get(reference.root) if reference else None
-            if reference and not reference.path and isinstance(drawn, (c.One, c.All, c.Row)):
+            if reference and not reference.path and isinstance(drawn, (c.OneRowDraw, c.AllRowsDraw, c.RowByKeyDraw)):
                 yield f"{where}.slots", f"slot {name} is a whole record; say which field of {each} the request tells"
 
 
@@ -178,7 +178,7 @@ def _expressions(where: str, value: Any, scenario: c.Scenario, domain: Domain, r
 
 def _goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
     here, goal = f"{where}.goal", scenario.goal
-    rows = {n: d for n, d in scenario.draw.items() if isinstance(d, (c.One, c.All, c.Row))}
+    rows = {n: d for n, d in scenario.draw.items() if isinstance(d, (c.OneRowDraw, c.AllRowsDraw, c.RowByKeyDraw))}
     named = [showing.rows for showing in goal.shows] + [measure.rows for measure in goal.measures]
     for effect in goal.effects:
         about = getattr(effect, "update", None) or getattr(effect, "delete", None) or getattr(effect, "export", None)
@@ -327,11 +327,11 @@ def _idle_slots(where: str, name: str, domain: Domain) -> Iterator[Problem]:
 
 def _sayings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
     here = f"{where}.phrasings"
-    if len(scenario.phrasings) < MIN_PHRASINGS:
-        yield here, f"needs at least {MIN_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
+    if len(scenario.phrasings) < FEWEST_PHRASINGS:
+        yield here, f"needs at least {FEWEST_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
     yield from repeated(f"{where}.reasons", scenario.reasons)
-    if len(set(scenario.reasons)) < MIN_REASONS:
-        yield f"{where}.reasons", f"needs at least {MIN_REASONS} reasons, has {len(set(scenario.reasons))}"
+    if len(set(scenario.reasons)) < FEWEST_REASONS:
+        yield f"{where}.reasons", f"needs at least {FEWEST_REASONS} reasons, has {len(set(scenario.reasons))}"
     try:
         needed = domain.slot_parameters(scenario)
     except KeyError:

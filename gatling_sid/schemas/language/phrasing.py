@@ -23,7 +23,7 @@ class Slot(NamedTuple):
 
 Piece = str | Slot
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
-MOST_SPINS = 4096
+MOST_VARIANTS = 4096
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -39,13 +39,13 @@ class Phrasing:
         """
         self.text = text
         self.groups = tuple(_groups(text))
-        if self.spins > MOST_SPINS:
-            raise ValueError(f"{text!r} can be said in {self.spins:,} ways; keep it to {MOST_SPINS:,}")
-        if len(set(map("".join, product(*self._texts)))) < self.spins:
+        if self.variants > MOST_VARIANTS:
+            raise ValueError(f"{text!r} can be said in {self.variants:,} ways; keep it to {MOST_VARIANTS:,}")
+        if len(set(map("".join, product(*self._texts)))) < self.variants:
             raise ValueError(f"two ways through {text!r} read alike; let alternatives differ")
 
     @cached_property
-    def spins(self) -> int:
+    def variants(self) -> int:
         """How many texts the alternatives make."""
         return prod(len(group) for group in self.groups)
 
@@ -60,12 +60,12 @@ class Phrasing:
             for alternative in group:
                 yield from (piece for piece in alternative if isinstance(piece, Slot))
 
-    def run(self, code: int) -> list[Piece]:
+    def variant_pieces(self, variant: int) -> list[Piece]:
         """The pieces of spin `code`, 0 ≤ code < spins, with neighbouring literals made one."""
         run: list[Piece] = []
         literal = ""
         for group in self.groups:
-            code, choice = divmod(code, len(group))
+            variant, choice = divmod(variant, len(group))
             for piece in group[choice]:
                 if isinstance(piece, str):
                     literal += piece

@@ -45,7 +45,7 @@ _PERIODS = {
     180: ("the last six months", "the past 180 days", "the past half year"),
     365: ("the last year", "the past 12 months", "the last twelve months", "the past 365 days"),
 }
-_COMING = {
+_COMING_PERIODS = {
     1: ("the next day", "the next 24 hours"),
     7: ("the next week", "the coming week", "the next 7 days", "the next seven days"),
     14: ("the next two weeks", "the coming fortnight", "the next 14 days"),
@@ -121,7 +121,7 @@ def _date(value: str, today: date) -> tuple[str, ...]:
     return (*ways, value)
 
 
-def spoken(name: str) -> str:
+def plain_words(name: str) -> str:
     """A name of the catalogue as a person says it: `on_hold` is on hold."""
     return name.replace("_", " ")
 
@@ -134,7 +134,7 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
     text, said as it is.
     """
     if kind in ("choice", "flag"):
-        return words or ((spoken(str(value)),) if kind == "choice" else ())
+        return words or ((plain_words(str(value)),) if kind == "choice" else ())
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return words
     if isinstance(value, str):
@@ -144,24 +144,24 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
     if kind == "days":
         return (*words, *_days(int(value), _PERIODS, "last"))
     if kind == "coming_days":
-        return (*words, *_days(int(value), _COMING, "next"))
+        return (*words, *_days(int(value), _COMING_PERIODS, "next"))
     return (*words, *_number(value))
 
 
 @lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
-def _typed(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
+def _typed_forms(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
     """The ways to say a value, as people type them: in small letters, with a capital, all in capitals."""
     ways = wordings(kind, value, today, words)
-    return frozenset(form for each in ways for form in cases_of(each))
+    return frozenset(form for each in ways for form in letter_cases(each))
 
 
-def cases_of(words: str) -> tuple[str, ...]:
+def letter_cases(words: str) -> tuple[str, ...]:
     """The same words in other cases; no letter is exchanged for one that only folds to it, such as the Kelvin sign."""
     forms = (words.lower(), words.upper(), words[:1].upper() + words[1:], words[:1].lower() + words[1:])
     return (words, *(each for each in forms if len(each) == len(words)))
 
 
-def joined(parts: Sequence[str], conjunction: str = "and") -> str:
+def join_list(parts: Sequence[str], conjunction: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
 
@@ -170,7 +170,7 @@ def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tupl
     """Whether the text `span` says `value`, letter for letter but for capitals; `words` are the catalogue's own ways."""
     if isinstance(value, list):
         return _says_list(span, kind, value, today, words)
-    return span in _typed(kind, value, today, words.get(value, ()))
+    return span in _typed_forms(kind, value, today, words.get(value, ()))
 
 
 def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
@@ -182,7 +182,7 @@ def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapp
             if separator is None:
                 return False
             rest = rest[len(separator) :]
-        ways = sorted(_typed(kind, value, today, words.get(value, ())), key=len, reverse=True)
+        ways = sorted(_typed_forms(kind, value, today, words.get(value, ())), key=len, reverse=True)
         said = next((way for way in ways if rest.startswith(way)), None)
         if said is None:
             return False

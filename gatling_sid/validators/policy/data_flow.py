@@ -11,15 +11,15 @@ from collections.abc import Iterable, Iterator
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import Reference
-from gatling_sid.simulator.operations import CompiledTool, Outcome
+from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.validators.cells import source_field
-from gatling_sid.validators.trace_context import Case, references
+from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
 
-def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
+def no_flow(flow: k.NoFlow, case: TraceContext) -> Iterator[str]:
     """Nothing read from these fields reaches the tools, through however many calls and records; nor do they take it."""
-    spread = _Spread(flow, case)
-    for call in case.ordered:
+    spread = _FlowTracker(flow, case)
+    for call in case.ordered_calls:
         given = spread.given(call)
         if flow.binds(case.role, call.tool_id):
             for name, origin in given.items():
@@ -29,10 +29,10 @@ def no_flow(flow: k.NoFlow, case: Case) -> Iterator[str]:
         spread.follow(call, given)
 
 
-class _Spread:
+class _FlowTracker:
     """How far the values of some fields have come: which cells hold them, which calls were given them."""
 
-    def __init__(self, flow: k.NoFlow, case: Case) -> None:
+    def __init__(self, flow: k.NoFlow, case: TraceContext) -> None:
         assert case.domain is not None
         self.case = case
         self.domain = case.domain
@@ -45,12 +45,12 @@ class _Spread:
 
     def given(self, call: ToolCall) -> dict[str, str]:
         """By argument of a call that carries such a value: the field the value is from."""
-        found = ((name, self._referred(reference)) for name, reference in references(call))
+        found = ((name, self._referred(reference)) for name, reference in references_of_call(call))
         return {name: origin for name, origin in found if origin is not None}
 
     def taken(self, call: ToolCall) -> str | None:
         """The first such field that the call itself reads or, of a message, that this plan wrote into its record."""
-        outcome = self.case.outcomes.get(call.call_id)
+        outcome = self.case.results.get(call.call_id)
         if outcome is None:
             return None
         message = any(effect.kind == "send" for effect in outcome.effects)
@@ -61,7 +61,7 @@ class _Spread:
 
     def follow(self, call: ToolCall, given: dict[str, str]) -> None:
         """Notes where a call puts the values it was given; what it overwrites holds them no more."""
-        outcome, tool = self.case.outcomes.get(call.call_id), self.case.tools.get(call.tool_id)
+        outcome, tool = self.case.results.get(call.call_id), self.case.tools.get(call.tool_id)
         if given:
             self.calls[call.call_id] = next(iter(given.values()))
         if outcome is None or tool is None or tool.tool.operation not in ("create", "update"):
@@ -86,8 +86,8 @@ class _Spread:
     def _referred(self, reference: Reference) -> str | None:
         if reference.root in self.calls:
             return self.calls[reference.root]
-        outcome = self.case.outcomes.get(reference.root)
-        return None if outcome is None else self._held(outcome.entity, *_pointed(reference, outcome))
+        outcome = self.case.results.get(reference.root)
+        return None if outcome is None else self._held(outcome.entity, *_cells_referenced(reference, outcome))
 
     def _held(self, entity: str, keys: Iterable[str], fields: Iterable[str]) -> str | None:
         """The field that such a value in these cells is from, or None if they hold none."""
@@ -100,10 +100,10 @@ class _Spread:
         return None
 
 
-def _pointed(reference: Reference, outcome: Outcome) -> tuple[list[str], tuple[str, ...]]:
+def _cells_referenced(reference: Reference, outcome: CallResult) -> tuple[list[str], tuple[str, ...]]:
     """The keys and fields of the rows that a reference points at; of a figure, those it was taken over."""
     keys = [key for key, _ in outcome.rows]
-    if outcome.figure is not None:
+    if outcome.measured is not None:
         return keys, outcome.fields
     index = next((step for step in reference.path if isinstance(step, int)), None)
     names = [step for step in reference.path if isinstance(step, str) and step not in ("*", "items")]

@@ -14,45 +14,45 @@ from typing import Any, NamedTuple
 
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.validators.policy.constraints import targets_of
-from gatling_sid.validators.trace_context import Case
+from gatling_sid.validators.trace_context import TraceContext
 
-_TOLD = 5
+_MOST_SHOWN = 5
 """Calls that a message names."""
 
 
-class Bound(NamedTuple):
+class LimitKind(NamedTuple):
     """What a limit bounds: the form of its value, its value if it has that form, and what in a plan goes beyond it."""
 
     form: str
     read: Callable[[Any], Any]
-    beyond: Callable[[Any, Case], Iterator[str]]
+    beyond: Callable[[Any, TraceContext], Iterator[str]]
 
 
-def scope_limits_hold(case: Case) -> Iterator[str]:
+def scope_limits_hold(case: TraceContext) -> Iterator[str]:
     """Every short-form limit has a name that is known and a value of its form, and the plan stays within it."""
     for name, value in case.trace.policy.scope_limits.items():
-        bound = bound_of(name)
+        bound = limit_kind_of(name)
         if bound is None:
-            yield f"nothing can enforce a limit named {name!r}; known are {', '.join(sorted(BOUNDS))}"
+            yield f"nothing can enforce a limit named {name!r}; known are {', '.join(sorted(LIMIT_KINDS))}"
         elif (limit := bound.read(value)) is None:
             yield f"the limit {name} is {value!r}; it must be {bound.form}"
         else:
             for breach in bound.beyond(limit, case):
-                yield f"{breach}; the limit {name} is {_said(value)}"
+                yield f"{breach}; the limit {name} is {_describe(value)}"
 
 
-def unheld(case: Case) -> list[str]:
+def unenforced_limits(case: TraceContext) -> list[str]:
     """Limits that some call says nothing of, though it could pass them, so that they cannot be held against it."""
     found = []
     for name in case.trace.policy.scope_limits:
-        bound = bound_of(name)
+        bound = limit_kind_of(name)
         silent = [call.call_id for call in case.trace.graph.calls if bound and _is_silent(case, call, bound)]
         if silent:
-            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent[:_TOLD])}")
+            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent[:_MOST_SHOWN])}")
     return found
 
 
-def _is_silent(case: Case, call: ToolCall, bound: Bound) -> bool:
+def _is_silent(case: TraceContext, call: ToolCall, bound: LimitKind) -> bool:
     """Whether a call neither declares what is bounded nor states it by an argument, and could be beyond any bound."""
     tool, verb = case.tools.get(call.tool_id), _verb(call)
     if bound is RECIPIENTS:
@@ -63,10 +63,10 @@ def _is_silent(case: Case, call: ToolCall, bound: Bound) -> bool:
         return False
     takes_any = tool is None or (bound is not DAYS and tool.tool.operation in ("list", "export"))
     declared = call.scope.time_range_days if bound is DAYS else call.scope.rows_requested
-    return takes_any and declared is None and not _stated(case, call, bound)
+    return takes_any and declared is None and not _stated_amounts(case, call, bound)
 
 
-def _said(value: Any) -> str:
+def _describe(value: Any) -> str:
     return ", ".join(map(str, value)) or "empty" if isinstance(value, list) else str(getattr(value, "value", value))
 
 
@@ -93,82 +93,82 @@ def _texts(value: Any) -> list[str] | None:
 # --- what goes beyond a limit ----------------------------------------------------------------------------------
 
 
-def _rows(limit: float, case: Case) -> Iterator[str]:
+def _rows(limit: float, case: TraceContext) -> Iterator[str]:
     for call in case.trace.graph.calls:
         rows = _rows_of(case, call, ROWS)
         if rows > limit:
             yield f"{call.call_id} takes {rows} rows"
 
 
-def _exported_rows(limit: float, case: Case) -> Iterator[str]:
+def _exported_rows(limit: float, case: TraceContext) -> Iterator[str]:
     for call in case.trace.graph.calls:
         rows = _rows_of(case, call, EXPORTED_ROWS)
         if rows > limit and _exports(case, call):
             yield f"{call.call_id} exports {rows} rows"
 
 
-def _days(limit: float, case: Case) -> Iterator[str]:
+def _days(limit: float, case: TraceContext) -> Iterator[str]:
     for call in case.trace.graph.calls:
         days = _most(case, call, call.scope.time_range_days, DAYS)
         if days > limit:
             yield f"{call.call_id} looks back {days} days"
 
 
-def _tiers(limit: SensitivityTier, case: Case) -> Iterator[str]:
+def _tiers(limit: SensitivityTier, case: TraceContext) -> Iterator[str]:
     for call in case.trace.graph.calls:
         if call.scope.sensitivity_tier.level > limit.level:
             yield f"{call.call_id} takes {call.scope.sensitivity_tier.value} data"
 
 
-def _targets(limit: list[str], case: Case) -> Iterator[str]:
+def _targets(limit: list[str], case: TraceContext) -> Iterator[str]:
     for call in case.trace.graph.calls:
         for target in sorted(_targets_of(case, call) - set(limit)):
             yield f"{call.call_id} exports to {target}"
 
 
-def _recipients(limit: float, case: Case) -> Iterator[str]:
+def _recipients(limit: float, case: TraceContext) -> Iterator[str]:
     reached = {each for call in case.trace.graph.calls for each in _recipients_of(case, call)}
     if len(reached) > limit:
         yield f"the plan writes to {len(reached)} recipients"
 
 
-def _calls(limit: float, case: Case) -> Iterator[str]:
+def _calls(limit: float, case: TraceContext) -> Iterator[str]:
     if len(case.trace.graph.calls) > limit:
         yield f"the plan has {len(case.trace.graph.calls)} calls"
 
 
-def _rows_of(case: Case, call: ToolCall, bound: Bound) -> float:
+def _rows_of(case: TraceContext, call: ToolCall, bound: LimitKind) -> float:
     """Rows that a call takes; groups of a figure are no rows, and each key that it names is one."""
     tool = case.tools.get(call.tool_id)
     if tool is not None and tool.tool.operation == "aggregate":
         return 0
-    keys = case.argument(call, tool.by_role.get("keys", "")) if tool is not None else None
+    keys = case.argument_value(call, tool.by_role.get("keys", "")) if tool is not None else None
     return max(_most(case, call, call.scope.rows_requested, bound), len(keys) if isinstance(keys, list) else 0)
 
 
-def _most(case: Case, call: ToolCall, declared: int | None, bound: Bound) -> float:
+def _most(case: TraceContext, call: ToolCall, declared: int | None, bound: LimitKind) -> float:
     """The largest amount that a call declares, or states by an argument that is such a limit itself."""
-    return max([declared or 0, *_stated(case, call, bound)])
+    return max([declared or 0, *_stated_amounts(case, call, bound)])
 
 
-def _stated(case: Case, call: ToolCall, bound: Bound) -> list[float]:
+def _stated_amounts(case: TraceContext, call: ToolCall, bound: LimitKind) -> list[float]:
     """The amounts that arguments of a call state."""
-    stated = (_number(case.argument(call, name)) for name in _limiting(case, call, bound))
+    stated = (_number(case.argument_value(call, name)) for name in _limit_arguments(case, call, bound))
     return [each for each in stated if each is not None]
 
 
-def _limiting(case: Case, call: ToolCall, bound: Bound) -> list[str]:
+def _limit_arguments(case: TraceContext, call: ToolCall, bound: LimitKind) -> list[str]:
     """Arguments of a call that limit its rows or days: by what its tool does with them, else by their names."""
     tool = case.tools.get(call.tool_id)
     if tool is None:
         bounds = (ROWS, EXPORTED_ROWS) if bound is EXPORTED_ROWS else (bound,)
-        return [name for name in call.arguments if bound_of(name) in bounds]
+        return [name for name in call.arguments if limit_kind_of(name) in bounds]
     if bound is DAYS:
         return [name for name, _, match in tool.filters if match in ("within_days", "next_days")]
     return [name for does, name in tool.by_role.items() if does == "limit"]
 
 
-def _exports(case: Case, call: ToolCall) -> bool:
+def _exports(case: TraceContext, call: ToolCall) -> bool:
     """Whether a call exports: it declares a target, or its tool does so or, unknown, is named so."""
     tool = case.tools.get(call.tool_id)
     operation = tool.tool.operation if tool else _verb(call)
@@ -180,7 +180,7 @@ def _verb(call: ToolCall) -> str:
     return call.tool_id.rpartition(".")[2].partition("_")[0].casefold()
 
 
-def _targets_of(case: Case, call: ToolCall) -> set[str]:
+def _targets_of(case: TraceContext, call: ToolCall) -> set[str]:
     """Where a call sends an export, also by an argument of an unknown tool that is named so."""
     named = call.arguments.items() if call.tool_id not in case.tools else ()
     return targets_of(case, call) | {
@@ -194,7 +194,7 @@ _WRITING = frozenset({"send", "mail", "email", "message", "notify", "forward", "
 _RECIPIENT_ARGUMENTS = frozenset({"recipient", "recipients", "to", "cc", "bcc"})
 
 
-def _recipients_of(case: Case, call: ToolCall) -> set[str]:
+def _recipients_of(case: TraceContext, call: ToolCall) -> set[str]:
     """Addresses that a call writes to; what refers to another call's result counts once unless it was replayed."""
     tool = case.tools.get(call.tool_id)
     names = {tool.by_role.get("recipient")} if tool else _RECIPIENT_ARGUMENTS
@@ -208,15 +208,15 @@ def _recipients_of(case: Case, call: ToolCall) -> set[str]:
 # --- the table -------------------------------------------------------------------------------------------------
 
 _AMOUNT = "a number, 0 or more"
-ROWS = Bound(_AMOUNT, _number, _rows)
-EXPORTED_ROWS = Bound(_AMOUNT, _number, _exported_rows)
-DAYS = Bound(_AMOUNT, _number, _days)
-TIER = Bound("public, internal, confidential or restricted", _tier, _tiers)
-TARGETS = Bound("a target or a list of targets", _texts, _targets)
-RECIPIENTS = Bound(_AMOUNT, _number, _recipients)
-CALLS = Bound(_AMOUNT, _number, _calls)
+ROWS = LimitKind(_AMOUNT, _number, _rows)
+EXPORTED_ROWS = LimitKind(_AMOUNT, _number, _exported_rows)
+DAYS = LimitKind(_AMOUNT, _number, _days)
+TIER = LimitKind("public, internal, confidential or restricted", _tier, _tiers)
+TARGETS = LimitKind("a target or a list of targets", _texts, _targets)
+RECIPIENTS = LimitKind(_AMOUNT, _number, _recipients)
+CALLS = LimitKind(_AMOUNT, _number, _calls)
 
-BOUNDS = {
+LIMIT_KINDS = {
     "max_results": ROWS,
     "max_rows": ROWS,
     "max_records": ROWS,
@@ -261,9 +261,9 @@ BOUNDS = {
 """What each name bounds; a name that is not here bounds nothing, which is a violation."""
 
 
-def bound_of(name: str) -> Bound | None:
+def limit_kind_of(name: str) -> LimitKind | None:
     """What a limit of that name bounds, in any spelling of it; None if nothing can enforce it."""
-    return BOUNDS.get(_plain(name))
+    return LIMIT_KINDS.get(_plain(name))
 
 
 @lru_cache(maxsize=1024)

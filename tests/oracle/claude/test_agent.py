@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from gatling_sid.agent import report
-from gatling_sid.digests import digest_judged
+from gatling_sid.agent import domain_report
+from gatling_sid.digests import judged_digest
 from gatling_sid.errors import OracleError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
-from gatling_sid.oracle.claude.messages.api_format import MODEL
-from gatling_sid.oracle.claude.messages.llm_request import Ask
-from gatling_sid.oracle.claude.plans.request_context import Setting
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
+from gatling_sid.oracle.claude.plans.request_context import RequestContext
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -34,9 +34,9 @@ class Played:
     def __init__(self, registry: DomainRegistry, spoils: Spoils, **options: object) -> None:
         self.registry = registry
         self.model = Model(self._settings(), spoils)
-        self.agent = OracleAgent(registry=registry, answering=self.model, **options)  # type: ignore[arg-type]
+        self.agent = OracleAgent(registry=registry, client=self.model, **options)  # type: ignore[arg-type]
 
-    def _settings(self) -> Iterator[Setting]:
+    def _settings(self) -> Iterator[RequestContext]:
         library = self.registry.domain("library")
         yield from settings_of(self.agent.oracle(), [Task(library, "train", index) for index in range(80)])
 
@@ -50,7 +50,7 @@ def play(registry: DomainRegistry, spoils: Spoils = lambda _ask, _text: None, **
     return Played(registry, spoils, **options)
 
 
-def is_repair(ask: Ask) -> bool:
+def is_repair(ask: LLMRequest) -> bool:
     """Whether a graph ask comes with findings."""
     return ask.phase == "graph" and "It was rejected:" in ask.user
 
@@ -77,11 +77,11 @@ def test_no_key_is_a_clear_error() -> None:
     ("code", "absent"),
     [
         ("from gatling_sid.oracle import ScenarioOracle; import scripts.generate_shards", "anthropic"),
-        ("import gatling_sid.agent", "gatling_sid.validators"),
+        ("import gatling_sid.oracle.claude.oracle", "gatling_sid.validators"),
     ],
 )
 def test_nobody_pays_for_what_is_not_used(code: str, absent: str) -> None:
-    """The embedded path never imports the API's client, and the agent depends on no validator."""
+    """The embedded path never imports the API's client, and Claude's oracle depends on no validator."""
     check = (
         f"import sys; {code}; assert not [m for m in sys.modules if m.split('.')[0] == {absent!r} or m == {absent!r}]"
     )
@@ -96,7 +96,7 @@ def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: Trace
     for trace in traces:
         assert trace.validated
         assert validator.validate_trace(trace)[1]["validated"]
-        verdict = {"judge": MODEL, "favourable": 1, "of": 1, "digest": digest_judged(trace)}
+        verdict = {"judge": DEFAULT_MODEL, "favourable": 1, "of": 1, "digest": judged_digest(trace)}
         assert trace.metadata["verdict"] == verdict
     assert len({trace.request.text for trace in traces}) == 30
     told = played.agent.reports["Library"]
@@ -118,7 +118,7 @@ def test_the_same_agent_again_asks_the_same(registry: DomainRegistry) -> None:
     assert not {ask.work_id for ask in other.model.asked} & {ask.work_id for ask in first.model.asked}
 
 
-def extra_call(ask: Ask, text: str) -> str | None:
+def extra_call(ask: LLMRequest, text: str) -> str | None:
     """A plan with a call that nothing needs."""
     if ask.phase != "graph" or is_repair(ask):
         return None
@@ -152,7 +152,7 @@ def test_only_what_was_mended_counts_as_mended() -> None:
         ("d", 0, "near_copy"),
     ]
     rejections = [Rejection(trace_id, attempt, "free_form", reason, "") for trace_id, attempt, reason in reasons]
-    found = report("Library", 6, 6, rejections, 0.12)
+    found = domain_report("Library", 6, 6, rejections, 0.12)
     assert (found.gold_at_once, found.gold_mended, found.gold) == (2, 3, 6)
     assert str(found).startswith("Library: 6 of 6, raw pass rate 33.3%, after repair 50.0%, $0.020000 a trace (x 3, ")
 
@@ -186,7 +186,7 @@ def test_what_is_refused_is_left_out(registry: DomainRegistry) -> None:
     """A refused item is counted by category, and asked neither again nor in other words: another is drawn."""
     refused: list[str] = []
 
-    def refuses(ask: Ask, _text: str) -> str | None:
+    def refuses(ask: LLMRequest, _text: str) -> str | None:
         if ask.phase == "graph" and (not refused or ask.user == refused[0]):
             refused.append(ask.user)
             return "!refusal:cyber"
@@ -215,7 +215,7 @@ def test_what_was_not_answered_once_is_asked_again(registry: DomainRegistry, pha
     """One ask in vain costs no trace, and nothing is mended for it."""
     failed: list[str] = []
 
-    def fails_once(ask: Ask, _text: str) -> str | None:
+    def fails_once(ask: LLMRequest, _text: str) -> str | None:
         if ask.phase == phase and not failed:
             failed.append(ask.work_id)
             return "!error:api_error"
@@ -230,7 +230,7 @@ def verdicts(*favourable: bool) -> Spoils:
     """A judge whose opinions follow each other like this."""
     opinions = iter(favourable)
 
-    def spoils(ask: Ask, _text: str) -> str | None:
+    def spoils(ask: LLMRequest, _text: str) -> str | None:
         if ask.phase != "judgement":
             return None
         good = next(opinions, True)
@@ -259,7 +259,7 @@ def test_near_copies_are_drawn_anew(registry: DomainRegistry, change: str) -> No
     tasks = [Task(registry.domain("library"), "train", index) for index in range(10)]
     first = generate(tasks, play(registry).agent.oracle(), TraceValidator(registry)).traces
     oracle = play(registry).agent.oracle()
-    oracle.remember([first[3].request.text + change, "Nobody says this."])
+    oracle.remember_texts([first[3].request.text + change, "Nobody says this."])
     made = generate(tasks, oracle, TraceValidator(registry))
     assert [each.request.text for each in made.traces[:3]] == [each.request.text for each in first[:3]]
     assert made.traces[3].request.text != first[3].request.text
@@ -276,7 +276,7 @@ def test_phases_one_by_one(registry: DomainRegistry, library: Domain) -> None:
     assert graph.validate_dag()
     assert graph.calls[0].argument_sources
     verdict = played.agent.validate_trace(played.made(1)[0])
-    assert verdict.favourable
+    assert verdict.is_favourable
     with pytest.raises(LookupError, match="did you mean 'Library'"):
         played.agent.generate_user_requests("Libary", 1)
     assert library.name == "Library"
@@ -326,7 +326,7 @@ def test_a_file_is_saved_whole_or_not_at_all(registry: DomainRegistry, gold: lis
 )
 def test_domains_are_sampled_by_number_or_name(sample: Any, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A number takes the first domains, names take those, always in the order of the names and each once."""
-    agent = OracleAgent(answering=Model(()))
+    agent = OracleAgent(client=Model(()))
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(agent, "generate_traces_for_domain", lambda name, number, _: asked.append((name, number)) or [])
     assert agent.generate_traces_for_all_domains(sample_domains=sample) == []
@@ -362,6 +362,6 @@ def test_it_works_where_a_loop_runs_already(registry: DomainRegistry) -> None:
 def test_claude_may_judge_embedded_traces(registry: DomainRegistry, gold: list[GoldTrace]) -> None:
     """A trace of the other oracle has a scene as well; one without a simulated world has none, and the error says so."""
     agent = play(registry).agent
-    assert agent.validate_trace(gold[0]).favourable
+    assert agent.validate_trace(gold[0]).is_favourable
     with pytest.raises(OracleError, match="names no principal or no simulated world"):
         agent.validate_trace(gold[0].model_copy(update={"metadata": {}}))

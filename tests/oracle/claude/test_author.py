@@ -13,13 +13,13 @@ import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.authoring.author import Author, Authored, Kept, Kind
-from gatling_sid.oracle.claude.authoring.edits import entry_text, replaced, with_entry, with_phrasings
-from gatling_sid.oracle.claude.authoring.phrasings import Phrasings
-from gatling_sid.oracle.claude.authoring.rules import Rules
-from gatling_sid.oracle.claude.authoring.scenarios import Scenarios
-from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
+from gatling_sid.oracle.claude.authoring.author import Author, AuthoringResult, ContentKind, KeptPiece
+from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry, insert_phrasings, replace_file
+from gatling_sid.oracle.claude.authoring.phrasings import PhrasingsKind
+from gatling_sid.oracle.claude.authoring.rules import RulesKind
+from gatling_sid.oracle.claude.authoring.scenarios import ScenariosKind
+from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
 from gatling_sid.scenarios.schedule import capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.yaml_loading import load_yaml
@@ -47,14 +47,14 @@ class Writer:
     def __init__(self, *texts: str, objects: bool = False) -> None:
         self.texts = list(texts)
         self.objects = objects
-        self.asked: list[Ask] = []
+        self.asked: list[LLMRequest] = []
 
-    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+    def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """In the order of the asks."""
-        self.asked += asks
-        return [Answer(ask.work_id, self._text(ask), None, Usage(10, 10), 0.002) for ask in asks]
+        self.asked += requests
+        return [LLMResponse(ask.work_id, self._text(ask), None, Usage(10, 10), 0.002) for ask in requests]
 
-    def _text(self, ask: Ask) -> str:
+    def _text(self, ask: LLMRequest) -> str:
         opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": AGREES}
         if ask.phase in opinions:
             return json.dumps(opinions[ask.phase])
@@ -98,15 +98,15 @@ def author_of(path: Path) -> Author:
     return Author(path.name, path.read_text(), TraceValidator, model="m", created_at=MOMENT)
 
 
-def authored(path: Path, *phrasings: str, objects: bool = False) -> Authored:
+def authored(path: Path, *phrasings: str, objects: bool = False) -> AuthoringResult:
     """What comes of these candidates for the scenario `renew`."""
     writer = Writer(phrasings_said(*phrasings), objects=objects)
-    return author_of(path).author(writer, Phrasings(len(phrasings), ["renew"]))
+    return author_of(path).author(writer, PhrasingsKind(len(phrasings), ["renew"]))
 
 
 def registry_with(path: Path, text: str) -> DomainRegistry:
     """The catalogue with the file as it would become."""
-    replaced(path, text)
+    replace_file(path, text)
     return DomainRegistry(path.parent)
 
 
@@ -115,10 +115,10 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
     before = path.read_text()
     result = authored(path, GOOD, ALSO_GOOD)
     assert [each.text for each in result.kept] == [GOOD, ALSO_GOOD], result.dropped
-    assert result.kept[0] == Kept("renew", GOOD, 0.003)
+    assert result.kept[0] == KeptPiece("renew", GOOD, 0.003)
     assert result.cost_usd == 0.006
     assert path.read_text() == before
-    replaced(path, result.text)
+    replace_file(path, result.text)
     added = [line for line in result.text.splitlines() if line not in before.splitlines()]
     assert added == [
         f"      - {json.dumps(ALSO_GOOD)}  # m, round 0, $0.003000",
@@ -170,34 +170,34 @@ def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
             return [f"no: {type(trace).__name__}"]
 
     author = Author(path.name, path.read_text(), Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
-    result = author.author(Writer(phrasings_said(GOOD)), Phrasings(1, ["renew"]))
+    result = author.author(Writer(phrasings_said(GOOD)), PhrasingsKind(1, ["renew"]))
     assert result.kept == []
     assert result.dropped[0].reason.startswith("proof: ")
 
 
 def test_an_answer_that_cannot_be_read_drops_the_scenario(path: Path) -> None:
     """It is counted, not fatal."""
-    result = author_of(path).author(Writer("sorry"), Phrasings(3, ["renew", "remind"]))
+    result = author_of(path).author(Writer("sorry"), PhrasingsKind(3, ["renew", "remind"]))
     assert [each.about for each in result.dropped] == ["renew", "remind"]
     assert result.text == path.read_text()
 
 
 def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
     """Slots, fixed words in use, the plan and the phrasings there are; another round is another ask."""
-    author, renew = author_of(path), Phrasings(2, ["renew"])
+    author, renew = author_of(path), PhrasingsKind(2, ["renew"])
     (ask,) = author.asks(renew)
     for part in ("{title}", "{date}", "fixed, means 'out'", "on loan", "renew_loan", "Write 2 new ones:"):
         assert part in ask.user
     assert ask.phase == "phrasing"
     assert ask.work_id == author_of(path).asks(renew)[0].work_id != author.asks(renew, 1)[0].work_id
     with pytest.raises(OracleError, match="library has no scenario 'renewal'; it has overdue_of_member"):
-        author.asks(Phrasings(1, ["renewal"]))
+        author.asks(PhrasingsKind(1, ["renewal"]))
 
 
 def test_claude_is_shown_a_trace_of_the_very_phrasing(path: Path) -> None:
     """Of two that are kept, each is looked at in its own words."""
     writer = Writer(phrasings_said(GOOD, ALSO_GOOD))
-    author_of(path).author(writer, Phrasings(2, ["renew"]))
+    author_of(path).author(writer, PhrasingsKind(2, ["renew"]))
     shown = [ask.user for ask in writer.asked if ask.phase == "judgement"]
     assert ["out just now" in each for each in shown] == [True, False]
     assert ["not yet back" in each for each in shown] == [False, True]
@@ -217,7 +217,7 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
     """It stands last, with source and cost; what was there stays to the byte; its traces are gold."""
     before = path.read_text()
     writer = Writer(scenario_said())
-    result = author_of(path).author(writer, Scenarios(1), round_=3)
+    result = author_of(path).author(writer, ScenariosKind(1), round_=3)
     assert result.dropped == []
     assert [each.about for each in result.kept] == ["1"]
     assert result.kept[0].cost_usd == pytest.approx(0.008)  # one answer, and three looks at traces
@@ -226,7 +226,7 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
     registry = registry_with(path, result.text)
     scenario = registry.domain("library").file.scenarios["newest_returned"]
     assert len(scenario.phrasings) == 10
-    trial = Trial(registry.domain("library"), TraceValidator(registry), MOMENT)
+    trial = CandidateDomain(registry.domain("library"), TraceValidator(registry), MOMENT)
     traces = [trace for _, trace in zip(range(40), trial.traces("newest_returned"), strict=False)]
     assert not any(map(trial.problem, traces))
     assert len({trace.request.text for trace in traces if isinstance(trace, GoldTrace)}) == 40
@@ -236,7 +236,7 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
 def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
     """Every way to get a scenario wrong has its reason, and goes back to be mended twice."""
     writer = Writer(scenario_said(case["replace"]))
-    result = author_of(path).author(writer, Scenarios(1))
+    result = author_of(path).author(writer, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert len(result.dropped) == 3
     assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
@@ -246,7 +246,7 @@ def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, An
 def test_a_mended_scenario_is_kept(path: Path) -> None:
     """The second answer counts; what the first cost is part of the round's cost."""
     wrong, good = scenario_said(PIECES["scenario"]["wrong"][0]["replace"]), scenario_said()
-    result = author_of(path).author(Writer(wrong, good), Scenarios(1))
+    result = author_of(path).author(Writer(wrong, good), ScenariosKind(1))
     assert len(result.kept) == len(result.dropped) == 1
     assert result.cost_usd == pytest.approx(0.010)
 
@@ -255,7 +255,7 @@ def test_the_same_scenario_is_not_kept_twice(path: Path) -> None:
     """By its name, nor under another name."""
     said = json.loads(scenario_said())
     other = json.dumps({"name": "latest", "scenario_yaml": said["scenario_yaml"].replace('- "', '- "Well, ')})
-    result = author_of(path).author(Writer(scenario_said(), scenario_said(), other), Scenarios(3))
+    result = author_of(path).author(Writer(scenario_said(), scenario_said(), other), ScenariosKind(3))
     assert len(result.kept) == 1
     assert {each.reason.partition(":")[0] for each in result.dropped} <= {"catalogue", "copy"}
     assert any("does what newest_returned does" in each.reason for each in result.dropped)
@@ -269,7 +269,7 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
     """Sentence, constraint and axis stand in the file, with source and cost; policies differ by them."""
     rule = PIECES["rule"][piece]
     before = DomainRegistry(path.parent).domain("library")
-    result = author_of(path).author(Writer(rule_said(rule)), Rules(1))
+    result = author_of(path).author(Writer(rule_said(rule)), RulesKind(1))
     assert result.dropped == []
     library = registry_with(path, result.text).domain("library")
     added = library.file.policy.rules[rule["name"]]
@@ -284,7 +284,7 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
 @pytest.mark.parametrize("case", PIECES["rule"]["wrong"], ids=lambda case: str(case["edit"])[:60])
 def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
     """It forbids what is asked for, binds nobody, says what no constraint has, or is there already."""
-    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"], case["edit"])), Rules(1))
+    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
 
@@ -306,7 +306,7 @@ DEEP: Any = json.loads("[" * 200 + "]" * 200)
 def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -> None:
     """What no file can hold has a reason as well, and can be asked about again."""
     writer = Writer(rule_said(PIECES["rule"]["good"], edit))
-    result = author_of(path).author(writer, Rules(1))
+    result = author_of(path).author(writer, RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.dropped[0].reason.startswith(reason), result.dropped[0].reason
     assert all(ask.user.encode() for ask in writer.asked)
@@ -318,7 +318,7 @@ def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -
 def test_an_odd_scenario_is_dropped(path: Path, edit: dict[str, str]) -> None:
     """Half a character, a number without end, lists in lists: a reason each."""
     writer = Writer(scenario_said(edit))
-    result = author_of(path).author(writer, Scenarios(1))
+    result = author_of(path).author(writer, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert {each.reason.partition(":")[0] for each in result.dropped} <= {"notation", "bad_answer"}
     assert all(ask.user.encode() for ask in writer.asked)
@@ -326,12 +326,14 @@ def test_an_odd_scenario_is_dropped(path: Path, edit: dict[str, str]) -> None:
 
 def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
     """What the machinery cannot judge, Claude does."""
-    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"]), objects=True), Rules(1))
+    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"]), objects=True), RulesKind(1))
     assert [each.reason for each in result.dropped] == ["objection: Less."]
 
 
-@pytest.mark.parametrize("kind", [Phrasings(2), Scenarios(2), Rules(2)], ids=["phrasings", "scenarios", "rules"])
-def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: Kind[Any]) -> None:
+@pytest.mark.parametrize(
+    "kind", [PhrasingsKind(2), ScenariosKind(2), RulesKind(2)], ids=["phrasings", "scenarios", "rules"]
+)
+def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: ContentKind[Any]) -> None:
     """The same round asks the same, another asks something else; every prompt is long enough to be cached."""
     asks = author_of(path).asks(kind)
     assert asks == author_of(path).asks(kind)
@@ -347,11 +349,11 @@ def test_an_entry_needs_a_place() -> None:
     """A mapping with one key per line; comments and blank lines after it stay where they are."""
     text = "a:\n  b: {c: d}\n  # said\n\nz: 1\n"
     assert (
-        with_entry(text, ["a"], "e", "[1, 2]", "s", "x.yaml")
+        insert_entry(text, ["a"], "e", "[1, 2]", "s", "x.yaml")
         == "a:\n  b: {c: d}\n  # s\n  e: [1, 2]\n  # said\n\nz: 1\n"
     )
     assert (
-        with_entry("a:\n  b: 1", ["a"], "e", "f: 1\n\ng: 2", "s", "x")
+        insert_entry("a:\n  b: 1", ["a"], "e", "f: 1\n\ng: 2", "s", "x")
         == "a:\n  b: 1\n  # s\n  e:\n    f: 1\n\n    g: 2\n"
     )
     assert entry_text(text, ["a", "b"], "x.yaml") == "b: {c: d}"
@@ -362,7 +364,7 @@ def test_an_entry_needs_a_place() -> None:
         (["a"], "b", "stands there already"),
     ):
         with pytest.raises(CatalogueError, match=says):
-            with_entry(text, place, name, "1", "s", "x.yaml")
+            insert_entry(text, place, name, "1", "s", "x.yaml")
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028", "\u2029"])
@@ -370,28 +372,28 @@ def test_nothing_breaks_out_of_its_place(end: str) -> None:
     """A piece that would end its line and say more elsewhere is refused, however lines end."""
     for name, entry in (("e", f"1{end}z: 2"), (f"e: 1{end}z", "2"), (f"e: 1{end}  f", "2")):
         with pytest.raises(CatalogueError, match=r"^x\.yaml: "):
-            with_entry("a:\n  b: 1\n", ["a"], name, entry, "s", "x.yaml")
+            insert_entry("a:\n  b: 1\n", ["a"], name, entry, "s", "x.yaml")
     with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
-        with_entry("a:\n  b: 1\n", ["a"], "e", "2", f"s{end}  z: 2", "x.yaml")
+        insert_entry("a:\n  b: 1\n", ["a"], "e", "2", f"s{end}  z: 2", "x.yaml")
     text = "scenarios:\n  a:\n    phrasings:\n    - x\n"
     with pytest.raises(CatalogueError, match=r"^x\.yaml: scenarios\.a\.phrasings: it does not stay in its place"):
-        with_phrasings(text, "a", ["y"], f"s{end}    - z", "x.yaml")
+        insert_phrasings(text, "a", ["y"], f"s{end}    - z", "x.yaml")
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
 def test_a_block_keeps_its_indent(end: str) -> None:
     """A line that only YAML takes for one is not indented with the others, so the block is refused."""
     with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
-        with_entry("a:\n  b: 1\n", ["a"], "e", f"f: x\ng: 3{end}z: 2", "s", "x.yaml")
+        insert_entry("a:\n  b: 1\n", ["a"], "e", f"f: x\ng: 3{end}z: 2", "s", "x.yaml")
 
 
 def test_a_broken_file_is_named() -> None:
     """A text that is no YAML, or cannot be written, is a fault of the catalogue."""
     for text in ("a: [", f"a: {LONE}"):
         with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
-            with_entry(text, ["a"], "e", "1", "s", "x.yaml")
+            insert_entry(text, ["a"], "e", "1", "s", "x.yaml")
         with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
-            with_phrasings(text, "a", ["y"], "s", "x.yaml")
+            insert_phrasings(text, "a", ["y"], "s", "x.yaml")
         with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
             entry_text(text, ["a"], "x.yaml")
 
@@ -400,7 +402,7 @@ def test_a_list_in_one_line_cannot_be_added_to() -> None:
     """The error names the key."""
     text = "name: X\nscenarios:\n  a: {phrasings: [x]}\n"
     with pytest.raises(CatalogueError, match=r"x\.yaml: scenarios\.a\.phrasings: new phrasings need a list"):
-        with_phrasings(text, "a", ["y"], "s", "x.yaml")
+        insert_phrasings(text, "a", ["y"], "s", "x.yaml")
 
 
 def test_the_command_writes_the_file(

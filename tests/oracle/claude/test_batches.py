@@ -14,23 +14,23 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.budget import BudgetReachedError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask
-from gatling_sid.oracle.claude.transport.batches import Batches
-from gatling_sid.oracle.claude.transport.blocking import Running
-from gatling_sid.oracle.claude.transport.engine import Engine
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse
+from gatling_sid.oracle.claude.transport.batches import BatchesClient
+from gatling_sid.oracle.claude.transport.blocking import BlockingClient
+from gatling_sid.oracle.claude.transport.engine import MessagesClient
 from tests.support.claude_asks import questions, work_id_of
 from tests.support.claude_server import ClaudeServer
 
 
-def answered(server: ClaudeServer, ledger: Ledger, asks: list[Ask], **options: Any) -> list[Answer]:
+def answered(server: ClaudeServer, ledger: Ledger, asks: list[LLMRequest], **options: Any) -> list[LLMResponse]:
     """One run through batches."""
 
-    async def life() -> list[Answer]:
+    async def life() -> list[LLMResponse]:
         settings = {"base_url": server.url, "max_items": 100, "poll_seconds": 0.05, "grace_seconds": 0.2, **options}
-        async with Batches(["key"], ledger, **settings) as batches:
-            return await batches.answers(asks)
+        async with BatchesClient(["key"], ledger, **settings) as batches:
+            return await batches.complete(asks)
 
     return asyncio.run(life())
 
@@ -82,7 +82,7 @@ def test_after_kills_nothing_is_bought_twice(tmp_path: Path) -> None:
         assert process.returncode == 0
         with Ledger(tmp_path / "ledger") as ledger:
             assert ledger.booked_usd == pytest.approx(server.bill_usd, abs=1e-12)
-            assert len(ledger.paid()) == 300
+            assert len(ledger.payments()) == 300
             assert set(bought(server).values()) == {1}
 
 
@@ -95,7 +95,7 @@ def test_a_batch_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
             server.next("create", "drop")
             answers = answered(server, ledger, questions(20))
             assert all(each.text for each in answers)
-            assert len(ledger.paid()) == 20
+            assert len(ledger.payments()) == 20
         assert set(bought(server).values()) == {1}
 
 
@@ -105,9 +105,9 @@ def test_answers_are_those_of_the_online_engine(tmp_path: Path) -> None:
         with Ledger(tmp_path / "batches") as ledger:
             in_batches = [(each.work_id, each.text, each.problem) for each in answered(server, ledger, questions(60))]
 
-        async def online(ledger: Ledger) -> list[Answer]:
-            async with Engine(["key"], ledger, base_url=server.url) as engine:
-                return await engine.answers(questions(60))
+        async def online(ledger: Ledger) -> list[LLMResponse]:
+            async with MessagesClient(["key"], ledger, base_url=server.url) as engine:
+                return await engine.complete(questions(60))
 
         with Ledger(tmp_path / "online") as ledger:
             assert [(each.work_id, each.text, each.problem) for each in asyncio.run(online(ledger))] == in_batches
@@ -126,16 +126,16 @@ def test_a_batch_of_which_nothing_is_answered_stops_the_run(tmp_path: Path) -> N
     """The words of the API stand in the error; a later run sends all again."""
     with ClaudeServer(item_faults={"invalid": 1.0}) as server, Ledger(tmp_path / "ledger") as ledger:
 
-        async def opens() -> tuple[Batches, Callable[[], Awaitable[None]]]:
-            batches = Batches(["key"], ledger, base_url=server.url, poll_seconds=0.05)
+        async def opens() -> tuple[BatchesClient, Callable[[], Awaitable[None]]]:
+            batches = BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.05)
             return batches, batches.close
 
-        asked = Running(opens)
+        asked = BlockingClient(opens)
         with pytest.raises(OracleError, match=r"all of 3 asks failed, the last with error:invalid_request_error: inv"):
-            asked.answers(questions(3))
-        assert asked.answers([]) == []
+            asked.complete(questions(3))
+        assert asked.complete([]) == []
         server.item_faults = {}
-        assert all(each.text for each in asked.answers(questions(3)))
+        assert all(each.text for each in asked.complete(questions(3)))
         asked.close()
 
 
@@ -152,7 +152,7 @@ def test_an_item_that_always_expires_is_given_up(tmp_path: Path) -> None:
 def test_the_budget_is_never_passed(tmp_path: Path) -> None:
     """What is sent fits even if every item costs its worst; the rest waits for a larger limit."""
     with ClaudeServer() as server, Ledger(tmp_path / "ledger") as ledger:
-        with pytest.raises(BudgetReached, match="max-cost-usd"):
+        with pytest.raises(BudgetReachedError, match="max-cost-usd"):
             answered(server, ledger, questions(400), max_cost_usd=0.002)
         assert 0.001 < server.bill_usd <= 0.002
         before = len(server.bills)

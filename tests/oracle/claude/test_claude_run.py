@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.run import planned
+from builder.run import plan_run
 from builder.shards import read_manifest, read_traces, verified_shards
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
@@ -21,7 +21,7 @@ from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.transport import engine
-from gatling_sid.oracle.claude.transport.blocking import running
+from gatling_sid.oracle.claude.transport.blocking import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
@@ -37,7 +37,9 @@ FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "ga
 
 def model() -> Model:
     """A competent model for the HR domain of the shipped catalogue."""
-    oracle = ClaudeOracle(running(Model(())), TraceValidator(), seed=7, created_at=datetime.fromisoformat(CREATED_AT))
+    oracle = ClaudeOracle(
+        blocking_client(Model(())), TraceValidator(), seed=7, created_at=datetime.fromisoformat(CREATED_AT)
+    )
     hr = DomainRegistry().domain("hr")
     return Model(settings_of(oracle, [Task(hr, split, index) for split in SPLITS for index in range(NUMBER)]))
 
@@ -120,7 +122,7 @@ def test_killed_at_any_moment(played: Model, tmp_path: Path) -> None:
                         assert run.wait(120) == 0
             found.append(traces_in(folder))
             with Ledger(folder.with_name(f"{name}-claude-ledger.sqlite")) as ledger:
-                killed = ledger.outcomes().get("killed", 0)
+                killed = ledger.attempt_counts().get("killed", 0)
             paid = len(server.bills) - before
             if not kills:
                 whole = paid
@@ -206,7 +208,7 @@ def test_once_the_api_answers_the_same_command_finishes_the_run(
     assert command(tmp_path / "run", *FEW) == 0
     assert len(traces_in(tmp_path / "run")) == 6
     with Ledger(tmp_path / "run-claude-ledger.sqlite") as ledger:
-        work_ids = [work_id for work_id, _ in ledger.paid().values()]
+        work_ids = [work_id for work_id, _ in ledger.payments().values()]
     assert len(set(work_ids)) == len(work_ids) == len(server.bills)
 
 
@@ -225,6 +227,6 @@ def test_one_request_that_is_refused_is_not_the_api_refusing(
 def test_a_run_knows_its_model(tmp_path: Path) -> None:
     """Settings name oracle and model, so that a run of another is not gone on with; embedded limits do not bind."""
     moment = datetime.fromisoformat(CREATED_AT)
-    settings = planned(["hr"], 10**9, {"train": 1.0}, seed=1, created_at=moment, shard_size=10**6, oracle="claude/m")
+    settings = plan_run(["hr"], 10**9, {"train": 1.0}, seed=1, created_at=moment, shard_size=10**6, oracle="claude/m")
     assert settings.oracle == "claude/m"
     assert tmp_path.exists()

@@ -16,10 +16,10 @@ from typing import Any, Self
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.budget import BudgetReachedError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask
-from gatling_sid.oracle.claude.transport.engine import Engine
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse
+from gatling_sid.oracle.claude.transport.engine import MessagesClient
 from tests.support.claude_asks import questions, work_id_of
 from tests.support.claude_server import ClaudeServer, Place
 
@@ -28,30 +28,30 @@ MISHAPS = {
 }  # fmt: skip
 
 
-def answered(server: ClaudeServer, ledger: Ledger, asks: list[Ask], **options: Any) -> list[Answer]:
+def answered(server: ClaudeServer, ledger: Ledger, asks: list[LLMRequest], **options: Any) -> list[LLMResponse]:
     """One engine's life."""
 
-    async def life() -> list[Answer]:
+    async def life() -> list[LLMResponse]:
         keys = list(server.keys)
         settings = {"base_url": server.url, "backoff_seconds": 0.02, **options}
-        async with Engine(keys, ledger, **settings) as engine:
-            return await engine.answers(asks)
+        async with MessagesClient(keys, ledger, **settings) as engine:
+            return await engine.complete(asks)
 
     return asyncio.run(life())
 
 
 def hold_beside_the_bill(server: ClaudeServer, ledger: Ledger) -> None:
     """Every message booked is on the bill at its price; every other one on the bill was lost or in flight at a kill."""
-    paid = ledger.paid()
+    paid = ledger.payments()
     billed = {each.message_id: each for each in server.bills}
     assert paid.keys() <= billed.keys()
     assert ledger.booked_usd == pytest.approx(sum(billed[each].cost for each in paid) / 1e12, abs=1e-9)
     unbooked = Counter(work_id_of(each.words) for each in server.bills if each.message_id not in paid)
     for work_id, count in unbooked.items():
-        outcomes = Counter(ledger.attempts_of(work_id))
+        outcomes = Counter(ledger.attempt_statuses(work_id))
         assert count <= outcomes["lost"] + outcomes["killed"], work_id
     assert server.bill_usd <= ledger.booked_usd + ledger.at_risk_usd + 1e-9
-    assert server.bill_usd == pytest.approx(ledger.booked_usd + ledger.unbooked_usd(), abs=0.01)
+    assert server.bill_usd == pytest.approx(ledger.booked_usd + ledger.estimate_unbooked_usd(), abs=0.01)
 
 
 def test_whatever_goes_wrong_every_ask_is_answered_and_the_books_balance(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_whatever_goes_wrong_every_ask_is_answered_and_the_books_balance(tmp_pat
         hold_beside_the_bill(server, ledger)
         lost = [each for each in server.bills if not each.delivered]
         assert lost
-        assert all("lost" in ledger.attempts_of(work_id_of(each.words)) for each in lost)
+        assert all("lost" in ledger.attempt_statuses(work_id_of(each.words)) for each in lost)
 
 
 def test_an_answer_in_the_ledger_is_not_asked_for_again(tmp_path: Path) -> None:
@@ -107,11 +107,11 @@ def test_after_kills_only_calls_without_an_answer_are_made_again(tmp_path: Path)
         assert process.returncode == 0
         assert kills
         with Ledger(tmp_path / "ledger") as ledger:
-            outcomes = ledger.outcomes()
+            outcomes = ledger.attempt_counts()
             assert outcomes["answered"] == 300
             hold_beside_the_bill(server, ledger)
             for ask in questions(300):
-                attempts = ledger.attempts_of(ask.work_id)
+                attempts = ledger.attempt_statuses(ask.work_id)
                 assert attempts.count("answered") == 1
                 assert attempts[-1] == "answered"
                 assert server.calls_of[ask.user] <= len(attempts)
@@ -174,7 +174,7 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
         start = time.monotonic()
         assert answered(server, ledger, questions(3))[0].text
         assert time.monotonic() - start >= 1
-        assert ledger.outcomes() == {"answered": 3, "status:429": 1}
+        assert ledger.attempt_counts() == {"answered": 3, "status:429": 1}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,10 @@ def test_a_ramp_limit_slows_down_and_goes_on(tmp_path: Path) -> None:
 def test_the_budget_is_never_passed(tmp_path: Path) -> None:
     """The run ends before the bill can pass the limit, and goes on from there with a larger one."""
     with ClaudeServer(latency=0.01) as server:
-        with Ledger(tmp_path / "ledger") as ledger, pytest.raises(BudgetReached, match=re.escape("budget of $0.0040")):
+        with (
+            Ledger(tmp_path / "ledger") as ledger,
+            pytest.raises(BudgetReachedError, match=re.escape("budget of $0.0040")),
+        ):
             answered(server, ledger, questions(600), max_cost_usd=0.004)
         assert 0.003 < server.bill_usd <= 0.004
         with Ledger(tmp_path / "ledger") as ledger:
@@ -263,7 +266,7 @@ def test_keys_are_nowhere_in_what_a_run_leaves(tmp_path: Path) -> None:
         Ledger(tmp_path / "other") as ledger,
         pytest.raises(OracleError, match="API key 1 of 1 is empty or has") as caught,
     ):
-        Engine([secret + "\x00"], ledger)
+        MessagesClient([secret + "\x00"], ledger)
     assert secret not in str(caught.value)
 
 
@@ -271,11 +274,11 @@ def test_a_work_id_in_flight_is_not_asked_a_second_time(tmp_path: Path) -> None:
     """Two callers with the same id would pay twice; the second is told."""
 
     async def twice(server: ClaudeServer, ledger: Ledger) -> None:
-        async with Engine(["key"], ledger, base_url=server.url) as engine:
-            first = asyncio.create_task(engine.answers(questions(5)))
+        async with MessagesClient(["key"], ledger, base_url=server.url) as engine:
+            first = asyncio.create_task(engine.complete(questions(5)))
             await asyncio.sleep(0.1)
             with pytest.raises(OracleError, match="'w-4' is being asked already"):
-                await engine.answers(questions(2, start=4))
+                await engine.complete(questions(2, start=4))
             assert len(await first) == 5
 
     with ClaudeServer(latency=0.3) as server, Ledger(tmp_path / "ledger") as ledger:
@@ -286,4 +289,4 @@ def test_a_work_id_in_flight_is_not_asked_a_second_time(tmp_path: Path) -> None:
 def test_no_key_is_an_error_that_names_the_ways_out(tmp_path: Path) -> None:
     """Without a key nothing can be asked."""
     with Ledger(tmp_path / "ledger") as ledger, pytest.raises(OracleError, match=r"ANTHROPIC_API_KEY.*ScenarioOracle"):
-        Engine([], ledger)
+        MessagesClient([], ledger)

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.accounting.budget import BudgetReached
+from gatling_sid.oracle.claude.accounting.budget import BudgetReachedError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import Ask
-from gatling_sid.oracle.claude.transport.batches import Batches
-from gatling_sid.oracle.claude.transport.connect import InVolume, opened
-from gatling_sid.oracle.claude.transport.engine import Engine
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
+from gatling_sid.oracle.claude.transport.batches import BatchesClient
+from gatling_sid.oracle.claude.transport.connect import BatchOrSingleClient, connect
+from gatling_sid.oracle.claude.transport.engine import MessagesClient
 from tests.support.claude_asks import questions
 from tests.support.claude_server import REFUSED, SAYS, ClaudeServer, Hangup, Place, Reply
 
@@ -33,11 +33,13 @@ async def stopped_after(seconds: float, work: Any) -> None:
         await task
 
 
-def with_engine(server: ClaudeServer, ledger: Ledger, life: Callable[[Engine], Any], **options: Any) -> None:
+def with_engine(server: ClaudeServer, ledger: Ledger, life: Callable[[MessagesClient], Any], **options: Any) -> None:
     """One engine and what is done with it."""
 
     async def living() -> None:
-        async with Engine(list(server.keys), ledger, base_url=server.url, backoff_seconds=0.02, **options) as engine:
+        async with MessagesClient(
+            list(server.keys), ledger, base_url=server.url, backoff_seconds=0.02, **options
+        ) as engine:
             await life(engine)
 
     asyncio.run(living())
@@ -47,20 +49,20 @@ def test_stopping_again_and_again_never_passes_the_budget(tmp_path: Path) -> Non
     """A call in flight at a stop may have been billed: it counts as spent until its money is known."""
     asks = [replace(each, system="x") for each in questions(600, 1)]
 
-    async def life(engine: Engine) -> None:
-        await engine.answers(asks[:5])
+    async def life(engine: MessagesClient) -> None:
+        await engine.complete(asks[:5])
         server.latency = 0.4
         for at in range(5, 600, 30):
-            await stopped_after(0.25, engine.answers(asks[at : at + 30]))
+            await stopped_after(0.25, engine.complete(asks[at : at + 30]))
 
     with (
         ClaudeServer(latency=0.02, answer=lambda _: json.dumps({"text": "x" * 700})) as server,
         Ledger(tmp_path / "l") as ledger,
     ):
-        with pytest.raises(BudgetReached):
+        with pytest.raises(BudgetReachedError):
             with_engine(server, ledger, life, max_cost_usd=0.01, in_flight=30)
         time.sleep(0.6)
-        assert ledger.outcomes()["killed"] > 20
+        assert ledger.attempt_counts()["killed"] > 20
         assert server.bill_usd <= ledger.booked_usd + ledger.at_risk_usd <= 0.01
 
 
@@ -68,12 +70,12 @@ def test_a_stop_holds_nothing_back(tmp_path: Path) -> None:
     """Calls that were granted and never sent give their share of the limit back."""
     limits = {"requests": 300.0, "input": 3_000_000.0, "output": 600_000.0}
 
-    async def life(engine: Engine) -> None:
-        await engine.answers(questions(4))
+    async def life(engine: MessagesClient) -> None:
+        await engine.complete(questions(4))
         server.latency = 5
-        await stopped_after(2, engine.answers(questions(100, start=10)))
+        await stopped_after(2, engine.complete(questions(100, start=10)))
         server.latency = 0
-        await asyncio.wait_for(engine.answers(questions(3, start=5000)), 5)
+        await asyncio.wait_for(engine.complete(questions(3, start=5000)), 5)
 
     with ClaudeServer(limits=limits, burst_seconds=1) as server, Ledger(tmp_path / "l") as ledger:
         with_engine(server, ledger, life, in_flight=8)
@@ -82,13 +84,13 @@ def test_a_stop_holds_nothing_back(tmp_path: Path) -> None:
 def test_what_stopped_a_run_may_be_over(tmp_path: Path) -> None:
     """The same engine answers again, and what is in the ledger it gives in any case."""
 
-    async def life(engine: Engine) -> None:
-        await engine.answers(questions(4))
+    async def life(engine: MessagesClient) -> None:
+        await engine.complete(questions(4))
         server.next("messages", "spend_400")
         with pytest.raises(OracleError, match="spend limit"):
-            await engine.answers(questions(1, start=10))
-        assert len(await engine.answers(questions(4))) == 4
-        assert (await engine.answers(questions(1, start=10)))[0].text
+            await engine.complete(questions(1, start=10))
+        assert len(await engine.complete(questions(4))) == 4
+        assert (await engine.complete(questions(1, start=10)))[0].text
 
     with ClaudeServer() as server, Ledger(tmp_path / "l") as ledger:
         with_engine(server, ledger, life)
@@ -97,9 +99,9 @@ def test_what_stopped_a_run_may_be_over(tmp_path: Path) -> None:
 def test_the_first_calls_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """One call warms the cache; those that chose the key before its workspace was known follow together."""
 
-    async def life(engine: Engine) -> None:
+    async def life(engine: MessagesClient) -> None:
         start = time.monotonic()
-        await engine.answers(questions(8, 1))
+        await engine.complete(questions(8, 1))
         assert time.monotonic() - start < 3 * 0.5
 
     with ClaudeServer(latency=0.5) as server, Ledger(tmp_path / "l") as ledger:
@@ -111,16 +113,16 @@ def test_a_batch_left_open_is_waited_for_without_the_option_too(tmp_path: Path) 
     asks = questions(120)
 
     async def batched() -> None:
-        async with Batches(["key"], ledger, base_url=server.url, poll_seconds=0.05) as batches:
-            await stopped_after(0.5, batches.answers(asks))
+        async with BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.05) as batches:
+            await stopped_after(0.5, batches.complete(asks))
 
     with ClaudeServer(batch_seconds=2) as server:
         with Ledger(tmp_path / "l") as ledger:
             asyncio.run(batched())
-            assert len(ledger.groups()) == 1
-        answering = opened(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+            assert len(ledger.open_submissions()) == 1
+        answering = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            assert all(each.text for each in answering.answers(asks))
+            assert all(each.text for each in answering.complete(asks))
             assert answering.spent() == pytest.approx(server.bill_usd)
         finally:
             answering.close()
@@ -131,8 +133,8 @@ def test_a_key_of_another_workspace_is_not_used_on_open_batches(tmp_path: Path) 
     """It would not see them, and pay for them again; a key of theirs goes on."""
 
     async def answered_with(key: str, ledger: Ledger) -> None:
-        async with Batches([key], ledger, base_url=server.url, poll_seconds=0.05, grace_seconds=0.1) as batches:
-            await batches.answers(questions(20))
+        async with BatchesClient([key], ledger, base_url=server.url, poll_seconds=0.05, grace_seconds=0.1) as batches:
+            await batches.complete(questions(20))
 
     keys = {"a": Place("org", "one"), "b": Place("org", "two")}
     with ClaudeServer(batch_seconds=1, keys=keys) as server, Ledger(tmp_path / "l") as ledger:
@@ -160,8 +162,8 @@ def test_a_reply_lost_after_a_long_upload_buys_no_second_batch(tmp_path: Path) -
             return await super()._reply(method, target, headers, content)
 
     async def life() -> None:
-        async with Batches(["key"], ledger, base_url=server.url, poll_seconds=0.1, grace_seconds=1) as batches:
-            assert all(each.text for each in await batches.answers(questions(20)))
+        async with BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.1, grace_seconds=1) as batches:
+            assert all(each.text for each in await batches.complete(questions(20)))
 
     with Slow() as server, Ledger(tmp_path / "l") as ledger:
         asyncio.run(life())
@@ -178,13 +180,13 @@ def test_refusals_in_a_batch_count_for_single_calls(tmp_path: Path) -> None:
     async def life() -> None:
         keys = {"base_url": server.url}
         async with (
-            Batches(["key"], ledger, poll_seconds=0.05, **keys) as batches,
-            Engine(["key"], ledger, **keys) as engine,
+            BatchesClient(["key"], ledger, poll_seconds=0.05, **keys) as batches,
+            MessagesClient(["key"], ledger, **keys) as engine,
         ):
-            both = InVolume(batches, engine, ledger)
-            first = await both.answers(questions(150, 1))
+            both = BatchOrSingleClient(batches, engine, ledger)
+            first = await both.complete(questions(150, 1))
             with pytest.raises(OracleError, match="refused more often than 10%: d0"):
-                await both.answers(questions(50, 1, start=1000))
+                await both.complete(questions(50, 1, start=1000))
         assert Counter(each.problem for each in first) == {"refusal:cyber": 150}
 
     with Prudish() as server, Ledger(tmp_path / "l") as ledger:
@@ -199,9 +201,9 @@ def test_a_key_that_the_api_repeats_is_not_told(tmp_path: Path, status: str, mon
     monkeypatch.setitem(REFUSED, "nf", (404, "not_found_error", "", {}))
     monkeypatch.setitem(SAYS, status, f"usage limit, or no model, for {key}")
 
-    async def life(engine: Engine) -> None:
+    async def life(engine: MessagesClient) -> None:
         with pytest.raises(OracleError, match=r"for \[key\]") as caught:
-            await engine.answers(questions(1))
+            await engine.complete(questions(1))
         assert key not in str(caught.value)
 
     with ClaudeServer(keys={key: Place()}) as server, Ledger(tmp_path / "l") as ledger:
@@ -213,9 +215,9 @@ def test_an_hour_is_not_waited_for_in_silence(tmp_path: Path, monkeypatch: pytes
     """A server that asks to come back much later stops the run with that time."""
     monkeypatch.setitem(REFUSED, "529", (529, "overloaded_error", "", {"retry-after": "3600"}))
 
-    async def life(engine: Engine) -> None:
+    async def life(engine: MessagesClient) -> None:
         with pytest.raises(OracleError, match="come back in 3600 s"):
-            await engine.answers(questions(1))
+            await engine.complete(questions(1))
 
     with ClaudeServer() as server, Ledger(tmp_path / "l") as ledger:
         server.next("messages", "529")
@@ -235,21 +237,21 @@ def test_a_reply_that_is_no_message_is_asked_for_again(tmp_path: Path, broken: d
                 return reply
             return reply._replace(body=json.dumps({**json.loads(reply.body), **broken}).encode())
 
-    async def life(engine: Engine) -> None:
-        assert all(each.text for each in await engine.answers(questions(3)))
+    async def life(engine: MessagesClient) -> None:
+        assert all(each.text for each in await engine.complete(questions(3)))
 
     with Odd() as server, Ledger(tmp_path / "l") as ledger:
         with_engine(server, ledger, life)
-        assert ledger.outcomes()["lost"] == 1
+        assert ledger.attempt_counts()["lost"] == 1
 
 
 def test_the_same_words_are_asked_once(tmp_path: Path) -> None:
     """Two tasks may come to the very same question; both get the one answer."""
     one, other = questions(2)
     with ClaudeServer() as server:
-        answering = opened(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+        answering = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            first, second, third = answering.answers([one, other, one])
+            first, second, third = answering.complete([one, other, one])
         finally:
             answering.close()
         assert (first, second.work_id) == (third, other.work_id)
@@ -259,10 +261,10 @@ def test_the_same_words_are_asked_once(tmp_path: Path) -> None:
 def test_a_ledger_is_let_go_when_nothing_can_be_opened(tmp_path: Path) -> None:
     """A key that cannot be one does not lock the file for the next try."""
 
-    def asked(key: str) -> list[Ask]:
-        answering = opened([key], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+    def asked(key: str) -> list[LLMRequest]:
+        answering = connect([key], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            answering.answers(questions(1))
+            answering.complete(questions(1))
         finally:
             answering.close()
         return questions(1)

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from gatling_sid.oracle.claude.transport.rate_limits import Bucket, Limiter, Need, retry_after
+from gatling_sid.oracle.claude.transport.rate_limits import Bucket, ExpectedUse, Limiter, retry_after
 
-ONE = Need(0, 0)
+ONE = ExpectedUse(0, 0)
 
 
 class Clock:
@@ -50,7 +50,7 @@ def test_more_than_a_bucket_holds_waits_for_a_full_one() -> None:
 
 def test_nothing_is_limited_before_the_first_headers() -> None:
     """Limits are learnt, not guessed."""
-    assert Limiter().wait(Need(1e9, 1e9)) == 0
+    assert Limiter().wait(ExpectedUse(1e9, 1e9)) == 0
 
 
 def test_limits_come_from_the_headers() -> None:
@@ -100,11 +100,11 @@ def test_a_call_that_used_more_than_foreseen_is_made_up_for() -> None:
     clock = Clock()
     limiter = Limiter(clock)
     limiter.learn(headers(6000, 100, "output-tokens"), clock.now)
-    draw = asyncio.run(limiter.enter(Need(0, 10)))
+    draw = asyncio.run(limiter.enter(ExpectedUse(0, 10)))
     draw.sent(clock.now)
-    draw.settle(Need(0, 510))
+    draw.settle(ExpectedUse(0, 510))
     assert limiter.buckets["output"].level == -410
-    assert limiter.wait(Need(0, 10)) > 4
+    assert limiter.wait(ExpectedUse(0, 10)) > 4
 
 
 def test_what_is_granted_but_not_sent_does_not_make_room_for_more() -> None:
@@ -131,11 +131,11 @@ def test_no_rounding_keeps_a_full_bucket_shut() -> None:
         limiter = Limiter(clock)
         limiter.learn(headers(100_000, 1666.67, "output-tokens"), clock.now)
         for _ in range(20):
-            draw = asyncio.run(limiter.enter(Need(0, chance.uniform(1, 40))))
+            draw = asyncio.run(limiter.enter(ExpectedUse(0, chance.uniform(1, 40))))
             draw.sent(clock.now)
-            draw.settle(Need(0, chance.uniform(1, 40)))
+            draw.settle(ExpectedUse(0, chance.uniform(1, 40)))
         clock.now += 60
-        assert limiter.wait(Need(0, 3200)) == 0
+        assert limiter.wait(ExpectedUse(0, 3200)) == 0
 
 
 def test_a_grant_that_is_not_used_is_given_back() -> None:

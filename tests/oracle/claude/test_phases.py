@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Usage
-from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Plan, Requests, read, read_items, value_of
-from gatling_sid.oracle.claude.plans.from_trace import plan_told
-from gatling_sid.oracle.claude.plans.request_context import setting_of, setting_of_trace
-from gatling_sid.oracle.claude.plans.to_trace import Identity, trace_of
-from gatling_sid.oracle.claude.prompts.phases import Phases, plans_of, texts_of, trace_in, verdict_in
+from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, Usage
+from gatling_sid.oracle.claude.plans.answers import (
+    BadAnswerError,
+    PlanAnswer,
+    RequestsAnswer,
+    parse_answer,
+    parse_items,
+    parse_value,
+)
+from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
+from gatling_sid.oracle.claude.plans.request_context import context_of_trace, draw_context
+from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_plan
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, judgement_of, plans_of, texts_of, trace_or_failure
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
@@ -27,20 +34,22 @@ from tests.conftest import CREATED_AT
 Content = dict[str, Any]
 
 
-def answered(text: str | None, problem: str | None = None) -> Answer:
+def answered(text: str | None, problem: str | None = None) -> LLMResponse:
     """An answer of that text."""
-    return Answer("w", text, problem, Usage(), 0.0)
+    return LLMResponse("w", text, problem, Usage(), 0.0)
 
 
 def again(trace: GoldTrace, domain: Domain, change: Callable[[Content], None] = lambda _: None) -> GoldTrace | Failure:
     """A trace told as an answer, changed, and read back."""
-    setting = setting_of_trace(trace, domain)
-    content = plan_told(trace, setting.world).model_dump()
+    setting = context_of_trace(trace, domain)
+    content = plan_from_trace(trace, setting.world).model_dump()
     change(content)
     plan = plans_of(answered(json.dumps({"items": [content]})), 1)[0]
     if isinstance(plan, Failure):
         return plan
-    return trace_in(plan, trace.request.text, setting, Identity(trace.trace_id, CREATED_AT, {"oracle": "claude"}))
+    return trace_or_failure(
+        plan, trace.request.text, setting, TraceIdentity(trace.trace_id, CREATED_AT, {"oracle": "claude"})
+    )
 
 
 def of(gold: list[GoldTrace], scenario: str) -> GoldTrace:
@@ -157,10 +166,10 @@ def _places(content: Any) -> list[tuple[Any, Any]]:
 
 def test_an_answer_is_read_through_prose() -> None:
     """Prose around the one JSON object is forgiven; no object is not."""
-    assert read(Requests, 'Here: {"items": []} Done.') == Requests(items=[])
+    assert parse_answer(RequestsAnswer, 'Here: {"items": []} Done.') == RequestsAnswer(items=[])
     for text in ("", "no", "{", '{"items": [', "[1]", "{" * 100_000):
         with pytest.raises(BadAnswerError, match="the answer holds no JSON object"):
-            read(Requests, text)
+            parse_answer(RequestsAnswer, text)
 
 
 def test_one_bad_item_spoils_no_other() -> None:
@@ -172,7 +181,7 @@ def test_one_bad_item_spoils_no_other() -> None:
     assert first == "Which books are late?"
     assert second == Failure("bad_answer", "text: Field required")
     assert third == Failure("bad_answer", "the answer leaves this item out")
-    assert isinstance(read_items(Plan, '{"items": [{"item": 1}]}')[1], BadAnswerError)
+    assert isinstance(parse_items(PlanAnswer, '{"items": [{"item": 1}]}')[1], BadAnswerError)
 
 
 @pytest.mark.parametrize(
@@ -191,26 +200,26 @@ def test_no_text_has_its_reason(problem: str, failure: Failure) -> None:
     """Refusals keep their category; what was cut is a bad answer, what never came is none."""
     assert texts_of(answered(None, problem), 2) == [failure, failure]
     assert plans_of(answered(None, problem), 1) == [failure]
-    said = Answer("w", None, problem, Usage(), 0.0, "The API's words.")
-    assert ("The API's words." in str(verdict_in(said))) == (failure.reason == "unanswered")
+    said = LLMResponse("w", None, problem, Usage(), 0.0, "The API's words.")
+    assert ("The API's words." in str(judgement_of(said))) == (failure.reason == "unanswered")
 
 
 def test_values_are_data() -> None:
     """JSON is read as JSON, anything else as text; nothing is evaluated."""
-    assert value_of('"a"') == "a"
-    assert value_of("[1, 2.5]") == [1, 2.5]
-    assert value_of("__import__('os')") == "__import__('os')"
+    assert parse_value('"a"') == "a"
+    assert parse_value("[1, 2.5]") == [1, 2.5]
+    assert parse_value("__import__('os')") == "__import__('os')"
     for text in ("1e999", "-Infinity", "[NaN]", "1" * 30):
         with pytest.raises(BadAnswerError):
-            value_of(text)
+            parse_value(text)
 
 
 def test_settings_are_drawn_from_the_task_alone(library: Domain) -> None:
     """The same task gives the same scene; another index or attempt gives another; a block shares its policy."""
     manners = prompt_of("requests").conditions
-    scenes = [setting_of(Task(library, "train", index), 7, manners) for index in range(20)]
-    assert scenes == [setting_of(Task(library, "train", index), 7, manners) for index in range(20)]
-    assert scenes[0] != setting_of(Task(library, "train", 0, 1), 7, manners)
+    scenes = [draw_context(Task(library, "train", index), 7, manners) for index in range(20)]
+    assert scenes == [draw_context(Task(library, "train", index), 7, manners) for index in range(20)]
+    assert scenes[0] != draw_context(Task(library, "train", 0, 1), 7, manners)
     assert len({each.policy.policy_id for each in scenes[:10]}) == 1
     assert len({each.principal.principal_id for each in scenes}) > 8
     assert len({each.intent for each in scenes}) == 6
@@ -220,7 +229,7 @@ def test_settings_are_drawn_from_the_task_alone(library: Domain) -> None:
 def test_splits_never_share_a_world(library: Domain) -> None:
     """Train, validation and test requests are about other people and records."""
     manners = prompt_of("requests").conditions
-    names = {setting_of(Task(library, split, 3), 7, manners).world.name for split in ("train", "validation", "test")}
+    names = {draw_context(Task(library, split, 3), 7, manners).world.name for split in ("train", "validation", "test")}
     assert len(names) == 3
 
 
@@ -228,11 +237,11 @@ def test_repair_shows_what_happened_and_what_was_found(
     library: Domain, gold: list[GoldTrace], oracle: ScenarioOracle
 ) -> None:
     """The ask that comes again holds the request, the plan as it was, what its calls returned, and the findings."""
-    phases = Phases(library, "m", oracle, lambda _: True)
+    phases = DomainPrompts(library, "m", oracle, lambda _: True)
     trace = of(gold, "renew")
-    setting = setting_of_trace(trace, library)
-    ask = phases.repair(trace.request.text, setting, '{"plan": 1}', ["rule_x: call_1 is too much"], trace)
-    assert ask.system == phases.graphs([(trace.request.text, setting)]).system
+    setting = context_of_trace(trace, library)
+    ask = phases.repair_prompt(trace.request.text, setting, '{"plan": 1}', ["rule_x: call_1 is too much"], trace)
+    assert ask.system == phases.plans_prompt([(trace.request.text, setting)]).system
     for part in (trace.request.text, '{"plan": 1}', "call_1 -> {", "- rule_x: call_1 is too much"):
         assert part in ask.user
 
@@ -240,9 +249,11 @@ def test_repair_shows_what_happened_and_what_was_found(
 def test_a_trace_states_how_it_was_made(library: Domain, gold: list[GoldTrace]) -> None:
     """World, day, seed and catalogue stand in the metadata, so that it can be replayed."""
     trace = of(gold, "renew")
-    setting = setting_of_trace(trace, library)
-    plan = plan_told(trace, setting.world)
-    made = trace_of(plan, trace.request.text, setting, Identity("library_train_00000000", CREATED_AT, {"model": "m"}))
+    setting = context_of_trace(trace, library)
+    plan = plan_from_trace(trace, setting.world)
+    made = trace_from_plan(
+        plan, trace.request.text, setting, TraceIdentity("library_train_00000000", CREATED_AT, {"model": "m"})
+    )
     assert made.metadata == {
         "model": "m",
         "catalogue": library.digest,

@@ -12,7 +12,7 @@ import pytest
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.prompts import system_prompts as prompts
-from gatling_sid.oracle.claude.prompts.phases import EXAMPLES, Phases
+from gatling_sid.oracle.claude.prompts.phases import EXAMPLES, DomainPrompts
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -28,7 +28,7 @@ def test_prefixes_are_long_enough_to_be_cached(slug: str) -> None:
     """Every prompt of every domain is over the smallest prefix that the API caches, and nothing is left to fill."""
     validator = TraceValidator()
     domain = validator.registry.domain(slug)
-    phases = Phases(domain, "m", ScenarioOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
+    phases = DomainPrompts(domain, "m", ScenarioOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
     for text in phases.systems.values():
         assert len(text) > LEAST_TOKENS * MOST_CHARACTERS_PER_TOKEN
         assert "@" not in text.replace("@larkfield", "").replace("@", "", text.count("@") - text.count("@about@"))
@@ -71,11 +71,11 @@ def test_examples_are_proven_and_of_several_intents(library: Domain, validator: 
         seen.append(trace)
         return not validator.findings(trace)
 
-    phases = Phases(library, "m", ScenarioOracle(0, CREATED_AT), proves)
+    phases = DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), proves)
     assert len(phases.examples) == EXAMPLES
     assert len({setting.intent for _, setting in phases.examples}) == EXAMPLES
     assert all(any(trace is each for each in seen) for trace, _ in phases.examples)
-    assert Phases(library, "m", ScenarioOracle(0, CREATED_AT), lambda _: False).examples == []
+    assert DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), lambda _: False).examples == []
 
 
 def test_notes_change_the_prompt_and_its_version(library: Domain) -> None:

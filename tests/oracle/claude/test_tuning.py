@@ -15,16 +15,22 @@ import pytest
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.authoring.edits import replaced
-from gatling_sid.oracle.claude.estimate.dry_run import Rehearsal
-from gatling_sid.oracle.claude.improve.tuning import TUNED, Trial, Tuning, luck, with_winners
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
+from gatling_sid.oracle.claude.authoring.edits import replace_file
+from gatling_sid.oracle.claude.estimate.dry_run import DryRun
+from gatling_sid.oracle.claude.improve.tuning import (
+    INTRODUCTIONS,
+    NoteExperiment,
+    PromptTuner,
+    add_kept_notes,
+    sign_test_p_value,
+)
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.plans.request_context import Setting
-from gatling_sid.oracle.claude.prompts.system_prompts import Notes, notes_of
+from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.oracle.claude.prompts.system_prompts import PromptNotes, notes_of
 from gatling_sid.oracle.claude.transport import connect as opening
-from gatling_sid.oracle.claude.transport.batches import Batches
-from gatling_sid.oracle.claude.transport.blocking import running
+from gatling_sid.oracle.claude.transport.batches import BatchesClient
+from gatling_sid.oracle.claude.transport.blocking import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
@@ -42,7 +48,7 @@ NUMBER = {"graph": 12, "requests": 51}
 class Learner(Model):
     """Makes a mistake in every answer of a phase unless its instructions hold the note that helps."""
 
-    def __init__(self, settings: Iterable[Setting], phase: str) -> None:
+    def __init__(self, settings: Iterable[RequestContext], phase: str) -> None:
         super().__init__(settings)
         self._phase = phase
 
@@ -52,7 +58,7 @@ class Learner(Model):
             return json.dumps({"notes": [USELESS, HELPS]})
         return super().speak(body)
 
-    def _text(self, ask: Ask) -> str:
+    def _text(self, ask: LLMRequest) -> str:
         if ask.phase == "tuning":
             return json.dumps({"notes": [USELESS, HELPS]})
         answer = json.loads(super()._text(ask))
@@ -73,24 +79,24 @@ class Learner(Model):
 
 def learner(library: Domain, validator: TraceValidator, phase: str) -> Learner:
     """One that knows the scenes of all tasks that may come."""
-    oracle = ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT)
-    return Learner((oracle.setting(Task(library, "validation", at)) for at in count(FIRST)), phase)
+    oracle = ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    return Learner((oracle.request_context(Task(library, "validation", at)) for at in count(FIRST)), phase)
 
 
 # --- the trials ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("phase", [*TUNED])
+@pytest.mark.parametrize("phase", [*INTRODUCTIONS])
 def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phase: str) -> None:
     """The useless note stays out; the one that helps is kept with its figures, and the notes get a new version."""
     model = learner(library, validator, phase)
-    asked = running(model)
+    asked = blocking_client(model)
     oracle = ClaudeOracle(asked, validator, seed=SEED, created_at=CREATED_AT)
-    tuning = Tuning(oracle, asked, validator, library, phase, first=FIRST)
-    notes = Notes(version=3, notes={"judgement": ["Be fair."], phase: ["Speak."]}, measured=["earlier"])
-    tuned, trials = tuning.tried(notes, NUMBER[phase] + 10, 2)
-    assert [(each.phase, each.note, each.wins) for each in trials] == [(phase, USELESS, False), (phase, HELPS, True)]
-    assert tuned == Notes(
+    tuning = PromptTuner(oracle, asked, validator, library, phase, first=FIRST)
+    notes = PromptNotes(version=3, notes={"judgement": ["Be fair."], phase: ["Speak."]}, measured=["earlier"])
+    tuned, trials = tuning.run_experiments(notes, NUMBER[phase] + 10, 2)
+    assert [(each.phase, each.note, each.is_kept) for each in trials] == [(phase, USELESS, False), (phase, HELPS, True)]
+    assert tuned == PromptNotes(
         version=4,
         notes={"judgement": ["Be fair."], phase: ["Speak.", HELPS]},
         measured=["earlier", str(trials[1])],
@@ -104,9 +110,9 @@ def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phas
 def test_what_was_rejected_is_told(library: Domain, validator: TraceValidator) -> None:
     """The prompt's author sees the prompt, the requests with their first findings, and how often each occurred."""
     model = learner(library, validator, "graph")
-    oracle = ClaudeOracle(running(model), validator, seed=SEED, created_at=CREATED_AT)
-    tuning = Tuning(oracle, running(model), validator, library, first=FIRST)
-    tuning.tried(Notes(version=1), 12, 1)
+    oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
+    tuning = PromptTuner(oracle, blocking_client(model), validator, library, first=FIRST)
+    tuning.run_experiments(PromptNotes(version=1), 12, 1)
     (ask,) = (ask for ask in model.asked if ask.phase == "tuning")
     assert ask.system == oracle.phases(library).systems["graph"]
     assert ask.user.startswith("Plans by these instructions were rejected for:\n- ")
@@ -117,10 +123,10 @@ def test_what_was_rejected_is_told(library: Domain, validator: TraceValidator) -
 def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: TraceValidator) -> None:
     """A note that has the same thing asked again and again makes no gold."""
     model = learner(library, validator, "graph")
-    oracle = ClaudeOracle(running(model), validator, seed=SEED, created_at=CREATED_AT)
-    tuning = Tuning(oracle, running(model), validator, library, "requests", first=FIRST)
+    oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
+    tuning = PromptTuner(oracle, blocking_client(model), validator, library, "requests", first=FIRST)
     tasks = [Task(library, "validation", FIRST + 1) for _ in range(3)]
-    measured = tuning.measured(oracle.phases(library).noted("graph", [HELPS]), tasks)
+    measured = tuning.measure(oracle.phases(library).with_notes("graph", [HELPS]), tasks)
     assert measured.gold == (True, False, False)
     assert {each.why.partition(":")[0] for each in measured.rejected} == {"near_copy"}
 
@@ -129,14 +135,14 @@ def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceVal
     """A call that failed says nothing about a prompt: the run stops, and can go on."""
 
     class Silent:
-        def answers(self, asks: list[Ask]) -> list[Answer]:
-            return [Answer(ask.work_id, None, "error:overloaded_error", Usage(), 0.0) for ask in asks]
+        def complete(self, requests: list[LLMRequest]) -> list[LLMResponse]:
+            return [LLMResponse(ask.work_id, None, "error:overloaded_error", Usage(), 0.0) for ask in requests]
 
     oracle = ClaudeOracle(Silent(), validator, seed=SEED, created_at=CREATED_AT)
     with pytest.raises(
         OracleError, match=r"2 of 2 asks got no answer \(error:overloaded_error\), so nothing can be me"
     ):
-        Tuning(oracle, Silent(), validator, library, first=FIRST).tried(Notes(version=1), 20, 1)
+        PromptTuner(oracle, Silent(), validator, library, first=FIRST).run_experiments(PromptNotes(version=1), 20, 1)
 
 
 # --- luck ------------------------------------------------------------------------------------------------------
@@ -155,13 +161,16 @@ def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceVal
 )
 def test_luck_counts_what_differs(gains: list[int], chance: float) -> None:
     """A sign test where calls gain or lose one; calls that gain as much as they lose tell nothing, large ones count."""
-    assert luck(gains) == pytest.approx(chance)
+    assert sign_test_p_value(gains) == pytest.approx(chance)
 
 
 @pytest.mark.parametrize("sizes", [(1,) * 10, (10,) * 10, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), (0, 0, 3, 3, 3, 9, 9, 9)])
 def test_luck_is_honest(sizes: tuple[int, ...]) -> None:
     """If each call gains or loses by a coin's toss, a chance of at most p comes up at most p of the time."""
-    chances = [luck([size * sign for size, sign in zip(sizes, signs, strict=True)]) for signs in _tosses(len(sizes))]
+    chances = [
+        sign_test_p_value([size * sign for size, sign in zip(sizes, signs, strict=True)])
+        for signs in _tosses(len(sizes))
+    ]
     for level in (0.01, 0.025, 0.05, 0.2, 0.5):
         assert sum(chance <= level for chance in chances) / len(chances) <= level
 
@@ -172,12 +181,12 @@ def _tosses(calls: int) -> Iterator[tuple[int, ...]]:
 
 def test_a_win_must_be_clearer_the_more_is_tried() -> None:
     """A chance of 2 % is a win among two trials, none among four; a note that wins nothing never is one."""
-    trial = Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
-    assert trial.wins
+    trial = NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
+    assert trial.is_kept
     assert str(trial) == "graph, kept: 50.0% -> 70.0% (by luck: 2.00%, needed: 2.50%): Speak."
-    assert not Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4).wins
-    notes = Notes(version=1)
-    assert with_winners(notes, [Trial("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4)]) == notes
+    assert not NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4).is_kept
+    notes = PromptNotes(version=1)
+    assert add_kept_notes(notes, [NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4)]) == notes
 
 
 # --- the command -----------------------------------------------------------------------------------------------
@@ -203,7 +212,7 @@ class Place:
     def spent(self) -> dict[str, int]:
         """Answers in the ledger, by phase."""
         with Ledger(self.ledger) as ledger:
-            return {each.phase: each.answers for each in ledger.spent()}
+            return {each.phase: each.responses for each in ledger.spending()}
 
 
 @pytest.fixture
@@ -224,7 +233,7 @@ def place(
         yield Place(tmp_path, server, phase)
 
 
-@pytest.mark.parametrize("phase", [*TUNED])
+@pytest.mark.parametrize("phase", [*INTRODUCTIONS])
 def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     """The notes file holds the note that helps and its worth; all is booked; what was answered is not paid again."""
     place.server.next("messages", "ok", "lost", "ok", "500")
@@ -247,7 +256,7 @@ def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture
     assert list(files) == ["notes-library.yaml"]
 
 
-@pytest.mark.parametrize("phase", [*TUNED])
+@pytest.mark.parametrize("phase", [*INTRODUCTIONS])
 def test_an_estimate_is_what_the_run_asks(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,8 +306,8 @@ def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Captu
 
 def test_batches_serve_as_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same run through message batches."""
-    monkeypatch.setattr(opening, "Batches", partial(Batches, poll_seconds=0.02))
-    monkeypatch.setattr(opening, "FEW", 1, raising=False)
+    monkeypatch.setattr(opening, "BatchesClient", partial(BatchesClient, poll_seconds=0.02))
+    monkeypatch.setattr(opening, "FEWEST_FOR_A_BATCH", 1)
     assert place.run("--batch") == 0
     assert notes_of("library", place.notes).notes == {place.phase: [HELPS]}
     assert place.server.calls["messages"] == 0 < place.server.calls["create"]
@@ -316,7 +325,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     path.write_text("old")
     monkeypatch.setattr(Path, "replace", stopped)
     with pytest.raises(KeyboardInterrupt):
-        replaced(path, "new")
+        replace_file(path, "new")
     assert {each.name: each.read_text() for each in tmp_path.iterdir()} == {"notes.yaml": "old"}
 
 
@@ -348,16 +357,18 @@ def test_a_phase_that_cannot_be_tuned_is_refused(library: Domain, validator: Tra
     """By the command with its usage, by the class with the phases there are."""
     with pytest.raises(SystemExit, match="2"):
         main(["library", "--phase", "judgement"])
-    oracle = ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    oracle = ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
     with pytest.raises(OracleError, match="'judgement' cannot be tuned; known are graph, requests"):
-        Tuning(oracle, running(Model([])), validator, library, "judgement", first=0)
+        PromptTuner(oracle, blocking_client(Model([])), validator, library, "judgement", first=0)
 
 
 def test_no_rehearsal_without_examples(library: Domain, validator: TraceValidator) -> None:
     """A domain whose scenarios prove nothing must be mended before its prompts are tuned."""
     phases = (
-        ClaudeOracle(running(Model([])), validator, seed=SEED, created_at=CREATED_AT).phases(library).noted("graph", [])
+        ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+        .phases(library)
+        .with_notes("graph", [])
     )
     phases.examples = []
     with pytest.raises(OracleError, match="library: none of its scenarios gives a proven trace"):
-        Rehearsal(phases, 10)
+        DryRun(phases, 10)

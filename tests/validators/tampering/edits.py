@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from gatling_sid.models import ArgumentSource, Effect, GoldTrace, MeasuredValue, Showing, ToolCall, TrustTier
 from gatling_sid.schemas.references import Reference, reference_in, references_in
-from gatling_sid.simulator.execution import Execution, atoms, digest_of, tools_of, unmet
-from gatling_sid.simulator.operations import Outcome
-from gatling_sid.simulator.scope import days_asked, said_limits, scope_of_call, scope_of_request
+from gatling_sid.simulator.execution import Execution, digest_of, split_effect, tools_of, unmet_goal_parts
+from gatling_sid.simulator.operations import CallResult
+from gatling_sid.simulator.scope import days_of_period, requested_limits, scope_of_call, scope_of_request
 from tests.validators.tampering.scene import VALIDATOR, domain_of, executed, tool_of, world_here
 
 # --- words -----------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def offers(trace: GoldTrace, execution: Execution) -> Iterator[Offer]:
                 Offer(each, each, "policy", f"{path}[{at}]")
                 for at, each in enumerate(value if isinstance(value, list) else [])
             )
-    for call_id, outcome in execution.outcomes.items():
+    for call_id, outcome in execution.results.items():
         yield from _results(call_id, outcome.value)
 
 
@@ -257,8 +257,8 @@ def drop_unused_reads(trace: GoldTrace) -> None:
     """Drops reads that nobody refers to and the goal does not show, until there is none."""
     for call in reversed(list(trace.graph.calls)):
         execution = executed(trace)
-        if execution.refusal is None and not execution.outcomes[call.call_id].effects and not is_used(trace, call):
-            rest = [outcome for call_id, outcome in execution.outcomes.items() if call_id != call.call_id]
+        if execution.refusal is None and not execution.results[call.call_id].effects and not is_used(trace, call):
+            rest = [outcome for call_id, outcome in execution.results.items() if call_id != call.call_id]
             if is_met(trace, rest):
                 drop(trace, call)
 
@@ -266,10 +266,10 @@ def drop_unused_reads(trace: GoldTrace) -> None:
 # --- goals -----------------------------------------------------------------------------------------------------
 
 
-def is_met(trace: GoldTrace, outcomes: list[Outcome]) -> bool:
+def is_met(trace: GoldTrace, outcomes: list[CallResult]) -> bool:
     """Whether outcomes serve the goal, its look back aside."""
     assert trace.goal is not None
-    return next(unmet(trace.goal.model_copy(update={"time_range_days": None}), outcomes, None), None) is None
+    return next(unmet_goal_parts(trace.goal.model_copy(update={"time_range_days": None}), outcomes, None), None) is None
 
 
 def follow_plan(trace: GoldTrace) -> None:
@@ -277,7 +277,7 @@ def follow_plan(trace: GoldTrace) -> None:
     goal, execution = trace.goal, executed(trace)
     assert goal is not None
     if execution.refusal is None:
-        outcomes = list(execution.outcomes.values())
+        outcomes = list(execution.results.values())
         goal.effects = _same_or([each for outcome in outcomes for each in outcome.effects], goal.effects)
         for showing in goal.shows:
             showing.rows = _rows_shown(showing, outcomes) or showing.rows
@@ -288,18 +288,18 @@ def follow_plan(trace: GoldTrace) -> None:
 
 
 def _same_or(happened: list[Effect], declared: list[Effect]) -> list[Effect]:
-    same = sorted(a for e in happened for a in atoms(e)) == sorted(a for e in declared for a in atoms(e))
+    same = sorted(a for e in happened for a in split_effect(e)) == sorted(a for e in declared for a in split_effect(e))
     return declared if same else [each.model_copy(deep=True) for each in happened]
 
 
-def _rows_shown(showing: Showing, outcomes: list[Outcome]) -> list[str]:
+def _rows_shown(showing: Showing, outcomes: list[CallResult]) -> list[str]:
     fields = set(showing.fields)
-    reads = [o for o in outcomes if o.entity == showing.entity and not o.figure and not o.effects]
+    reads = [o for o in outcomes if o.entity == showing.entity and not o.measured and not o.effects]
     return list(dict.fromkeys(key for each in reads if fields <= set(each.fields) for key, _ in each.rows))
 
 
-def _measure_again(measure: Any, outcomes: list[Outcome]) -> None:
-    figures = [o.figure for o in outcomes if o.figure and o.entity == measure.entity]
+def _measure_again(measure: Any, outcomes: list[CallResult]) -> None:
+    figures = [o.measured for o in outcomes if o.measured and o.entity == measure.entity]
     alike = [each for each in figures if (each.measure, each.field) == (measure.measure, measure.field)]
     if len(alike) == 1:
         figure = alike[0]
@@ -309,7 +309,7 @@ def _measure_again(measure: Any, outcomes: list[Outcome]) -> None:
 
 def days_of(trace: GoldTrace, call: ToolCall, execution: Execution) -> int | None:
     """How many days a call looks back."""
-    return days_asked(tool_of(trace, call), execution.arguments[call.call_id], world_here(trace).today)
+    return days_of_period(tool_of(trace, call), execution.arguments[call.call_id], world_here(trace).today)
 
 
 # --- the rest --------------------------------------------------------------------------------------------------
@@ -321,12 +321,12 @@ def settled(trace: GoldTrace) -> GoldTrace | None:
     if execution.refusal is not None or trace.goal is None:
         return None
     for call in trace.graph.calls:
-        arguments, outcome = execution.arguments[call.call_id], execution.outcomes[call.call_id]
+        arguments, outcome = execution.arguments[call.call_id], execution.results[call.call_id]
         call.scope = scope_of_call(tool_of(trace, call), arguments, outcome, world_here(trace).today)
     domain, principal = domain_of(trace), trace.request.principal
-    limits = said_limits(trace.graph.calls, tools_of(domain))
+    limits = requested_limits(trace.graph.calls, tools_of(domain))
     role = principal.role if principal else None
     trace.request.expected_scope = scope_of_request(trace.goal, domain, trace.policy, role, limits)
-    if not is_met(trace, list(execution.outcomes.values())):
+    if not is_met(trace, list(execution.results.values())):
         return None
     return trace if VALIDATOR.validate_policy_compliance(trace)[0] else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import GoldTrace, Showing, ToolCall
-from gatling_sid.simulator.operations import Outcome
+from gatling_sid.simulator.operations import CallResult
 from tests.validators.tampering.edits import (
     Offer,
     add,
@@ -36,7 +36,7 @@ def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Ra
         add(other, call)
         execution = executed(other)
         if execution.refusal is None and other.goal is not None:
-            outcome = execution.outcomes[call.call_id]
+            outcome = execution.results[call.call_id]
             other.goal.effects += [each.model_copy(deep=True) for each in outcome.effects]
             if not outcome.effects:
                 _show(other, outcome)
@@ -45,7 +45,7 @@ def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Ra
     return None
 
 
-def _show(trace: GoldTrace, outcome: Outcome) -> None:
+def _show(trace: GoldTrace, outcome: CallResult) -> None:
     """Adds all that a call returned to the goal."""
     assert trace.goal is not None
     rows = [key for key, _ in outcome.rows]
@@ -205,7 +205,7 @@ def _counts(trace: GoldTrace, call: ToolCall, argument: str, kind: str) -> bool:
 def returned_fields_shown(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if trace.goal is None:
         return None
-    outcomes = [each for each in executed(trace).outcomes.values() if not each.figure and not each.effects]
+    outcomes = [each for each in executed(trace).results.values() if not each.measured and not each.effects]
     grown = False
     for showing in trace.goal.shows:
         for outcome in outcomes:
@@ -220,11 +220,11 @@ def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     execution = executed(trace)
     shown = {(each.entity, key) for each in (trace.goal.shows if trace.goal else []) for key in each.rows}
     found = [
-        execution.outcomes[call.call_id]
+        execution.results[call.call_id]
         for call in with_operation(trace, ("list", "get"))
         if is_used(trace, call)
         and not any(
-            (execution.outcomes[call.call_id].entity, key) in shown for key, _ in execution.outcomes[call.call_id].rows
+            (execution.results[call.call_id].entity, key) in shown for key, _ in execution.results[call.call_id].rows
         )
     ]
     if not found:
@@ -281,7 +281,7 @@ def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: ran
     """Selects one more field and says so within the span that says the others; returns the field."""
     tool, source = tool_of(trace, call), source_of(call, argument)
     chosen = call.arguments[argument]
-    known = domain_of(trace).own_words(tool.tool, argument)
+    known = domain_of(trace).words_to_say(tool.tool, argument)
     names = [each for each in tool.domain.file.entities[tool.entity].fields if each not in chosen and each in known]
     if not names or not isinstance(chosen, list):
         return None

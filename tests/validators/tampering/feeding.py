@@ -70,7 +70,9 @@ def fits(trace: GoldTrace, tool: CompiledTool, parameter: c.Parameter, offer: Of
     if parameter.does == "recipient":
         return "@" in value
     if field is not None and field.type == "ref":
-        return _are_keys(value, domain.referred(domain.file.entities[tool.entity], parameter.field or ""), world)
+        return _are_keys(
+            value, domain.referenced_entity(domain.file.entities[tool.entity], parameter.field or ""), world
+        )
     if field is not None and field.type == "email":
         return "@" in value
     return offer.origin != "principal" or parameter.does != "filter" or (offer.reference or "") == parameter.field

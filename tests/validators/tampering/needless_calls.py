@@ -94,10 +94,10 @@ def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None
         origin = next(each for each in trace.graph.calls if each.call_id == reference.root)
         field = str(reference.path[-1])
         row = f"{reference.root}.items[0]" if "items" in reference.path else reference.root
-        if "*" in reference.path or not execution.outcomes[origin.call_id].rows:
+        if "*" in reference.path or not execution.results[origin.call_id].rows:
             continue
         for tool in [*tools_alike(trace, origin, "get"), *tools_alike(trace, origin, "list")]:
-            shown = execution.outcomes[origin.call_id].fields
+            shown = execution.results[origin.call_id].fields
             key = tool.by_role.get("key") or next((n for n, f, m in tool.filters if m == "equals" and f in shown), None)
             if key is None or field not in tool.tool.returns:
                 continue
@@ -212,7 +212,7 @@ def call_split_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | Non
                     path = str(reference).replace("[*]", f"[{at}]")
                     one = call if at == 0 else add(trace, twin(trace, call))
                     give(one, name, Offer([f"${path}"], None, "call", path))
-                return settled(trace) if len(trace.graph.calls) > len(execution.outcomes) else None
+                return settled(trace) if len(trace.graph.calls) > len(execution.results) else None
     return None
 
 

@@ -82,7 +82,7 @@ def _forgotten(
 
 
 def _rows_read(execution: Execution) -> int:
-    return sum(len(outcome.rows) for outcome in execution.outcomes.values())
+    return sum(len(outcome.rows) for outcome in execution.results.values())
 
 
 def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -104,8 +104,8 @@ def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrac
 def _point_to_same_row(trace: GoldTrace, call: ToolCall, as_it_was: Execution) -> bool:
     """Points references to the first row of a call to wherever that row now stands; False if it still stands first."""
     execution = executed(trace)
-    rows = as_it_was.outcomes[call.call_id].rows
-    now = execution.outcomes[call.call_id].rows if call.call_id in execution.outcomes else ()
+    rows = as_it_was.results[call.call_id].rows
+    now = execution.results[call.call_id].rows if call.call_id in execution.results else ()
     keys = [key for key, _ in now]
     if not rows or rows[0][0] not in keys[1:] or _every_row_is_used(trace, call):
         return False
@@ -131,7 +131,7 @@ def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace
 def _listed(
     trace: GoldTrace, call: ToolCall, listing: CompiledTool, narrowed_by: str | None, rng: random.Random
 ) -> GoldTrace | None:
-    key = executed(trace).outcomes[call.call_id].rows[0][0]
+    key = executed(trace).results[call.call_id].rows[0][0]
     other = trace.model_copy(deep=True)
     mine = same_call(other, call)
     for name in [each for each in mine.arguments if each != listing.by_role.get("select")]:
@@ -146,7 +146,7 @@ def _listed(
     _limit_as_allowed(other, mine)
     quote(other, mine)
     execution = executed(other)
-    keys = [each for each, _ in execution.outcomes[call.call_id].rows] if call.call_id in execution.outcomes else []
+    keys = [each for each, _ in execution.results[call.call_id].rows] if call.call_id in execution.results else []
     if key not in keys or len(keys) == 1:
         return None
     point_elsewhere(other, call.call_id, f"{call.call_id}.items[{keys.index(key)}]")
@@ -157,7 +157,7 @@ def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
     """Has a list return as many rows as the policy allows, if more are there."""
     name = tool_of(trace, call).by_role.get("limit")
     for limit in (each for each in trace.policy.constraints if each.kind == "row_limit"):
-        outcome, value = executed(trace).outcomes.get(call.call_id), limit.parameters["max_rows"]
+        outcome, value = executed(trace).results.get(call.call_id), limit.parameters["max_rows"]
         if name is not None and outcome is not None and len(outcome.rows) > value:
             give(call, name, Offer(value, value, "policy", f"{limit.constraint_id}.max_rows"))
 
@@ -171,7 +171,7 @@ def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace
     call, value = rng.choice(calls), limits[0].parameters["max_rows"]
     name = tool_of(trace, call).by_role["limit"]
     give(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
-    return settled(trace) if len(executed(trace).outcomes[call.call_id].rows) < value else None
+    return settled(trace) if len(executed(trace).results[call.call_id].rows) < value else None
 
 
 # --- fields ----------------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
         other = trace.model_copy(deep=True)
         mine = same_call(other, call)
         mine.arguments, mine.argument_sources, mine.dependencies = {}, [], []
-        outcome = executed(other).outcomes.get(call.call_id)
+        outcome = executed(other).results.get(call.call_id)
         if outcome is not None and len(outcome.rows) > most:
             mine.scope.rows_requested = len(outcome.rows)
             return other

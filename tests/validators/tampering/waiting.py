@@ -31,7 +31,7 @@ def _waits(trace: GoldTrace, call_id: str, other: str) -> bool:
 
 def _conflict(trace: GoldTrace, one: str, other: str) -> bool:
     """Whether either of two calls changes an entity that the other touches."""
-    outcomes = executed(trace).outcomes
+    outcomes = executed(trace).results
     entities = {each: outcomes[each].entity for each in (one, other)}
     changes = any(_writes(effect) for each in (one, other) for effect in outcomes[each].effects)
     return changes and entities[one] == entities[other]
@@ -53,7 +53,7 @@ def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 def read_beside_its_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     for call in with_operation(trace, ("update",)):
         keys = [n for n in call.arguments if does(trace, call, n) in ("key", "keys") and n in references_of(call)]
-        written = set(executed(trace).outcomes[call.call_id].effects[0].changes)
+        written = set(executed(trace).results[call.call_id].effects[0].changes)
         for tool in [*tools_alike(trace, call, "get"), *tools_alike(trace, call, "list")]:
             into = tool.by_role.get("key") or tool.by_role.get("keys")
             if keys and into and written & set(tool.tool.returns):
@@ -76,7 +76,7 @@ def _read_beside(
     execution = executed(other)
     if execution.refusal is not None or other.goal is None:
         return None
-    rows = [row for row, _ in execution.outcomes[read.call_id].rows]
+    rows = [row for row, _ in execution.results[read.call_id].rows]
     other.goal.shows.append(Showing(entity=tool.entity, rows=rows, fields=fields))
     return settled(other)
 

@@ -10,7 +10,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 
 
-class BudgetReached(OracleError):  # noqa: N818 - the run ends well, with what it could pay for
+class BudgetReachedError(OracleError):
     """The next call might pass the limit; everything answered so far is in the ledger."""
 
 
@@ -24,13 +24,13 @@ class Budget:
         self._freed = asyncio.Event()
 
     @property
-    def spent(self) -> float:
+    def highest_spending(self) -> float:
         """The most that can have been billed so far."""
         return self._ledger.booked_usd + self._ledger.at_risk_usd
 
     def fits(self, worst_usd: float) -> bool:
         """Whether the limit holds even if everything reserved and this cost the worst they can."""
-        return self._max_usd is None or self.spent + self.reserved + worst_usd <= self._max_usd
+        return self._max_usd is None or self.highest_spending + self.reserved + worst_usd <= self._max_usd
 
     @asynccontextmanager
     async def reserve(self, worst_usd: float) -> AsyncIterator[None]:
@@ -42,7 +42,7 @@ class Budget:
         """
         while not self.fits(worst_usd):
             if self.reserved <= 0:
-                raise self.reached(worst_usd)
+                raise self.limit_error(worst_usd)
             self._freed.clear()
             await self._freed.wait()
         self.reserved += worst_usd
@@ -58,9 +58,9 @@ class Budget:
             self.reserved = 0.0
         self._freed.set()
 
-    def reached(self, worst_usd: float) -> BudgetReached:
+    def limit_error(self, worst_usd: float) -> BudgetReachedError:
         """The error that says where the money went."""
-        return BudgetReached(
+        return BudgetReachedError(
             f"budget of ${self._max_usd:.4f} reached: ${self._ledger.booked_usd:.4f} booked, up to "
             f"${self._ledger.at_risk_usd:.4f} for replies that were lost, and the next call may cost ${worst_usd:.4f}; "
             "run again with a larger --max-cost-usd to go on from here"

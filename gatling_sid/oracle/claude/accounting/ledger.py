@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.messages.api_format import digest_of
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
+from gatling_sid.oracle.claude.messages.api_format import request_digest
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS asks (
@@ -49,23 +49,23 @@ _Statement = tuple[str, tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class BatchSubmission:
     """One batch submission; `state` is `intended` until its batch is known, `open` until its results are read."""
 
     group_id: str
-    intended: float
+    registered_at: float
     size: int
     worst_usd: float
     state: str
     batch_id: str | None
 
 
-class Spent(NamedTuple):
+class SpendingRecord(NamedTuple):
     """What one (domain, phase) cost so far; `problems` counts refusals by category and cut answers."""
 
     domain: str
     phase: str
-    answers: int
+    responses: int
     usage: Usage
     cost_usd: float
     problems: dict[str, int]
@@ -87,7 +87,7 @@ class Ledger:
         self._flusher: asyncio.Task[None] | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _opened(path)
+            self._db = _open_database(path)
         except (sqlite3.Error, OSError) as error:
             raise OracleError(
                 f"ledger {path.name}: {error}; if another run uses it, wait for that run to end: two runs would pay twice"
@@ -110,18 +110,18 @@ class Ledger:
 
     # Reading
 
-    def answers_to(self, asks: Sequence[Ask], model: str) -> dict[str, Answer]:
+    def responses_to(self, requests: Sequence[LLMRequest], model: str) -> dict[str, LLMResponse]:
         """The answers already paid for.
 
         Raises:
             OracleError: a work id was asked before with other words.
 
         """
-        digests = {ask.work_id: digest_of(ask, model) for ask in asks}
-        if len(digests) < len(asks):
+        digests = {ask.work_id: request_digest(ask, model) for ask in requests}
+        if len(digests) < len(requests):
             raise OracleError("two asks have the same work id; give each its own, since an id is paid only once")
         found = {}
-        for work_id, digest, *rest in self._of_ids(_ANSWERS, list(digests)):
+        for work_id, digest, *rest in self._of_ids(_SELECT_RESPONSES, list(digests)):
             if digest != digests[work_id]:
                 raise OracleError(
                     f"work id {work_id!r} was asked before with another prompt, schema or model; "
@@ -129,41 +129,41 @@ class Ledger:
                 )
             if rest[0] is not None:
                 _, text, problem, *tokens, cost = rest
-                found[work_id] = Answer(work_id, text, problem, Usage(*tokens), cost)
+                found[work_id] = LLMResponse(work_id, text, problem, Usage(*tokens), cost)
         return found
 
-    def attempts_of(self, work_id: str) -> list[str]:
+    def attempt_statuses(self, work_id: str) -> list[str]:
         """The outcomes of all online calls of a work id, oldest first."""
         rows = self._rows("SELECT outcome FROM attempts WHERE work_id = ? ORDER BY started, rowid", work_id)
         return [outcome or "in flight" for (outcome,) in rows]
 
-    def outcomes(self) -> dict[str, int]:
+    def attempt_counts(self) -> dict[str, int]:
         """How many online calls ended how: `answered`, `lost`, `killed`, `unsent`, `status:429`, …."""
         return dict(self._rows("SELECT coalesce(outcome, 'in flight'), count(*) FROM attempts GROUP BY 1"))
 
-    def paid(self) -> dict[str, tuple[str, float]]:
+    def payments(self) -> dict[str, tuple[str, float]]:
         """Work id and USD of every message, by message id: what to hold beside a bill."""
         return {
             message_id: (work_id, cost)
             for message_id, work_id, cost in self._rows("SELECT message_id, work_id, cost_usd FROM payments")
         }
 
-    def spent(self) -> list[Spent]:
+    def spending(self) -> list[SpendingRecord]:
         """Calls, tokens and dollars by domain and phase."""
         problems: dict[tuple[str, str], dict[str, int]] = {}
-        for domain, phase, problem, count in self._rows(_PROBLEMS):
+        for domain, phase, problem, count in self._rows(_SELECT_PROBLEMS):
             problems.setdefault((domain, phase), {})[problem] = count
         return [
-            Spent(domain, phase, count, Usage(*tokens), cost, problems.get((domain, phase), {}))
-            for domain, phase, count, *tokens, cost in self._rows(_SPENT)
+            SpendingRecord(domain, phase, count, Usage(*tokens), cost, problems.get((domain, phase), {}))
+            for domain, phase, count, *tokens, cost in self._rows(_SELECT_SPENDING)
         ]
 
-    def groups(self) -> list[Group]:
+    def open_submissions(self) -> list[BatchSubmission]:
         """Batch submissions whose results are not all read, oldest first."""
         rows = self._rows("SELECT * FROM groups WHERE state IN ('intended', 'open') ORDER BY intended, rowid")
-        return [Group(*row) for row in rows]
+        return [BatchSubmission(*row) for row in rows]
 
-    def members(self, group_id: str) -> set[str]:
+    def work_ids_of(self, group_id: str) -> set[str]:
         """The work ids of a batch submission."""
         return {work_id for (work_id,) in self._rows("SELECT work_id FROM group_items WHERE group_id = ?", group_id)}
 
@@ -176,60 +176,65 @@ class Ledger:
         rows = self._rows("SELECT workspace FROM places ORDER BY since DESC LIMIT 1")
         return str(rows[0][0]) if rows else None
 
-    def unbooked_usd(self) -> float:
+    def estimate_unbooked_usd(self) -> float:
         """About what lost and killed calls cost: each as much as the answer its ask got in the end.
 
         Some were never billed; with `booked_usd` it is what the provider's bill should come near to.
         """
-        return self._number(_UNBOOKED)
+        return self._number(_SELECT_UNBOOKED)
 
     # Writing: durable when the await returns
 
-    async def intend(self, asks: Sequence[Ask], model: str) -> None:
+    async def register_requests(self, requests: Sequence[LLMRequest], model: str) -> None:
         """Fixes the words of work ids before any of them is paid for."""
-        rows = [(ask.work_id, digest_of(ask, model), ask.phase, ask.domain) for ask in asks]
-        await self._durable([("INSERT OR IGNORE INTO asks VALUES (?, ?, ?, ?)", row) for row in rows])
+        rows = [(ask.work_id, request_digest(ask, model), ask.phase, ask.domain) for ask in requests]
+        await self._write_durably([("INSERT OR IGNORE INTO asks VALUES (?, ?, ?, ?)", row) for row in rows])
 
-    async def attempt(self, attempt_id: str, work_id: str, worst_usd: float) -> None:
+    async def record_attempt(self, attempt_id: str, work_id: str, worst_usd: float) -> None:
         """A call is about to be sent."""
         row = (attempt_id, work_id, time.time(), worst_usd)
-        await self._durable([("INSERT INTO attempts VALUES (?, ?, ?, ?, NULL, NULL)", row)])
+        await self._write_durably([("INSERT INTO attempts VALUES (?, ?, ?, ?, NULL, NULL)", row)])
 
-    async def ended(self, attempt_id: str, outcome: str, request_id: str | None, worst_usd: float) -> None:
+    async def record_failure(self, attempt_id: str, status: str, request_id: str | None, worst_usd: float) -> None:
         """A call ended without an answer; after `lost` nobody knows whether it was paid."""
-        if outcome == "lost":
+        if status == "lost":
             self.at_risk_usd += worst_usd
-        await self._durable([(_ENDED, (outcome, request_id, attempt_id))])
+        await self._write_durably([(_UPDATE_ATTEMPT, (status, request_id, attempt_id))])
 
-    async def answered(self, attempt_id: str, request_id: str | None, message_id: str, answer: Answer) -> None:
+    async def record_response(
+        self, attempt_id: str, request_id: str | None, message_id: str, response: LLMResponse
+    ) -> None:
         """A call ended with an answer: booked before anyone looks at it."""
-        statements = [(_ENDED, ("answered", request_id, attempt_id)), *_booking(message_id, None, answer)]
-        await self._durable(statements, answer.cost_usd)
+        statements = [
+            (_UPDATE_ATTEMPT, ("answered", request_id, attempt_id)),
+            *_booking_statements(message_id, None, response),
+        ]
+        await self._write_durably(statements, response.cost_usd)
 
-    def abandoned(self, attempt_id: str, worst_usd: float) -> None:
+    def record_cancellation(self, attempt_id: str, worst_usd: float) -> None:
         """A call was cancelled; unless `worst_usd` is 0 it had been sent. Written soon, counted at once."""
         self.at_risk_usd += worst_usd
-        self._enqueue([(_ENDED, ("killed" if worst_usd else "unsent", None, attempt_id))])
+        self._enqueue([(_UPDATE_ATTEMPT, ("killed" if worst_usd else "unsent", None, attempt_id))])
 
-    async def works_in(self, workspace: str) -> None:
+    async def record_workspace(self, workspace: str) -> None:
         """Batches are submitted in this workspace from now on."""
-        await self._durable([("INSERT OR REPLACE INTO places VALUES (?, ?)", (workspace, time.time()))])
+        await self._write_durably([("INSERT OR REPLACE INTO places VALUES (?, ?)", (workspace, time.time()))])
 
-    async def intend_group(self, group_id: str, work_ids: Sequence[str], worst_usd: float) -> None:
+    async def register_submission(self, group_id: str, work_ids: Sequence[str], worst_usd: float) -> None:
         """A batch is about to be created."""
         group = (group_id, time.time(), len(work_ids), worst_usd, "intended", None)
         items = [("INSERT INTO group_items VALUES (?, ?, NULL)", (group_id, each)) for each in work_ids]
-        await self._durable([("INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?)", group), *items])
+        await self._write_durably([("INSERT INTO groups VALUES (?, ?, ?, ?, ?, ?)", group), *items])
 
-    async def group_is(self, group_id: str, state: str, batch_id: str | None = None) -> None:
+    async def set_submission_state(self, group_id: str, state: str, batch_id: str | None = None) -> None:
         """A submission is `open` with its batch, `done`, `intended` again, or `absent`: never created."""
-        statements: list[_Statement] = [(_GROUP_IS, (state, batch_id, group_id))]
+        statements: list[_Statement] = [(_UPDATE_SUBMISSION, (state, batch_id, group_id))]
         if state == "absent":
             statements.append(("UPDATE group_items SET outcome = 'absent' WHERE group_id = ?", (group_id,)))
-        await self._durable(statements)
+        await self._write_durably(statements)
 
-    async def batch_items(
-        self, group: Group, outcomes: Iterable[tuple[str, str]], paid: Sequence[tuple[str, Answer]]
+    async def record_batch_results(
+        self, group: BatchSubmission, statuses: Iterable[tuple[str, str]], paid: Sequence[tuple[str, LLMResponse]]
     ) -> None:
         """Results of a batch, as often as they are read: outcomes by work id, and (message id, answer) pairs."""
         statements: list[_Statement] = [
@@ -237,16 +242,16 @@ class Ledger:
                 "UPDATE group_items SET outcome = ? WHERE group_id = ? AND work_id = ?",
                 (outcome, group.group_id, work_id),
             )
-            for work_id, outcome in outcomes
+            for work_id, outcome in statuses
         ]
         for message_id, answer in paid:
-            statements += _booking(message_id, group.batch_id, answer)
-        await self._durable(statements)
+            statements += _booking_statements(message_id, group.batch_id, answer)
+        await self._write_durably(statements)
         self.booked_usd = await asyncio.to_thread(self._number, "SELECT total(cost_usd) FROM payments")
 
     # Underneath
 
-    async def _durable(self, statements: Sequence[_Statement], booked_usd: float = 0.0) -> None:
+    async def _write_durably(self, statements: Sequence[_Statement], booked_usd: float = 0.0) -> None:
         await asyncio.shield(self._enqueue(statements, booked_usd))
 
     def _enqueue(self, statements: Sequence[_Statement], booked_usd: float = 0.0) -> asyncio.Future[None]:
@@ -294,25 +299,25 @@ class Ledger:
             yield from self._rows(sql.format(marks=",".join("?" * len(chunk))), *chunk)
 
 
-_ANSWERS = """
+_SELECT_RESPONSES = """
 SELECT asks.work_id, digest, message_id, text, problem,
     input_tokens, output_tokens, cache_creation_tokens, cache_read_tokens, cost_usd
 FROM asks LEFT JOIN answers USING (work_id) LEFT JOIN payments USING (message_id) WHERE asks.work_id IN ({marks})"""
-_SPENT = """
+_SELECT_SPENDING = """
 SELECT domain, phase, count(DISTINCT work_id), sum(input_tokens), sum(output_tokens), sum(cache_creation_tokens),
     sum(cache_read_tokens), sum(cost_usd)
 FROM payments JOIN asks USING (work_id) GROUP BY domain, phase ORDER BY domain, phase"""
-_PROBLEMS = """
+_SELECT_PROBLEMS = """
 SELECT domain, phase, problem, count(*) FROM answers JOIN asks USING (work_id)
 WHERE problem IS NOT NULL GROUP BY domain, phase, problem"""
-_UNBOOKED = """
+_SELECT_UNBOOKED = """
 SELECT total(payments.cost_usd) FROM attempts JOIN answers USING (work_id) JOIN payments USING (message_id)
 WHERE outcome IN ('lost', 'killed')"""
-_ENDED = "UPDATE attempts SET outcome = ?, request_id = ? WHERE id = ?"
-_GROUP_IS = "UPDATE groups SET state = ?, batch_id = ? WHERE id = ?"
+_UPDATE_ATTEMPT = "UPDATE attempts SET outcome = ?, request_id = ? WHERE id = ?"
+_UPDATE_SUBMISSION = "UPDATE groups SET state = ?, batch_id = ? WHERE id = ?"
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open_database(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=1, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
@@ -322,12 +327,12 @@ def _opened(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _booking(message_id: str, batch_id: str | None, answer: Answer) -> list[_Statement]:
-    payment = (message_id, answer.work_id, batch_id, time.time(), *astuple(answer.usage), answer.cost_usd)
+def _booking_statements(message_id: str, batch_id: str | None, response: LLMResponse) -> list[_Statement]:
+    payment = (message_id, response.work_id, batch_id, time.time(), *astuple(response.usage), response.cost_usd)
     return [
         ("INSERT OR IGNORE INTO payments VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", payment),
         (
             "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)",
-            (answer.work_id, message_id, answer.text, answer.problem),
+            (response.work_id, message_id, response.text, response.problem),
         ),
     ]

@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import Answer
+from gatling_sid.oracle.claude.messages.llm_request import LLMResponse
 
-_ENOUGH_TO_JUDGE = 20
+_FEWEST_TO_JUDGE = 20
 DOMAIN_STOPPED = "error:domain_stopped"
 """The problem of an ask that is not sent any more."""
 
 
-class Refusals:
+class RefusalCounter:
     """By domain, over the whole life of the ledger."""
 
     def __init__(self, ledger: Ledger, max_rate: float) -> None:
@@ -22,20 +22,20 @@ class Refusals:
         self.answered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.categories: Counter[str] = Counter()
-        for spent in ledger.spent():
-            self.answered[spent.domain] += spent.answers
+        for spent in ledger.spending():
+            self.answered[spent.domain] += spent.responses
             for problem, count in spent.problems.items():
                 self._add(spent.domain, problem, count)
 
-    def count(self, domain: str, answer: Answer) -> None:
+    def count(self, domain: str, answer: LLMResponse) -> None:
         """Adds a new answer."""
         self.answered[domain] += 1
         self._add(domain, answer.problem, 1)
 
-    def stopped(self, domain: str) -> bool:
+    def is_stopped(self, domain: str) -> bool:
         """Whether the domain's share of refusals is over the threshold."""
         answered = self.answered[domain]
-        return answered >= _ENOUGH_TO_JUDGE and self.refused[domain] > self.max_rate * answered
+        return answered >= _FEWEST_TO_JUDGE and self.refused[domain] > self.max_rate * answered
 
     def raise_if_all_stopped(self, domains: Iterable[str]) -> None:
         """A run with no domain left to ask about has ended.
@@ -45,7 +45,7 @@ class Refusals:
 
         """
         domains = sorted(domains)
-        if domains and all(map(self.stopped, domains)):
+        if domains and all(map(self.is_stopped, domains)):
             counts = ", ".join(f"{domain} {self.refused[domain]} of {self.answered[domain]}" for domain in domains)
             kinds = ", ".join(f"{kind} {count}" for kind, count in self.categories.most_common())
             raise OracleError(

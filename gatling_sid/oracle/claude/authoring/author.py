@@ -10,13 +10,19 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.authoring.trial import JudgeOf, Trial, on_trial
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Asked, work_id_of
-from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Said, Verdict, read, schema_of
-from gatling_sid.oracle.claude.plans.request_context import setting_of_trace
-from gatling_sid.oracle.claude.prompts.phases import Phases
+from gatling_sid.oracle.claude.authoring.trial import CandidateDomain, JudgeOf, load_candidate
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, SyncClient, work_id_of
+from gatling_sid.oracle.claude.plans.answers import (
+    AnswerModel,
+    BadAnswerError,
+    JudgementAnswer,
+    answer_schema,
+    parse_answer,
+)
+from gatling_sid.oracle.claude.plans.request_context import context_of_trace
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts
 from gatling_sid.oracle.claude.prompts.system_prompts import system_text
-from gatling_sid.oracle.claude.prompts.user_prompts import verdict_text
+from gatling_sid.oracle.claude.prompts.user_prompts import judgement_text
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas.domain import Domain
@@ -24,17 +30,17 @@ from gatling_sid.schemas.domain import Domain
 CandidateT = TypeVar("CandidateT")
 
 
-class Brief(NamedTuple):
+class AuthoringPrompt(NamedTuple):
     """What one ask is about (a scenario's name, or the number of the piece), and its words."""
 
     about: str
     user: str
 
-    def mended(self, candidate: str, problem: str) -> Brief:
+    def mended(self, candidate: str, problem: str) -> AuthoringPrompt:
         """The ask that comes again after a candidate was rejected."""
         first = self.user.partition("\n\nAn earlier answer was:")[0]
         again = f"An earlier answer was:\n{_escaped(candidate)}\nIt was rejected: {_escaped(problem)}\nMend it."
-        return Brief(self.about, f"{first}\n\n{again}")
+        return AuthoringPrompt(self.about, f"{first}\n\n{again}")
 
 
 def _escaped(text: str) -> str:
@@ -45,21 +51,21 @@ def _escaped(text: str) -> str:
 _DEEPEST = 24  # far beyond any entry, far from Python's limit
 
 
-def unwritable(content: object, depth: int = 0) -> str | None:
+def why_unwritable(content: object, depth: int = 0) -> str | None:
     """Why authored data of any form must not stand in a file: a text, key or value, with characters nobody sees."""
     if isinstance(content, str):
         return None if content.isprintable() else f"notation: {content!r} holds characters that cannot be seen"
     if depth > _DEEPEST:
         return f"notation: it is nested more than {_DEEPEST} deep"
     parts = [*content, *content.values()] if isinstance(content, dict) else content if isinstance(content, list) else []
-    return next((problem for each in parts if (problem := unwritable(each, depth + 1))), None)
+    return next((problem for each in parts if (problem := why_unwritable(each, depth + 1))), None)
 
 
-class Kind(ABC, Generic[CandidateT]):
+class ContentKind(ABC, Generic[CandidateT]):
     """One kind of catalogue data that Claude may write; `CandidateT` is one piece of it, as answered."""
 
     phase: str
-    answer: type[Said]
+    answer: type[AnswerModel]
     tokens: int
     """Most tokens of an answer."""
     pieces: int = 1
@@ -74,7 +80,7 @@ class Kind(ABC, Generic[CandidateT]):
         """What the prompt shows of the domain file `text`."""
 
     @abstractmethod
-    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
         """What to ask in a round. Raises OracleError if it cannot be asked of this domain."""
 
     @abstractmethod
@@ -94,26 +100,31 @@ class Kind(ABC, Generic[CandidateT]):
         """The domain file's text with the candidate, and a comment that tells its source. Raises CatalogueError."""
 
     @abstractmethod
-    def unproven(self, trial: Trial, about: str, candidate: CandidateT) -> str | None:
+    def unproven(self, trial: CandidateDomain, about: str, candidate: CandidateT) -> str | None:
         """What is wrong with the file that has it."""
 
-    def questions(self, phases: Phases, trial: Trial, about: str, candidate: CandidateT) -> list[Ask]:
+    def questions(
+        self, phases: DomainPrompts, trial: CandidateDomain, about: str, candidate: CandidateT
+    ) -> list[LLMRequest]:
         """What Claude is asked about a proven candidate: whether traces made of it are what their words ask for."""
         gold = (each for each in self.traces_of(trial, about, candidate) if not trial.problem(each))
         chosen = [each for _, each in zip(range(self.opinions), gold, strict=False) if isinstance(each, GoldTrace)]
-        return [phases.ask("judgement", verdict_text(each, setting_of_trace(each, trial.domain))) for each in chosen]
+        return [
+            phases.build_request("judgement", judgement_text(each, context_of_trace(each, trial.domain)))
+            for each in chosen
+        ]
 
-    def traces_of(self, trial: Trial, about: str, _candidate: CandidateT) -> Iterator[GoldTrace | Failure]:
+    def traces_of(self, trial: CandidateDomain, about: str, _candidate: CandidateT) -> Iterator[GoldTrace | Failure]:
         """Proposals that show the candidate."""
         return trial.traces(about)
 
     def agrees(self, text: str) -> str | None:
         """What Claude's answer to a question objects to. Raises BadAnswerError."""
-        verdict = read(Verdict, text)
-        return None if verdict.favourable else verdict.why
+        verdict = parse_answer(JudgementAnswer, text)
+        return None if verdict.is_favourable else verdict.why
 
 
-class Kept(NamedTuple):
+class KeptPiece(NamedTuple):
     """A piece that was proven, and its share of what the answers about it cost."""
 
     about: str
@@ -121,7 +132,7 @@ class Kept(NamedTuple):
     cost_usd: float
 
 
-class Dropped(NamedTuple):
+class DroppedPiece(NamedTuple):
     """A candidate that was not kept, and why."""
 
     about: str
@@ -129,12 +140,12 @@ class Dropped(NamedTuple):
     reason: str
 
 
-class Authored(NamedTuple):
+class AuthoringResult(NamedTuple):
     """What came of asking: the domain file's text with what was kept, and every candidate's fate."""
 
     text: str
-    kept: list[Kept]
-    dropped: list[Dropped]
+    kept: list[KeptPiece]
+    dropped: list[DroppedPiece]
     cost_usd: float
 
 
@@ -155,59 +166,61 @@ class Author:
         self._created_at = created_at
         with self._on_trial(text) as trial:
             self.domain = trial.domain
-            self.phases = Phases(
+            self.phases = DomainPrompts(
                 trial.domain, model, ScenarioOracle(0, created_at), lambda trace: not trial.judge.findings(trace)
             )
 
-    def _on_trial(self, text: str) -> AbstractContextManager[Trial]:
-        return on_trial(text, self.file, self._judge_of, self._created_at)
+    def _on_trial(self, text: str) -> AbstractContextManager[CandidateDomain]:
+        return load_candidate(text, self.file, self._judge_of, self._created_at)
 
-    def asks(self, kind: Kind[Any], round_: int = 0) -> list[Ask]:
+    def asks(self, kind: ContentKind[Any], round_: int = 0) -> list[LLMRequest]:
         """The first asks of a round. Raises OracleError if the domain has no such thing."""
         return self._asks(kind, kind.briefs(self.domain, round_))
 
-    def sample_questions(self, count: int) -> list[Ask]:
+    def sample_questions(self, count: int) -> list[LLMRequest]:
         """So many questions as long as those about candidates, for an estimate."""
         trace, setting = self.phases.examples[0]
-        return [self.phases.ask("judgement", verdict_text(trace, setting), again=at) for at in range(count)]
+        return [
+            self.phases.build_request("judgement", judgement_text(trace, setting), repetition=at) for at in range(count)
+        ]
 
-    def author(self, asked: Asked, kind: Kind[CandidateT], round_: int = 0) -> Authored:
+    def author(self, asked: SyncClient, kind: ContentKind[CandidateT], round_: int = 0) -> AuthoringResult:
         """Asks, proves each candidate against the file with those kept before it, and has Claude look at them."""
         text, cost = self.text, 0.0
         proven: list[tuple[str, CandidateT, float]] = []
-        dropped: list[Dropped] = []
+        dropped: list[DroppedPiece] = []
         waiting = kind.briefs(self.domain, round_)
         for _ in range(1 + kind.repairs):
-            again: list[Brief] = []
-            for brief, answer in zip(waiting, asked.answers(self._asks(kind, waiting)), strict=True):
+            again: list[AuthoringPrompt] = []
+            for brief, answer in zip(waiting, asked.complete(self._asks(kind, waiting)), strict=True):
                 cost += answer.cost_usd
                 candidates, problem = _candidates(kind, answer)
                 if problem:
-                    dropped.append(Dropped(brief.about, "", problem))
+                    dropped.append(DroppedPiece(brief.about, "", problem))
                 for candidate in candidates:
                     text, problem = self._tried(text, kind, brief.about, candidate)
                     if problem:
-                        dropped.append(Dropped(brief.about, kind.shown(candidate), problem))
+                        dropped.append(DroppedPiece(brief.about, kind.shown(candidate), problem))
                         again.append(brief.mended(kind.shown(candidate), problem))
                     else:
                         proven.append((brief.about, candidate, answer.cost_usd / len(candidates)))
             waiting = again
-        return self._looked_at(asked, kind, round_, text, proven, Authored(self.text, [], dropped, cost))
+        return self._looked_at(asked, kind, round_, text, proven, AuthoringResult(self.text, [], dropped, cost))
 
     def _looked_at(
         self,
-        asked: Asked,
-        kind: Kind[CandidateT],
+        asked: SyncClient,
+        kind: ContentKind[CandidateT],
         round_: int,
         text: str,
         proven: Sequence[tuple[str, CandidateT, float]],
-        before: Authored,
-    ) -> Authored:
+        before: AuthoringResult,
+    ) -> AuthoringResult:
         """Sets in what Claude, shown traces of it, does not object to."""
         result, kept, dropped, cost = before
         with self._on_trial(text) as trial:
             questions = [kind.questions(self.phases, trial, about, candidate) for about, candidate, _ in proven]
-        answers = iter(asked.answers([ask for each in questions for ask in each]))
+        answers = iter(asked.complete([ask for each in questions for ask in each]))
         for (about, candidate, share), asks in zip(proven, questions, strict=True):
             mine = [next(answers) for _ in asks]
             looked = sum(each.cost_usd for each in mine)
@@ -215,7 +228,7 @@ class Author:
             objections = [problem for each in mine if (problem := _objection(kind, each))]
             if not mine or 2 * len(objections) >= len(mine):
                 why = objections[0] if objections else "no trace to look at"
-                dropped.append(Dropped(about, kind.shown(candidate), f"objection: {why}"))
+                dropped.append(DroppedPiece(about, kind.shown(candidate), f"objection: {why}"))
                 continue
             source = f"{self.model}, round {round_}, ${share + looked:.6f}"
             try:
@@ -223,21 +236,23 @@ class Author:
                 with self._on_trial(longer):
                     result = longer
             except CatalogueError as error:  # it builds on one that was objected to
-                dropped.append(Dropped(about, kind.shown(candidate), f"catalogue: {error.where}: {error.problem}"))
+                dropped.append(DroppedPiece(about, kind.shown(candidate), f"catalogue: {error.where}: {error.problem}"))
                 continue
-            kept.append(Kept(about, kind.shown(candidate), share + looked))
-        return Authored(result, kept, dropped, cost)
+            kept.append(KeptPiece(about, kind.shown(candidate), share + looked))
+        return AuthoringResult(result, kept, dropped, cost)
 
-    def _asks(self, kind: Kind[Any], briefs: Sequence[Brief]) -> list[Ask]:
+    def _asks(self, kind: ContentKind[Any], briefs: Sequence[AuthoringPrompt]) -> list[LLMRequest]:
         system = system_text(kind.phase, self.domain, kind.examples(self.domain, self.text))
-        schema = schema_of(kind.answer)
+        schema = answer_schema(kind.answer)
         asks = []
         for brief in briefs:
             work_id = work_id_of(kind.phase, self.domain.slug, self.model, system, brief.user, schema)
-            asks.append(Ask(work_id, kind.phase, self.domain.slug, system, brief.user, schema, kind.tokens))
+            asks.append(LLMRequest(work_id, kind.phase, self.domain.slug, system, brief.user, schema, kind.tokens))
         return asks
 
-    def _tried(self, text: str, kind: Kind[CandidateT], about: str, candidate: CandidateT) -> tuple[str, str | None]:
+    def _tried(
+        self, text: str, kind: ContentKind[CandidateT], about: str, candidate: CandidateT
+    ) -> tuple[str, str | None]:
         """The file's text with a candidate, and why it must not be kept, if so."""
         if problem := kind.unfit(self.domain, candidate):
             return text, problem
@@ -253,7 +268,7 @@ class Author:
         return (text, problem) if problem else (longer, None)
 
 
-def _candidates(kind: Kind[CandidateT], answer: Answer) -> tuple[list[CandidateT], str | None]:
+def _candidates(kind: ContentKind[CandidateT], answer: LLMResponse) -> tuple[list[CandidateT], str | None]:
     if answer.text is None:
         return [], answer.problem or "unanswered"
     try:
@@ -263,7 +278,7 @@ def _candidates(kind: Kind[CandidateT], answer: Answer) -> tuple[list[CandidateT
     return found, None if found else "bad_answer: it holds nothing"
 
 
-def _objection(kind: Kind[Any], answer: Answer) -> str | None:
+def _objection(kind: ContentKind[Any], answer: LLMResponse) -> str | None:
     if answer.text is None:
         return answer.problem or "unanswered"
     try:

@@ -16,7 +16,7 @@ from gatling_sid.errors import CatalogueError
 _TEXT = "tag:yaml.org,2002:str"
 
 
-def with_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
+def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
     """The file's text with phrasings before the others of a scenario, each with a comment that says its source.
 
     The last phrasing of a scenario is kept for test and the one before for validation, so new ones go first.
@@ -39,7 +39,7 @@ def with_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: s
     return _checked(longer, root, file, where)
 
 
-def with_entry(text: str, place: Sequence[str], name: str, entry: str, source: str, file: str) -> str:
+def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source: str, file: str) -> str:
     """The file's text with `name: entry` as the last of a mapping, under a comment that says its source.
 
     `entry` is YAML of one line, or a block that starts in column 0.
@@ -123,7 +123,7 @@ def read_text(path: Path) -> str:
         raise CatalogueError(path.name, "", f"cannot be read: {error}") from None
 
 
-def replaced(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
     """Writes a file completely or not at all. Raises CatalogueError."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -8,11 +8,11 @@ from typing import Any
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
-from gatling_sid.oracle.claude.authoring.edits import with_phrasings
-from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.plans.answers import Candidates, read
-from gatling_sid.oracle.claude.prompts.system_prompts import MIN_SPINS, prompt_of
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.edits import insert_phrasings
+from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
+from gatling_sid.oracle.claude.plans.answers import PhrasingsAnswer, parse_answer
+from gatling_sid.oracle.claude.prompts.system_prompts import FEWEST_VARIANTS, prompt_of
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
@@ -26,11 +26,11 @@ _ALIKE = 0.7
 _TOKENS_EACH = 220
 
 
-class Phrasings(Kind[str]):
+class PhrasingsKind(ContentKind[str]):
     """So many new phrasings for each of some scenarios, all if none is named."""
 
     phase = "phrasing"
-    answer = Candidates
+    answer = PhrasingsAnswer
 
     def __init__(self, number: int, scenarios: Sequence[str] = ()) -> None:
         self.number = self.pieces = number
@@ -42,18 +42,18 @@ class Phrasings(Kind[str]):
         scenarios = domain.file.scenarios.items()
         return [f"{name}:\n" + "\n".join(f"  {text}" for text in each.phrasings[:2]) for name, each in scenarios]
 
-    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
         """One ask per scenario."""
         known = domain.file.scenarios
         for each in self.scenarios:
             if each not in known:
                 raise OracleError(f"{domain.slug} has no scenario {each!r}; it has {', '.join(known)}")
         names = self.scenarios or list(known)
-        return [Brief(name, "\n".join(_brief(domain, name, self.number, round_))) for name in names]
+        return [AuthoringPrompt(name, "\n".join(_brief(domain, name, self.number, round_))) for name in names]
 
     def candidates(self, text: str) -> list[str]:
         """As the answer lists them, without repetitions."""
-        return [*dict.fromkeys(read(Candidates, text).phrasings)]
+        return [*dict.fromkeys(parse_answer(PhrasingsAnswer, text).phrasings)]
 
     def shown(self, candidate: str) -> str:
         """The phrasing."""
@@ -61,13 +61,13 @@ class Phrasings(Kind[str]):
 
     def unfit(self, _domain: Domain, candidate: str) -> str | None:
         """Notation, and how many texts its alternatives make."""
-        return unwritable(candidate) or unfit_phrasing(candidate)
+        return why_unwritable(candidate) or why_phrasing_unfit(candidate)
 
     def set_in(self, text: str, about: str, candidate: str, source: str, file: str) -> str:
         """Before the scenario's other phrasings."""
-        return with_phrasings(text, about, [candidate], source, file)
+        return insert_phrasings(text, about, [candidate], source, file)
 
-    def unproven(self, trial: Trial, about: str, candidate: str) -> str | None:
+    def unproven(self, trial: CandidateDomain, about: str, candidate: str) -> str | None:
         """A near-copy of another phrasing, or the first of its traces that is not gold."""
         if like := near_copy(candidate, trial.domain.file.scenarios[about].phrasings[1:]):
             return f"near-copy: of {like!r}"
@@ -80,19 +80,19 @@ class Phrasings(Kind[str]):
                 return None
         return f"proof: only {proofs} traces could be made of it"
 
-    def traces_of(self, trial: Trial, about: str, candidate: str) -> Iterator[GoldTrace | Failure]:
+    def traces_of(self, trial: CandidateDomain, about: str, candidate: str) -> Iterator[GoldTrace | Failure]:
         """Those of the scenario that are worded with it."""
         return trial.traces(about, candidate)
 
 
-def unfit_phrasing(text: str) -> str | None:
+def why_phrasing_unfit(text: str) -> str | None:
     """What is wrong with a phrasing by itself."""
     try:
         phrasing = Phrasing(text)
     except ValueError as error:
         return f"notation: {error}"
-    if phrasing.spins < MIN_SPINS:
-        return f"alternatives: they make {phrasing.spins} texts, {MIN_SPINS} are needed"
+    if phrasing.variants < FEWEST_VARIANTS:
+        return f"alternatives: they make {phrasing.variants} texts, {FEWEST_VARIANTS} are needed"
     return None
 
 
@@ -130,12 +130,12 @@ def _brief(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]
 
 def _slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]]) -> str:
     what = "; ".join(sorted({tool.parameters[name].description for tool, name in uses})) or "said only"
-    kinds = ", ".join(sorted({domain.kind(tool, tool.parameters[name]) for tool, name in uses}))
+    kinds = ", ".join(sorted({domain.wording_kind(tool, tool.parameters[name]) for tool, name in uses}))
     if isinstance(value, str) and parse_reference(value):
         return f"varies ({kinds}). {what}"
     if isinstance(value, list) and len(value) > 1:
         return f"always the list {json.dumps(value)}, said as a list by the program. {what}"
-    words = {way for tool, name in uses for way in domain.words(tool, name).get(_single(value), ())}
+    words = {way for tool, name in uses for way in domain.words_to_read(tool, name).get(_single(value), ())}
     return f"fixed, means {value!r} ({kinds}); say it in words of your own. In use: {', '.join(sorted(words)) or 'none'}. {what}"
 
 

@@ -11,13 +11,20 @@ from typing import Any
 import yaml
 
 from gatling_sid.models import GoldTrace, ToolCall
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
-from gatling_sid.oracle.claude.authoring.edits import with_entry
-from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.messages.llm_request import Ask
-from gatling_sid.oracle.claude.plans.answers import Agreement, BadAnswerError, NewRule, read, schema_of, value_of
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.edits import insert_entry
+from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
+from gatling_sid.oracle.claude.plans.answers import (
+    AgreementAnswer,
+    BadAnswerError,
+    RuleAnswer,
+    answer_schema,
+    parse_answer,
+    parse_value,
+)
 from gatling_sid.oracle.claude.plans.request_context import principal_of
-from gatling_sid.oracle.claude.prompts.phases import Phases
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.scenarios.drawing import NoDrawError, draw_principal
 from gatling_sid.schemas.constraints import KINDS, Parameters, parameters_of
@@ -30,11 +37,11 @@ _ELSEWHERE = "somebody@elsewhere.example"
 _SEARCHED = 4000  # traces among which those are that are edited to break the rule
 
 
-class Rules(Kind[NewRule]):
+class RulesKind(ContentKind[RuleAnswer]):
     """So many new rules, each of a kind of constraint and about a tool that are drawn."""
 
     phase = "rule"
-    answer = NewRule
+    answer = RuleAnswer
     tokens = 900
     repairs = 2
 
@@ -51,14 +58,14 @@ class Rules(Kind[NewRule]):
         )
         return [f"Kinds:\n{kinds}", f"What people ask for:\n{scenarios}"]
 
-    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
         """One ask per rule."""
         briefs = []
         for at in range(1, self.number + 1):
             rng = stream(domain.slug, "rules", round_, at)
             kind, tool = rng.choice(sorted(KINDS)), rng.choice(sorted(domain.file.tools))
             briefs.append(
-                Brief(
+                AuthoringPrompt(
                     str(at),
                     f"Write one new rule about {tool}, of the kind {kind} if that kind can speak of this tool without "
                     "forbidding what people ask for today, else of another kind.\n"
@@ -67,26 +74,26 @@ class Rules(Kind[NewRule]):
             )
         return briefs
 
-    def candidates(self, text: str) -> list[NewRule]:
+    def candidates(self, text: str) -> list[RuleAnswer]:
         """The one that the answer holds."""
-        rule = read(NewRule, text)
-        if not isinstance(value_of(rule.parameters_json), dict):
+        rule = parse_answer(RuleAnswer, text)
+        if not isinstance(parse_value(rule.parameters_json), dict):
             raise BadAnswerError("parameters_json holds no object")
-        if rule.axis and not isinstance(value_of(rule.axis_values_json), list):
+        if rule.axis and not isinstance(parse_value(rule.axis_values_json), list):
             raise BadAnswerError("axis_values_json holds no list")
         return [rule]
 
-    def shown(self, candidate: NewRule) -> str:
+    def shown(self, candidate: RuleAnswer) -> str:
         """As it was answered."""
         return json.dumps(candidate.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
-    def unfit(self, domain: Domain, candidate: NewRule) -> str | None:
+    def unfit(self, domain: Domain, candidate: RuleAnswer) -> str | None:
         """A kind that is none, what cannot be seen, a name that is taken, or a constraint that is there already."""
         if candidate.kind not in KINDS:
             return f"kind: there is no kind {candidate.kind!r} of constraint; the kinds are {', '.join(KINDS)}"
-        parameters = value_of(candidate.parameters_json)
-        values = value_of(candidate.axis_values_json) if candidate.axis else []
-        if problem := unwritable([candidate.says, parameters, values]):
+        parameters = parse_value(candidate.parameters_json)
+        values = parse_value(candidate.axis_values_json) if candidate.axis else []
+        if problem := why_unwritable([candidate.says, parameters, values]):
             return problem
         family = domain.file.policy
         if candidate.name in family.rules or candidate.axis in family.vary:
@@ -96,17 +103,19 @@ class Rules(Kind[NewRule]):
         ]
         return f"copy: {same[0]} has the same constraint" if same else None
 
-    def set_in(self, text: str, _about: str, candidate: NewRule, source: str, file: str) -> str:
+    def set_in(self, text: str, _about: str, candidate: RuleAnswer, source: str, file: str) -> str:
         """After the last rule, its axis after the last axis."""
         if candidate.axis:
-            values = _flow(value_of(candidate.axis_values_json))
-            text = with_entry(text, ("policy", "vary"), candidate.axis, values, source, file)
-        parameters = value_of(candidate.parameters_json)
+            values = _flow(parse_value(candidate.axis_values_json))
+            text = insert_entry(text, ("policy", "vary"), candidate.axis, values, source, file)
+        parameters = parse_value(candidate.parameters_json)
         entry = f"says: {json.dumps(candidate.says, ensure_ascii=False)}\nkind: {candidate.kind}\n"
         entry += "sometimes: true\n" if candidate.sometimes else ""
-        return with_entry(text, ("policy", "rules"), candidate.name, f"{entry}with: {_flow(parameters)}", source, file)
+        return insert_entry(
+            text, ("policy", "rules"), candidate.name, f"{entry}with: {_flow(parameters)}", source, file
+        )
 
-    def unproven(self, trial: Trial, _about: str, candidate: NewRule) -> str | None:
+    def unproven(self, trial: CandidateDomain, _about: str, candidate: RuleAnswer) -> str | None:
         """A request of today that it forbids, or no way to break it."""
         if problem := trial.problem_of_first(_KEPT * len(trial.domain.file.scenarios)):
             return problem
@@ -114,7 +123,9 @@ class Rules(Kind[NewRule]):
             return None
         return "idle: no plan was found that breaks it and no other rule"
 
-    def questions(self, phases: Phases, trial: Trial, _about: str, candidate: NewRule) -> list[Ask]:
+    def questions(
+        self, phases: DomainPrompts, trial: CandidateDomain, _about: str, candidate: RuleAnswer
+    ) -> list[LLMRequest]:
         """Whether the sentence says what the constraint enforces."""
         rule = next(
             each for each in trial.domain.family.default_policy.constraints if each.constraint_id == candidate.name
@@ -127,13 +138,13 @@ class Rules(Kind[NewRule]):
             json.dumps(rule.parameters, ensure_ascii=False, default=sorted),
             "Does the sentence say exactly what the constraint enforces: for whom, which calls, which boundary?",
         ])  # fmt: skip
-        asked = phases.ask("judgement", user)
-        schema = schema_of(Agreement)
-        return [Ask(f"agree-{asked.work_id}"[:64], "agreement", asked.domain, asked.system, user, schema, 400)]
+        asked = phases.build_request("judgement", user)
+        schema = answer_schema(AgreementAnswer)
+        return [LLMRequest(f"agree-{asked.work_id}"[:64], "agreement", asked.domain, asked.system, user, schema, 400)]
 
     def agrees(self, text: str) -> str | None:
         """What is inexact."""
-        agreement = read(Agreement, text)
+        agreement = parse_answer(AgreementAnswer, text)
         return None if agreement.exact else agreement.why
 
 
@@ -157,7 +168,7 @@ def _flow(value: Any) -> str:
 # --- whether a rule can bind -----------------------------------------------------------------------------------
 
 
-def _breaks(trace: GoldTrace, rule: str, trial: Trial) -> bool:
+def _breaks(trace: GoldTrace, rule: str, trial: CandidateDomain) -> bool:
     """Whether the trace breaks this rule and no other of its policy."""
     broken = {
         found.split(": ")[1]
@@ -167,7 +178,7 @@ def _breaks(trace: GoldTrace, rule: str, trial: Trial) -> bool:
     return broken == {rule}
 
 
-def _probes(trial: Trial, rule: str) -> Iterator[GoldTrace]:
+def _probes(trial: CandidateDomain, rule: str) -> Iterator[GoldTrace]:
     """Traces under the rule that it speaks of, edited as a careless plan might differ."""
     cases: set[object] = set()
     for number, trace in zip(range(_SEARCHED), trial.traces(), strict=False):

@@ -11,17 +11,17 @@ import yaml
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import INTENTS, GoldTrace
-from gatling_sid.oracle.claude.authoring.author import Brief, Kind, unwritable
-from gatling_sid.oracle.claude.authoring.edits import entry_text, with_entry
-from gatling_sid.oracle.claude.authoring.phrasings import near_copy, unfit_phrasing
-from gatling_sid.oracle.claude.authoring.trial import Trial
-from gatling_sid.oracle.claude.plans.answers import NewScenario, read
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry
+from gatling_sid.oracle.claude.authoring.phrasings import near_copy, why_phrasing_unfit
+from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
+from gatling_sid.oracle.claude.plans.answers import ScenarioAnswer, parse_answer
 from gatling_sid.oracle.claude.plans.request_context import may_call
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.intents import OPERATIONS_OF_INTENT
-from gatling_sid.schemas.yaml_loading import read_yaml
+from gatling_sid.schemas.yaml_loading import parse_yaml
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
@@ -35,11 +35,11 @@ _LONGEST_PLAN = 6
 _LISTS = ("phrasings", "reasons")
 
 
-class Scenarios(Kind[NewScenario]):
+class ScenariosKind(ContentKind[ScenarioAnswer]):
     """So many new scenarios, each of an intent, a tool and a length that are drawn."""
 
     phase = "scenario"
-    answer = NewScenario
+    answer = ScenarioAnswer
     tokens = 6000
     repairs = 2
     opinions = 3
@@ -58,22 +58,22 @@ class Scenarios(Kind[NewScenario]):
         }
         return ["\n".join(lines), *(entry_text(text, ("scenarios", name), domain.slug) for name in longest.values())]
 
-    def briefs(self, domain: Domain, round_: int) -> list[Brief]:
+    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
         """One ask per scenario."""
         return [
-            Brief(str(at), _brief(domain, stream(domain.slug, "scenarios", round_, at)))
+            AuthoringPrompt(str(at), _brief(domain, stream(domain.slug, "scenarios", round_, at)))
             for at in range(1, self.number + 1)
         ]
 
-    def candidates(self, text: str) -> list[NewScenario]:
+    def candidates(self, text: str) -> list[ScenarioAnswer]:
         """The one that the answer holds."""
-        return [read(NewScenario, text)]
+        return [parse_answer(ScenarioAnswer, text)]
 
-    def shown(self, candidate: NewScenario) -> str:
+    def shown(self, candidate: ScenarioAnswer) -> str:
         """Its name and its YAML."""
         return f"{candidate.name}:\n{candidate.scenario_yaml}"
 
-    def unfit(self, domain: Domain, candidate: NewScenario) -> str | None:
+    def unfit(self, domain: Domain, candidate: ScenarioAnswer) -> str | None:
         """A name that is taken, no YAML, what cannot be seen, or phrasings that are wrong by themselves."""
         if candidate.name in domain.file.scenarios:
             return f"name: there is a scenario {candidate.name!r} already"
@@ -81,19 +81,19 @@ class Scenarios(Kind[NewScenario]):
             content = _content(candidate)
         except CatalogueError as error:
             return f"notation: {error}"
-        if problem := unwritable(content):
+        if problem := why_unwritable(content):
             return problem
         phrasings = content.get("phrasings")
         for each in phrasings if isinstance(phrasings, list) else []:
-            if problem := unfit_phrasing(str(each)):
+            if problem := why_phrasing_unfit(str(each)):
                 return f"{problem} ({each})"
         return None
 
-    def set_in(self, text: str, _about: str, candidate: NewScenario, source: str, file: str) -> str:
+    def set_in(self, text: str, _about: str, candidate: ScenarioAnswer, source: str, file: str) -> str:
         """After the last scenario."""
-        return with_entry(text, ("scenarios",), candidate.name, written(_content(candidate)), source, file)
+        return insert_entry(text, ("scenarios",), candidate.name, scenario_content(_content(candidate)), source, file)
 
-    def unproven(self, trial: Trial, _about: str, candidate: NewScenario) -> str | None:
+    def unproven(self, trial: CandidateDomain, _about: str, candidate: ScenarioAnswer) -> str | None:
         """Too near to another scenario, a trace that is not gold, too few plans, or another scenario that suffers."""
         scenarios = trial.domain.file.scenarios
         mine = scenarios[candidate.name]
@@ -107,12 +107,14 @@ class Scenarios(Kind[NewScenario]):
                 return f"near-copy: {phrasing!r} says nearly what {like!r} says"
         return _unproven_traces(trial, candidate.name) or trial.problem_of_first(_OTHERS * len(scenarios))
 
-    def traces_of(self, trial: Trial, _about: str, candidate: NewScenario) -> Iterator[GoldTrace | Failure]:
+    def traces_of(
+        self, trial: CandidateDomain, _about: str, candidate: ScenarioAnswer
+    ) -> Iterator[GoldTrace | Failure]:
         """Its own."""
         return trial.traces(candidate.name)
 
 
-def written(content: dict[str, Any]) -> str:
+def scenario_content(content: dict[str, Any]) -> str:
     """A scenario as a domain file has it: phrasings and reasons one per line."""
     head = {key: value for key, value in content.items() if key not in _LISTS}
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)
@@ -123,9 +125,9 @@ def written(content: dict[str, Any]) -> str:
     return text
 
 
-def _content(candidate: NewScenario) -> dict[str, Any]:
+def _content(candidate: ScenarioAnswer) -> dict[str, Any]:
     """The scenario as plain data. Raises CatalogueError."""
-    content = read_yaml(candidate.scenario_yaml, candidate.name)
+    content = parse_yaml(candidate.scenario_yaml, candidate.name)
     if isinstance(content, dict) and list(content) == [candidate.name]:
         content = content[candidate.name]  # the name was written again around it
     if not isinstance(content, dict):
@@ -138,7 +140,7 @@ def _does(scenario: c.Scenario) -> tuple[object, ...]:
     return scenario.intent, [(step.tool, sorted(step.arguments)) for step in scenario.plan]
 
 
-def _unproven_traces(trial: Trial, scenario: str) -> str | None:
+def _unproven_traces(trial: CandidateDomain, scenario: str) -> str | None:
     plans: dict[object, str] = {}
     proofs = 0
     for proposal in trial.traces(scenario):

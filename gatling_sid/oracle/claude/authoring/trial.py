@@ -11,8 +11,8 @@ from pathlib import Path
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Judge, Task
-from gatling_sid.scenarios.rendering import wording_of
-from gatling_sid.scenarios.schedule import dealt
+from gatling_sid.scenarios.rendering import wording_space_of
+from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 
@@ -21,7 +21,7 @@ _SEED = 1
 _SEARCHED = 60_000
 
 
-class Trial:
+class CandidateDomain:
     """The domain of a file, an oracle that speaks for it and a judge of what it says."""
 
     def __init__(self, domain: Domain, judge: Judge, created_at: datetime) -> None:
@@ -34,9 +34,9 @@ class Trial:
         place, count = 0, 1
         if scenario and phrasing:
             place = self.domain.file.scenarios[scenario].phrasings.index(phrasing)
-            count = len(wording_of(self.domain, scenario, "train").phrasings)
+            count = len(wording_space_of(self.domain, scenario, "train").phrasings)
         for index in range(_SEARCHED):
-            name, use = dealt(self.domain, self._oracle.seed, "train", index)
+            name, use = scheduled_scenario(self.domain, self._oracle.seed, "train", index)
             if scenario in (None, name) and use % count == place:
                 yield self._oracle.trace(Task(self.domain, "train", index))
 
@@ -61,10 +61,10 @@ class Trial:
 
 
 @contextmanager
-def on_trial(text: str, file: str, judge_of: JudgeOf, created_at: datetime) -> Iterator[Trial]:
+def load_candidate(text: str, file: str, judge_of: JudgeOf, created_at: datetime) -> Iterator[CandidateDomain]:
     """A domain file's text as if it stood in a catalogue. Raises CatalogueError naming the key that is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
         path.write_text(text, encoding="utf-8")
         registry = DomainRegistry(path.parent)
-        yield Trial(registry.domain(path.stem), judge_of(registry), created_at)
+        yield CandidateDomain(registry.domain(path.stem), judge_of(registry), created_at)

@@ -7,41 +7,41 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.estimate.estimate import BYTES_PER_TOKEN, Planned, planned_of
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
-from gatling_sid.oracle.claude.prompts.phases import Phases, answer_lengths
+from gatling_sid.oracle.claude.estimate.estimate import BYTES_PER_TOKEN, PhaseWorkload, workloads_of
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, answer_lengths
 
 
-class Rehearsal:
+class DryRun:
     """Answers every ask so that most more are asked: requests like an example, notes, and never a plan.
 
     What is asked twice with the same words counts once, as it is paid once.
     """
 
-    def __init__(self, phases: Phases, block: int) -> None:
+    def __init__(self, phases: DomainPrompts, block: int) -> None:
         """`block` requests are written per call. Raises OracleError: there is no example to go by."""
         if not phases.examples:
             raise OracleError(
                 f"{phases.domain.slug}: none of its scenarios gives a proven trace; mend the domain file first"
             )
-        self.asks: dict[str, Ask] = {}
+        self.requests: dict[str, LLMRequest] = {}
         self._text = phases.examples[0][0].request.text
         self._lengths = answer_lengths(phases)
         self._block = block
 
-    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+    def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """In the order of the asks; other words get another answer."""
-        self.asks |= {ask.work_id: ask for ask in asks}
-        return [Answer(ask.work_id, json.dumps(self._said(ask)), None, Usage(), 0.0) for ask in asks]
+        self.requests |= {ask.work_id: ask for ask in requests}
+        return [LLMResponse(ask.work_id, json.dumps(self._said(ask)), None, Usage(), 0.0) for ask in requests]
 
-    def planned(self) -> list[Planned]:
+    def workloads(self) -> list[PhaseWorkload]:
         """Calls and tokens by phase; answers as long as the examples'."""
         characters = {**self._lengths, "requests": self._lengths["requests"] * self._block}
         tokens = {phase: length / BYTES_PER_TOKEN for phase, length in characters.items()}
-        planned = planned_of([*self.asks.values()])
+        planned = workloads_of([*self.requests.values()])
         return [replace(each, output_tokens=tokens.get(each.phase, each.output_tokens)) for each in planned]
 
-    def _said(self, ask: Ask) -> dict[str, object]:
+    def _said(self, ask: LLMRequest) -> dict[str, object]:
         own = f"{self._text} {ask.work_id[-8:]}"
         if ask.phase == "tuning":
             return {"notes": [f"{own} {number}" for number in (1, 2)]}

@@ -11,10 +11,10 @@ import anthropic
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.api_format import MODEL, body_of, prefix_of
-from gatling_sid.oracle.claude.messages.llm_request import Ask, Usage
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, body_of, prefix_of
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, Usage
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.faults import judged
+from gatling_sid.oracle.claude.transport.faults import classify_error
 from gatling_sid.oracle.claude.transport.keys import Keys
 
 BYTES_PER_TOKEN = 3.1  # English prose and JSON under the newer tokenizer
@@ -24,7 +24,7 @@ _BATCH_HITS = 0.7  # cache reads in batches are best effort
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PhaseWorkload:
     """So many calls of a phase that share `prefixes` cached prefixes; tokens are means per call."""
 
     phase: str
@@ -36,7 +36,7 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PhaseCost:
     """What a phase will take."""
 
     phase: str
@@ -52,7 +52,7 @@ class Estimate:
     model: str
     batch: bool
     prices_of: str
-    lines: tuple[Line, ...]
+    lines: tuple[PhaseCost, ...]
 
     @property
     def calls(self) -> int:
@@ -78,11 +78,11 @@ class Estimate:
         return "\n".join([*rows, f"{'all':<12}{self.calls:>12,}{self.cost_usd:>56,.4f}"])
 
 
-def estimate(planned: Iterable[Planned], model: str = MODEL, *, batch: bool = False) -> Estimate:
+def estimate_cost(workloads: Iterable[PhaseWorkload], model: str = DEFAULT_MODEL, *, batch: bool = False) -> Estimate:
     """Prices a plan; every call is assumed to be answered at the first try."""
     table = price_table()
     lines = []
-    for each in planned:
+    for each in workloads:
         reads = max(0, each.calls - each.prefixes) * (_BATCH_HITS if batch else 1.0)
         cacheable = each.prefix_tokens >= table.model(model).min_cacheable
         per_call = Usage(round(each.user_tokens), round(each.output_tokens))
@@ -94,25 +94,25 @@ def estimate(planned: Iterable[Planned], model: str = MODEL, *, batch: bool = Fa
         ):
             one = _sum(per_call, part, 1)
             usage, cost = _sum(usage, one, calls), cost + calls * table.cost(model, one, batch=batch)
-        lines.append(Line(each.phase, each.calls, usage, cost))
+        lines.append(PhaseCost(each.phase, each.calls, usage, cost))
     return Estimate(model, batch, table.date, tuple(lines))
 
 
-def planned_of(
-    asks: Sequence[Ask], ledger: Ledger | None = None, bytes_per_token: float = BYTES_PER_TOKEN
-) -> list[Planned]:
+def workloads_of(
+    requests: Sequence[LLMRequest], ledger: Ledger | None = None, bytes_per_token: float = BYTES_PER_TOKEN
+) -> list[PhaseWorkload]:
     """The plan of these asks; output lengths are those the ledger has seen per phase, if any."""
-    seen = _seen_output(ledger) if ledger else {}
+    seen = _recorded_output(ledger) if ledger else {}
 
     def tokens(text: str) -> float:
         return len(text.encode()) / bytes_per_token
 
     plan = []
-    for phase, group in groupby(sorted(asks, key=lambda ask: ask.phase), key=lambda ask: ask.phase):
+    for phase, group in groupby(sorted(requests, key=lambda ask: ask.phase), key=lambda ask: ask.phase):
         members = list(group)
         count = len(members)
         plan.append(
-            Planned(
+            PhaseWorkload(
                 phase,
                 count,
                 len({prefix_of(ask) for ask in members}),
@@ -124,8 +124,8 @@ def planned_of(
     return plan
 
 
-async def counted_bytes_per_token(
-    asks: Sequence[Ask], key: str, *, model: str = MODEL, base_url: str | None = None
+async def count_bytes_per_token(
+    requests: Sequence[LLMRequest], key: str, *, model: str = DEFAULT_MODEL, base_url: str | None = None
 ) -> float:
     """The ratio the API itself counts on a few of these asks; counting is free.
 
@@ -136,7 +136,7 @@ async def counted_bytes_per_token(
     keys = Keys([key], base_url=base_url, in_flight=1)
     written = counted = 0
     try:
-        for ask in asks[:: max(1, len(asks) // _COUNTED)][:_COUNTED]:
+        for ask in requests[:: max(1, len(requests) // _COUNTED)][:_COUNTED]:
             body = body_of(ask, model)
             reply = await keys.all[0].client.messages.count_tokens(
                 model=model, system=body["system"], messages=body["messages"], output_config=body["output_config"]
@@ -144,7 +144,7 @@ async def counted_bytes_per_token(
             counted += reply.input_tokens
             written += len((ask.system + ask.user + json.dumps(ask.schema)).encode())
     except anthropic.APIError as problem:
-        verdict = judged(problem, keys.all[0].name, keys.without_secrets)
+        verdict = classify_error(problem, keys.all[0].name, keys.without_secrets)
         says = keys.without_secrets(problem.message)
         raise (
             verdict if isinstance(verdict, OracleError) else OracleError(f"tokens cannot be counted: {says}")
@@ -154,11 +154,11 @@ async def counted_bytes_per_token(
     return written / counted
 
 
-def _seen_output(ledger: Ledger) -> dict[str, float]:
+def _recorded_output(ledger: Ledger) -> dict[str, float]:
     answers: dict[str, int] = {}
     output: dict[str, int] = {}
-    for spent in ledger.spent():
-        answers[spent.phase] = answers.get(spent.phase, 0) + spent.answers
+    for spent in ledger.spending():
+        answers[spent.phase] = answers.get(spent.phase, 0) + spent.responses
         output[spent.phase] = output.get(spent.phase, 0) + spent.usage.output_tokens
     return {phase: output[phase] / answers[phase] for phase in answers}
 

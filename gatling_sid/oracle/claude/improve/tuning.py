@@ -25,11 +25,11 @@ from pydantic import Field
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Asked, work_id_of
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, SyncClient, work_id_of
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Said, read, schema_of
-from gatling_sid.oracle.claude.prompts.phases import Phases, plans_of, texts_of, trace_in
-from gatling_sid.oracle.claude.prompts.system_prompts import Notes
+from gatling_sid.oracle.claude.plans.answers import AnswerModel, BadAnswerError, answer_schema, parse_answer
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, plans_of, texts_of, trace_or_failure
+from gatling_sid.oracle.claude.prompts.system_prompts import PromptNotes
 from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
@@ -37,23 +37,23 @@ from gatling_sid.schemas.domain import Domain
 CHANCE = 0.05
 """How likely a run may keep a note that is worth nothing."""
 PROPOSED = 2
-TUNED = {
+INTRODUCTIONS = {
     "graph": "Plans by these instructions were rejected for:",
     "requests": "Requests written by these instructions got no valid plan. What was found:",
 }
 """The phases whose prompts can be tuned, and how their rejections are told."""
 _MOST_SHOWN = 12
-Report = Callable[[int, str], None]
+ReportProgress = Callable[[int, str], None]
 """Is told how many asks have been answered, and what is done next."""
 
 
-class Proposed(Said):
+class NotesAnswer(AnswerModel):
     """Answer of the tuning phase: lines that a prompt lacks."""
 
     notes: list[str] = Field(max_length=8)
 
 
-class Rejected(NamedTuple):
+class RejectedRequest(NamedTuple):
     """A request that did not become gold at once, and the first finding."""
 
     text: str
@@ -61,11 +61,11 @@ class Rejected(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Measured:
+class PassRecord:
     """Which of the fresh tasks were gold at once, and what the others were rejected for, once they had a text."""
 
     gold: tuple[bool, ...]
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[RejectedRequest, ...]
 
     @property
     def rate(self) -> float:
@@ -74,7 +74,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Trial:
+class NoteExperiment:
     """A note and what it was worth; `chance` is how likely luck alone does as well, `level` what it must be below."""
 
     phase: str
@@ -85,34 +85,34 @@ class Trial:
     level: float
 
     @property
-    def wins(self) -> bool:
+    def is_kept(self) -> bool:
         """Whether it is kept."""
         return self.after > self.before and self.chance < self.level
 
     def __str__(self) -> str:
         """One line."""
-        verdict = "kept" if self.wins else "not kept"
+        verdict = "kept" if self.is_kept else "not kept"
         worth = f"{self.before:.1%} -> {self.after:.1%} (by luck: {self.chance:.2%}, needed: {self.level:.2%})"
         return f"{self.phase}, {verdict}: {worth}: {self.note}"
 
 
-class Tuning:
+class PromptTuner:
     """Trials of notes on the prompt of one phase of a domain; `first` is the index of the first fresh task."""
 
     def __init__(
         self,
         oracle: ClaudeOracle,
-        asked: Asked,
+        asked: SyncClient,
         judge: Judge,
         domain: Domain,
         phase: str = "graph",
         *,
         first: int,
-        report: Report = lambda _done, _doing: None,
+        report: ReportProgress = lambda _done, _doing: None,
     ) -> None:
         """Draws from the validation split only, so that no tuned prompt has seen what train and test are made of."""
-        if phase not in TUNED:
-            raise OracleError(f"the prompt of phase {phase!r} cannot be tuned; known are {', '.join(TUNED)}")
+        if phase not in INTRODUCTIONS:
+            raise OracleError(f"the prompt of phase {phase!r} cannot be tuned; known are {', '.join(INTRODUCTIONS)}")
         self._oracle = oracle
         self._asked = asked
         self._judge = judge
@@ -122,7 +122,7 @@ class Tuning:
         self._report = report
         self._answered: set[str] = set()
 
-    def tried(self, notes: Notes, number: int, rounds: int) -> tuple[Notes, list[Trial]]:
+    def run_experiments(self, notes: PromptNotes, number: int, rounds: int) -> tuple[PromptNotes, list[NoteExperiment]]:
         """Notes with those that won, and every trial; each is measured on `number` requests not seen before.
 
         Raises:
@@ -131,80 +131,86 @@ class Tuning:
         """
         level = CHANCE / (PROPOSED * rounds)
         self._check(number, level)
-        trials: list[Trial] = []
+        trials: list[NoteExperiment] = []
         for each in range(1, rounds + 1):
-            current = with_winners(notes, trials)
+            current = add_kept_notes(notes, trials)
             self._say(f"round {each} of {rounds}: the prompt as it is")
-            base = self.measured(self._phases(current), self.fresh(number))
+            base = self.measure(self._phases(current), self.fresh_tasks(number))
             self._say(f"round {each} of {rounds}: what might help?")
             known = [*current.notes.get(self._phase, []), *(trial.note for trial in trials)]
             for note in self.proposals(self._phases(current), base.rejected, known):
                 self._say(f"round {each} of {rounds}: with {note!r:.60}")
-                trials.append(self.trial(with_winners(notes, trials), note, number, level))
-        return with_winners(notes, trials), trials
+                trials.append(self.run_experiment(add_kept_notes(notes, trials), note, number, level))
+        return add_kept_notes(notes, trials), trials
 
-    def fresh(self, number: int) -> list[Task]:
+    def fresh_tasks(self, number: int) -> list[Task]:
         """Tasks that nothing was tuned on."""
         tasks = [Task(self._domain, "validation", self._next + at) for at in range(number)]
         self._next += number
         return tasks
 
-    def trial(self, notes: Notes, note: str, number: int, level: float) -> Trial:
+    def run_experiment(self, notes: PromptNotes, note: str, number: int, level: float) -> NoteExperiment:
         """One note against none, on the same fresh tasks."""
-        tasks = self.fresh(number)
-        before = self.measured(self._phases(notes), tasks)
-        after = self.measured(self._phases(notes, note), tasks)
+        tasks = self.fresh_tasks(number)
+        before = self.measure(self._phases(notes), tasks)
+        after = self.measure(self._phases(notes, note), tasks)
         gains: Counter[tuple[int, ...]] = Counter()
         for task, new, old in zip(tasks, after.gold, before.gold, strict=True):
             gains[self._call_of(task)] += new - old
-        return Trial(self._phase, note, before.rate, after.rate, luck([*gains.values()]), level)
+        return NoteExperiment(self._phase, note, before.rate, after.rate, sign_test_p_value([*gains.values()]), level)
 
-    def measured(self, phases: Phases, tasks: Sequence[Task]) -> Measured:
+    def measure(self, phases: DomainPrompts, tasks: Sequence[Task]) -> PassRecord:
         """How tasks fare when written and planned with these prompts, without repair."""
-        texts = self.written(phases, tasks)
+        texts = self.write_requests(phases, tasks)
         drafts = [(task, text) for task, text in zip(tasks, texts, strict=True) if isinstance(text, str)]
         found = iter(self.findings(phases, drafts))
         whys = [next(found) if isinstance(text, str) else None for text in texts]
-        return Measured(
+        return PassRecord(
             tuple(why == "" for why in whys),
-            tuple(Rejected(str(text), why) for text, why in zip(texts, whys, strict=True) if why),
+            tuple(RejectedRequest(str(text), why) for text, why in zip(texts, whys, strict=True) if why),
         )
 
-    def written(self, phases: Phases, tasks: Sequence[Task]) -> list[str | Failure]:
+    def write_requests(self, phases: DomainPrompts, tasks: Sequence[Task]) -> list[str | Failure]:
         """A request's text for every task, or why there is none."""
         blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
-        answers = self._answers([phases.requests([*map(self._oracle.setting, block)]) for block in blocks])
+        answers = self._answers(
+            [phases.requests_prompt([*map(self._oracle.request_context, block)]) for block in blocks]
+        )
         return [text for block, answer in zip(blocks, answers, strict=True) for text in texts_of(answer, len(block))]
 
-    def findings(self, phases: Phases, drafts: Sequence[tuple[Task, str]]) -> list[str]:
+    def findings(self, phases: DomainPrompts, drafts: Sequence[tuple[Task, str]]) -> list[str]:
         """The first finding about each text's plan, or "" for gold; a request that copies another is none."""
-        settings = [self._oracle.setting(task) for task, _ in drafts]
-        asks = [phases.graphs([(text, setting)]) for (_, text), setting in zip(drafts, settings, strict=True)]
+        settings = [self._oracle.request_context(task) for task, _ in drafts]
+        asks = [phases.plans_prompt([(text, setting)]) for (_, text), setting in zip(drafts, settings, strict=True)]
         said, found = Novelty(), []
         for (task, text), setting, answer in zip(drafts, settings, self._answers(asks), strict=True):
             plan = plans_of(answer, 1)[0]
-            trace = plan if isinstance(plan, Failure) else trace_in(plan, text, setting, self._oracle.identity(task))
+            trace = (
+                plan
+                if isinstance(plan, Failure)
+                else trace_or_failure(plan, text, setting, self._oracle.identity(task))
+            )
             finding = self._first_finding(trace)
             copies = self._phase == "requests" and not finding and not said.add(text)
             found.append("near_copy: another request says nearly the same" if copies else finding)
         return found
 
-    def proposals(self, phases: Phases, rejected: Sequence[Rejected], known: Sequence[str]) -> list[str]:
+    def proposals(self, phases: DomainPrompts, rejected: Sequence[RejectedRequest], known: Sequence[str]) -> list[str]:
         """New lines that might have helped, by Claude's own account of what went wrong; none if nothing did."""
         if not rejected:
             return []
-        answer = self._answers([self.question(phases, rejected)])[0]
+        answer = self._answers([self.proposal_request(phases, rejected)])[0]
         try:
-            notes = [" ".join(note.split()) for note in read(Proposed, answer.text or "").notes]
+            notes = [" ".join(note.split()) for note in parse_answer(NotesAnswer, answer.text or "").notes]
         except BadAnswerError:
             return []
         return [note for note in dict.fromkeys(notes) if note and note not in known][:PROPOSED]
 
-    def question(self, phases: Phases, rejected: Sequence[Rejected]) -> Ask:
+    def proposal_request(self, phases: DomainPrompts, rejected: Sequence[RejectedRequest]) -> LLMRequest:
         """The ask for such lines: the prompt itself, and what came of it."""
         common = Counter(each.why.partition(":")[0] for each in rejected)
         lines = [
-            TUNED[self._phase],
+            INTRODUCTIONS[self._phase],
             *(f"- {each.text} -> {each.why}" for each in rejected[:_MOST_SHOWN]),
             f"In all: {json.dumps(dict(common.most_common()))}.",
             "Which one or two general lines, added to the instructions, would have prevented most of them? They must",
@@ -213,11 +219,11 @@ class Tuning:
         system, user, schema, slug = (
             phases.systems[self._phase],
             "\n".join(lines),
-            schema_of(Proposed),
+            answer_schema(NotesAnswer),
             self._domain.slug,
         )
         work_id = work_id_of("tuning", slug, phases.model, system, user, schema)
-        return Ask(work_id, "tuning", slug, system, user, schema, max_tokens=600)
+        return LLMRequest(work_id, "tuning", slug, system, user, schema, max_tokens=600)
 
     def _first_finding(self, trace: GoldTrace | Failure) -> str:
         if isinstance(trace, Failure):
@@ -234,12 +240,12 @@ class Tuning:
                 f"{number} requests cannot tell a note from luck; in so many rounds take at least {least}"
             )
 
-    def _phases(self, notes: Notes, *more: str) -> Phases:
+    def _phases(self, notes: PromptNotes, *more: str) -> DomainPrompts:
         """The domain's prompts with these notes, and more in the one that is tuned."""
         phases = self._oracle.phases(self._domain)
-        for phase in TUNED:
+        for phase in INTRODUCTIONS:
             lines = [*notes.notes.get(phase, []), *(more if phase == self._phase else ())]
-            phases = phases.noted(phase, lines)
+            phases = phases.with_notes(phase, lines)
         return phases
 
     def _call_of(self, task: Task) -> tuple[int, ...]:
@@ -250,10 +256,10 @@ class Tuning:
         """Tasks written in one call share policy and world."""
         return task.index // self._oracle.block, task.index // WORLD_SIZE
 
-    def _answers(self, asks: Sequence[Ask]) -> list[Answer]:
+    def _answers(self, asks: Sequence[LLMRequest]) -> list[LLMResponse]:
         """In the order of the asks, of which some may have the same words."""
         once = {ask.work_id: ask for ask in asks}
-        answers = {each.work_id: each for each in self._asked.answers([*once.values()])}
+        answers = {each.work_id: each for each in self._asked.complete([*once.values()])}
         lost = [each.problem for each in answers.values() if each.problem and each.problem.startswith("error:")]
         if lost:
             raise OracleError(
@@ -267,17 +273,17 @@ class Tuning:
         self._report(len(self._answered), doing)
 
 
-def with_winners(notes: Notes, trials: Sequence[Trial]) -> Notes:
+def add_kept_notes(notes: PromptNotes, trials: Sequence[NoteExperiment]) -> PromptNotes:
     """The notes with those that won, under their phase; a new version if any did."""
-    winners = [each for each in trials if each.wins]
+    winners = [each for each in trials if each.is_kept]
     lines = dict(notes.notes)
     for each in winners:
         lines[each.phase] = [*lines.get(each.phase, []), each.note]
     measured = [*notes.measured, *map(str, winners)]
-    return Notes(version=notes.version + bool(winners), notes=lines, measured=measured)
+    return PromptNotes(version=notes.version + bool(winners), notes=lines, measured=measured)
 
 
-def luck(gains: Sequence[int]) -> float:
+def sign_test_p_value(gains: Sequence[int]) -> float:
     """How likely gains add up to at least as much as these if each might as well have been a loss."""
     ways = Counter({0: 1})
     for gain in gains:

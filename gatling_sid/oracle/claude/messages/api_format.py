@@ -12,35 +12,35 @@ from anthropic.types import Usage as ApiUsage
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.messages.llm_request import Answer, Ask, Usage
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
 from gatling_sid.oracle.claude.messages.prices import price_table
 
-MODEL = "claude-haiku-5-5"
+DEFAULT_MODEL = "claude-haiku-5-5"
 _WORK_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _OVERHEAD_TOKENS = 600  # what the API wraps around a prompt and its schema, generously
 
 
-def check(ask: Ask) -> None:
+def check_request(request: LLMRequest) -> None:
     """Refuses an ask that the API or the ledger would trip over later.
 
     Raises:
         OracleError: names the ask and what is wrong with it.
 
     """
-    if not _WORK_ID.fullmatch(ask.work_id):
-        raise OracleError(f"work id {ask.work_id!r}: only letters, digits, _ and - are allowed, 1 to 64 of them")
-    if ask.max_tokens < 1:
-        raise OracleError(f"{ask.work_id}: max_tokens is {ask.max_tokens}; ask for at least 1")
+    if not _WORK_ID.fullmatch(request.work_id):
+        raise OracleError(f"work id {request.work_id!r}: only letters, digits, _ and - are allowed, 1 to 64 of them")
+    if request.max_tokens < 1:
+        raise OracleError(f"{request.work_id}: max_tokens is {request.max_tokens}; ask for at least 1")
 
 
-def body_of(ask: Ask, model: str, *, cached: bool = True) -> MessageCreateParamsNonStreaming:
+def body_of(request: LLMRequest, model: str, *, cached: bool = True) -> MessageCreateParamsNonStreaming:
     """The parameters of `messages.create`; the prefix up to the system text is the part that is cached."""
     body: dict[str, Any] = {
         "model": model,
-        "max_tokens": ask.max_tokens,
-        "system": [{"type": "text", "text": ask.system}],
-        "messages": [{"role": "user", "content": ask.user}],
-        "output_config": {"format": {"type": "json_schema", "schema": ask.schema}, "effort": "low"},
+        "max_tokens": request.max_tokens,
+        "system": [{"type": "text", "text": request.system}],
+        "messages": [{"role": "user", "content": request.user}],
+        "output_config": {"format": {"type": "json_schema", "schema": request.schema}, "effort": "low"},
     }
     if cached:
         body["system"][0]["cache_control"] = {"type": "ephemeral"}
@@ -50,24 +50,26 @@ def body_of(ask: Ask, model: str, *, cached: bool = True) -> MessageCreateParams
     return cast("MessageCreateParamsNonStreaming", body)
 
 
-def digest_of(ask: Ask, model: str) -> str:
+def request_digest(request: LLMRequest, model: str) -> str:
     """Tells whether a work id is asked with the same words again."""
-    parts = [model, ask.system, ask.user, ask.max_tokens, ask.schema]
+    parts = [model, request.system, request.user, request.max_tokens, request.schema]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def prefix_of(ask: Ask) -> str:
+def prefix_of(request: LLMRequest) -> str:
     """Asks with the same prefix share a cache entry: the schema is part of it."""
-    return hashlib.sha256(json.dumps([ask.schema, ask.system], sort_keys=True).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([request.schema, request.system], sort_keys=True).encode()).hexdigest()[:32]
 
 
-def worst_usage(ask: Ask) -> Usage:
+def worst_usage(request: LLMRequest) -> Usage:
     """No answer can use more than this: a token is at least one byte, and the whole prompt may be a cache write."""
-    prompt = len(ask.system.encode()) + len(ask.user.encode()) + len(json.dumps(ask.schema)) + _OVERHEAD_TOKENS
-    return Usage(output_tokens=ask.max_tokens, cache_creation_tokens=prompt)
+    prompt = (
+        len(request.system.encode()) + len(request.user.encode()) + len(json.dumps(request.schema)) + _OVERHEAD_TOKENS
+    )
+    return Usage(output_tokens=request.max_tokens, cache_creation_tokens=prompt)
 
 
-def answer_of(work_id: str, message: Message, model: str, *, batch: bool = False) -> Answer:
+def response_of(work_id: str, message: Message, model: str, *, batch: bool = False) -> LLMResponse:
     """What a message says, and what it costs by the table.
 
     Raises:
@@ -92,8 +94,8 @@ def answer_of(work_id: str, message: Message, model: str, *, batch: bool = False
     cost = price_table().cost(model, usage, batch=batch)
     if message.stop_reason == "end_turn":
         text = next((block.text for block in message.content if block.type == "text"), "")
-        return Answer(work_id, text, None, usage, cost)
-    return Answer(work_id, None, _problem(message), usage, cost)
+        return LLMResponse(work_id, text, None, usage, cost)
+    return LLMResponse(work_id, None, _problem(message), usage, cost)
 
 
 def _problem(message: Message) -> str:

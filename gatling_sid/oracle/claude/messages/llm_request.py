@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class LLMRequest:
     """One question.
 
     `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and is unique for ever: the same id is never paid twice. `system` is
@@ -49,7 +49,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LLMResponse:
     """`text` is the JSON text if the model ended its turn, else None.
 
     `problem` is then `refusal:<category>`, `max_tokens` or `error:<type>`; after an error, no answer came and `says` are
@@ -61,30 +61,30 @@ class Answer:
     problem: str | None
     usage: Usage
     cost_usd: float
-    says: str = ""
+    error_text: str = ""
 
     @property
-    def came(self) -> bool:
+    def arrived(self) -> bool:
         """Whether the API answered at all; a refusal by the model is an answer."""
         return not (self.problem or "").startswith("error:")
 
 
-def unanswered(ask: Ask, problem: str, says: str = "") -> Answer:
+def failed_response(request: LLMRequest, problem: str, error_text: str = "") -> LLMResponse:
     """What stands for an answer that did not come; nothing was paid."""
-    return Answer(ask.work_id, None, problem, Usage(), 0.0, says)
+    return LLMResponse(request.work_id, None, problem, Usage(), 0.0, error_text)
 
 
-class Answering(Protocol):
+class AsyncClient(Protocol):
     """Whatever answers asks: the online engine, message batches, or a stand-in of a test."""
 
-    async def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+    async def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """In the order of the asks; every answer is in the ledger before it is returned."""
         ...
 
 
-class Asked(Protocol):
+class SyncClient(Protocol):
     """Whatever answers asks to synchronous code: `running.Running`."""
 
-    def answers(self, asks: Sequence[Ask]) -> list[Answer]:
+    def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """In the order of the asks."""
         ...

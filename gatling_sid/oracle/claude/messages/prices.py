@@ -16,11 +16,11 @@ from gatling_sid.schemas.yaml_loading import load_yaml
 TABLE = Path(__file__).with_name("prices.yaml")
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Rates(_Strict):
+class Rates(_StrictModel):
     """USD per million tokens."""
 
     input: float
@@ -53,7 +53,7 @@ class ModelPrices(Rates):
     thinking: Literal["disabled", "between_tools", "always"]
 
 
-class PriceTable(_Strict):
+class PriceTable(_StrictModel):
     """What the provider asked for on `date`."""
 
     date: str

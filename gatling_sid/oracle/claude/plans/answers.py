@@ -24,26 +24,26 @@ class BadAnswerError(ValueError):
     """An answer that does not hold what was asked for; its text says what to mend."""
 
 
-class Said(BaseModel):
+class AnswerModel(BaseModel):
     """Base of all answers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Written(Said):
+class WrittenRequest(AnswerModel):
     """One request: the number of its item, and its text."""
 
     item: int
     text: str = Field(min_length=8, max_length=2000)
 
 
-class Requests(Said):
+class RequestsAnswer(AnswerModel):
     """Answer of the requests phase."""
 
-    items: list[Written]
+    items: list[WrittenRequest]
 
 
-class PlannedArgument(Said):
+class ArgumentAnswer(AnswerModel):
     """`source` is where the value comes from, `where` the words or the path there."""
 
     name: str
@@ -52,18 +52,18 @@ class PlannedArgument(Said):
     where: str
 
 
-class PlannedCall(Said):
+class CallAnswer(AnswerModel):
     """One call; `rule` names the rule that demands it, empty if the request does, in the words `quote`."""
 
     id: str = Field(pattern=r"^call_[1-9][0-9]?$")
     tool: str
-    arguments: list[PlannedArgument]
+    arguments: list[ArgumentAnswer]
     after: list[str]
     rule: str
     quote: str
 
 
-class Condition(Said):
+class ConditionAnswer(AnswerModel):
     """What a field of a selected record must be."""
 
     field: str
@@ -71,25 +71,25 @@ class Condition(Said):
     value_json: str
 
 
-class Selection(Said):
+class SelectionAnswer(AnswerModel):
     """Records meant by the request: all of an entity that meet the conditions, cut to the `first` few (0: all)."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
     entity: str
     one: bool
-    where: list[Condition]
+    where: list[ConditionAnswer]
     order: str
     first: int = Field(ge=0, le=5000)
 
 
-class Shown(Said):
+class ShowingAnswer(AnswerModel):
     """Fields of selected records that the user must see."""
 
     selection: str
     fields: list[str]
 
 
-class Figured(Said):
+class MeasureAnswer(AnswerModel):
     """A figure over selected records; empty text and 0 stand for none."""
 
     selection: str
@@ -99,50 +99,50 @@ class Figured(Said):
     top: int = Field(ge=0, le=1000)
 
 
-class FieldValue(Said):
+class FieldValueAnswer(AnswerModel):
     """A new value of a field, or a content of a message."""
 
     field: str
     value_json: str
 
 
-class Effected(Said):
+class EffectAnswer(AnswerModel):
     """A change that must happen; what does not apply to its kind is empty."""
 
     kind: Literal["update", "create", "delete", "export", "send"]
     entity: str
     selection: str
-    changes: list[FieldValue]
+    changes: list[FieldValueAnswer]
     fields: list[str]
     target: str
 
 
-class Meant(Said):
+class GoalAnswer(AnswerModel):
     """What serving the request means."""
 
-    selections: list[Selection] = Field(max_length=12)
-    shows: list[Shown]
-    measures: list[Figured]
-    effects: list[Effected]
+    selections: list[SelectionAnswer] = Field(max_length=12)
+    shows: list[ShowingAnswer]
+    measures: list[MeasureAnswer]
+    effects: list[EffectAnswer]
     time_range_days: int = Field(ge=0, le=5000)
 
 
-class Plan(Said):
+class PlanAnswer(AnswerModel):
     """One request's goal and plan; `reworded` is empty unless the request's words had to be mended."""
 
     item: int
     reworded: str = Field(max_length=2000)
-    goal: Meant
-    calls: list[PlannedCall] = Field(min_length=1, max_length=MOST_CALLS)
+    goal: GoalAnswer
+    calls: list[CallAnswer] = Field(min_length=1, max_length=MOST_CALLS)
 
 
-class Plans(Said):
+class PlansAnswer(AnswerModel):
     """Answer of the graph phase."""
 
-    items: list[Plan]
+    items: list[PlanAnswer]
 
 
-class Violation(Said):
+class ViolationAnswer(AnswerModel):
     """A rule that a call breaks, in Claude's judgement."""
 
     rule: str
@@ -150,35 +150,35 @@ class Violation(Said):
     why: str
 
 
-class Verdict(Said):
+class JudgementAnswer(AnswerModel):
     """Claude's judgement of a trace; not a proof: only the validator's checks make a trace gold."""
 
     serves_request: bool
     nothing_beyond: bool
     compliant: bool
-    violations: list[Violation]
+    violations: list[ViolationAnswer]
     why: str
 
     @property
-    def favourable(self) -> bool:
+    def is_favourable(self) -> bool:
         """Whether Claude finds nothing wrong."""
         return self.serves_request and self.nothing_beyond and self.compliant and not self.violations
 
 
-class Candidates(Said):
+class PhrasingsAnswer(AnswerModel):
     """Answer of the phrasing phase: new phrasings of one scenario, in the catalogue's notation."""
 
     phrasings: list[str]
 
 
-class NewScenario(Said):
+class ScenarioAnswer(AnswerModel):
     """Answer of the scenario phase: one scenario in the catalogue's notation, as YAML."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")
     scenario_yaml: str = Field(max_length=20_000)
 
 
-class NewRule(Said):
+class RuleAnswer(AnswerModel):
     """Answer of the rule phase; `axis` and its values are empty unless the rule's boundary varies with the policy."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,40}$")
@@ -190,20 +190,20 @@ class NewRule(Said):
     axis_values_json: str
 
 
-class Agreement(Said):
+class AgreementAnswer(AnswerModel):
     """Claude's opinion whether a rule's sentence says what its constraint enforces, no more and no less."""
 
     exact: bool
     why: str
 
 
-SaidT = TypeVar("SaidT", bound=Said)
+AnswerT = TypeVar("AnswerT", bound=AnswerModel)
 
 
-ItemT = TypeVar("ItemT", Written, Plan)
+ItemT = TypeVar("ItemT", WrittenRequest, PlanAnswer)
 
 
-def read(model: type[SaidT], text: str) -> SaidT:
+def parse_answer(model: type[AnswerT], text: str) -> AnswerT:
     """The answer that `text` holds, prose around one JSON object forgiven.
 
     Raises:
@@ -213,7 +213,7 @@ def read(model: type[SaidT], text: str) -> SaidT:
     return _valid(model, _object(text))
 
 
-def read_items(model: type[ItemT], text: str) -> dict[int, ItemT | BadAnswerError]:
+def parse_items(model: type[ItemT], text: str) -> dict[int, ItemT | BadAnswerError]:
     """The items of an answer by number, each read by itself: one that is wrong spoils no other.
 
     Raises:
@@ -245,7 +245,7 @@ def _object(text: str) -> dict[str, Any]:
     return found
 
 
-def _valid(model: type[SaidT], content: Any) -> SaidT:
+def _valid(model: type[AnswerT], content: Any) -> AnswerT:
     try:
         return model.model_validate(content, strict=False)
     except ValidationError as error:
@@ -254,7 +254,7 @@ def _valid(model: type[SaidT], content: Any) -> SaidT:
         raise BadAnswerError(f"{where}: {first['msg']}") from None
 
 
-def value_of(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """The value that a `value_json` holds; text that is no JSON stands for itself."""
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_real, parse_int=_integer)
@@ -280,7 +280,7 @@ def _refuse(name: str) -> NoReturn:
 
 
 @cache
-def schema_of(model: type[BaseModel]) -> dict[str, Any]:
+def answer_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The JSON schema of an answer as the API takes it, worked out once."""
     from anthropic import transform_schema  # noqa: PLC0415 - the embedded path must not pay for it
 

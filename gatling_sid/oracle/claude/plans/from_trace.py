@@ -11,20 +11,20 @@ from typing import Any
 
 from gatling_sid.models import Effect, Goal, GoldTrace, ToolCall, TrustTier
 from gatling_sid.oracle.claude.plans.answers import (
-    Condition,
-    Effected,
-    FieldValue,
-    Figured,
-    Meant,
-    Plan,
-    PlannedArgument,
-    PlannedCall,
-    Selection,
-    Shown,
+    ArgumentAnswer,
+    CallAnswer,
+    ConditionAnswer,
+    EffectAnswer,
+    FieldValueAnswer,
+    GoalAnswer,
+    MeasureAnswer,
+    PlanAnswer,
+    SelectionAnswer,
+    ShowingAnswer,
 )
 from gatling_sid.schemas.references import ALL, Reference, reference_in, references_in
 from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
-from gatling_sid.simulator.operations import CompiledTool, Outcome
+from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.world import World
 
 _LONGEST_QUOTE = 60
@@ -43,10 +43,10 @@ _TESTS = {
 }
 
 
-def plan_told(trace: GoldTrace, world: World) -> Plan:
+def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
     """The answer that a trace of ours corresponds to."""
     execution = execute(trace.graph.calls, world)
-    return Plan(item=1, reworded="", goal=_Telling(trace, world, execution).meant(), calls=[*_calls(trace)])
+    return PlanAnswer(item=1, reworded="", goal=GoalReader(trace, world, execution).meant(), calls=[*_calls(trace)])
 
 
 def as_json(value: Any) -> str:
@@ -57,14 +57,14 @@ def as_json(value: Any) -> str:
 # --- calls -----------------------------------------------------------------------------------------------------
 
 
-def _calls(trace: GoldTrace) -> Iterator[PlannedCall]:
+def _calls(trace: GoldTrace) -> Iterator[CallAnswer]:
     rules = {trace.policy.rules[each.rule]: each.constraint_id for each in trace.policy.constraints}
     for call in trace.graph.calls:
         pointer = call.provenance
         snippet = (pointer.content_snippet if pointer else None) or ""
         demanded = pointer is not None and pointer.source_type is TrustTier.SYSTEM
         used = {each.root for value in call.arguments.values() for each in references_in(value)}
-        yield PlannedCall(
+        yield CallAnswer(
             id=call.call_id,
             tool=call.tool_id.partition(".")[2],
             arguments=[*_arguments(call, trace.request.text)],
@@ -74,18 +74,18 @@ def _calls(trace: GoldTrace) -> Iterator[PlannedCall]:
         )
 
 
-def _arguments(call: ToolCall, text: str) -> Iterator[PlannedArgument]:
+def _arguments(call: ToolCall, text: str) -> Iterator[ArgumentAnswer]:
     for source in call.argument_sources:
         where = text[source.start : source.end] if source.origin == "request" else source.reference or ""
         origin: Any = source.origin
         value = as_json(call.arguments[source.argument])
-        yield PlannedArgument(name=source.argument, value_json=value, source=origin, where=where)
+        yield ArgumentAnswer(name=source.argument, value_json=value, source=origin, where=where)
 
 
 # --- goal ------------------------------------------------------------------------------------------------------
 
 
-class _Telling:
+class GoalReader:
     """The goal of a trace, its rows told by the conditions under which its calls found them."""
 
     def __init__(self, trace: GoldTrace, world: World, execution: Execution) -> None:
@@ -97,20 +97,20 @@ class _Telling:
         values = [each for call in self.calls for value in call.arguments.values() for each in references_in(value)]
         self.singled = {each.root for each in values if each.path[:2] == ("items", 0)}
         """Calls of whose rows the first is meant, as the only one."""
-        self.selections: dict[str, Selection] = {}
+        self.selections: dict[str, SelectionAnswer] = {}
         self.rows: dict[str, tuple[str, list[str]]] = {}
         for call in self.calls:
-            outcome = execution.outcomes.get(call.call_id)
+            outcome = execution.results.get(call.call_id)
             tool = self.tools[call.tool_id]
             if outcome and outcome.rows and tool.tool.operation in ("list", "get", "aggregate", "export"):
                 self._add(call, tool, outcome)
 
-    def meant(self) -> Meant:
+    def meant(self) -> GoalAnswer:
         """The goal as it would be answered; selections that nothing needs are left out."""
         goal = self.goal
-        shows = [Shown(selection=self._of(s.entity, s.rows), fields=s.fields) for s in goal.shows]
+        shows = [ShowingAnswer(selection=self._of(s.entity, s.rows), fields=s.fields) for s in goal.shows]
         measures = [
-            Figured(
+            MeasureAnswer(
                 selection=self._of(m.entity, None, m.rows_digest),
                 measure=m.measure,
                 field=m.field or "",
@@ -123,7 +123,7 @@ class _Telling:
         used = {e.selection for e in shows} | {e.selection for e in measures} | {e.selection for e in effects}
         said = " ".join([*(e.target for e in effects), *(c.value_json for e in effects for c in e.changes)])
         used |= {name for name in self.selections if f"${name}." in said}
-        return Meant(
+        return GoalAnswer(
             selections=[*self._needed(used)],
             shows=shows,
             measures=measures,
@@ -131,8 +131,8 @@ class _Telling:
             time_range_days=goal.time_range_days or 0,
         )
 
-    def _needed(self, used: set[str]) -> list[Selection]:
-        kept: list[Selection] = []
+    def _needed(self, used: set[str]) -> list[SelectionAnswer]:
+        kept: list[SelectionAnswer] = []
         for each in reversed(self.selections.values()):
             if each.name in used:
                 kept.append(each)
@@ -141,13 +141,13 @@ class _Telling:
 
     # Selections
 
-    def _add(self, call: ToolCall, tool: CompiledTool, outcome: Outcome) -> None:
+    def _add(self, call: ToolCall, tool: CompiledTool, outcome: CallResult) -> None:
         keys = [key for key, _ in outcome.rows]
         if (tool.entity, keys) in self.rows.values():
             return
         name, limit = f"found{len(self.selections) + 1}", tool.by_role.get("limit", "")
-        cut = limit in call.arguments and outcome.figure is None
-        self.selections[name] = Selection(
+        cut = limit in call.arguments and outcome.measured is None
+        self.selections[name] = SelectionAnswer(
             name=name,
             entity=tool.entity,
             one=len(keys) == 1 and (tool.tool.operation == "get" or call.call_id in self.singled),
@@ -157,7 +157,7 @@ class _Telling:
         )
         self.rows[name] = (tool.entity, keys)
 
-    def _conditions(self, call: ToolCall, tool: CompiledTool) -> Iterator[Condition]:
+    def _conditions(self, call: ToolCall, tool: CompiledTool) -> Iterator[ConditionAnswer]:
         fields = {name: (field, _TESTS[match]) for name, field, match in tool.filters}
         fields |= {
             tool.by_role[r]: (tool.key_field, t) for r, t in (("key", "is"), ("keys", "in")) if r in tool.by_role
@@ -166,7 +166,7 @@ class _Telling:
             if name in fields:
                 field, test = fields[name]
                 told: Any = self._linked(value, self.execution.arguments[call.call_id][name])
-                yield Condition(field=field, test=test, value_json=as_json(told))
+                yield ConditionAnswer(field=field, test=test, value_json=as_json(told))
 
     def _linked(self, value: Any, resolved: Any) -> Any:
         """A reference to a call's result as one to the selection of its rows, where there is one."""
@@ -180,7 +180,7 @@ class _Telling:
         return f"${selection}.{field}" if self.selections[selection].one != isinstance(resolved, list) else resolved
 
     def _selection_of_call(self, reference: Reference) -> str | None:
-        outcome = self.execution.outcomes[reference.root]
+        outcome = self.execution.results[reference.root]
         rows = (outcome.entity, [key for key, _ in outcome.rows])
         return next((name for name, each in self.rows.items() if each == rows), None)
 
@@ -193,8 +193,8 @@ class _Telling:
     def _by_key(self, entity: str, rows: list[str]) -> str:
         name = f"found{len(self.selections) + 1}"
         key = self.world.domain.file.entities[entity].key
-        condition = Condition(field=key, test="in", value_json=as_json(rows))
-        self.selections[name] = Selection(
+        condition = ConditionAnswer(field=key, test="in", value_json=as_json(rows))
+        self.selections[name] = SelectionAnswer(
             name=name, entity=entity, one=len(rows) == 1, where=[condition], order="", first=0
         )
         self.rows[name] = (entity, rows)
@@ -206,14 +206,16 @@ class _Telling:
 
     # Effects
 
-    def _effect(self, effect: Effect) -> Effected:
+    def _effect(self, effect: Effect) -> EffectAnswer:
         export, about = effect.kind == "export", effect.kind != "create" and bool(effect.rows)
         changes: Mapping[str, Any] = {n: v for n, v in effect.changes.items() if not (export and n == "fields")}
-        return Effected(
+        return EffectAnswer(
             kind=effect.kind,
             entity=effect.entity,
             selection=self._of(effect.entity, effect.rows) if about else "",
-            changes=[FieldValue(field=name, value_json=as_json(self._named(value))) for name, value in changes.items()],
+            changes=[
+                FieldValueAnswer(field=name, value_json=as_json(self._named(value))) for name, value in changes.items()
+            ],
             fields=effect.changes["fields"] if export else [],
             target=str(self._named(effect.target or "")),
         )

@@ -12,16 +12,16 @@ from typing import Any
 from gatling_sid.models import Goal
 from gatling_sid.oracle.claude.plans.answers import (
     BadAnswerError,
-    Condition,
-    Effected,
-    FieldValue,
-    Figured,
-    Meant,
-    Selection,
+    ConditionAnswer,
+    EffectAnswer,
+    FieldValueAnswer,
+    GoalAnswer,
+    MeasureAnswer,
+    SelectionAnswer,
 )
-from gatling_sid.oracle.claude.plans.answers import value_of as read_value
-from gatling_sid.oracle.claude.plans.request_context import Setting
-from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, evaluated
+from gatling_sid.oracle.claude.plans.answers import parse_value as read_value
+from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
@@ -34,7 +34,7 @@ _MOST_ROWS = 5000
 _TAKEN = ("principal", "policy", "number")
 
 
-def goal_meant(meant: Meant, setting: Setting) -> Goal:
+def goal_from_answer(answer: GoalAnswer, context: RequestContext) -> Goal:
     """The goal, worked out in the setting's world.
 
     Raises:
@@ -42,15 +42,15 @@ def goal_meant(meant: Meant, setting: Setting) -> Goal:
 
     """
     try:
-        return _Meaning(meant, setting).goal()
+        return _GoalBuilder(answer, context).goal()
     except NoDrawError as error:
         raise BadAnswerError(f"goal: {error}") from None
 
 
-class _Meaning:
+class _GoalBuilder:
     """A stated goal with its selections as drawn values of the catalogue, taken one after the other."""
 
-    def __init__(self, meant: Meant, setting: Setting) -> None:
+    def __init__(self, meant: GoalAnswer, setting: RequestContext) -> None:
         self.meant, self.setting, self.domain = meant, setting, setting.domain
         self.bindings: Bindings = {"principal": setting.principal.attributes, "policy": {}}
         self.draws: dict[str, c.Draw] = {}
@@ -88,7 +88,7 @@ class _Meaning:
 
     # Selections
 
-    def _select(self, selection: Selection) -> None:
+    def _select(self, selection: SelectionAnswer) -> None:
         entity = self._entity(selection.entity)
         where: dict[str, Any] = {}
         for each in selection.where:
@@ -99,7 +99,7 @@ class _Meaning:
             _among(order.removeprefix("-"), self.domain, entity)
         first = self._number(f"first_{selection.name}", selection.first)
         count = (1, 1) if selection.one else (1, _MOST_ROWS)
-        spec = c.All(all=entity, where=where, count=count, order=order, first=first)
+        spec = c.AllRowsDraw(all=entity, where=where, count=count, order=order, first=first)
         self.draws[selection.name] = spec
         alone = self._scenario(c.ScenarioGoal()).model_copy(update={"draw": {selection.name: spec}})
         try:
@@ -110,7 +110,7 @@ class _Meaning:
         rows = drawn[selection.name]
         self.bindings[selection.name] = rows[0] if selection.one else rows
 
-    def _condition(self, condition: Condition, entity: str) -> dict[str, Any]:
+    def _condition(self, condition: ConditionAnswer, entity: str) -> dict[str, Any]:
         value = self._value(condition.value_json)
         test, field = condition.test, self.domain.file.entities[entity].fields[condition.field]
         json_type = c.JSON_TYPES.get(field.type, "string")
@@ -135,7 +135,7 @@ class _Meaning:
 
     # Parts of the goal
 
-    def _measure(self, at: int, figure: Figured) -> c.GoalMeasure:
+    def _measure(self, at: int, figure: MeasureAnswer) -> c.GoalMeasure:
         names = [each for each in (figure.field, figure.group_by) if each]
         self._fields(figure.selection, names)
         if (figure.measure == "count") == bool(figure.field):
@@ -152,7 +152,7 @@ class _Meaning:
             top=self._number(f"top_{at}", figure.top),
         )
 
-    def _effect(self, effect: Effected) -> c.GoalEffect:
+    def _effect(self, effect: EffectAnswer) -> c.GoalEffect:
         match effect.kind:
             case "update":
                 self._known(effect.selection)
@@ -171,7 +171,7 @@ class _Meaning:
         address = str(self._value(effect.target))
         return c.SendEffect(send=address, about=about, contents=self._changes(effect.changes, None))
 
-    def _changes(self, changes: list[FieldValue], entity: str | None) -> dict[str, Any]:
+    def _changes(self, changes: list[FieldValueAnswer], entity: str | None) -> dict[str, Any]:
         for each in changes:
             if entity is not None:
                 _among(each.field, self.domain, entity)
@@ -181,7 +181,7 @@ class _Meaning:
 
     def _value(self, text: str) -> Any:
         """A value; `$selection.field` and `$principal.attribute` stand for what they lead to."""
-        return evaluated(read_value(text), self.bindings)
+        return evaluate(read_value(text), self.bindings)
 
     def _number(self, name: str, number: int) -> str | None:
         """A number as a drawn value, since the catalogue's goals hold expressions; None for 0."""
@@ -202,7 +202,7 @@ class _Meaning:
 
     def _entity_of(self, selection: str) -> str:
         spec = self.draws[self._known(selection)]
-        assert isinstance(spec, c.All)
+        assert isinstance(spec, c.AllRowsDraw)
         return spec.all
 
     def _fields(self, selection: str, fields: list[str]) -> list[str]:

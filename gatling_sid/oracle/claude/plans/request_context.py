@@ -23,15 +23,15 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import Row, World, world_of
 
-BLOCK = 10
+DEFAULT_BLOCK = 10
 """Tasks whose requests are written in one call; they share a policy."""
 _ROWS = 3
 _TOOLS = 4
-Records = dict[str, list[Row]]
+RecordsByEntity = dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
-class Setting:
+class RequestContext:
     """The scene of one request; `records` are the rows that Claude is shown."""
 
     world: World
@@ -39,7 +39,7 @@ class Setting:
     principal: Principal
     intent: str
     tools: tuple[str, ...]
-    records: Records
+    records: RecordsByEntity
     manner: tuple[tuple[str, str], ...]
 
     @property
@@ -47,12 +47,12 @@ class Setting:
         """The domain the world belongs to."""
         return self.world.domain
 
-    def asked_by(self, principal: Principal, intent: str) -> Setting:
+    def with_principal(self, principal: Principal, intent: str) -> RequestContext:
         """The same scene with somebody else asking."""
         return replace(self, principal=principal, intent=intent)
 
 
-def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: int = BLOCK) -> Setting:
+def draw_context(task: Task, seed: int, manners: Mapping[str, list[str]], block: int = DEFAULT_BLOCK) -> RequestContext:
     """The scene of a task at its attempt.
 
     Raises:
@@ -77,7 +77,7 @@ def setting_of(task: Task, seed: int, manners: Mapping[str, list[str]], block: i
             tools = _tools(domain, [name for name in allowed if _serves(domain, name, intent)], allowed, rng)
             records = _records(world, policy, principal, tools, rng)
             manner = tuple((name, rng.choice(ways)) for name, ways in manners.items())
-            return Setting(world, policy, principal, intent, tools, records, manner)
+            return RequestContext(world, policy, principal, intent, tools, records, manner)
     raise OracleError(f"{domain.slug}: no role of its policy {policy.policy_id} may call a tool")
 
 
@@ -88,18 +88,18 @@ def principal_of(domain: Domain, role: str, person: Row) -> Principal:
     return Principal(principal_id=person[domain.file.entities[definition.entity].key], role=role, attributes=attributes)
 
 
-def setting_of_trace(trace: GoldTrace, domain: Domain) -> Setting:
+def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
     """The scene that a trace of ours was made in; its records are those that its plan reads."""
     principal = trace.request.principal
     if principal is None or not isinstance(trace.metadata.get("seed"), int) or "world" not in trace.metadata:
         raise OracleError(f"{trace.trace_id} names no principal or no simulated world, so its scene is unknown")
     world = world_of(domain, trace.metadata["seed"], str(trace.metadata["world"]))
-    records: Records = {}
-    for outcome in execute(trace.graph.calls, world).outcomes.values():
+    records: RecordsByEntity = {}
+    for outcome in execute(trace.graph.calls, world).results.values():
         kept = records.setdefault(outcome.entity, [])
         kept += [row for _, row in outcome.rows if row not in kept][: _ROWS - len(kept)]
     tools = tuple(dict.fromkeys(call.tool_id.partition(".")[2] for call in trace.graph.calls))
-    return Setting(world, trace.policy, principal, trace.request.intent_category, tools, records, ())
+    return RequestContext(world, trace.policy, principal, trace.request.intent_category, tools, records, ())
 
 
 def _member(task: Task, seed: int, block: int) -> tuple[int, ...]:
@@ -145,7 +145,7 @@ def _near(domain: Domain, one: str, other: str) -> bool:
 def _referred(domain: Domain, entity: str) -> dict[str, str]:
     """Entities that an entity refers to, by the field that does."""
     spec = domain.file.entities[entity]
-    return {domain.referred(spec, name): name for name, field in spec.fields.items() if field.type == "ref"}
+    return {domain.referenced_entity(spec, name): name for name, field in spec.fields.items() if field.type == "ref"}
 
 
 # --- records ---------------------------------------------------------------------------------------------------
@@ -153,9 +153,9 @@ def _referred(domain: Domain, entity: str) -> dict[str, str]:
 
 def _records(
     world: World, policy: SystemPolicy, principal: Principal, tools: tuple[str, ...], rng: random.Random
-) -> Records:
+) -> RecordsByEntity:
     """Some rows of the entities in play that the one who asks may touch, with the rows that they refer to."""
-    domain, records = world.domain, Records()
+    domain, records = world.domain, RecordsByEntity()
     for name in tools[:3]:
         tool = domain.file.tools[name]
         if tool.entity in records:

@@ -17,20 +17,20 @@ from gatling_sid.models import (
     UserRequest,
     topological_order,
 )
-from gatling_sid.oracle.claude.plans.answers import BadAnswerError, Plan, PlannedArgument, PlannedCall, value_of
-from gatling_sid.oracle.claude.plans.goals import goal_meant
-from gatling_sid.oracle.claude.plans.request_context import Setting
+from gatling_sid.oracle.claude.plans.answers import ArgumentAnswer, BadAnswerError, CallAnswer, PlanAnswer, parse_value
+from gatling_sid.oracle.claude.plans.goals import goal_from_answer
+from gatling_sid.oracle.claude.plans.request_context import RequestContext
 from gatling_sid.schemas.language.wording import says, wordings
-from gatling_sid.schemas.references import references_in, written
+from gatling_sid.schemas.references import references_in, write_references
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
-from gatling_sid.simulator.scope import said_limits, scope_of_call, scope_of_request
+from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
 
 _MOST_DAYS = 40_000
 
 
 @dataclass(frozen=True)
-class Identity:
+class TraceIdentity:
     """What a trace is called and when it was made, whoever words it."""
 
     trace_id: str
@@ -38,32 +38,32 @@ class Identity:
     metadata: Mapping[str, Any]
 
 
-def trace_of(plan: Plan, text: str, setting: Setting, identity: Identity) -> GoldTrace:
+def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identity: TraceIdentity) -> GoldTrace:
     """The trace that a plan for the request `text` makes; unproven.
 
     Raises:
         BadAnswerError: the plan cannot be made a trace of; says what to mend.
 
     """
-    world, domain = setting.world, setting.domain
+    world, domain = context.world, context.domain
     text = plan.reworded.strip() or text
-    goal = goal_meant(plan.goal, setting)
+    goal = goal_from_answer(plan.goal, context)
     rng = stream(identity.trace_id, "moment")
     moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
     request = UserRequest(
         request_id=f"{identity.trace_id}_request",
         domain=domain.name,
         text=text,
-        intent_category=setting.intent,
-        principal=setting.principal,
+        intent_category=context.intent,
+        principal=context.principal,
     )
-    calls = [_call(each, request, setting, moment) for each in plan.calls]
-    limits = said_limits(calls, tools_of(domain))
-    scope = scope_of_request(goal, domain, setting.policy, setting.principal.role, limits)
+    calls = [_call(each, request, context, moment) for each in plan.calls]
+    limits = requested_limits(calls, tools_of(domain))
+    scope = scope_of_request(goal, domain, context.policy, context.principal.role, limits)
     request = request.model_copy(update={"expected_scope": scope})
     order = topological_order(calls)
     graph = ToolCallGraph(
-        graph_id=f"{identity.trace_id}_graph", calls=_scoped(calls, order, setting), execution_order=order
+        graph_id=f"{identity.trace_id}_graph", calls=_scoped(calls, order, context), execution_order=order
     )
     metadata = {
         **identity.metadata,
@@ -75,7 +75,7 @@ def trace_of(plan: Plan, text: str, setting: Setting, identity: Identity) -> Gol
     return GoldTrace(
         trace_id=identity.trace_id,
         request=request,
-        policy=setting.policy,
+        policy=context.policy,
         graph=graph,
         metadata=metadata,
         created_at=identity.created_at,
@@ -83,12 +83,12 @@ def trace_of(plan: Plan, text: str, setting: Setting, identity: Identity) -> Gol
     )
 
 
-def _call(planned: PlannedCall, request: UserRequest, setting: Setting, moment: datetime) -> ToolCall:
+def _call(planned: CallAnswer, request: UserRequest, setting: RequestContext, moment: datetime) -> ToolCall:
     tool_id = f"{setting.domain.slug}.{planned.tool.rpartition('.')[2]}"
     names = [each.name for each in planned.arguments]
     if len(set(names)) < len(names):
         raise BadAnswerError(f"{planned.id}: an argument is given twice")
-    arguments = {each.name: value_of(each.value_json) for each in planned.arguments}
+    arguments = {each.name: parse_value(each.value_json) for each in planned.arguments}
     needs = {*planned.after, *_referred(arguments)}
     _within_calendar(planned.id, tool_id, arguments, setting)
     return ToolCall(
@@ -103,7 +103,7 @@ def _call(planned: PlannedCall, request: UserRequest, setting: Setting, moment: 
     )
 
 
-def _within_calendar(call_id: str, tool_id: str, arguments: Mapping[str, Any], setting: Setting) -> None:
+def _within_calendar(call_id: str, tool_id: str, arguments: Mapping[str, Any], setting: RequestContext) -> None:
     tool = tools_of(setting.domain).get(tool_id)
     for name, _, match in tool.filters if tool else ():
         days = arguments.get(name)
@@ -116,7 +116,7 @@ def _referred(arguments: Mapping[str, Any]) -> Iterator[str]:
         yield from (reference.root for reference in references_in(value))
 
 
-def _scoped(calls: list[ToolCall], order: list[str], setting: Setting) -> list[ToolCall]:
+def _scoped(calls: list[ToolCall], order: list[str], setting: RequestContext) -> list[ToolCall]:
     """The calls with the scope each turns out to take; as they are where the backend refuses to run them."""
     by_id = {call.call_id: call for call in calls}
     execution, tools = execute([by_id[call_id] for call_id in order], setting.world), tools_of(setting.domain)
@@ -126,12 +126,12 @@ def _scoped(calls: list[ToolCall], order: list[str], setting: Setting) -> list[T
                 "scope": scope_of_call(
                     tools[call.tool_id],
                     execution.arguments[call.call_id],
-                    execution.outcomes[call.call_id],
+                    execution.results[call.call_id],
                     setting.world.today,
                 )
             }
         )
-        if call.call_id in execution.outcomes
+        if call.call_id in execution.results
         else call
         for call in calls
     ]
@@ -140,13 +140,13 @@ def _scoped(calls: list[ToolCall], order: list[str], setting: Setting) -> list[T
 # --- where things come from ------------------------------------------------------------------------------------
 
 
-def _source(said: PlannedArgument, value: Any, tool_id: str, text: str, setting: Setting) -> ArgumentSource:
+def _source(said: ArgumentAnswer, value: Any, tool_id: str, text: str, setting: RequestContext) -> ArgumentSource:
     match said.source:
         case "request":
             start, end = _span(said, value, tool_id, text, setting)
             return ArgumentSource(argument=said.name, origin="request", start=start, end=end)
         case "call":
-            reference = written(references_in(value)) or None
+            reference = write_references(references_in(value)) or None
             return ArgumentSource(argument=said.name, origin="call", reference=reference)
         case "default":
             return ArgumentSource(argument=said.name, origin="default")
@@ -154,13 +154,16 @@ def _source(said: PlannedArgument, value: Any, tool_id: str, text: str, setting:
     return ArgumentSource(argument=said.name, origin=said.source, reference=path)
 
 
-def _span(said: PlannedArgument, value: Any, tool_id: str, text: str, setting: Setting) -> tuple[int, int]:
+def _span(said: ArgumentAnswer, value: Any, tool_id: str, text: str, setting: RequestContext) -> tuple[int, int]:
     """Where the request says the value: the quote, or the words within it, or else within the text, that say it."""
     start = _found(said.where.strip(), text)
     tool = setting.domain.tools.get(tool_id)
     if tool is None or said.name not in tool.parameters:
         return _or_refuse(start, said, tool_id)  # the validator will say that there is no such thing
-    kind, words = setting.domain.kind(tool, tool.parameters[said.name]), setting.domain.words(tool, said.name)
+    kind, words = (
+        setting.domain.wording_kind(tool, tool.parameters[said.name]),
+        setting.domain.words_to_read(tool, said.name),
+    )
     today = setting.world.today
     try:
         if start is not None and says(text[slice(*start)], kind, value, today, words):
@@ -196,13 +199,15 @@ def _found(words: str, text: str) -> tuple[int, int] | None:
     return None
 
 
-def _or_refuse(span: tuple[int, int] | None, said: PlannedArgument, tool_id: str) -> tuple[int, int]:
+def _or_refuse(span: tuple[int, int] | None, said: ArgumentAnswer, tool_id: str) -> tuple[int, int]:
     if span is None:
         raise BadAnswerError(f"{tool_id}: {said.name} quotes {said.where!r}, which the request does not say")
     return span
 
 
-def _provenance(planned: PlannedCall, request: UserRequest, setting: Setting, moment: datetime) -> ProvenancePointer:
+def _provenance(
+    planned: CallAnswer, request: UserRequest, setting: RequestContext, moment: datetime
+) -> ProvenancePointer:
     """A call that is there because of a rule points to the rule, any other to words of the request."""
     policy = setting.policy
     if planned.rule:

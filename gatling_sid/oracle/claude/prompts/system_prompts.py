@@ -24,7 +24,7 @@ from gatling_sid.schemas.yaml_loading import load_yaml
 
 FOLDER = Path(schemas.__file__).parent / "prompts"
 PHASES = ("requests", "graph", "judgement", "phrasing", "scenario", "rule")
-MIN_SPINS = 24
+FEWEST_VARIANTS = 24
 _MOST_WAYS = 5
 
 
@@ -36,7 +36,7 @@ class Prompt(Strict):
     conditions: dict[str, list[str]] = Field(default_factory=dict)
 
 
-class Notes(Strict):
+class PromptNotes(Strict):
     """What was learnt about a domain: lines added to its prompts, by phase; `measured` says what each was worth."""
 
     version: int = Field(ge=1)
@@ -50,7 +50,7 @@ StrictT = TypeVar("StrictT", bound=Strict)
 @lru_cache(maxsize=16)
 def prompt_of(phase: str, folder: Path = FOLDER) -> Prompt:
     """The prompt of a phase. Raises CatalogueError naming file and key."""
-    return _loaded(folder / f"{phase}.yaml", Prompt)
+    return _load(folder / f"{phase}.yaml", Prompt)
 
 
 def notes_path(slug: str, folder: Path = FOLDER) -> Path:
@@ -58,13 +58,13 @@ def notes_path(slug: str, folder: Path = FOLDER) -> Path:
     return folder / f"notes-{slug}.yaml"
 
 
-def notes_of(slug: str, folder: Path = FOLDER) -> Notes:
+def notes_of(slug: str, folder: Path = FOLDER) -> PromptNotes:
     """The notes of a domain; none if there is no file. Raises CatalogueError."""
     path = notes_path(slug, folder)
-    return _loaded(path, Notes) if path.exists() else Notes(version=1)
+    return _load(path, PromptNotes) if path.exists() else PromptNotes(version=1)
 
 
-def _loaded(path: Path, model: type[StrictT]) -> StrictT:
+def _load(path: Path, model: type[StrictT]) -> StrictT:
     try:
         return model.model_validate(load_yaml(path))
     except ValidationError as error:
@@ -83,7 +83,7 @@ def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequ
         "words": "\n".join(_words(domain)),
         "notes": "\n".join(f"- {line}" for line in lines),
         "examples": "\n\n".join(examples),
-        "spins": str(MIN_SPINS),
+        "spins": str(FEWEST_VARIANTS),
     }
     text = prompt_of(phase).system
     for name, part in parts.items():
@@ -114,7 +114,7 @@ def _entities(domain: Domain) -> Iterator[str]:
 
 def _field(domain: Domain, entity: c.Entity, name: str) -> str:
     field = entity.fields[name]
-    kind = f"ref to {domain.referred(entity, name)}" if field.type == "ref" else field.type
+    kind = f"ref to {domain.referenced_entity(entity, name)}" if field.type == "ref" else field.type
     tier = "" if field.sensitivity.value == "internal" else f", {field.sensitivity.value}"
     return f"{name} ({kind}{tier})"
 
@@ -158,7 +158,7 @@ def _words(domain: Domain) -> Iterator[str]:
     where: dict[str, list[str]] = {}
     for tool in domain.tools.values():
         for name in tool.parameters:
-            ways = domain.words(tool, name)
+            ways = domain.words_to_read(tool, name)
             listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WAYS])}" for value, w in ways.items() if w)
             names = where.setdefault(listed, [])
             if name not in names:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gatling_sid.models import GoldTrace, SystemPolicy
-from gatling_sid.oracle.claude.plans.answers import Plan
-from gatling_sid.oracle.claude.plans.from_trace import plan_told
-from gatling_sid.oracle.claude.plans.request_context import Records, Setting
+from gatling_sid.oracle.claude.plans.answers import PlanAnswer
+from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
+from gatling_sid.oracle.claude.plans.request_context import RecordsByEntity, RequestContext
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import World
@@ -25,81 +25,83 @@ def policy_line(domain: Domain, policy: SystemPolicy) -> str:
     family = domain.file.policy
     if len(parts) != len(domain.family.axis_sizes):
         return "Policy in force: " + " ".join(policy.rules)
-    values = domain.family.axes(tuple(parts))
+    values = domain.family.axis_values_of(tuple(parts))
     axes = ", ".join(f"{name} {_plain(values[name])}" for name in family.vary)
-    names = domain.family.in_force(tuple(parts))
+    names = domain.family.rules_in_force(tuple(parts))
     absent = [name for name in family.rules if name not in names]
     return f"Policy in force: {axes or 'as written'}. Not in force: {', '.join(absent) or 'none'}."
 
 
-def asker(setting: Setting) -> str:
+def principal_line(context: RequestContext) -> str:
     """Who asks, and what the session knows of them."""
-    return f"{setting.principal.role} {_plain(setting.principal.attributes)}"
+    return f"{context.principal.role} {_plain(context.principal.attributes)}"
 
 
-def record_lines(records: Records) -> Iterator[str]:
+def record_lines(records: RecordsByEntity) -> Iterator[str]:
     """Rows as one line each; what is empty is left out."""
     for entity, rows in records.items():
         for row in rows:
             yield f"{entity} {_plain({name: value for name, value in row.items() if value is not None})}"
 
 
-def item_text(number: int, setting: Setting) -> str:
+def item_text(number: int, context: RequestContext) -> str:
     """One item of a requests ask."""
-    manner = "; ".join(f"{name}: {way}" for name, way in setting.manner)
+    manner = "; ".join(f"{name}: {way}" for name, way in context.manner)
     lines = [
         f"Item {number}",
-        f"asked by: {asker(setting)}",
-        f"intent: {setting.intent}; tools that should be enough: {', '.join(setting.tools)}",
+        f"asked by: {principal_line(context)}",
+        f"intent: {context.intent}; tools that should be enough: {', '.join(context.tools)}",
         manner,
-        *record_lines(setting.records),
+        *record_lines(context.records),
     ]
     return "\n".join(each for each in lines if each)
 
 
-def block_text(settings: Sequence[Setting]) -> str:
+def block_text(contexts: Sequence[RequestContext]) -> str:
     """The user message of a requests ask."""
-    first = settings[0]
-    items = "\n\n".join(item_text(number, each) for number, each in enumerate(settings, start=1))
+    first = contexts[0]
+    items = "\n\n".join(item_text(number, each) for number, each in enumerate(contexts, start=1))
     return f"{_day(first)}\n{policy_line(first.domain, first.policy)}\n\n{items}"
 
 
-def request_text(text: str, setting: Setting) -> str:
+def request_text(text: str, context: RequestContext) -> str:
     """One request to be planned."""
     lines = [
-        policy_line(setting.domain, setting.policy),
-        f"Asked by: {asker(setting)}",
-        f"Intent: {setting.intent}",
+        policy_line(context.domain, context.policy),
+        f"Asked by: {principal_line(context)}",
+        f"Intent: {context.intent}",
         "Some records:",
-        *record_lines(setting.records),
+        *record_lines(context.records),
         f"Request: {text}",
     ]
     return "\n".join(lines)
 
 
-def requests_text(requests: Sequence[tuple[str, Setting]]) -> str:
+def requests_text(requests: Sequence[tuple[str, RequestContext]]) -> str:
     """The user message of a graph ask."""
     items = [f"Item {number}\n{request_text(*each)}" for number, each in enumerate(requests, start=1)]
     return "\n\n".join([_day(requests[0][1]), *items])
 
 
-def _day(setting: Setting) -> str:
+def _day(setting: RequestContext) -> str:
     return f"Today is {setting.world.today:%A} {setting.world.today.isoformat()}."
 
 
-def repair_text(text: str, setting: Setting, answer: str, findings: Sequence[str], previous: GoldTrace | None) -> str:
+def repair_text(
+    text: str, context: RequestContext, answer: str, findings: Sequence[str], previous: GoldTrace | None
+) -> str:
     """The user message of a graph ask that comes again: the plan as it was, what it did, what was found."""
-    lines = [requests_text([(text, setting)]), "", "An earlier plan for it was:", answer]
+    lines = [requests_text([(text, context)]), "", "An earlier plan for it was:", answer]
     if previous is not None:
-        lines += ["What its calls did:", *did(previous, setting.world)]
+        lines += ["What its calls did:", *describe_results(previous, context.world)]
     listed = [f"- {each}" for each in findings[:_MOST_FINDINGS]]
     return "\n".join([*lines, "It was rejected:", *listed, "Give the whole goal and plan again, mended."])
 
 
-def did(trace: GoldTrace, world: World) -> Iterator[str]:
+def describe_results(trace: GoldTrace, world: World) -> Iterator[str]:
     """What each call of a plan returned, in short."""
     execution = execute(trace.graph.calls, world)
-    for call_id, outcome in execution.outcomes.items():
+    for call_id, outcome in execution.results.items():
         value = dict(outcome.value)
         for name, inside in value.items():
             if isinstance(inside, list) and len(inside) > _MOST_SHOWN:
@@ -109,23 +111,23 @@ def did(trace: GoldTrace, world: World) -> Iterator[str]:
         yield str(execution.refusal)
 
 
-def verdict_text(trace: GoldTrace, setting: Setting) -> str:
+def judgement_text(trace: GoldTrace, context: RequestContext) -> str:
     """The user message of a judgement ask."""
-    plan = plan_told(trace, setting.world)
+    plan = plan_from_trace(trace, context.world)
     lines = [
-        _day(setting),
-        policy_line(setting.domain, setting.policy),
-        f"Asked by: {asker(setting)}",
+        _day(context),
+        policy_line(context.domain, context.policy),
+        f"Asked by: {principal_line(context)}",
         f"Request: {trace.request.text}",
         "Goal and plan:",
-        compact(plan),
+        compact_json(plan),
         "What its calls did:",
-        *did(trace, setting.world),
+        *describe_results(trace, context.world),
     ]
     return "\n".join(lines)
 
 
-def compact(plan: Plan) -> str:
+def compact_json(plan: PlanAnswer) -> str:
     """A plan as the answer that holds it."""
     return plan.model_dump_json()
 

@@ -12,22 +12,22 @@ from contextlib import asynccontextmanager
 
 _LIFETIME_SECONDS = 270  # an entry lives 5 minutes from its last use; part of the last is the call's own time
 
-Place = tuple[str, str]  # the workspace whose cache it is, and the prefix
+CachedPrefix = tuple[str, str]  # the workspace whose cache it is, and the prefix
 
 
-class Warmth:
+class PromptCacheWarmup:
     """Which prefixes are in the cache."""
 
     def __init__(self) -> None:
-        self._used: dict[Place, float] = {}
-        self._warming: dict[Place, asyncio.Event] = {}
+        self._used: dict[CachedPrefix, float] = {}
+        self._warming: dict[CachedPrefix, asyncio.Event] = {}
 
-    def mark(self, place: Place) -> None:
+    def mark_warm(self, place: CachedPrefix) -> None:
         """An answer came back: the prefix was written or read just now."""
         self._used[place] = time.monotonic()
 
     @asynccontextmanager
-    async def turn(self, place: Place) -> AsyncIterator[None]:
+    async def wait_for_turn(self, place: CachedPrefix) -> AsyncIterator[None]:
         """Entered at once if the prefix is warm; else one call at a time until one of them has marked it."""
         while not self._is_warm(place) and (warming := self._warming.get(place)):
             await warming.wait()
@@ -41,6 +41,6 @@ class Warmth:
             del self._warming[place]
             event.set()
 
-    def _is_warm(self, place: Place) -> bool:
+    def _is_warm(self, place: CachedPrefix) -> bool:
         used = self._used.get(place)
         return used is not None and time.monotonic() - used < _LIFETIME_SECONDS

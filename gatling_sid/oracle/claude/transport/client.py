@@ -11,7 +11,7 @@ from gatling_sid.oracle.claude.messages.prices import price_table
 from gatling_sid.oracle.claude.transport.keys import Keys
 
 
-class Client:
+class BaseClient:
     """Belongs to one event loop; close it, or use `async with`. The ledger stays open, it is the caller's."""
 
     def __init__(

@@ -23,40 +23,40 @@ _SPENDING_CODES = {
 }
 # The limit that an owner sets in the Console is a plain 400 without a code; only its words tell.
 _SPENDING_WORDS = ("usage limit", "spend limit", "spending limit", "credit balance")
-KEPT = "everything answered so far is in the ledger, the same command goes on from there"
+RESUME_HINT = "everything answered so far is in the ledger, the same command goes on from there"
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 Problem = anthropic.APIError | httpx2.TransportError | ValueError
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Retry:
     """Worth another try: after `seconds` if the API named a time, else after a backoff of our own."""
 
-    outcome: str
+    status: str
     problem: str
-    says: str
+    error_text: str
     seconds: float | None = None
-    limited: bool = False
+    rate_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class GiveUp:
     """This ask cannot be answered as it is; nothing was paid."""
 
-    outcome: str
+    status: str
     problem: str
-    says: str
+    error_text: str
 
 
-def judged(problem: Problem, key_name: str, clean: Callable[[str], str]) -> Again | Failed | OracleError:
+def classify_error(problem: Problem, key_name: str, clean: Callable[[str], str]) -> Retry | GiveUp | OracleError:
     """What to do after `problem`; the API's own words are passed on as `clean` leaves them."""
     if isinstance(problem, anthropic.APIStatusError):
-        return _status(problem, key_name, clean(problem.api_message or problem.message)[:_LONGEST_WORDS])
+        return _classify_status(problem, key_name, clean(problem.api_message or problem.message)[:_LONGEST_WORDS])
     unsent = isinstance(problem, _UNSENT) or isinstance(problem.__cause__, _UNSENT)
-    return Again("unsent" if unsent else "lost", "error:connection", clean(str(problem))[:_LONGEST_WORDS])
+    return Retry("unsent" if unsent else "lost", "error:connection", clean(str(problem))[:_LONGEST_WORDS])
 
 
-def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Again | Failed | OracleError:
+def _classify_status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Retry | GiveUp | OracleError:
     status, code = problem.status_code, problem.error_code
     outcome, kind = f"status:{status}", f"error:{problem.type or status}"
     if code == "organization_on_hold":
@@ -64,48 +64,50 @@ def _status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Agai
             f"{key_name}: the provider has put the organisation on hold ({says}); ask the provider, do not retry"
         )
     if code in _SPENDING_CODES:
-        return OracleError(f"{key_name}: {_SPENDING_CODES[code]} ({says}); raise it or wait; {KEPT}")
+        return OracleError(f"{key_name}: {_SPENDING_CODES[code]} ({says}); raise it or wait; {RESUME_HINT}")
     if status in {401, 403}:
         return OracleError(
-            f"{key_name} is not accepted (status {status}: {says}); it is revoked, or lacks the right; renew it; {KEPT}"
+            f"{key_name} is not accepted (status {status}: {says}); it is revoked, or lacks the right; renew it; {RESUME_HINT}"
         )
     if status == 402:
         return OracleError(
-            f"{key_name}: billing problem (status 402: {says}); see the organisation's billing page; {KEPT}"
+            f"{key_name}: billing problem (status 402: {says}); see the organisation's billing page; {RESUME_HINT}"
         )
     if status == 404:
         return OracleError(
             f"{key_name}: not found (status 404), most likely the model, or a batch that a key of another workspace made: {says}"
         )
     if status == 429:
-        return _limited(Again(outcome, kind, says, retry_after(problem.response.headers), limited=True), key_name)
+        return _classify_rate_limit(
+            Retry(outcome, kind, says, retry_after(problem.response.headers), rate_limited=True), key_name
+        )
     if status in {408, 409} or status >= 500:
-        return _later(Again(outcome, kind, says, retry_after(problem.response.headers)), key_name)
+        return _retry_within_patience(Retry(outcome, kind, says, retry_after(problem.response.headers)), key_name)
     if any(words in says.casefold() for words in _SPENDING_WORDS):
         return OracleError(
-            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({says}); {KEPT}"
+            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({says}); {RESUME_HINT}"
         )
-    return Failed(outcome, kind, says)
+    return GiveUp(outcome, kind, says)
 
 
-def _limited(again: Again, key_name: str) -> Again | OracleError:
-    if again.seconds is None:
+def _classify_rate_limit(retry: Retry, key_name: str) -> Retry | OracleError:
+    if retry.seconds is None:
         return OracleError(
-            f"{key_name}: refused without a time to come back (status 429: {again.says}): a spend limit is reached; {KEPT}"
+            f"{key_name}: refused without a time to come back (status 429: {retry.error_text}): a spend limit is reached; {RESUME_HINT}"
         )
-    return _later(again, key_name)
+    return _retry_within_patience(retry, key_name)
 
 
-def _later(again: Again, key_name: str) -> Again | OracleError:
+def _retry_within_patience(retry: Retry, key_name: str) -> Retry | OracleError:
     """Hours are not waited for in silence."""
-    if again.seconds is not None and again.seconds > PATIENCE_SECONDS:
+    if retry.seconds is not None and retry.seconds > PATIENCE_SECONDS:
         return OracleError(
-            f"{key_name}: the API asks to come back in {again.seconds:.0f} s ({again.says}); run again then; {KEPT}"
+            f"{key_name}: the API asks to come back in {retry.seconds:.0f} s ({retry.error_text}); run again then; {RESUME_HINT}"
         )
-    return again
+    return retry
 
 
-def pause_before(again: Again, tries: int, unit: float) -> float:
+def pause_before(retry: Retry, tries: int, unit: float) -> float:
     """Seconds before the next try: what the API asked for, never less, or a growing random time."""
     backoff: float = min(_LONGEST_BACKOFF_SECONDS, unit * 2.0**tries) * random.uniform(0.5, 1)
-    return backoff if again.seconds is None else again.seconds + min(backoff, 1.0)
+    return backoff if retry.seconds is None else retry.seconds + min(backoff, 1.0)

@@ -16,12 +16,12 @@ import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.transport.rate_limits import Draw, Limiter, Need
+from gatling_sid.oracle.claude.transport.rate_limits import Draw, ExpectedUse, Limiter
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _POOL_SIZE = 25  # a pool looks at each of its connections before each call: several small ones cost less than one large
 _BEFORE_LIMITS = 8  # calls a key may have in flight while its limits are unknown
-_IN_LINE = 8  # calls that wait for one organisation; the rest choose later, when more is known
+_MOST_WAITING = 8  # calls that wait for one organisation; the rest choose later, when more is known
 _TIMEOUT = anthropic.Timeout(600, connect=20)
 
 
@@ -48,7 +48,7 @@ class Key:
     def takes_more(self) -> bool:
         """Whether another call may choose this key now."""
         if self.organisation:
-            return self.limiter.waiting < _IN_LINE and self.held < _IN_LINE
+            return self.limiter.waiting < _MOST_WAITING and self.held < _MOST_WAITING
         return self.in_flight < _BEFORE_LIMITS
 
     @property
@@ -91,7 +91,7 @@ class Keys:
         for pool in self._pools:
             await pool.aclose()
 
-    async def lease(self, need: Need) -> Key:
+    async def lease(self, need: ExpectedUse) -> Key:
         """Of the organisation that is free soonest, the key that was taken least; first come, first served."""
         async with self._turn:
             while not (open_keys := [key for key in self.all if key.takes_more]):
@@ -105,7 +105,7 @@ class Keys:
         key.in_flight += 1
         return key
 
-    async def enter(self, key: Key, need: Need) -> Draw:
+    async def enter(self, key: Key, need: ExpectedUse) -> Draw:
         """Waits until the key's organisation may send."""
         draw = await key.limiter.enter(need)
         key.held -= 1
@@ -121,7 +121,7 @@ class Keys:
     def _in_flight(self, limiter: Limiter) -> int:
         return sum(key.in_flight for key in self.all if key.limiter is limiter)
 
-    def learn(self, key: Key, headers: Mapping[str, str], sent: float) -> None:
+    def learn_limits(self, key: Key, headers: Mapping[str, str], sent: float) -> None:
         """Takes organisation, workspace and limits from an answer's headers."""
         organisation = headers.get("anthropic-organization-id")
         if organisation or key.organisation is None:

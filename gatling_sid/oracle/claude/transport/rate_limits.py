@@ -58,7 +58,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class ExpectedUse:
     """What a call is expected to draw: uncached input tokens, and output tokens."""
 
     input: float
@@ -72,7 +72,7 @@ class Need:
 class Draw:
     """What one call was granted; promised when its turn came, taken out of the buckets when it is sent."""
 
-    def __init__(self, buckets: Mapping[str, Bucket], need: Need) -> None:
+    def __init__(self, buckets: Mapping[str, Bucket], need: ExpectedUse) -> None:
         self._parts = [(name, bucket, need.of(name)) for name, bucket in buckets.items()]
         for _, bucket, amount in self._parts:
             bucket.promises[self] = amount
@@ -89,7 +89,7 @@ class Draw:
         for _, bucket, _ in self._parts:
             bucket.promises.pop(self, None)
 
-    def settle(self, used: Need) -> None:
+    def settle(self, used: ExpectedUse) -> None:
         """Corrects the draw by what the call really used."""
         for name, bucket, amount in self._parts:
             bucket.level -= used.of(name) - amount
@@ -105,7 +105,7 @@ class Limiter:
     waiting: int = 0
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def wait(self, need: Need) -> float:
+    def wait(self, need: ExpectedUse) -> float:
         """Seconds until a call may go out."""
         now = self.clock()
         waits = [self.paused_until - now]
@@ -114,7 +114,7 @@ class Limiter:
             waits.append(bucket.wait(need.of(name)))
         return max(0.0, *waits)
 
-    async def enter(self, need: Need) -> Draw:
+    async def enter(self, need: ExpectedUse) -> Draw:
         """Waits for its turn, first come first served."""
         self.waiting += 1
         try:
@@ -125,7 +125,7 @@ class Limiter:
         finally:
             self.waiting -= 1
 
-    def backlog(self, need: Need) -> float:
+    def backlog(self, need: ExpectedUse) -> float:
         """Seconds that a call which joins the line now must expect."""
         requests = self.buckets.get("requests")
         return self.wait(need) + (self.waiting * 60 / requests.limit if requests else 0.0)
