@@ -1,14 +1,15 @@
-# make sample   set up, generate 100 traces, build the release, load it back, print one trace
-# make test     set up, run the tests
-# make check    lint and types
-# make lock     renew the lock files (names, versions and hashes only)
+# make sample     set up, generate 100 traces, build the release, load it back, print one trace
+# make test       set up, run the tests; of the shipped domains, a sample and those that changed
+# make catalogue  set up, run the tests of domains for every shipped domain
+# make check      lint and types
+# make lock       renew the lock files (names, versions and hashes only)
 
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := out/sample
 RELEASE := out/release
 
-.PHONY: sample test check lock clean
+.PHONY: sample test catalogue check lock clean
 
 sample: .venv/installed
 	rm -rf $(RUN) $(RELEASE)
@@ -18,6 +19,9 @@ sample: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+catalogue: .venv/installed-dev
+	$(BIN)/python -m pytest -m catalogue --all-domains
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

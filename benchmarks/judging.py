@@ -1,10 +1,10 @@
-"""Judging what was written: traces per second of CPU on one core, decoding included, and the same verdicts as one by one.
+"""Measures judging from written bytes: traces per CPU second on one core, and that verdicts equal those of single traces.
 
     python -m scripts.generate_shards --total 20000 --output-dir out/run
     python -m benchmarks.judging out/run
 
-Absolute figures drift with the machine, so each is also given as a multiple of what validating one trace's plain data
-with pydantic costs in the same run.
+Absolute figures depend on the machine, so each is also given as a multiple of the time that pydantic takes, in the same
+run, to validate the plain data of one trace.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
 
-def traces_of(name: str, revision: str | None) -> Iterator[list[GoldTrace]]:
-    """All traces of a source, batch by batch."""
+def read_batches(name: str, revision: str | None) -> Iterator[list[GoldTrace]]:
+    """Yields all traces of a source, batch by batch."""
     return (traces for piece in open_source(name, revision).pieces for traces in read_piece(piece))
 
 
 def main() -> None:
-    """Judges a source as the command does, then compares the verdicts."""
+    """Judges a source as `validate_shards` does, and compares the verdicts with those of single traces."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "source", help="folder of a finished run or of a release, a JSONL file, or OWNER/NAME on the Hub"
@@ -40,33 +40,34 @@ def main() -> None:
     registry = DomainRegistry()
     for slug in registry.slugs():
         registry.domain(slug)
-    start, whole = time.process_time(), Tally()
+    start, total = time.process_time(), Tally()
     for tally in judge_source(open_source(args.source, args.revision)):
-        whole += tally
+        total += tally
     seconds, memory = time.process_time() - start, megabytes()
 
     validator = TraceValidator(registry)
-    proofs, alike, one_by_one = ProvenPlans(validator), 0, 0.0
+    proofs, equal_verdicts, single_seconds = ProvenPlans(validator), 0, 0.0
     with deferred_garbage_collection():
-        for traces in traces_of(args.source, args.revision):
-            shared = proofs.verdicts(traces)
+        for traces in read_batches(args.source, args.revision):
+            verdicts = proofs.verdicts(traces)
             start = time.process_time()
             reports = [validator.validate_trace(trace)[1] for trace in traces]
-            one_by_one += time.process_time() - start
-            alike += sum(
+            single_seconds += time.process_time() - start
+            equal_verdicts += sum(
                 (not verdict.findings, verdict == ([], [])) == (report["overall_valid"], report["validated"])
-                for verdict, report in zip(shared, reports, strict=True)
+                for verdict, report in zip(verdicts, reports, strict=True)
             )
-    sample = next(traces_of(args.source, args.revision))[:200]
+    sample = next(read_batches(args.source, args.revision))[:200]
     baseline = baseline_seconds(sample)
 
     print(
-        f"{whole.judged:,} traces, {whole.gold:,} gold, {whole.rejected.total():,} rejected, {whole.full_proofs:,} plans proven"
+        f"{total.judged:,} traces, {total.gold:,} gold, {total.rejected.total():,} rejected, "
+        f"{total.full_proofs:,} plans proven in full"
     )
-    print(f"{whole.judged / seconds:,.0f} traces per CPU second from written bytes: {seconds / whole.judged * 1e6:.0f} µs "
-          f"each, {seconds / whole.judged / baseline:.2f} times the baseline; catalogue and worlds loaded on the way")  # fmt: skip
-    print(f"{whole.judged / one_by_one:,.0f} traces per CPU second one by one, without decoding; the same verdict on "
-          f"{alike:,} of {whole.judged:,}")  # fmt: skip
+    print(f"{total.judged / seconds:,.0f} traces per CPU second from written bytes: {seconds / total.judged * 1e6:.0f} µs "
+          f"each, {seconds / total.judged / baseline:.2f} times the baseline; catalogue and worlds loaded on the way")  # fmt: skip
+    print(f"{total.judged / single_seconds:,.0f} traces per CPU second one by one, without decoding; the same verdict on "
+          f"{equal_verdicts:,} of {total.judged:,}")  # fmt: skip
     print(f"baseline: validating one such trace's plain data with pydantic, {baseline * 1e6:.0f} µs")
     print(f"peak memory: {memory:.0f} MB")
 

@@ -1,9 +1,10 @@
-"""How every kind of tampering fares on freshly made gold: how often it applied, was refused, and by which rule first.
+"""Applies every kind of tampering to new gold traces, and counts how often it was rejected, and by which rule first.
 
     python -m benchmarks.tampering [--traces 300] [--kinds read_added change_added …]
 
-Each kind is tried on gold of all domains, splits and attempts in equal shares, until it has applied so often; what a
-domain lacks of its share, the next ones make up. Ends with 1 if a verdict is wrong or a kind never applied.
+Each kind is tried on gold traces of all domains, splits and attempts in equal shares, until it has applied often enough;
+where a domain has too few, the next ones make up for it. The exit status is 1 if a verdict is wrong or a kind never
+applied.
 """
 
 from __future__ import annotations
@@ -14,85 +15,83 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from gatling_sid.models import GoldTrace
-from gatling_sid.validators.checks import CHECKS
-from tests.validators.tampering import tampered
+from gatling_sid.models import GoldTrace, Verdict
+from gatling_sid.validators.checks import CHECKS, judge, why_skipped
+from gatling_sid.validators.trace_context import TraceContext
+from tests.validators.tampering import tamper
+from tests.validators.tampering.gold_traces import REGISTRY, gold
 from tests.validators.tampering.listing import LISTED, Kind
-from tests.validators.tampering.scene import REGISTRY, VALIDATOR, gold
 
 
 @dataclass
-class Fate:
-    """What became of a kind; `first` counts what refused it first, `wrong` holds ids of traces wrongly judged."""
+class KindResult:
+    """Results of one kind: `first_rules` counts the rules that rejected it first, `wrong` holds ids of traces judged wrongly."""
 
     kind: Kind
     applied: int = 0
-    first: Counter[str] = field(default_factory=Counter)
+    first_rules: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
 
     def judge(self, trace: GoldTrace) -> None:
-        """Counts the verdict on one trace that was tampered with, read from the bytes that hold it."""
-        _, report = VALIDATOR.validate_trace(GoldTrace.model_validate_json(trace.model_dump_json()))
+        """Judges a trace that was tampered with, from its JSON bytes, and counts the verdict."""
+        context = TraceContext(GoldTrace.model_validate_json(trace.model_dump_json()), REGISTRY)
+        verdict = judge(context)
         self.applied += 1
-        if not report["validated"]:
-            self.first[next(refusals(report))] += 1
-        if report["validated"] != self.kind.is_accepted:
+        if not verdict.is_gold:
+            self.first_rules[first_reason(context, verdict)] += 1
+        if verdict.is_gold != self.kind.is_accepted:
             self.wrong.append(trace.trace_id)
 
     def __str__(self) -> str:
-        rule, times = next(iter(self.first.most_common(1)), ("-", 0))
-        refused = self.first.total()
-        how = f"{rule} ({times})" if refused else "-"
+        rule, times = next(iter(self.first_rules.most_common(1)), ("-", 0))
+        rejected = self.first_rules.total()
+        how = f"{rule} ({times})" if rejected else "-"
         remark = f"  WRONG: {len(self.wrong)}, such as {self.wrong[0]}" if self.wrong else ""
-        return f"{self.kind.name:40}{self.kind.verdict:10}{self.applied:>8}{refused:>9}  {how}{remark}"
+        return f"{self.kind.name:40}{self.kind.verdict:10}{self.applied:>8}{rejected:>9}  {how}{remark}"
 
 
-def refusals(report: dict[str, object]) -> Iterator[str]:
-    """The rules that a report names, in the order of the checks; then the checks that could not be judged."""
-    checks = report["checks"]
-    assert isinstance(checks, dict)
-    for name, check in CHECKS.items():
-        yield from (message.partition(":")[0] for message in checks[name][check.messages])
-    yield from (f"{name} not judged" for name in CHECKS if "skipped" in checks[name])
+def first_reason(context: TraceContext, verdict: Verdict) -> str:
+    """The rule of the first finding about a trace that is not gold or, without findings, the check that was skipped."""
+    if verdict.findings:
+        return verdict.findings[0].rule
+    return next(f"{name} not judged" for name in CHECKS if why_skipped(context, name))
 
 
-def pool(slug: str, most: int) -> Iterator[str]:
-    """Up to so many gold traces of a domain as JSON, kept so that every kind goes through the same ones."""
-    for number in range(most):
+def gold_traces(slug: str, attempts: int) -> Iterator[str]:
+    """Yields the gold traces of a domain, as JSON, among so many attempts to make one."""
+    for number in range(attempts):
         if (trace := gold(REGISTRY.domain(slug), number)) is not None:
             yield trace
 
 
 def main() -> int:
-    """Tries the kinds domain by domain, since worlds are dear, and prints a line for each."""
+    """Tries the kinds domain by domain, because worlds take long to make; prints a line for each kind."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--traces", type=int, default=300, help="how often each kind is to apply (default 300)")
-    parser.add_argument(
-        "--tries", type=int, default=600, help="gold traces of a domain to look at, at most (default 600)"
-    )
+    parser.add_argument("--traces", type=int, default=300, help="how often each kind should apply (default 300)")
+    parser.add_argument("--tries", type=int, default=600, help="gold traces of a domain to try, at most (default 600)")
     parser.add_argument("--kinds", nargs="+", choices=sorted(LISTED), default=list(LISTED), metavar="KIND")
     args = parser.parse_args()
 
-    fates = [Fate(LISTED[name]) for name in args.kinds]
+    results = [KindResult(LISTED[name]) for name in args.kinds]
     slugs = REGISTRY.slugs()
     for place, slug in enumerate(slugs, start=1):
-        traces = list(pool(slug, args.tries))
+        traces = list(gold_traces(slug, args.tries))
         share = args.traces * place // len(slugs)
-        for fate in fates:
+        for result in results:
             for trace in traces:
-                if fate.applied >= share:
+                if result.applied >= share:
                     break
-                if (other := tampered(fate.kind.name, trace)) is not None:
-                    fate.judge(other)
+                if (other := tamper(result.kind.name, trace)) is not None:
+                    result.judge(other)
         print(f"{slug}: {len(traces)} gold traces", file=sys.stderr, flush=True)
 
-    print(f"{'kind':40}{'should be':10}{'applied':>8}{'refused':>9}  most often refused first by")
-    print(*fates, sep="\n")
-    bad = [fate.kind.name for fate in fates if fate.wrong or not fate.applied]
+    print(f"{'kind':40}{'should be':10}{'applied':>8}{'rejected':>9}  most often rejected first by")
+    print(*results, sep="\n")
+    failed = [result.kind.name for result in results if result.wrong or not result.applied]
     print(
-        f"{len(fates)} kinds, {sum(fate.applied for fate in fates):,} traces; not as they should be: {len(bad)} kinds"
+        f"{len(results)} kinds, {sum(result.applied for result in results):,} traces; wrong or never applied: {len(failed)} kinds"
     )
-    return 1 if bad else 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Looking at a finished run as a whole, from its written bytes."""
+"""Examines a finished run as a whole, from its written bytes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from gatling_sid.novelty import Novelty
 
 
 def _column(path: Path, name: str) -> Iterator[pa.Array]:
-    """A column of a shard, batch by batch; the others are not even decompressed. Raises ShardError."""
+    """One column of a shard, batch by batch; the others are not even decompressed. Raises ShardError."""
     options = ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name)])
     try:
         with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file, options=options) as reader:
             for batch in reader:
                 yield batch.column(0)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise ShardError(f"{path} is no complete shard ({error}); run the same generate command again") from None
+        raise ShardError(f"{path} is not a complete shard ({error}); run the same generate command again") from None
 
 
 def request_texts(path: Path) -> Iterator[list[str]]:
@@ -45,59 +45,59 @@ def _texts_of_parquet(path: Path) -> Iterator[list[str]]:
             for batch in file.iter_batches(columns=["request.text"]):
                 yield batch.column(0).field("text").to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise ShardError(f"{path} is no complete Parquet file ({error})") from None
+        raise ShardError(f"{path} is not a complete Parquet file ({error})") from None
 
 
 def count_unvalidated(path: Path) -> int:
-    """How many rows of a shard say that they are not validated. Raises ShardError."""
+    """Counts the rows of a shard that say they are not validated. Raises ShardError."""
     return sum(len(column) - column.true_count for column in _column(path, "validated"))
 
 
 def count_by_catalogue(path: Path) -> Counter[str]:
-    """How many rows of a shard say that they were made with which version of their domain. Raises ShardError."""
-    return Counter(_catalogue_in(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())
+    """Counts the rows of a shard by the version of the domain that they name in their metadata. Raises ShardError."""
+    return Counter(_catalogue_of(text) for metadata in _column(path, "metadata") for text in metadata.to_pylist())
 
 
-def _catalogue_in(metadata: str | None) -> str:
+def _catalogue_of(metadata: str | None) -> str:
     try:
-        found = json.loads(metadata or "null")
+        content = json.loads(metadata or "null")
     except (ValueError, RecursionError):
-        found = None
-    return str(found.get("catalogue")) if isinstance(found, dict) else "unknown"
+        content = None
+    return str(content.get("catalogue")) if isinstance(content, dict) else "unknown"
 
 
 def count_repeated_texts(paths: Sequence[Path]) -> int:
-    """How many request texts, compared without case and blanks, occurred before; 8 bytes of memory a trace."""
+    """Counts the request texts that occurred before, ignoring case and blanks; takes 8 bytes of memory per trace."""
     hashes = [
-        np.frombuffer(b"".join(_digest(text) for text in texts), dtype="<u8")
+        np.frombuffer(b"".join(_digest_of(text) for text in texts), dtype="<u8")
         for path in paths
         for texts in request_texts(path)
     ]
-    everything = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, dtype="<u8")
-    return int((everything[1:] == everything[:-1]).sum())
+    ordered = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, dtype="<u8")
+    return int((ordered[1:] == ordered[:-1]).sum())
 
 
 def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Every shard, and its requests that nearly copy one of train in their domain; none for shards of train.
+    """For each shard, its name and those of its requests that nearly copy a training request of their domain.
 
-    Only the words are compared, names and amounts among them; see `gatling_sid.novelty`. The training texts of one
-    domain are in memory at a time, some 900 bytes each.
+    Shards of train are listed without any. All words are compared, names and amounts included; see
+    `gatling_sid.novelty`. The training texts of one domain are in memory at a time, about 900 bytes each.
     """
     for _, names in groupby(sorted(shards), lambda name: name.partition("/")[0]):
         known = Novelty()
         for name in sorted(names, key=lambda name: (_split_of(name) != "train", name)):
-            said = [text for texts in request_texts(root / name) for text in texts]
+            shard_texts = [text for texts in request_texts(root / name) for text in texts]
             if _split_of(name) == "train":
-                for text in said:
+                for text in shard_texts:
                     known.learn(text)
                 yield name, []
             else:
-                yield name, [text for text in said if not known.is_new(text)]
+                yield name, [text for text in shard_texts if not known.is_new(text)]
 
 
 def _split_of(name: str) -> str:
     return name.partition("/")[2].partition("-")[0]
 
 
-def _digest(text: str) -> bytes:
+def _digest_of(text: str) -> bytes:
     return blake2b(" ".join(text.casefold().split()).encode(), digest_size=8).digest()

@@ -1,8 +1,8 @@
-"""The one border between records and published columns: the Arrow schema, `to_row`, `from_row`.
+"""Converts between records and published columns: the Arrow schema, `to_row`, `from_row`. Nothing else knows both.
 
 What has no fixed shape (`arguments`, `scope_limits`, `metadata`, …) is JSON text with a dict at its root, typed
-`arrow.json`; readers decode it. Readers' decoder keeps ten digits of a real number, so numbers that would come back as
-others are refused here.
+`arrow.json`; readers decode it. The decoder that readers use keeps ten digits of a real number, so a number that would
+come back changed is refused here.
 """
 
 from __future__ import annotations
@@ -86,32 +86,33 @@ SCHEMA = pa.schema({
 """The published columns; `datasets` reads them as nested features with `Json()` where the type is `arrow.json`."""
 
 
-def _storage(type_: pa.DataType) -> pa.DataType:
-    """The type that pyarrow can build from Python values: JSON as plain text."""
+def _storage_type(type_: pa.DataType) -> pa.DataType:
+    """The type that pyarrow can build from Python values; JSON becomes plain text."""
     if isinstance(type_, pa.BaseExtensionType):
         return type_.storage_type
     if pa.types.is_struct(type_):
-        return pa.struct([pa.field(each.name, _storage(each.type)) for each in type_])
+        return pa.struct([pa.field(each.name, _storage_type(each.type)) for each in type_])
     if pa.types.is_list(type_):
-        return pa.list_(_storage(type_.value_type))
+        return pa.list_(_storage_type(type_.value_type))
     return type_
 
 
-_STORAGE = pa.schema([pa.field(each.name, _storage(each.type)) for each in SCHEMA])
+STORAGE_SCHEMA = pa.schema([pa.field(each.name, _storage_type(each.type)) for each in SCHEMA])
+"""SCHEMA with the types in which the columns are stored in memory, without extension types."""
 
 
 def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
-    """Traces as a table of `SCHEMA`.
+    """Converts traces into a table of `SCHEMA`.
 
     Raises:
-        ShardError: a value that a reader would not get back as it is; names trace and value.
+        ShardError: a reader would not get a value back unchanged; names the trace and the value.
 
     """
     try:
         columns = _column_arrays(traces)
     except ShardError:
         raise
-    except (ValueError, OverflowError) as error:  # one trace of many: find out which
+    except (ValueError, OverflowError) as error:  # pyarrow does not say which trace it was
         for trace in traces:
             _check_alone(trace)
         raise ShardError(f"a trace does not fit the columns: {error}") from None
@@ -123,7 +124,7 @@ def _column_arrays(traces: Sequence[GoldTrace]) -> list[pa.Array]:
     known: dict[int, Any] = {}
     rows = [to_row(trace, shared=False, known=known) for trace in traces]
     columns = []
-    for field in _STORAGE:
+    for field in STORAGE_SCHEMA:
         if field.name in _SHARED:
             columns.append(_shared_column([getattr(trace, field.name) for trace in traces], field))
         else:
@@ -134,7 +135,7 @@ def _column_arrays(traces: Sequence[GoldTrace]) -> list[pa.Array]:
 def _check_alone(trace: GoldTrace) -> None:
     """Raises ShardError if this trace does not fit the columns."""
     row = to_row(trace)
-    for field in _STORAGE:
+    for field in STORAGE_SCHEMA:
         try:
             pa.array([row[field.name]], field.type)
         except (ValueError, OverflowError) as error:
@@ -142,7 +143,7 @@ def _check_alone(trace: GoldTrace) -> None:
 
 
 def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
-    """A column of records that several traces share: each is converted once."""
+    """Builds a column of records that several traces share; each record is converted once."""
     distinct = {id(record): record for record in records}
     place = {key: at for at, key in enumerate(distinct)}
     rows = pa.array([_SHARED[field.name](record) for record in distinct.values()], field.type)
@@ -150,7 +151,7 @@ def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
 
 
 def _with_type(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    """The same buffers under the published type; text becomes JSON by name only."""
+    """Relabels the same buffers with the published type; JSON text is not parsed."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, array)
     if pa.types.is_struct(type_):
@@ -165,7 +166,7 @@ def _with_type(array: pa.Array, type_: pa.DataType) -> pa.Array:
     return array
 
 
-_ONCE: Mapping[str, TypeAdapter[Any]] = {
+_SHARED_PARTS: Mapping[str, TypeAdapter[Any]] = {
     "policy": TypeAdapter(list[SystemPolicy]),
     "goal": TypeAdapter(list[Goal | None]),
     "request.expected_scope": TypeAdapter(list[ScopeMetadata]),
@@ -173,64 +174,66 @@ _ONCE: Mapping[str, TypeAdapter[Any]] = {
     "graph.calls.scope": TypeAdapter(list[ScopeMetadata]),
     "graph.calls.argument_sources": TypeAdapter(list[ArgumentSource]),
 }
-"""Parts that many rows have alike: of those that say the same, one record is made."""
+"""Parts that are equal in many rows: equal ones become one and the same record."""
 _TRACES = TypeAdapter(list[GoldTrace])
 
 
 def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
-    """The records of a table of `SCHEMA`, validated; parts that say the same are the same record. Copy before editing.
+    """Yields the validated records of a table of `SCHEMA`. Equal parts are the same object, so copy before editing.
 
     Raises:
-        TraceFormatError: naming the first row that is no trace, after those before it.
+        TraceFormatError: a row is not a trace; names the first such row, after the rows before it were yielded.
 
     """
     try:
-        plain = table.cast(_STORAGE)
+        plain = table.cast(STORAGE_SCHEMA)
         columns = [_values(plain.column(name).combine_chunks(), name) for name in SCHEMA.names]
         traces = _TRACES.validate_python(_zip_dicts(SCHEMA.names, columns))
-    except ValueError:  # some row is no trace: each by itself tells which
+    except ValueError:  # some row is not a trace; reading row by row tells which
         yield from map(from_row, table.to_pylist())
     else:
         yield from traces
 
 
 def _values(array: pa.Array, path: str) -> list[Any]:
-    """What a reader gets of an array, with JSON decoded and records made of the parts in `_ONCE`."""
+    """The values of an array as a reader gets them: JSON decoded, and the parts in `_SHARED_PARTS` as records."""
     if pa.types.is_list(array.type):
-        return _lists(array, _values(array.flatten(), path))
-    if path in _ONCE:
-        return _distinct(array, lambda rows: _ONCE[path].validate_python(_structs(rows, path)))
+        return _list_values(array, _values(array.flatten(), path))
+    if path in _SHARED_PARTS:
+        return _convert_distinct(array, lambda rows: _SHARED_PARTS[path].validate_python(_struct_values(rows, path)))
     if path.rpartition(".")[2] in _JSON_FIELDS:
-        return _distinct(array, lambda rows: [_field(each, path, path.rpartition(".")[2]) for each in rows.to_pylist()])
-    return _structs(array, path) if pa.types.is_struct(array.type) else list(array.to_pylist())
+        return _convert_distinct(
+            array, lambda rows: [_decode_field(each, path, path.rpartition(".")[2]) for each in rows.to_pylist()]
+        )
+    return _struct_values(array, path) if pa.types.is_struct(array.type) else list(array.to_pylist())
 
 
-def _distinct(array: pa.Array, made: Callable[[pa.Array], list[Any]]) -> list[Any]:
-    """The values made of an array's rows; rows that say the same get one and the same value."""
+def _convert_distinct(array: pa.Array, convert: Callable[[pa.Array], list[Any]]) -> list[Any]:
+    """Converts the rows of an array; equal rows are converted once and get the same object."""
     _, first, place = np.unique(number_rows(array), return_index=True, return_inverse=True)
-    values = made(array.take(pa.array(first)))
+    values = convert(array.take(pa.array(first)))
     return [values[at] for at in place.tolist()]
 
 
-def _structs(array: pa.StructArray, path: str) -> list[dict[str, Any] | None]:
+def _struct_values(array: pa.StructArray, path: str) -> list[dict[str, Any] | None]:
     names = [field.name for field in array.type]
     rows = _zip_dicts(
         names, [_values(each, f"{path}.{name}") for name, each in zip(names, array.flatten(), strict=True)]
     )
     if not array.null_count:
         return list(rows)
-    return [row if there else None for row, there in zip(rows, array.is_valid().to_pylist(), strict=True)]
+    return [row if is_valid else None for row, is_valid in zip(rows, array.is_valid().to_pylist(), strict=True)]
 
 
 def _zip_dicts(names: Sequence[str], columns: Sequence[list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _lists(array: pa.ListArray, elements: list[Any]) -> list[list[Any] | None]:
+def _list_values(array: pa.ListArray, elements: list[Any]) -> list[list[Any] | None]:
     ends = iter(accumulate([length or 0 for length in array.value_lengths().to_pylist()], initial=0))
     start, result = next(ends), list[list[Any] | None]()
-    for there, end in zip(array.is_valid().to_pylist(), ends, strict=True):
-        result.append(elements[start:end] if there else None)
+    for is_valid, end in zip(array.is_valid().to_pylist(), ends, strict=True):
+        result.append(elements[start:end] if is_valid else None)
         start = end
     return result
 
@@ -239,12 +242,12 @@ def _lists(array: pa.ListArray, elements: list[Any]) -> list[list[Any] | None]:
 
 
 def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | None = None) -> dict[str, Any]:
-    """One trace as a row of Python values, JSON fields as text.
+    """Converts one trace into a row of Python values, with JSON fields as text.
 
-    Without `shared`, policy and goal are left out; `known` keeps, by identity, parts that traces share.
+    Without `shared`, policy and goal are left out. `known` caches, by identity, the rows of parts that traces share.
 
     Raises:
-        ShardError: a value that a reader would not get back as it is; names trace and value.
+        ShardError: a reader would not get a value back unchanged; names the trace and the value.
 
     """
     known = {} if known is None else known
@@ -269,8 +272,11 @@ def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | Non
         raise ShardError(f"trace {trace.trace_id}: {error}") from None
 
 
-def _once(known: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
-    """The row of a part, made once however many traces share it; the part outlives `known` in its trace."""
+def _cached_row(known: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
+    """The row of a part, converted once however many traces share it.
+
+    A part is known by its `id`, which no other object can have while the traces of a batch are alive.
+    """
     key = id(value)
     if key not in known:
         known[key] = row(value)
@@ -280,9 +286,9 @@ def _once(known: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
 def _request_row(request: UserRequest, known: dict[int, Any]) -> dict[str, Any]:
     return {
         **request.__dict__,
-        "expected_scope": _once(known, request.expected_scope, _scope_row),
+        "expected_scope": _cached_row(known, request.expected_scope, _scope_row),
         "trust_tier": request.trust_tier.value,
-        "principal": _once(known, request.principal, _principal_row) if request.principal else None,
+        "principal": _cached_row(known, request.principal, _principal_row) if request.principal else None,
     }
 
 
@@ -303,17 +309,17 @@ def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
 
 
 def _call_row(call: ToolCall, known: dict[int, Any]) -> dict[str, Any]:
-    pointer = call.provenance
+    provenance = call.provenance
     return {
         **call.__dict__,
-        "arguments": _once(known, call.arguments, _json),
-        "scope": _once(known, call.scope, _scope_row),
+        "arguments": _cached_row(known, call.arguments, _json),
+        "scope": _cached_row(known, call.scope, _scope_row),
         "provenance": {
-            **pointer.__dict__,
-            "source_type": pointer.source_type.value,
-            "timestamp": _once(known, pointer.timestamp, datetime.isoformat) if pointer.timestamp else None,
+            **provenance.__dict__,
+            "source_type": provenance.source_type.value,
+            "timestamp": _cached_row(known, provenance.timestamp, datetime.isoformat) if provenance.timestamp else None,
         }
-        if pointer
+        if provenance
         else None,
         "argument_sources": [_source_row(each) for each in call.argument_sources],
     }
@@ -342,16 +348,19 @@ def _effect_row(effect: Effect) -> dict[str, Any]:
     return {**effect.__dict__, "changes": _json(effect.changes)}
 
 
-_EXACT = 2.0**53
+_LARGEST_EXACT = 2.0**53
+"""From here on, not every integer is a float."""
 
 
 def _json(value: dict[str, Any]) -> str:
-    """JSON text of a dict whose every value a reader decodes to itself; raises ValueError naming the one that is not."""
+    """JSON text of a dict. Raises ValueError naming a value that a reader would not get back unchanged."""
     for name, each in value.items():
         kind = type(each)
-        simple = each.isascii() if kind is str else kind is int and -_EXACT < each < _EXACT  # as nearly all are
+        simple = (
+            each.isascii() if kind is str else kind is int and -_LARGEST_EXACT < each < _LARGEST_EXACT
+        )  # nearly all are
         if not isinstance(name, str) or not (simple or _check_survives(each)):
-            raise ValueError(f"{name}: {_describe(each)} would not come back as it is from a published row")
+            raise ValueError(f"{name}: {_describe(each)} cannot be published: a reader would not get it back unchanged")
     return to_json(value).decode()
 
 
@@ -363,11 +372,12 @@ def _describe(value: Any) -> str:
 
 
 _DEEPEST = 100
+"""Nesting of JSON beyond which readers may give up."""
 
 
 @lru_cache(maxsize=65536)
 def _decodes_to_itself(value: float) -> bool:
-    """Whether the decoder that readers use gives the number back to the last bit; it does not for all."""
+    """Whether the decoder that readers use gives this number back to the last bit, which it does not for every number."""
     from datasets.utils.json import ujson_loads  # noqa: PLC0415 - takes a second, and few runs have fractions
 
     return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)
@@ -383,7 +393,7 @@ def _check_survives(value: Any, depth: int = 0) -> bool:
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
     if isinstance(value, float):
-        return abs(value) < _EXACT if value.is_integer() else _decodes_to_itself(value)
+        return abs(value) < _LARGEST_EXACT if value.is_integer() else _decodes_to_itself(value)
     if isinstance(value, list):
         return all(_check_survives(each, depth + 1) for each in value)
     return isinstance(value, dict) and all(
@@ -392,15 +402,15 @@ def _check_survives(value: Any, depth: int = 0) -> bool:
 
 
 _SHARED: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {"policy": _policy_row, "goal": _goal_row}
-"""Columns whose records traces share, and how one becomes a row."""
+"""Columns whose records are shared by traces, each with the function that converts a record into a row."""
 _JSON_FIELDS = frozenset({"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata"})
 
 
 def from_row(row: Mapping[str, Any]) -> GoldTrace:
-    """The trace of a row as any reader yields it: JSON fields as text or already decoded.
+    """The trace of a row as any reader yields it, with JSON fields as text or already decoded.
 
     Raises:
-        TraceFormatError: the row is not one of ours.
+        TraceFormatError: the row is not a trace; names the row and the field.
 
     """
     try:
@@ -415,22 +425,22 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
 
 def _decode(value: Any, path: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {key: _field(each, f"{path}{key}", key) for key, each in value.items()}
+        return {key: _decode_field(each, f"{path}{key}", key) for key, each in value.items()}
     if isinstance(value, list):
         return [_decode(each, f"{path}{at}.") for at, each in enumerate(value)]
     return value
 
 
-def _field(value: Any, path: str, key: str) -> Any:
+def _decode_field(value: Any, path: str, key: str) -> Any:
     if key not in _JSON_FIELDS:
         return _decode(value, f"{path}.")
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value, parse_constant=_no_json)
+        return json.loads(value, parse_constant=_refuse_nan)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: is no JSON: {error}") from None
+        raise ValueError(f"{path}: is not JSON: {error}") from None
 
 
-def _no_json(name: str) -> float:
+def _refuse_nan(name: str) -> float:
     raise ValueError(f"{name} is not JSON")

@@ -1,4 +1,4 @@
-"""Traces as lines of JSON: cut into pieces, and read."""
+"""Reads traces from files with one JSON object per line, in pieces that several processes can share."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gatling_sid.errors import TraceFormatError
 from gatling_sid.models import GoldTrace
 
 BATCH = 512
-"""Lines that are read at a time."""
+"""Lines read at a time; bounds the memory of a process."""
 BLOCK = 16 * 2**20
-"""Bytes of a piece, and then to the end of the line."""
+"""Bytes of a piece, which is then extended to the end of its last line."""
 LONGEST_LINE = 10_000_000
-"""Bytes; a trace that may be judged has fewer."""
+"""Bytes; every trace that the checks accept takes fewer."""
 
 
 def cut_into_pieces(path: Path) -> Iterator[Piece]:
-    """Pieces of whole lines. Raises OSError."""
+    """Cuts a file into pieces of whole lines. Raises OSError."""
     start = number = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
@@ -32,16 +32,16 @@ def cut_into_pieces(path: Path) -> Iterator[Piece]:
             start, number = start + len(block), number + lines
 
 
-def is_stream(path: Path) -> Piece:
-    """What can be read only once, from beginning to end, such as a pipe."""
+def stream_piece(path: Path) -> Piece:
+    """One piece for a file that can be read only once, from beginning to end, such as a pipe."""
     return Piece(path, path.name, 0, -1, 0, 0)
 
 
 def read_lines(piece: Piece) -> Iterator[list[GoldTrace]]:
-    """The traces of a piece, batch by batch.
+    """Yields the traces of a piece, batch by batch.
 
     Raises:
-        TraceFormatError: naming the line that is no trace.
+        TraceFormatError: a line is not a trace; names the line.
 
     """
     batch: list[GoldTrace] = []
@@ -50,25 +50,25 @@ def read_lines(piece: Piece) -> Iterator[list[GoldTrace]]:
             file.seek(piece.start)
         number = piece.number
         while (piece.stop < 0 or file.tell() < piece.stop) and (
-            line := _line(file, f"{piece.name}, line {number + 1}")
+            line := _read_line(file, f"{piece.name}, line {number + 1}")
         ):
             number += 1
             if line.strip():
-                batch.append(_trace_in(line, f"{piece.name}, line {number}"))
+                batch.append(_parse_trace(line, f"{piece.name}, line {number}"))
             if len(batch) == BATCH:
                 yield batch
                 batch = []
     yield batch
 
 
-def _line(file: IO[bytes], where: str) -> bytes:
+def _read_line(file: IO[bytes], where: str) -> bytes:
     line = file.readline(LONGEST_LINE)
     if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-        raise TraceFormatError(where, f"is longer than {LONGEST_LINE:,} bytes, which no trace is")
+        raise TraceFormatError(where, f"is longer than {LONGEST_LINE:,} bytes, which no trace may be")
     return line
 
 
-def _trace_in(line: bytes, where: str) -> GoldTrace:
+def _parse_trace(line: bytes, where: str) -> GoldTrace:
     try:
         return GoldTrace.model_validate(json.loads(line.decode(), parse_constant=_refuse_constant))
     except ValidationError as error:
@@ -77,7 +77,7 @@ def _trace_in(line: bytes, where: str) -> GoldTrace:
             where, ": ".join(filter(None, [".".join(map(str, first["loc"])), first["msg"]]))
         ) from None
     except (ValueError, RecursionError) as error:
-        raise TraceFormatError(where, f"is no JSON object of a trace: {error}") from None
+        raise TraceFormatError(where, f"is not the JSON object of a trace: {error}") from None
 
 
 def _refuse_constant(name: str) -> Any:

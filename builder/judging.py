@@ -1,4 +1,4 @@
-"""Judging what was written: every row of a source again, from its bytes, in as many processes as are given."""
+"""Judges every row of a source again, from its written bytes, in as many processes as the caller allows."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
 MOST_SHOWN = 20
-"""How many rejected rows a tally names."""
-_WORTH_A_WORKER = 4_000
-"""Rows that take longer to judge than a process to start."""
+"""How many rejected rows a tally names; more would only repeat the same faults."""
+ROWS_PER_WORKER = 4_000
+"""Rows that take longer to judge than a process takes to start; for fewer, no further worker is started."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of some rows.
+    """Counts of judged rows.
 
-    Of those `judged`, some are `gold`, some were judged in part, for the rest of what they say nothing here can tell;
-    `proofs` plans were judged in full. `rejected` counts rows by the first rule that each breaks.
+    Of the `judged` rows, some are `gold`, and `partly_judged` ones broke no rule, but not every check could be applied
+    to them. `full_proofs` plans were judged in full. `rejected` counts rows by the first rule that each breaks.
     """
 
     judged: int = 0
@@ -37,14 +37,14 @@ class Tally:
     full_proofs: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     examples: tuple[str, ...] = ()
-    """The first rejected rows, and what is wrong with each."""
+    """The first rejected rows, each with what is wrong with it."""
     ids: tuple[str, ...] = ()
-    """Of rows whose place no manifest knows."""
+    """Ids of rows whose place no manifest defines, to be compared with those of other pieces."""
     repeated: int = 0
-    """Rows whose id another row had before."""
+    """Rows with the id of an earlier row."""
 
     def __add__(self, other: Tally) -> Tally:
-        """Both together."""
+        """The counts of both tallies together."""
         return Tally(
             self.judged + other.judged,
             self.gold + other.gold,
@@ -57,23 +57,27 @@ class Tally:
         )
 
 
-def judge_source(source: Source, *, every: int = 1, workers: int = 1) -> Iterator[Tally]:
-    """Tallies of a source's rows as they are judged, of which only each `every`-th is; their sum is that of all.
+def judge_source(
+    source: Source, *, every: int = 1, workers: int = 1, rows_per_worker: int = ROWS_PER_WORKER
+) -> Iterator[Tally]:
+    """Judges each `every`-th row of a source, and yields tallies on the way; their sum is the tally of the source.
+
+    For every `rows_per_worker` rows to judge, one more process is started, up to `workers`.
 
     Raises:
         ShardError: a file is damaged, or a worker was killed.
-        TraceFormatError: a row is no trace.
+        TraceFormatError: a row is not a trace.
 
     """
     seen: set[str] = set()
-    for tally in _piece_tallies(source, every, workers):
-        again = list(_count_repeated(tally.ids, seen))
-        told = tuple(f"{each}: another trace has this id" for each in again[:MOST_SHOWN])
-        yield replace(tally, ids=(), repeated=len(again), examples=tally.examples + told)
+    for tally in _piece_tallies(source, every, min(workers, 1 + source.rows // every // rows_per_worker)):
+        repeated_ids = list(_find_repeated(tally.ids, seen))
+        examples = tuple(f"{each}: another trace has this id" for each in repeated_ids[:MOST_SHOWN])
+        yield replace(tally, ids=(), repeated=len(repeated_ids), examples=tally.examples + examples)
 
 
-def _count_repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
-    """Those that were seen before; the others are seen from now on."""
+def _find_repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
+    """Yields the ids that are in `seen`, and adds all of them to it."""
     for each in ids:
         if each in seen:
             yield each
@@ -81,58 +85,66 @@ def _count_repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
 
 
 def _piece_tallies(source: Source, every: int, workers: int) -> Iterator[Tally]:
-    workers = min(workers, len(source.pieces), 1 + source.rows // every // _WORTH_A_WORKER)
+    workers = min(workers, len(source.pieces))
     if workers <= 1:
         for piece in source.pieces:
             with deferred_garbage_collection():
                 yield from judge_piece(piece, every)
         return
     try:
-        for _, tally in map_in_processes(partial(_whole, every=every), source.pieces, workers, _judge):
+        for _, tally in map_in_processes(partial(_tally_piece, every=every), source.pieces, workers, _process_judge):
             yield tally
     except BrokenProcessPool:
         raise ShardError("a worker was killed; run the same command again") from None
 
 
-def _whole(piece: Piece, every: int) -> Tally:
+def _tally_piece(piece: Piece, every: int) -> Tally:
     return sum(judge_piece(piece, every), Tally())
 
 
 @lru_cache(maxsize=1)
-def _judge() -> ProvenPlans:
+def _process_judge() -> ProvenPlans:
+    """The judge of this process: it keeps what it has proven from piece to piece."""
     return ProvenPlans(TraceValidator())
 
 
 def judge_piece(piece: Piece, every: int = 1) -> Iterator[Tally]:
-    """A tally of each batch of a piece's rows; every row is held against its place. Raises as `judge` does."""
-    judge, number = _judge(), piece.number
-    rows = PlacementChecker(piece.row_range, judge.validator.registry) if piece.row_range else None
+    """Yields the tally of each batch of a piece. Rows that are not judged are still checked for their place.
+
+    Raises:
+        ShardError: the file is damaged.
+        TraceFormatError: a row is not a trace.
+
+    """
+    judge, number = _process_judge(), piece.number
+    placement = PlacementChecker(piece.row_range, judge.validator.registry) if piece.row_range else None
     for traces in read_piece(piece):
-        yield _tally(traces, [at for at in range(len(traces)) if (number + at) % every == 0], rows, judge)
+        to_judge = [at for at in range(len(traces)) if (number + at) % every == 0]
+        yield _tally_traces(traces, to_judge, placement, judge)
         number += len(traces)
     if piece.row_range is not None and number != piece.number + piece.rows:
-        held = f"{piece.name} holds {number - piece.number:,} rows; the manifest says {piece.rows:,}"
-        yield Tally(rejected=Counter(["rows_are_complete"]), examples=(held,))
+        problem = f"{piece.name} holds {number - piece.number:,} rows; the manifest says {piece.rows:,}"
+        yield Tally(rejected=Counter(["rows_are_complete"]), examples=(problem,))
 
 
-def _tally(
-    traces: Sequence[GoldTrace], drawn: Sequence[int], rows: PlacementChecker | None, judge: ProvenPlans
+def _tally_traces(
+    traces: Sequence[GoldTrace], to_judge: Sequence[int], placement: PlacementChecker | None, judge: ProvenPlans
 ) -> Tally:
     before = judge.full_proofs
-    verdicts = dict(zip(drawn, judge.verdicts([traces[at] for at in drawn]), strict=True))
-    found = [[*(rows.findings(trace) if rows else ())] for trace in traces]
+    verdicts = dict(zip(to_judge, judge.verdicts([traces[at] for at in to_judge]), strict=True))
+    findings = [[*(placement.findings(trace) if placement else ())] for trace in traces]
     for at, verdict in verdicts.items():
-        found[at] += [*verdict.findings, *claim_finding(traces[at], verdict)]
+        findings[at] += [*verdict.findings, *claim_finding(traces[at], verdict)]
     return Tally(
-        len(drawn),
-        sum(not found[at] and not verdict.skipped for at, verdict in verdicts.items()),
-        sum(not found[at] and bool(verdict.skipped) for at, verdict in verdicts.items()),
+        len(to_judge),
+        sum(not findings[at] and not verdict.skipped for at, verdict in verdicts.items()),
+        sum(not findings[at] and bool(verdict.skipped) for at, verdict in verdicts.items()),
         judge.full_proofs - before,
-        Counter(each[0].rule for each in found if each),
-        tuple(_examples(zip(traces, found, strict=True))),
-        () if rows else tuple(trace.trace_id for trace in traces),
+        Counter(each[0].rule for each in findings if each),
+        tuple(_describe_rejected(zip(traces, findings, strict=True))),
+        () if placement else tuple(trace.trace_id for trace in traces),
     )
 
 
-def _examples(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
-    return [f"{trace.trace_id}: {found[0]}" for trace, found in rows if found][:MOST_SHOWN]
+def _describe_rejected(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
+    return [f"{trace.trace_id}: {findings[0]}" for trace, findings in rows if findings][:MOST_SHOWN]

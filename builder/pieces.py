@@ -1,4 +1,4 @@
-"""What traces to be judged are cut into: pieces, some thousand rows that lie together, each with its place."""
+"""The pieces that a source of traces is cut into: some thousand consecutive rows each, judged by one process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
 
 class RowRange(NamedTuple):
-    """The rows that belong to a piece by the manifest: those of a domain's split from index `first` on, below `end`."""
+    """The rows that the manifest expects: those of a domain's split with an index of at least `first` and below `end`."""
 
     domain: str
     split: str
@@ -20,15 +20,15 @@ class RowRange(NamedTuple):
 
     @property
     def is_dense(self) -> bool:
-        """Whether every index has a row; an online oracle may have left some out."""
+        """Whether every index must have a row; an online oracle may leave some out."""
         return self.settings.oracle == ScenarioOracle.name
 
 
 class Piece(NamedTuple):
-    """Part of a file: row groups of Parquet or bytes of lines from `start` to before `stop`, or all of a shard.
+    """Part of a file: Parquet row groups or bytes of a JSONL file in [start, stop), or a whole shard.
 
-    `number` is that of its first row in the source, `rows` how many it has; of lines, blank ones count. Where no
-    manifest says what belongs there, it has no place.
+    `number` is the number of its first row in the source, `rows` how many rows it has (blank lines count).
+    `row_range` is None where no manifest says which rows belong there.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Piece(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Pieces in the order of their rows and, if several files belong together, their names within a folder."""
+    """Pieces in the order of their rows; a run or release also has its `folder` and the names of its files there."""
 
     pieces: list[Piece]
     folder: Path | None = None
@@ -49,5 +49,5 @@ class Source(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows there are; 0 if that is not known beforehand."""
+        """Number of rows; 0 if it is not known before reading."""
         return sum(piece.rows for piece in self.pieces)

@@ -1,4 +1,4 @@
-"""A generation run: shards made by worker processes in any order, each a function of the settings alone."""
+"""A generation run: worker processes make the shards in any order, and each shard depends on the settings alone."""
 
 from __future__ import annotations
 
@@ -13,41 +13,43 @@ from typing import NamedTuple, Protocol
 
 from builder.audit import count_repeated_texts, request_texts
 from builder.shards import (
+    Batch,
     Receipt,
     RunSettings,
     Shard,
+    domains_changed_message,
     open_run,
     read_receipt,
     shards_of,
-    why_domains_changed,
     write_manifest,
     write_shard,
 )
 from builder.workers import deferred_garbage_collection, map_in_processes
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
-from gatling_sid.models import GoldTrace
+from gatling_sid.models import Finding, GoldTrace, Verdict
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Oracle, Task
-from gatling_sid.scenarios.schedule import capacity
+from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.simulator.world import LAST_DAY
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
-BATCH = 2048
-"""Traces made, judged and written at a time: what bounds a worker's memory."""
+TRACES_AT_ONCE = 2048
+"""Traces made, judged and written at a time; bounds the memory of a worker."""
 MOST_TRACES = 10**11
+"""Traces per run: the index in a trace's id has at most 11 digits."""
 ONLINE_BATCH = 20_000
-"""Traces of an online oracle made at a time, whole shards of any domain: its phases wait for each other."""
+"""Traces that an online oracle makes at a time, in whole shards of any domain: each phase waits for the one before."""
 
 
 class OnlineOracle(Oracle, Protocol):
-    """An oracle that answers over the network: one process, and some tasks may come to nothing."""
+    """An oracle that works over the network: it runs in one process, and may fail to make some traces."""
 
     def remember_texts(self, texts: Iterable[str]) -> None:
-        """Request texts that are taken."""
+        """Adds request texts that the oracle must not write again."""
         ...
 
 
@@ -61,24 +63,22 @@ def plan_run(
     shard_size: int,
     oracle: str = ScenarioOracle.name,
 ) -> RunSettings:
-    """Settings of a run of `total` traces, spread evenly over domains and by share over splits.
+    """Settings of a run of `total` traces, divided evenly among domains and by share among splits.
 
     Raises:
-        GenerationError: a number that makes no sense, or more traces than a domain's wordings can tell apart.
-        UnknownDomainError: no such domain.
+        GenerationError: a number is out of range, or a domain cannot word so many different requests.
+        UnknownDomainError: a domain does not exist.
 
     """
     if total < 1:
         raise GenerationError(f"total is {total}; ask for at least 1 trace")
     if total > MOST_TRACES:
-        raise GenerationError(
-            f"total has {len(str(total))} digits; no more than {MOST_TRACES:,} traces can be told apart"
-        )
+        raise GenerationError(f"total has {len(str(total))} digits; a run has at most {MOST_TRACES:,} traces")
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     if created_at.date() < LAST_DAY:
         raise GenerationError(
-            f"created_at is {created_at.date()}; a trace is made on or after the day it plays on, the last is {LAST_DAY}"
+            f"created_at is {created_at.date()}; it must be {LAST_DAY} or later, the last day of the simulated worlds"
         )
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
@@ -90,20 +90,20 @@ def plan_run(
         for slug, part in split_by_share(total, dict.fromkeys(chosen, 1.0)).items()
         if part
     }
-    for slug, parts in totals.items():
+    for slug, parts in totals.items() if oracle == ScenarioOracle.name else ():
         for split, number in parts.items():
-            most = capacity(registry.domain(slug), split)
-            if number > most and oracle == ScenarioOracle.name:
+            most = split_capacity(registry.domain(slug), split)
+            if number > most:
                 raise GenerationError(
-                    f"{slug} can word {most:,} different {split} requests, {number:,} are asked for; "
-                    "ask for less, or add phrasings to the domain"
+                    f"{slug} can word {most:,} different {split} requests, but {number:,} are needed; "
+                    "lower --total, or add phrasings to the domain"
                 )
     catalogue = {slug: registry.domain(slug).digest for slug in totals}
     return RunSettings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
 
 
 def split_by_share(total: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """`total` divided by shares, by largest remainder; adds up exactly."""
+    """Divides `total` by shares, using the largest remainders; the parts add up exactly."""
     whole = sum(shares.values())
     exact = {name: total * share / whole for name, share in shares.items()}
     parts = {name: int(value) for name, value in exact.items()}
@@ -117,66 +117,90 @@ def split_by_share(total: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 
 @lru_cache(maxsize=1)
-def _judge() -> ProvenPlans:
-    return ProvenPlans(TraceValidator(DomainRegistry()))
+def _validator() -> TraceValidator:
+    """The validator of this process, kept from shard to shard with the domains that it has loaded."""
+    return TraceValidator(DomainRegistry())
 
 
 def make_shard(root: Path, settings: RunSettings, shard: Shard) -> Receipt:
     """Makes, judges and writes one shard.
 
     Raises:
-        GenerationError: a task was given up, which for the embedded oracle is a fault of the domain file; or that
-            file was edited since the run began.
+        GenerationError: no attempt at a trace was gold, which is a fault of the domain file; or that file was edited
+            since the run began.
         ShardError: the shard cannot be written.
 
     """
-    judge = _judge()
-    _check_settings(root, settings, [shard.domain], judge.validator.registry)
-    domain = judge.validator.registry.domain(shard.domain)
+    validator = _validator()
+    _check_settings(root, settings, [shard.domain], validator.registry)
+    domain = validator.registry.domain(shard.domain)
     oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
-    return write_shard(root, shard, _batches(domain, shard, oracle, judge))
+    # Every shard begins without proofs: its count depends on no other, whoever made that, and in whatever order.
+    return write_shard(root, shard, _batches(domain, shard, oracle, ProvenPlans(validator)))
 
 
 def _check_settings(root: Path, settings: RunSettings, domains: Iterable[str], registry: DomainRegistry) -> None:
-    """Domains are those of the run's settings: on disk at this moment, and as they were loaded whenever that was.
+    """Refuses domains whose version, on disk now or as loaded before, is not the one in the settings.
 
-    What was loaded stays as it is, so the rows made next have the version that the settings name, whatever is edited
-    meanwhile; the next shard then stops the run.
+    A loaded domain never changes, so the rows made next have the version that the settings name even if its file is
+    edited meanwhile; the next shard then stops the run.
 
     Raises:
-        GenerationError: a domain file, or the pools, were edited since the run began; says what to do.
+        GenerationError: a domain file or the pools were edited since the run began; says what to do.
 
     """
     for slug in domains:
         try:
             unchanged = registry.digest_on_disk(slug) == settings.catalogue[slug] == registry.domain(slug).digest
-        except CatalogueError:  # gone, or saved by half
+        except CatalogueError:  # the file is gone, or half saved
             unchanged = False
         if not unchanged:
-            raise GenerationError(why_domains_changed(root, [slug]))
+            raise GenerationError(domains_changed_message(root, [slug]))
 
 
 def _make_shards_online(
     root: Path, settings: RunSettings, shards: Sequence[Shard], oracle: OnlineOracle
 ) -> Iterator[tuple[Shard, Receipt]]:
-    """Several shards at a time; what the oracle cannot make is left out of them."""
-    judge = _judge()
+    """Makes several shards at a time; they leave out the traces that the oracle cannot make."""
+    registry = _validator().registry
     for group in _in_groups(shards):
-        _check_settings(root, settings, dict.fromkeys(shard.domain for shard in group), judge.validator.registry)
-        made = generate([task for shard in group for task in _tasks_of(shard, judge)], oracle, judge)
-        traces = {trace.trace_id: trace for trace in made.traces}
+        _check_settings(root, settings, dict.fromkeys(shard.domain for shard in group), registry)
+        tasks = {shard: _tasks_of(shard, registry) for shard in group}
+        judge = _ShardJudge(tasks, _validator())
+        result = generate([task for each in tasks.values() for task in each], oracle, judge)
+        traces = {trace.trace_id: trace for trace in result.traces}
         rejections: dict[str, list[Rejection]] = {}
-        for each in made.rejections:
+        for each in result.rejections:
             rejections.setdefault(each.trace_id, []).append(each)
         for shard in group:
-            ids = [task.trace_id for task in _tasks_of(shard, judge)]
-            mine = [traces[each] for each in ids if each in traces]
-            rejected = [rejection for each in ids for rejection in rejections.get(each, ())]
-            yield shard, write_shard(root, shard, [(mine, rejected)])
+            ids = [task.trace_id for task in tasks[shard]]
+            own_traces = [traces[each] for each in ids if each in traces]
+            own_rejections = [rejection for each in ids for rejection in rejections.get(each, ())]
+            batch = Batch(own_traces, own_rejections, judge.proofs[shard].full_proofs)
+            yield shard, write_shard(root, shard, [batch])
 
 
-def _tasks_of(shard: Shard, judge: ProvenPlans) -> list[Task]:
-    domain = judge.validator.registry.domain(shard.domain)
+class _ShardJudge:
+    """Judges the traces of several shards, each with the proofs of its own shard alone.
+
+    So a shard's `full_proofs` does not depend on which other shards were still missing.
+    """
+
+    def __init__(self, tasks: Mapping[Shard, Sequence[Task]], validator: TraceValidator) -> None:
+        self.proofs = {shard: ProvenPlans(validator) for shard in tasks}
+        self._shards = {task.trace_id: shard for shard, each in tasks.items() for task in each}
+
+    def findings(self, trace: GoldTrace) -> list[Finding]:
+        """Everything that is wrong with one trace."""
+        return self.verdicts([trace])[0].findings
+
+    def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
+        """One verdict per trace, in the same order."""
+        return [self.proofs[self._shards[trace.trace_id]].verdicts([trace])[0] for trace in traces]
+
+
+def _tasks_of(shard: Shard, registry: DomainRegistry) -> list[Task]:
+    domain = registry.domain(shard.domain)
     return [Task(domain, shard.split, index) for index in range(shard.start, shard.stop)]
 
 
@@ -190,56 +214,55 @@ def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
     yield from [group] if group else []
 
 
-def _batches(
-    domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans
-) -> Iterator[tuple[list[GoldTrace], list[Rejection]]]:
-    for start in range(shard.start, shard.stop, BATCH):
-        tasks = [Task(domain, shard.split, index) for index in range(start, min(start + BATCH, shard.stop))]
-        made = generate(tasks, oracle, judge)
-        if made.given_up:
-            task = made.given_up[0]
-            last = [each for each in made.rejections if each.trace_id == task.trace_id][-1]
+def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -> Iterator[Batch]:
+    for start in range(shard.start, shard.stop, TRACES_AT_ONCE):
+        tasks = [Task(domain, shard.split, index) for index in range(start, min(start + TRACES_AT_ONCE, shard.stop))]
+        before = judge.full_proofs
+        result = generate(tasks, oracle, judge)
+        if result.given_up:
+            task = result.given_up[0]
+            last = [each for each in result.rejections if each.trace_id == task.trace_id][-1]
             raise GenerationError(
-                f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last ({last.scenario}): "
+                f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last one ({last.scenario}): "
                 f"{last.reason}: {last.message}"
             )
-        yield made.traces, made.rejections
+        yield Batch(result.traces, result.rejections, judge.full_proofs - before)
 
 
 # --- all shards ------------------------------------------------------------------------------------------------
 
 
 class Progress(NamedTuple):
-    """How far a run is: rows done of all, rejections so far, rows made in this process and the seconds it took."""
+    """How far a run is: rows done of the total, rejections so far, rows that this call made, and its seconds so far."""
 
     done: int
     total: int
     rejected: int
-    made: int
+    new_rows: int
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Traces per second in this sitting."""
-        return self.made / self.seconds if self.seconds else 0.0
+        """Traces per second that this call made."""
+        return self.new_rows / self.seconds if self.seconds else 0.0
 
     @property
     def eta(self) -> float | None:
-        """Seconds left at this rate."""
+        """Seconds left at this rate; None if nothing was made yet."""
         return (self.total - self.done) / self.rate if self.rate else None
 
     @property
     def pass_rate(self) -> float:
-        """Share of proposals that were gold as proposed."""
+        """Share of all proposals that were gold."""
         return self.done / (self.done + self.rejected) if self.done else 0.0
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A run that is complete."""
+    """A finished run: all receipts, how many rows this call made, and the seconds it took."""
 
     receipts: list[Receipt]
-    made: int
+    new_rows: int
     seconds: float
 
 
@@ -251,55 +274,55 @@ def run(
     report: Callable[[Progress], None],
     online: OnlineOracle | None = None,
 ) -> RunResult:
-    """Makes every shard of a run that is not there yet, then the manifest; the same call finishes an interrupted run.
+    """Makes every missing shard of a run, then the manifest; the same call finishes an interrupted run.
 
-    With an `online` oracle all is made in this process.
+    With an `online` oracle, this process makes all of them.
 
     Raises:
-        ShardError: the folder cannot be used or written; what is complete stays.
+        ShardError: the folder cannot be used or written, or an earlier version began the run; complete shards are kept.
         GenerationError: a shard cannot be made, a domain file was edited since the run began, or request texts repeat.
-        OracleError: the online oracle cannot go on; what it has not made does not count as finished.
+        OracleError: the online oracle cannot go on; call again to make what is missing.
 
     """
     open_run(root, settings)
-    _judge.cache_clear()  # what an earlier run of this process loaded may have been edited since
+    _validator.cache_clear()  # files that an earlier run of this process loaded may have been edited since
     started = time.monotonic()
     shards = shards_of(settings)
     receipts = {shard: receipt for shard in shards if (receipt := read_receipt(root, shard)) is not None}
-    total, made = sum(shard.stop - shard.start for shard in shards), 0
+    total, new_rows = sum(shard.stop - shard.start for shard in shards), 0
 
-    def tell() -> None:
+    def report_progress() -> None:
         rejected = sum(len(each.rejections) for each in receipts.values())
         done = sum(each.rows for each in receipts.values())
-        report(Progress(done, total, rejected, made, time.monotonic() - started))
+        report(Progress(done, total, rejected, new_rows, time.monotonic() - started))
 
-    tell()
+    report_progress()
     if online is not None:
         for receipt in receipts.values():
             for texts in request_texts(root / receipt.name):
                 online.remember_texts(texts)
     missing = [shard for shard in shards if shard not in receipts]
-    making = (
+    new_receipts = (
         _make_shards(root, settings, missing, workers)
         if online is None
         else _make_shards_online(root, settings, missing, online)
     )
-    for shard, receipt in making:
+    for shard, receipt in new_receipts:
         receipts[shard] = receipt
-        made += receipt.rows
-        tell()
+        new_rows += receipt.rows
+        report_progress()
     ordered = [receipts[shard] for shard in shards]
     repeated = count_repeated_texts([root / each.name for each in ordered])
     if repeated:
-        raise GenerationError(f"{repeated} request texts repeat; the domain needs more phrasings")
+        raise GenerationError(f"{repeated} request texts repeat; add phrasings to the domain")
     write_manifest(root, settings, ordered, repeated_texts=repeated)
-    return RunResult(ordered, made, time.monotonic() - started)
+    return RunResult(ordered, new_rows, time.monotonic() - started)
 
 
 def _make_shards(
     root: Path, settings: RunSettings, shards: Sequence[Shard], workers: int
 ) -> Iterator[tuple[Shard, Receipt]]:
-    """Shards as they are finished, in no particular order."""
+    """Makes shards, and yields each as soon as it is finished, in no particular order."""
     if workers == 1 or len(shards) <= 1:
         for shard in shards:
             with deferred_garbage_collection():
@@ -307,13 +330,13 @@ def _make_shards(
             yield shard, receipt
         return
     try:
-        yield from map_in_processes(partial(make_shard, root, settings), shards, workers, _judge)
+        yield from map_in_processes(partial(make_shard, root, settings), shards, workers, _validator)
     except BrokenProcessPool:
-        raise GenerationError("a worker was killed; run the same command again to go on") from None
+        raise GenerationError("a worker process was killed; run the same command again to continue") from None
 
 
 def rejections_by_reason(receipts: Sequence[Receipt]) -> dict[str, int]:
-    """How many proposals each rule rejected."""
+    """Counts rejected proposals by the rule that rejected them, the most frequent first."""
     counts: dict[str, int] = {}
     for receipt in receipts:
         for rejection in receipt.rejections:

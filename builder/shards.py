@@ -1,12 +1,12 @@
-"""Shards: one Arrow stream file per piece of a domain's split, with a receipt; a manifest over all of them.
+"""Shards: Arrow stream files that hold a domain's split, each with a receipt; and a manifest that lists all of them.
 
-    <run>/settings.json                              what the run was asked for; written first
+    <run>/settings.json                              the settings of the run; written first
     <run>/<domain>/<split>-00003-of-00012.arrow      traces, complete as soon as the file exists
-    <run>/<domain>/<split>-00003-of-00012.json       its receipt: rows, checksum, rejections
+    <run>/<domain>/<split>-00003-of-00012.json       its receipt: rows, checksum, rejections, proofs
     <run>/manifest.json                              all receipts; written last
 
-Files are written beside their names and renamed. Progress is read from the files: a shard is done when its receipt
-exists and its checksum is right.
+Files are written under a temporary name and then renamed. Progress is read from the files: a shard is finished when
+its receipt exists and its checksum is right.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
 
 FORMAT = 1
-"""Version of the files' layout and columns."""
+"""Version of the layout and columns of the files; raised when a reader of the one before could not read them."""
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """All that a run's bytes depend on. `splits` are (name, number of traces per domain) pairs."""
+    """All that a run's bytes depend on: `totals` are traces by domain and split, `catalogue` the version of each domain."""
 
     seed: int
     oracle: str
@@ -48,7 +48,7 @@ class RunSettings:
 
 
 class Shard(NamedTuple):
-    """The `number`-th of `of` pieces of a domain's split: the traces with index in [start, stop)."""
+    """One of the `of` shards of a domain's split: shard `number` holds the traces with index in [start, stop)."""
 
     domain: str
     split: str
@@ -64,12 +64,14 @@ class Shard(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What a shard holds and how it came to be."""
+    """What a shard holds, and what was rejected and proven while it was made."""
 
     name: str
     rows: int
     sha256: str
     rejections: list[Rejection]
+    full_proofs: int
+    """How many proposals were judged in full; the others share a plan that was proven in this shard."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON file."""
@@ -94,34 +96,32 @@ def shards_of(settings: RunSettings) -> list[Shard]:
 
 @contextmanager
 def complete_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file written beside `path` and renamed to it at the end, so that a reader never sees part of it.
+    """Opens a temporary file that is renamed to `path` at the end, so that no reader ever sees half a file.
 
     Raises:
-        ShardError: the disk is full, or the folder cannot be written; nothing is left behind.
+        ShardError: the disk is full, or the folder cannot be written; no temporary file is left.
 
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         with suppress(OSError):
-            beside.unlink()
-        raise ShardError(
-            f"{path} cannot be written: {error.strerror or error}; what was complete before is kept"
-        ) from None
+            temporary.unlink()
+        raise ShardError(f"{path} cannot be written: {error.strerror or error}; complete files are kept") from None
     except BaseException:
         with suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes a JSON file completely or not at all. Raises ShardError."""
+    """Writes a JSON file, completely or not at all. Raises ShardError."""
     with complete_file(path) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
 
@@ -135,7 +135,7 @@ def read_json(path: Path) -> Any:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Removes what interrupted writers left beside their files."""
+    """Removes the temporary files that interrupted writers left."""
     for part in folder.rglob(".*.part"):
         with suppress(OSError):
             part.unlink()
@@ -163,7 +163,15 @@ class _HashingFile:
         self.closed = True
 
 
-def write_shard(root: Path, shard: Shard, batches: Iterable[tuple[list[GoldTrace], list[Rejection]]]) -> Receipt:
+class Batch(NamedTuple):
+    """Part of what a shard holds: traces, the rejections on the way to them, and how many were judged in full."""
+
+    traces: list[GoldTrace]
+    rejections: list[Rejection]
+    full_proofs: int = 0
+
+
+def write_shard(root: Path, shard: Shard, batches: Iterable[Batch]) -> Receipt:
     """Writes a shard from batches of traces, then its receipt.
 
     Raises:
@@ -171,31 +179,48 @@ def write_shard(root: Path, shard: Shard, batches: Iterable[tuple[list[GoldTrace
 
     """
     path = root / shard.name
-    rows, rejections = 0, list[Rejection]()
+    rows, rejections, full_proofs = 0, list[Rejection](), 0
     with complete_file(path) as file:
         hashed = _HashingFile(file)
         with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=WRITE_OPTIONS) as writer:
-            for traces, rejected in batches:
-                rejections += rejected
-                rows += len(traces)
-                if traces:
-                    writer.write_table(table_of(traces))
-    receipt = Receipt(shard.name, rows, hashed.digest.hexdigest(), rejections)
+            for batch in batches:
+                rejections += batch.rejections
+                rows += len(batch.traces)
+                full_proofs += batch.full_proofs
+                if batch.traces:
+                    writer.write_table(table_of(batch.traces))
+    receipt = Receipt(shard.name, rows, hashed.digest.hexdigest(), rejections, full_proofs)
     write_json(path.with_suffix(".json"), receipt.as_json())
     return receipt
 
 
 def read_receipt(root: Path, shard: Shard) -> Receipt | None:
-    """The receipt of a shard that is there and whole, else None: a shard that was cut or altered counts as missing."""
+    """The receipt of a shard that exists and is whole, else None: a shard that was cut or altered counts as missing.
+
+    Raises:
+        ShardError: an earlier version wrote the receipt, so that what it counts cannot be added to ours.
+
+    """
     path = root / shard.name
     try:
         stored = json.loads(path.with_suffix(".json").read_bytes())
-        receipt = Receipt(
-            stored["name"], stored["rows"], stored["sha256"], [Rejection(**each) for each in stored["rejections"]]
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        rejections = [Rejection(**each) for each in stored["rejections"]]
+        receipt = Receipt(stored["name"], stored["rows"], stored["sha256"], rejections, stored.get("full_proofs", -1))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return receipt if receipt.name == shard.name and checksum(path) == receipt.sha256 else None
+    if receipt.name != shard.name or checksum(path) != receipt.sha256:
+        return None
+    if "full_proofs" not in stored:
+        raise ShardError(_older_receipt_message(root, path.with_suffix(".json")))
+    return receipt if isinstance(receipt.full_proofs, int) and receipt.full_proofs >= 0 else None
+
+
+def _older_receipt_message(root: Path, receipt: Path) -> str:
+    return (
+        f"{receipt} was written by an earlier version of this program: it does not say how many plans were proven in "
+        f"full (full_proofs). Versions are not mixed in one run: name another folder, or remove {root} to generate it "
+        f"again. If {MANIFEST} is there, the run is finished, and can be validated and released as it is"
+    )
 
 
 def checksum(path: Path) -> str | None:
@@ -211,7 +236,7 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
     """A shard's batches as tables of `SCHEMA`.
 
     Raises:
-        ShardError: the file is not a whole Arrow stream of these columns.
+        ShardError: the file is cut, damaged, or has other columns.
 
     """
     try:
@@ -219,16 +244,16 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
             if not reader.schema.equals(SCHEMA):
                 raise ShardError(f"{path} has other columns than this version writes; generate it again")
             for batch in reader:
-                batch.validate(full=True)  # a flipped bit may make text that is none, or lead out of the file
+                batch.validate(full=True)  # a flipped bit may give invalid UTF-8 or an offset beyond the buffer
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowInvalid) as error:
         if isinstance(error, ShardError):
             raise
-        raise ShardError(f"{path} is no complete shard ({error}); run the same generate command again") from None
+        raise ShardError(f"{path} is not a complete shard ({error}); run the same generate command again") from None
 
 
 def read_traces(path: Path) -> Iterator[GoldTrace]:
-    """A shard's traces, validated as records. Raises ShardError, TraceFormatError."""
+    """Yields the traces of a shard as validated records. Raises ShardError, TraceFormatError."""
     for table in read_tables(path):
         yield from traces_of(table)
 
@@ -237,26 +262,26 @@ def read_traces(path: Path) -> Iterator[GoldTrace]:
 
 
 def open_run(root: Path, settings: RunSettings) -> None:
-    """Claims a folder for a run, or finds it claimed by the same one.
+    """Prepares a folder for a run: a new one gets the settings, one that holds them already is continued.
 
     Raises:
-        ShardError: the folder is a file, cannot be written, holds something else, or another run.
+        ShardError: the folder is a file, cannot be written, or holds something else or another run.
 
     """
     try:
-        _claim(root, settings)
+        _prepare_folder(root, settings)
     except ShardError:
         raise
     except OSError as error:
         raise ShardError(f"{root} cannot be used: {error.strerror}") from None
 
 
-def _claim(root: Path, settings: RunSettings) -> None:
+def _prepare_folder(root: Path, settings: RunSettings) -> None:
     if root.exists() and not root.is_dir():
         raise ShardError(f"{root} is a file; name a folder")
     stored = root / SETTINGS
     if stored.exists():
-        _refuse_another(root, read_json(stored), asdict(settings))
+        _refuse_other_run(root, read_json(stored), asdict(settings))
     elif root.is_dir() and any(not each.name.startswith(".") for each in root.iterdir()):
         raise ShardError(f"{root} is not empty and holds no run; name another folder")
     else:
@@ -264,37 +289,37 @@ def _claim(root: Path, settings: RunSettings) -> None:
     remove_partial_files(root)
 
 
-def _refuse_another(root: Path, stored: Any, asked: dict[str, Any]) -> None:
-    if changed := _changed_domains(stored, asked):
-        raise ShardError(why_domains_changed(root, changed))
-    if differing := _describe_difference(stored, asked):
-        raise ShardError(f"{root} holds a run with other settings ({differing}); name another folder, or remove it")
+def _refuse_other_run(root: Path, stored: Any, settings: dict[str, Any]) -> None:
+    if domains := _changed_domains(stored, settings):
+        raise ShardError(domains_changed_message(root, domains))
+    if difference := _describe_difference(stored, settings):
+        raise ShardError(f"{root} holds a run with other settings ({difference}); name another folder, or remove it")
 
 
-def _changed_domains(stored: Any, asked: dict[str, Any]) -> list[str]:
-    """Domains of which the stored run has another version, if nothing else is different."""
-    held = stored.get("catalogue") if isinstance(stored, dict) else None
-    if not isinstance(held, dict) or {**stored, "catalogue": asked["catalogue"]} != asked:
+def _changed_domains(stored: Any, settings: dict[str, Any]) -> list[str]:
+    """The domains of which the stored run has another version; none if anything else differs too."""
+    versions = stored.get("catalogue") if isinstance(stored, dict) else None
+    if not isinstance(versions, dict) or {**stored, "catalogue": settings["catalogue"]} != settings:
         return []
-    return [slug for slug, digest in asked["catalogue"].items() if held.get(slug) != digest]
+    return [slug for slug, digest in settings["catalogue"].items() if versions.get(slug) != digest]
 
 
-def why_domains_changed(root: Path, domains: Iterable[str]) -> str:
-    """What to tell, and to do, when domain files are not those that the run in `root` began with."""
+def domains_changed_message(root: Path, domains: Iterable[str]) -> str:
+    """The error text for a run in `root` whose domain files were edited after it began; says what to do."""
     files = ", ".join(f"{slug}.yaml" for slug in domains)
     return (
-        f"{files} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
-        "If the change was not meant, undo it and run the same command again to finish the run; "
-        "if it was, name another folder, since a run is made of one version of each domain"
+        f"{files} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; complete shards are kept. "
+        "If the change was a mistake, undo it and run the same command again to finish the run; "
+        "otherwise name another folder, since a run uses one version of each domain"
     )
 
 
-def _describe_difference(stored: Any, asked: dict[str, Any]) -> str:
+def _describe_difference(stored: Any, settings: dict[str, Any]) -> str:
     if not isinstance(stored, dict):
         return "its settings cannot be read"
     return ", ".join(
-        f"{key} is {_shorten(stored.get(key))}, asked is {_shorten(value)}"
-        for key, value in asked.items()
+        f"{key} is {_shorten(stored.get(key))} there, {_shorten(value)} here"
+        for key, value in settings.items()
         if stored.get(key) != value
     )
 
@@ -305,7 +330,10 @@ def _shorten(value: Any) -> str:
 
 
 def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], **measured: Any) -> Path:
-    """The manifest over all shards: settings, counts, checksums, rejections by reason. Raises ShardError."""
+    """Writes the manifest of a finished run: settings, counts, checksums, rejections by reason. Raises ShardError.
+
+    `measured` are further facts about the whole run; returns the path of the manifest.
+    """
     reasons: dict[str, int] = {}
     for receipt in receipts:
         for rejection in receipt.rejections:
@@ -319,6 +347,7 @@ def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], *
             "rejected": rejected,
             "raw_pass_rate": round(rows / (rows + rejected), 6) if rows else 0.0,
             "rejections_by_reason": dict(sorted(reasons.items())),
+            "full_proofs": sum(r.full_proofs for r in receipts),
             **measured,
             "shards": [
                 {"name": r.name, "rows": r.rows, "rejected": len(r.rejections), "sha256": r.sha256} for r in receipts
@@ -332,7 +361,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
     """The manifest of a finished run.
 
     Raises:
-        ShardError: there is none, or it is not one.
+        ShardError: the run is unfinished, or its manifest is not of this version.
 
     """
     if not (root / MANIFEST).exists():
@@ -349,12 +378,12 @@ def read_manifest(root: Path) -> dict[str, Any]:
         or not isinstance(shards, list)
         or not all(isinstance(each, dict) and each.keys() >= {"name", "rows", "sha256"} for each in shards)
     ):
-        raise ShardError(f"{root / MANIFEST} is no manifest of this version")
+        raise ShardError(f"{root / MANIFEST} is not a manifest of this version; generate the run again")
     return manifest
 
 
 def verified_shards(root: Path, manifest: dict[str, Any]) -> list[Path]:
-    """Paths of all shards of a manifest, their checksums right. Raises ShardError naming the first that is not."""
+    """Paths of all shards of a manifest. Raises ShardError naming the first whose checksum is wrong."""
     paths = []
     for each in manifest["shards"]:
         path = root / each["name"]

@@ -1,4 +1,4 @@
-"""The `datasets` builder over a finished run: one config per domain, and the default over all of them."""
+"""The `datasets` builder of a finished run: one config per domain, and a default config with all of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 
 DEFAULT_CONFIG = "default"
-VERSION = datasets.Version(f"{FORMAT}.0.0")
+DATASET_VERSION = datasets.Version(f"{FORMAT}.0.0")
+"""What `datasets` calls the version of a config: that of the columns, not of a release."""
 FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
-"""The columns as `datasets` names them: nested structs, `Json()` for what has no fixed shape."""
+"""The columns in terms of `datasets`: nested structs, and `Json()` for what has no fixed shape."""
 
 
 @dataclass
 class SidConfig(datasets.BuilderConfig):  # type: ignore[misc]
-    """Which part of a run: a domain's slug, or `default` for all; `run` is the run's folder."""
+    """A part of a run: its `name` is a domain's slug, or `default` for all domains; `run` is the folder."""
 
     run: str = ""
 
@@ -34,12 +35,12 @@ class SidConfig(datasets.BuilderConfig):  # type: ignore[misc]
 class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     """Finished shards as splits: `GatlingSid("out/run", config_name="finance").download_and_prepare(…)`.
 
-    Raises ShardError when the run is unfinished, or one of its shards is missing or altered.
+    Raises ShardError if the run is unfinished, or a shard is missing or altered.
     """
 
     BUILDER_CONFIG_CLASS = SidConfig
     BUILDER_CONFIGS: ClassVar[list[SidConfig]] = [
-        SidConfig(name=name, version=VERSION) for name in (DEFAULT_CONFIG, *DomainRegistry().slugs())
+        SidConfig(name=name, version=DATASET_VERSION) for name in (DEFAULT_CONFIG, *DomainRegistry().slugs())
     ]
     DEFAULT_CONFIG_NAME = DEFAULT_CONFIG
     DEFAULT_WRITER_BATCH_SIZE = 2000
@@ -47,7 +48,7 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def __init__(self, run: str | Path, **kwargs: Any) -> None:
         """Opens a run; further arguments are those of a `datasets` builder (`config_name`, `cache_dir`, …)."""
         read_manifest(Path(run))
-        # The cache must tell runs apart: its folder is named by this hash.
+        # The cache must keep runs apart: its folder is named after this hash.
         digest = hashlib.sha256((Path(run) / MANIFEST).read_bytes()).hexdigest()[:16]
         super().__init__(run=str(run), hash=digest, **kwargs)
 
@@ -57,7 +58,7 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, _dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         by_split = shards_by_split(Path(self.config.run), self.config.name)
         if not by_split:
-            raise ShardError(f"{self.config.run} holds nothing of {self.config.name}")
+            raise ShardError(f"{self.config.run} holds no traces of {self.config.name}")
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"paths": [str(path) for path in paths]})
             for split, paths in by_split.items()
@@ -73,12 +74,12 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 
 
 def shards_by_split(run: Path, config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
-    """The verified shards of a config, by split, in order. Raises ShardError."""
+    """The verified shards of a config by split, in the order of the run. Raises ShardError."""
     return split_paths(verified_shards(run, read_manifest(run)), config)
 
 
 def split_paths(paths: list[Path], config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
-    """The shards of a config, by split, in order."""
+    """Groups those paths that belong to a config by split, and keeps their order."""
     by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
     for path in paths:
         if config in (DEFAULT_CONFIG, path.parent.name):

@@ -1,4 +1,4 @@
-"""Where traces to be judged come from: a run, a release in a folder or on the Hub, a file of traces."""
+"""Opens and reads the sources of traces to judge: a run, a release in a folder or on the Hub, a file of traces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from pydantic import TypeAdapter
 
 from builder.features import SCHEMA, traces_of
-from builder.jsonl import cut_into_pieces, is_stream, read_lines
+from builder.jsonl import cut_into_pieces, read_lines, stream_piece
 from builder.pieces import Piece, RowRange, Source
 from builder.placement import index_of
 from builder.publish import without_secrets
@@ -29,100 +29,107 @@ from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_PIECE = 8_192
-"""Rows of a piece, where a file can be cut."""
-BATCH = 2_048
-"""Rows that are read at a time: the more, the more of them say the same somewhere, and are decoded once."""
+"""Rows of a piece of a Parquet file; enough for a process to find several wordings of a plan in it."""
+ROWS_AT_ONCE = 2_048
+"""Rows read at a time: among more rows, more parts are equal and are decoded only once."""
 
 
 def open_source(name: str, revision: str | None = None) -> Source:
-    """The source of that path or, with a revision, of that dataset repository.
+    """Opens a path or, with a revision, a dataset repository on the Hub.
 
     Raises:
-        ShardError: there is nothing, or it is damaged; says what and where.
+        ShardError: it does not exist, or is damaged; says what is wrong and where.
 
     """
     if revision is not None:
-        return _of_release(_download(name, revision))
+        return _open_release(_download(name, revision))
     path = Path(name)
     try:
         if path.is_dir():
-            return _of_release(path) if (path / DATA).is_dir() else _of_run(path)
+            return _open_release(path) if (path / DATA).is_dir() else _open_run(path)
         if path.suffix == ".parquet":
             return Source(_cut_parquet(path, path.name, 0))
-        return Source(list(cut_into_pieces(path)) if path.is_file() or not path.exists() else [is_stream(path)])
+        return Source(list(cut_into_pieces(path)) if path.is_file() or not path.exists() else [stream_piece(path)])
     except OSError as error:
         if isinstance(error, ShardError):
             raise
-        hint = "" if path.exists() else "; a dataset on the Hub is named with its --revision"
+        hint = "" if path.exists() else "; to open a dataset on the Hub, add its --revision"
         raise ShardError(f"{name} cannot be read: {error.strerror or error}{hint}") from None
 
 
 # --- runs and releases -----------------------------------------------------------------------------------------
 
 
-class _ManifestPromise(NamedTuple):
-    """What a manifest says there is: settings, and rows by shard."""
+_SETTINGS = TypeAdapter(RunSettings)
+
+
+class _ManifestContent(NamedTuple):
+    """What a manifest promises: the settings of the run, and the number of rows of each shard."""
 
     settings: RunSettings
     rows: dict[Shard, int]
 
 
-def _read_promise(root: Path) -> _ManifestPromise:
+def _read_content(root: Path) -> _ManifestContent:
     manifest = read_manifest(root)
     try:
         settings = _SETTINGS.validate_json(json.dumps(manifest["settings"]), strict=True)
         shards = shards_of(settings)
         rows = {shard: int(each["rows"]) for shard, each in zip(shards, manifest["shards"], strict=True)}
         if [shard.name for shard in shards] != [each["name"] for each in manifest["shards"]]:
-            raise ValueError("its shards are not those that its settings ask for")
-        left_out = [s.name for s, n in rows.items() if settings.oracle == ScenarioOracle.name and n != s.stop - s.start]
-        if left_out:
-            raise ValueError(f"it leaves out rows of {left_out[0]}")
+            raise ValueError("its shards are not those of its settings")
+        incomplete = [
+            s.name for s, n in rows.items() if settings.oracle == ScenarioOracle.name and n != s.stop - s.start
+        ]
+        if incomplete:
+            raise ValueError(f"it leaves out rows of {incomplete[0]}")
         if any(not re.fullmatch(r"\w+", shard.domain) or shard.split not in SPLITS for shard in shards):
-            raise ValueError("it names what is no domain, or no split")
+            raise ValueError("it names an impossible domain or split")
     except (ValueError, TypeError) as error:
-        raise ShardError(f"{root / MANIFEST} is no manifest of this version: {str(error).splitlines()[0]}") from None
-    return _ManifestPromise(settings, rows)
+        raise ShardError(f"{root / MANIFEST} is not a manifest of this version: {str(error).splitlines()[0]}") from None
+    return _ManifestContent(settings, rows)
 
 
-_SETTINGS = TypeAdapter(RunSettings)
-
-
-def _of_run(root: Path) -> Source:
-    settings, rows = _read_promise(root)
+def _open_run(root: Path) -> Source:
+    settings, rows = _read_content(root)
     pieces, number = list[Piece](), 0
     for path, (shard, size) in zip(verified_shards(root, read_manifest(root)), rows.items(), strict=True):
-        place = RowRange(shard.domain, shard.split, shard.start, shard.stop, settings)
-        pieces.append(Piece(path, shard.name, 0, 0, number, size, place))
+        row_range = RowRange(shard.domain, shard.split, shard.start, shard.stop, settings)
+        pieces.append(Piece(path, shard.name, 0, 0, number, size, row_range))
         number += size
     return Source(pieces, root, tuple(shard.name for shard in rows))
 
 
-def _of_release(tree: Path) -> Source:
-    settings, rows = _read_promise(tree)
+def _open_release(tree: Path) -> Source:
+    settings, rows = _read_content(tree)
     pieces, files, number = list[Piece](), list[str](), 0
     for domain, split, total in (
         (domain, *each) for domain, totals in settings.totals.items() for each in totals.items()
     ):
-        mine = _cut_split(tree / DATA, RowRange(domain, split, 0, total, settings), number)
-        found = sum(piece.rows for piece in mine)
-        wanted = sum(size for shard, size in rows.items() if (shard.domain, shard.split) == (domain, split))
-        if found != wanted:
-            raise ShardError(f"{tree / DATA / domain} holds {found:,} rows of {split}; {MANIFEST} says {wanted:,}")
-        pieces += mine
-        files += dict.fromkeys(piece.name for piece in mine)
-        number += found
-    held = {path.relative_to(tree / DATA).as_posix() for path in (tree / DATA).rglob("*") if path.is_file()}
-    if others := sorted(held.difference(files)):
-        raise ShardError(f"{tree / DATA} holds {', '.join(others[:3])}, of which {MANIFEST} does not know")
+        split_pieces = _cut_split(tree / DATA, RowRange(domain, split, 0, total, settings), number)
+        rows_found = sum(piece.rows for piece in split_pieces)
+        expected = sum(size for shard, size in rows.items() if (shard.domain, shard.split) == (domain, split))
+        if rows_found != expected:
+            raise ShardError(
+                f"{tree / DATA / domain} holds {rows_found:,} rows of {split}; {MANIFEST} says {expected:,}"
+            )
+        pieces += split_pieces
+        files += dict.fromkeys(piece.name for piece in split_pieces)
+        number += rows_found
+    existing = {path.relative_to(tree / DATA).as_posix() for path in (tree / DATA).rglob("*") if path.is_file()}
+    if others := sorted(existing.difference(files)):
+        raise ShardError(f"{tree / DATA} holds {', '.join(others[:3])}, which {MANIFEST} does not list")
     return Source(pieces, tree / DATA, tuple(files))
 
 
-def _cut_split(data: Path, place: RowRange, number: int) -> list[Piece]:
-    """The pieces of a domain's split, each placed after the rows before it or, if some may be left out, their last id."""
-    found = sorted((data / place.domain).glob(f"{place.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
+def _cut_split(data: Path, rows: RowRange, number: int) -> list[Piece]:
+    """Cuts the files of a domain's split into pieces, each with the rows that must follow those of the piece before.
+
+    Where rows may be left out, a piece begins after the last id of the piece before.
+    """
+    found = sorted((data / rows.domain).glob(f"{rows.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
     count = found[0].stem.rpartition("-")[2] if found else "0"
-    names = [f"{place.domain}/{place.split}-{at:05d}-of-{count}.parquet" for at in range(int(count))]
+    names = [f"{rows.domain}/{rows.split}-{at:05d}-of-{count}.parquet" for at in range(int(count))]
     missing = [name for name in names if data / name not in found]
     if missing:
         raise ShardError(f"{data / missing[0]} is missing")
@@ -130,10 +137,10 @@ def _cut_split(data: Path, place: RowRange, number: int) -> list[Piece]:
     pieces, first = list[Piece](), 0
     for path, name in zip(found, names, strict=True):
         for piece in _cut_parquet(path, name, number + sum(each.rows for each in pieces)):
-            pieces.append(piece._replace(row_range=place._replace(first=first)))
+            pieces.append(piece._replace(row_range=rows._replace(first=first)))
             first += piece.rows
-            if not place.is_dense:
-                first = max(first, (index_of(_last_id(piece), place) or 0) + 1)
+            if not rows.is_dense:
+                first = max(first, (index_of(_last_id(piece), rows) or 0) + 1)
     return pieces
 
 
@@ -142,7 +149,7 @@ def _last_id(piece: Piece) -> str:
         with pq.ParquetFile(piece.path) as file:
             return str(file.read_row_group(piece.stop - 1, columns=["trace_id"])["trace_id"][-1].as_py())
     except (OSError, pa.ArrowException, KeyError, IndexError) as error:
-        raise ShardError(f"{piece.path} is no complete Parquet file ({error})") from None
+        raise ShardError(f"{piece.path} is not a complete Parquet file ({error})") from None
 
 
 def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
@@ -150,7 +157,7 @@ def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
         footer = pq.read_metadata(path)
         sizes = [footer.row_group(at).num_rows for at in range(footer.num_row_groups)]
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise ShardError(f"{path} is no complete Parquet file ({error})") from None
+        raise ShardError(f"{path} is not a complete Parquet file ({error})") from None
     pieces, start, rows = list[Piece](), 0, 0
     for stop, size in enumerate(sizes, start=1):
         rows += size
@@ -161,15 +168,15 @@ def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
 
 
 def _download(repo_id: str, revision: str) -> Path:
-    """A folder that holds the data of a release on the Hub, and its manifest."""
+    """Downloads the data and the manifest of a release on the Hub; returns their folder. Raises ShardError."""
     api = HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None)
     try:
         folder = api.snapshot_download(
             repo_id, repo_type="dataset", revision=revision, allow_patterns=[MANIFEST, f"{DATA}/*"]
         )
     except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        said = without_secrets(str(error).strip().partition("\n")[0])
-        raise ShardError(f"{repo_id} at {revision} cannot be had from {api.endpoint}: {said}") from None
+        problem = without_secrets(str(error).strip().partition("\n")[0])
+        raise ShardError(f"{repo_id} at {revision} cannot be downloaded from {api.endpoint}: {problem}") from None
     return Path(folder)
 
 
@@ -177,33 +184,35 @@ def _download(repo_id: str, revision: str) -> Path:
 
 
 def read_piece(piece: Piece) -> Iterator[list[GoldTrace]]:
-    """The traces of a piece, batch by batch.
+    """Yields the traces of a piece, batch by batch.
 
     Raises:
         ShardError: the file is damaged.
-        TraceFormatError: a row or line is no trace; names it.
+        TraceFormatError: a row or line is not a trace; names it.
 
     """
     if piece.path.suffix not in (".arrow", ".parquet"):
         yield from read_lines(piece)
         return
-    tables = _tables(piece) if piece.path.suffix == ".parquet" else read_tables(piece.path)
-    for table in regroup(tables, BATCH):
+    tables = _parquet_tables(piece) if piece.path.suffix == ".parquet" else read_tables(piece.path)
+    for table in regroup(tables, ROWS_AT_ONCE):
         try:
             yield list(traces_of(table))
         except TraceFormatError as error:
             raise TraceFormatError(piece.name, str(error)) from None
 
 
-def _tables(piece: Piece) -> Iterator[pa.Table]:
+def _parquet_tables(piece: Piece) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(piece.path) as file:
             if not file.schema_arrow.equals(SCHEMA):
-                raise ShardError(f"{piece.path} has other columns than this version writes")
-            for batch in file.iter_batches(BATCH, row_groups=range(piece.start, piece.stop)):
+                raise ShardError(
+                    f"{piece.path} has other columns than this version writes; use a release of this version"
+                )
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=range(piece.start, piece.stop)):
                 batch.validate(full=True)
                 yield pa.Table.from_batches([batch])
     except (OSError, ValueError, pa.ArrowException) as error:
         if isinstance(error, ShardError):
             raise
-        raise ShardError(f"{piece.path} is no complete Parquet file ({error})") from None
+        raise ShardError(f"{piece.path} is not a complete Parquet file ({error})") from None

@@ -1,4 +1,4 @@
-"""Tasks spread over processes that leave Ctrl-C to their parent, and end when it does."""
+"""Distributes tasks over processes that ignore Ctrl-C and end when their parent ends."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 TaskT = TypeVar("TaskT")
-ResultT = TypeVar("ResultT")
+TaskResultT = TypeVar("TaskResultT")
 
 
 def map_in_processes(
-    function: Callable[[TaskT], ResultT], tasks: Sequence[TaskT], workers: int, prepare: Callable[[], object]
-) -> Iterator[tuple[TaskT, ResultT]]:
-    """(task, what the function makes of it) as they are finished, in no particular order.
+    function: Callable[[TaskT], TaskResultT], tasks: Sequence[TaskT], workers: int, prepare: Callable[[], object]
+) -> Iterator[tuple[TaskT, TaskResultT]]:
+    """Yields (task, result of the function) as tasks are finished, in no particular order.
 
-    `prepare` loads in each process what is kept from task to task.
+    `prepare` is called once in each process, to load what all of its tasks need.
 
     Raises:
-        BrokenProcessPool: a worker was killed.
+        BrokenProcessPool: a worker process was killed.
 
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(tasks)), context, _prepare, (prepare, os.getpid())) as pool:
-        # Workers start here, and inherit that Ctrl-C is not for them.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Workers start here, and inherit that they ignore Ctrl-C.
+        previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            waiting: dict[Future[ResultT], TaskT] = {
-                pool.submit(_in_worker, function, task, os.getpid()): task for task in tasks
+            waiting: dict[Future[TaskResultT], TaskT] = {
+                pool.submit(_run_task, function, task, os.getpid()): task for task in tasks
             }
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous_handler)
         try:
             while waiting:
                 done, _ = wait(waiting, return_when=FIRST_COMPLETED)
@@ -48,7 +48,7 @@ def map_in_processes(
 
 @contextmanager
 def deferred_garbage_collection() -> Iterator[None]:
-    """Leaves the few reference cycles to the end: looking for them again and again takes a third of the time."""
+    """Collects reference cycles only at the end: there are few, and searching for them takes a third of the time."""
     gc.freeze()
     gc.disable()
     try:
@@ -60,29 +60,29 @@ def deferred_garbage_collection() -> Iterator[None]:
 
 
 def _prepare(prepare: Callable[[], object], parent: int) -> None:
-    """A worker leaves Ctrl-C to its parent, and its few reference cycles to the end of a task."""
+    """Prepares a worker: it ignores Ctrl-C, ends with its parent, and collects garbage only after each task."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     prepare()
     gc.freeze()
     gc.disable()
-    _leave_if_orphaned(parent)
+    _exit_if_orphaned(parent)
 
 
-def _leave_if_orphaned(parent: int) -> None:
+def _exit_if_orphaned(parent: int) -> None:
     if os.getppid() != parent:
-        os._exit(1)  # sys.exit would be caught by the pool, and sent to nobody
+        os._exit(1)  # the pool would catch SystemExit, and nobody would receive it
 
 
-def _leave_with_parent() -> None:
+def _exit_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _in_worker(function: Callable[[TaskT], ResultT], task: TaskT, parent: int) -> ResultT:
-    _leave_if_orphaned(parent)
+def _run_task(function: Callable[[TaskT], TaskResultT], task: TaskT, parent: int) -> TaskResultT:
+    _exit_if_orphaned(parent)
     try:
         return function(task)
     finally:

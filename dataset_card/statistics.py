@@ -1,4 +1,4 @@
-"""What the card says about a release, measured from its Parquet files alone."""
+"""Measures what the card says about a release, from its Parquet files alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 @dataclass
 class Statistics:
-    """Counts over all traces of a release, read once in constant memory (per distinct value)."""
+    """Counts over all traces of a release; files are read once, and memory grows only with the number of distinct values."""
 
     rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     intents: Counter[str] = field(default_factory=Counter)
@@ -25,41 +25,32 @@ class Statistics:
     sensitivity: Counter[str] = field(default_factory=Counter)
     origins: Counter[str] = field(default_factory=Counter)
     contexts: set[tuple[str, str]] = field(default_factory=set)
-    flowing: int = 0
+    with_data_flow: int = 0
+    """Traces in which a call takes a value from an earlier call's result."""
 
     @property
     def total(self) -> int:
-        """Traces in all."""
+        """Number of traces in the release."""
         return sum(self.rows.values())
-
-    @property
-    def mean_calls(self) -> float:
-        """Calls per trace."""
-        return mean(self.calls)
-
-    @property
-    def multi_call_share(self) -> float:
-        """Share of traces with two or more calls."""
-        return sum(n for calls, n in self.calls.items() if calls > 1) / self.total
 
 
 def mean(counts: Counter[int]) -> float:
-    """Mean of the values counted."""
+    """Mean of the values that were counted."""
     return sum(value * n for value, n in counts.items()) / sum(counts.values())
 
 
 def quantile(counts: Counter[int], share: float) -> int:
-    """The smallest value that at least `share` of all counted are no larger than."""
-    wanted, seen = share * sum(counts.values()), 0
+    """The smallest value such that at least `share` of all counted values are no larger."""
+    needed, seen = share * sum(counts.values()), 0
     for value in sorted(counts):
         seen += counts[value]
-        if seen >= wanted:
+        if seen >= needed:
             return value
     return max(counts)
 
 
 def measure_release(tree: Path) -> Statistics:
-    """Statistics of a release tree."""
+    """Reads all files of a release tree, and counts what the card needs."""
     result = Statistics()
     for path in sorted(tree.glob("data/*/*.parquet")):
         split = path.name.partition("-")[0]
@@ -85,7 +76,7 @@ def _add(result: Statistics, table: pa.Table, domain: str, split: str) -> None:
         result.roles[domain, each] += 1
     policy = table.column("policy").combine_chunks().field("policy_id")
     result.contexts.update(zip(policy.to_pylist(), role.to_pylist(), strict=True))
-    result.flowing += _traces_with_data_flow(calls, flat, sources)
+    result.with_data_flow += _traces_with_data_flow(calls, flat, sources)
 
 
 def _count(counter: Counter, values: pa.Array) -> None:  # type: ignore[type-arg]
@@ -94,7 +85,7 @@ def _count(counter: Counter, values: pa.Array) -> None:  # type: ignore[type-arg
 
 
 def _traces_with_data_flow(calls: pa.ListArray, flat: pa.StructArray, sources: pa.ListArray) -> int:
-    """How many traces pass some call's result to another."""
+    """Counts the traces in which a call takes a value from the result of another."""
     from_call = np.flatnonzero(pc.equal(sources.flatten().field("origin"), "call").to_numpy(zero_copy_only=False))
     call_of_source = pc.list_parent_indices(sources).to_numpy()
     trace_of_call = pc.list_parent_indices(calls).to_numpy()

@@ -10,19 +10,19 @@ ObjectT = TypeVar("ObjectT")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SHARED: dict[type, Any] = {}
+_SHARED_INSTANCES: dict[type, Any] = {}
 
 
 def shared_instance(kind: type[ObjectT]) -> ObjectT:
-    """The one instance of a class that is made without arguments, when it is first asked for, and then kept."""
-    if kind not in _SHARED:
-        _SHARED[kind] = kind()
-    found: ObjectT = _SHARED[kind]
+    """The shared instance of a class; it is created without arguments at the first call."""
+    if kind not in _SHARED_INSTANCES:
+        _SHARED_INSTANCES[kind] = kind()
+    found: ObjectT = _SHARED_INSTANCES[kind]
     return found
 
 
 class AlsoOnClass(Generic[ObjectT, P, R]):
-    """Marks a method: called on the class, it acts on the shared instance of that class."""
+    """Decorates a method so that a call on the class acts on the shared instance of that class."""
 
     def __init__(self, method: Callable[Concatenate[ObjectT, P], R]) -> None:
         self._method = method
@@ -30,5 +30,5 @@ class AlsoOnClass(Generic[ObjectT, P, R]):
         self.__wrapped__ = method
 
     def __get__(self, instance: ObjectT | None, kind: type[ObjectT]) -> Callable[P, R]:
-        """The method, bound to the instance it is called on or else to the shared one."""
+        """The method, bound to the instance that it is called on or else to the shared instance."""
         return MethodType(self._method, shared_instance(kind) if instance is None else instance)

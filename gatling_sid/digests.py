@@ -1,4 +1,4 @@
-"""Content in short: what ties a verdict to the words, goal and plan it was given on, and a policy to what it said."""
+"""Digests of what a policy says and of what a verdict is about, to recognise the same content again."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ from operator import attrgetter
 
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
 
-MARSHAL = 2
-"""The last version of marshal's format that writes equal content as equal bytes, whatever objects are shared."""
-_POLICY = attrgetter(*(name for name in SystemPolicy.model_fields if name != "constraints"))
-_CONSTRAINT = attrgetter(*Constraint.model_fields)
+MARSHAL_VERSION = 2
+"""The last version of marshal's format that writes equal content as equal bytes; later ones mark shared objects."""
+_policy_values = attrgetter(*(name for name in SystemPolicy.model_fields if name != "constraints"))
+_constraint_values = attrgetter(*Constraint.model_fields)
 
 
 def policy_bytes(policy: SystemPolicy) -> bytes:
-    """All that a policy says, by type: 5, 5.0 and True are three things. Raises ValueError for what is no plain value."""
-    return marshal.dumps((_POLICY(policy), list(map(_CONSTRAINT, policy.constraints))), MARSHAL)
+    """All content of a policy as bytes, in which 5, 5.0 and True differ.
+
+    Raises:
+        ValueError: the policy holds an object that is not plain data.
+
+    """
+    return marshal.dumps((_policy_values(policy), list(map(_constraint_values, policy.constraints))), MARSHAL_VERSION)
 
 
-def judged_digest(trace: GoldTrace) -> str:
-    """128 bits, in hex, over what a judge of a trace reads: words, person, policy, goal and calls.
+def digest_for_judgement(trace: GoldTrace) -> str:
+    """128 bits, in hex, over what Claude reads to judge a trace: words, principal, policy, goal and calls.
 
-    Ids, times, scopes and provenance are left out: other checks work them out again.
+    Ids, times, scopes and provenance are left out, since other checks compute them again.
     """
     content = {
         "text": trace.request.text,

@@ -1,4 +1,4 @@
-"""The straight line: an oracle proposes, the validator judges, gold and rejections come out."""
+"""The loop that makes traces: an oracle proposes, a judge decides, and gold and rejections are the result."""
 
 from __future__ import annotations
 
@@ -6,23 +6,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from gatling_sid.models import Finding, GoldTrace, Verdict, construct_trusted
+from gatling_sid.models import Finding, GoldTrace, Verdict, replace_fields
 from gatling_sid.oracle.protocol import Failure, Judge, Oracle, Task
 
 
 class Rejection(NamedTuple):
-    """A proposal that is not gold: which trace at which attempt, by which rule, and what was wrong."""
+    """A proposal that is not gold; `reason` is the rule it broke, or the reason of a failure, and `message` says more.
+
+    If it is not repairable, the next attempt of the task is about another request.
+    """
 
     trace_id: str
     attempt: int
     scenario: str
     reason: str
     message: str
+    is_repairable: bool = True
 
 
 @dataclass
 class GenerationResult:
-    """What became of some tasks: gold in the order of the tasks, every rejection, tasks given up."""
+    """The result of some tasks: gold in the order of the tasks, all rejections, and the tasks that were given up."""
 
     traces: list[GoldTrace] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
@@ -30,40 +34,47 @@ class GenerationResult:
 
 
 def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationResult:
-    """Gold for every task, trying again what was rejected as often as the oracle allows."""
+    """Makes a gold trace for every task.
+
+    A task whose proposal is rejected is given to the oracle again, with the findings, until it has had
+    `oracle.max_attempts` attempts; then it is given up. A trace that could be judged only in part is kept, but its
+    `validated` is false.
+    """
     gold: dict[int, GoldTrace] = {}
     result = GenerationResult()
-    waiting = list(enumerate(tasks))
-    while waiting:
-        again: list[tuple[int, Task]] = []
-        proposals = list(oracle.propose([task for _, task in waiting]))
-        for (place, task), proposal, verdict in zip(waiting, proposals, _verdicts(proposals, judge), strict=True):
-            found = verdict.findings
-            if isinstance(proposal, GoldTrace) and not found:
-                gold[place] = construct_trusted(GoldTrace, {**proposal.__dict__, "validated": verdict.is_gold})
+    pending = list(enumerate(tasks))
+    while pending:
+        retries: list[tuple[int, Task]] = []
+        proposals = list(oracle.propose([task for _, task in pending]))
+        for (place, task), proposal, verdict in zip(pending, proposals, _verdicts_on(proposals, judge), strict=True):
+            findings = verdict.findings
+            if isinstance(proposal, GoldTrace) and not findings:
+                gold[place] = replace_fields(proposal, validated=verdict.is_gold)
                 continue
-            result.rejections.append(_rejection(task, proposal, found[0]))
+            result.rejections.append(_rejection_of(task, proposal, findings[0]))
             if task.attempt + 1 < oracle.max_attempts:
                 previous = proposal if isinstance(proposal, GoldTrace) else None
-                messages = tuple(map(str, found))
-                again.append((place, replace(task, attempt=task.attempt + 1, previous=previous, findings=messages)))
+                messages = tuple(map(str, findings))
+                retries.append((place, replace(task, attempt=task.attempt + 1, previous=previous, findings=messages)))
             else:
                 result.given_up.append(task)
-        waiting = again
+        pending = retries
     result.traces = [gold[place] for place in sorted(gold)]
     return result
 
 
-def _verdicts(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[Verdict]:
-    judged = iter(judge.verdicts([each for each in proposals if isinstance(each, GoldTrace)]))
+def _verdicts_on(proposals: Sequence[GoldTrace | Failure], judge: Judge) -> Iterator[Verdict]:
+    verdicts = iter(judge.verdicts([each for each in proposals if isinstance(each, GoldTrace)]))
     for each in proposals:
-        yield next(judged) if isinstance(each, GoldTrace) else _verdict_of_failure(each)
+        yield next(verdicts) if isinstance(each, GoldTrace) else _verdict_of_failure(each)
 
 
 def _verdict_of_failure(failure: Failure) -> Verdict:
     return Verdict([Finding("oracle", failure.reason, failure.detail)], [])
 
 
-def _rejection(task: Task, proposal: GoldTrace | Failure, finding: Finding) -> Rejection:
-    scenario = str(proposal.metadata.get("scenario", "")) if isinstance(proposal, GoldTrace) else ""
+def _rejection_of(task: Task, proposal: GoldTrace | Failure, finding: Finding) -> Rejection:
+    if isinstance(proposal, Failure):
+        return Rejection(task.trace_id, task.attempt, "", finding.rule, finding.message, proposal.is_repairable)
+    scenario = str(proposal.metadata.get("scenario", ""))
     return Rejection(task.trace_id, task.attempt, scenario, finding.rule, finding.message)

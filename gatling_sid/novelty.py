@@ -1,63 +1,75 @@
-"""Near-copies among request texts.
+"""Finding near-copies among request texts.
 
-Two texts are near-copies if their sets of neighbouring words overlap by more than `ALIKE` (Jaccard). Candidates are
-found by the prefix filter of Chaudhuri, Ganti and Kaushik, "A Primitive Operator for Similarity Joins in Data
-Cleaning" (2006): a near-copy has one of any few pairs of the text. All pairs of a known text can be looked up, so that
-these few may be those that the fewest texts have; how many of them a candidate has bounds how many it can have in all.
+Two texts are near-copies if they share more than `MOST_SHARED_PAIRS` of all pairs of neighbouring words that one of
+them has (their Jaccard index). Comparing a text with all known ones would take quadratic time. Instead the prefix filter
+of Chaudhuri, Ganti and Kaushik, "A Primitive Operator for Similarity Joins in Data Cleaning" (2006), finds the
+candidates: of the n pairs of a text, a near-copy lacks fewer than 30 %, so it has at least one of any 30 %. The filter
+looks up the pairs that the fewest known texts have. How many of these a candidate has bounds how many it can share in all.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import chain, pairwise
 from math import ceil
 
-ALIKE = 0.7
+MOST_SHARED_PAIRS = 0.7
+"""Above this share of word pairs, texts are near-copies. With 0.7, one changed word makes a new text out of ten words
+(9 of 13 pairs are shared), and two make one out of twenty (17 of 25): about as much as a reader would call different."""
 
 
 class Novelty:
-    """Texts that are known; some 25 bytes are kept of every pair of words."""
+    """A collection of texts that says whether another one is new; it keeps about 25 bytes for every pair of words."""
 
     def __init__(self) -> None:
-        self._texts: list[array[int]] = []
-        self._having: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
+        self._pairs_of_texts: list[array[int]] = []
+        self._texts_with_pair: defaultdict[int, array[int]] = defaultdict(lambda: array("I"))
 
     def is_new(self, text: str) -> bool:
-        """Whether it nearly copies none that is known."""
-        pairs = _pairs(text)
-        having = sorted((self._having.get(pair, array("I")) for pair in pairs), key=len)
-        unseen = ceil(ALIKE * len(pairs)) - 1  # one less than a near-copy has
-        for number, met in Counter(chain.from_iterable(having[: len(pairs) - unseen])).items():
-            known = self._texts[number]
-            most = min(met + unseen, len(known))
-            if _alike(most, pairs, known) and _alike(len(pairs.intersection(known)), pairs, known):
-                return False
-        return True
+        """Whether the text is a near-copy of no known text."""
+        pairs = _word_pairs(text)
+        return not any(_are_near_copies(pairs, known) for known in self._candidates(pairs))
+
+    def _candidates(self, pairs: set[int]) -> Iterator[array[int]]:
+        """The pairs of the known texts that may be near-copies of a text with these pairs."""
+        least_shared = ceil(MOST_SHARED_PAIRS * len(pairs))
+        rarest_first = sorted((self._texts_with_pair.get(pair, array("I")) for pair in pairs), key=len)
+        prefix = rarest_first[: len(pairs) - least_shared + 1]
+        for number, shared in Counter(chain.from_iterable(prefix)).items():
+            known = self._pairs_of_texts[number]
+            most_shared = min(shared + least_shared - 1, len(known))
+            if _overlap(most_shared, len(pairs), len(known)) > MOST_SHARED_PAIRS:
+                yield known
 
     def learn(self, text: str) -> None:
-        """Makes a text known."""
-        pairs = _pairs(text)
+        """Adds a text to the known ones, whether it is new or not."""
+        pairs = _word_pairs(text)
         for pair in pairs:
-            self._having[pair].append(len(self._texts))
-        self._texts.append(array("q", pairs))
+            self._texts_with_pair[pair].append(len(self._pairs_of_texts))
+        self._pairs_of_texts.append(array("q", pairs))
 
     def add(self, text: str) -> bool:
-        """Makes a text known if it is new; whether it was."""
-        new = self.is_new(text)
-        if new:
+        """Adds a text to the known ones if it is new; returns whether it was."""
+        is_new = self.is_new(text)
+        if is_new:
             self.learn(text)
-        return new
+        return is_new
 
 
-def _pairs(text: str) -> set[int]:
-    """Digests of the neighbouring words of a text; punctuation does not count."""
+def _word_pairs(text: str) -> set[int]:
+    """64-bit digests of the pairs of neighbouring words of a text; case and punctuation do not count."""
     words = ["", *"".join(each if each.isalnum() else " " for each in text.casefold()).split(), ""]
     digests = (blake2b(f"{one} {other}".encode(errors="replace"), digest_size=8) for one, other in pairwise(words))
     return {int.from_bytes(each.digest(), signed=True) for each in digests}
 
 
-def _alike(shared: int, one: set[int], other: array[int]) -> bool:
-    """Whether so many shared pairs make near-copies of two texts: their Jaccard index."""
-    return shared / (len(one) + len(other) - shared) > ALIKE
+def _are_near_copies(pairs: set[int], known: array[int]) -> bool:
+    return _overlap(len(pairs.intersection(known)), len(pairs), len(known)) > MOST_SHARED_PAIRS
+
+
+def _overlap(shared: int, one: int, other: int) -> float:
+    """The Jaccard index of two sets of these sizes that share so many elements."""
+    return shared / (one + other - shared)

@@ -1,4 +1,4 @@
-"""Has Claude write phrasings, scenarios and rules for a domain; keeps those that the machinery proves, in its file.
+"""Lets Claude write phrasings, scenarios and rules for a domain; adds those that pass all checks to its file.
 
 python -m scripts.author_domain hr --phrasings 6 --estimate
 python -m scripts.author_domain hr --scenarios 4 --rules 2 --max-cost-usd 0.50
@@ -27,30 +27,33 @@ from gatling_sid.validators import TraceValidator
 from scripts.claude_options import add_options, connect_from_options
 from scripts.command import command, progress_bar
 
-LEDGER = Path("out/claude-authoring.sqlite")
-MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+AUTHORING_LEDGER = Path("out/claude-authoring.sqlite")
+_CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", help="a domain's name or slug")
-    parser.add_argument("--rules", type=int, default=0, metavar="N", help="N new rules of its policy")
-    parser.add_argument("--scenarios", type=int, default=0, metavar="N", help="N new scenarios")
-    parser.add_argument("--phrasings", type=int, default=0, metavar="N", help="N new phrasings per scenario")
-    parser.add_argument("--of", default="", help="phrasings of these scenarios only, separated by commas")
-    parser.add_argument("--round", type=int, default=0, help="another round asks anew, for other people and matters")
-    parser.add_argument("--dry-run", action="store_true", help="ask and prove, but leave the domain file as it is")
+    parser.add_argument("--rules", type=int, default=0, metavar="N", help="write N new rules of its policy")
+    parser.add_argument("--scenarios", type=int, default=0, metavar="N", help="write N new scenarios")
+    parser.add_argument("--phrasings", type=int, default=0, metavar="N", help="write N new phrasings per scenario")
+    parser.add_argument("--of", default="", help="write phrasings only for these scenarios, separated by commas")
+    parser.add_argument("--round", type=int, default=0, help="number of the round; another one sends new requests")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="ask Claude and check, but do not change the domain file"
+    )
     parser.add_argument("--catalogue", type=Path, default=CATALOGUE, help="folder of the domain files")
-    add_options(parser, LEDGER)
+    add_options(parser, AUTHORING_LEDGER)
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Asks, proves, writes, says what came of it; each kind goes on from the text that the one before it left.
+    """Lets Claude write each kind of content, keeps what passes, and writes the file at the end.
 
-    The file is written last: until then, the same command finds all its answers in the ledger.
+    Each kind starts from the text with what was kept before. If the command is interrupted, running it again finds all
+    answers so far in the ledger.
     """
     args = arguments().parse_args(argv)
     kinds = kinds_of(args)
@@ -59,29 +62,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.estimate:
         print(estimate_round(author_of(path, text, args.model), kinds, args.model, args.round, batch=args.batch))
         return 0
-    asked = connect_from_options(args)
+
+    def report_waiting(text: str) -> None:
+        show(0, 0, text)
+
+    client = connect_from_options(args, report_waiting)
     try:
         for kind in kinds:
-            with progress_bar(kind.phase) as bar:
-                asked.telling = lambda waiting_for, bar=bar: bar(0, 0, waiting_for)
-                authored = author_of(path, text, args.model).author(asked, kind, args.round)
-            text = authored.text
-            print("\n".join(summary(authored)))
+            with progress_bar(kind.phase) as show:
+                result = author_of(path, text, args.model).author(client, kind, args.round)
+            text = result.text
+            print("\n".join(describe_result(result)))
     finally:
-        asked.close()
+        client.close()
     if text != before and not args.dry_run:
         replace_file(path, text)
-    print(f"{path.name} {'is as it was' if text == before or args.dry_run else 'has them; its version changes'}")
+    print(
+        f"{path.name} {'was not changed' if text == before or args.dry_run else 'was changed, and so was its version'}"
+    )
     return 0
 
 
 def author_of(path: Path, text: str, model: str) -> Author:
-    """An author of a file that is to hold this text."""
-    return Author(path.name, text, TraceValidator, model=model, created_at=MOMENT)
+    """The author for a domain file with this text."""
+    return Author(path.name, text, TraceValidator, model=model, created_at=_CREATED_AT)
 
 
 def kinds_of(args: argparse.Namespace) -> list[ContentKind[Any]]:
-    """What is asked for; rules first, since they bind what comes after. Raises OracleError."""
+    """The kinds of content that the options name; rules first, because later content must obey them. Raises OracleError."""
     numbers = {"--rules": args.rules, "--scenarios": args.scenarios, "--phrasings": args.phrasings}
     for name, number in numbers.items():
         if number < 0:
@@ -99,25 +107,25 @@ def kinds_of(args: argparse.Namespace) -> list[ContentKind[Any]]:
 def estimate_round(
     author: Author, kinds: Sequence[ContentKind[Any]], model: str, round_: int, *, batch: bool
 ) -> Estimate:
-    """The most that a round may take: every candidate is mended as often as may be, and looked at in the end."""
-    planned = []
-    questions = 0
+    """The most that a round can cost: every candidate is repaired as often as allowed, and then reviewed."""
+    workloads = []
+    reviews = 0
     for kind in kinds:
-        asks = author.asks(kind, round_)
-        planned += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in workloads_of(asks)]
-        questions += len(asks) * kind.pieces * kind.opinions
-    planned += workloads_of(author.sample_questions(questions))
-    return estimate_cost(planned, model, batch=batch)
+        requests = author.first_requests(kind, round_)
+        workloads += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in workloads_of(requests)]
+        reviews += len(requests) * kind.candidates_per_answer * kind.reviews
+    workloads += workloads_of(author.sample_review_requests(reviews))
+    return estimate_cost(workloads, model, batch=batch)
 
 
-def summary(authored: AuthoringResult) -> list[str]:
-    """What was kept, what was not and why."""
-    kept, dropped = len(authored.kept), len(authored.dropped)
-    lines = [f"{each.about}: {each.text}" for each in authored.kept]
-    reasons = Counter(each.reason.partition(":")[0] for each in authored.dropped)
+def describe_result(result: AuthoringResult) -> list[str]:
+    """Lines that say what was kept, and for which reasons the rest was dropped."""
+    kept, dropped = len(result.kept), len(result.dropped)
+    lines = [f"{each.subject}: {each.text}" for each in result.kept]
+    reasons = Counter(each.reason.partition(":")[0] for each in result.dropped)
     lines += [f"  dropped for {reason}: {count}" for reason, count in reasons.most_common()]
-    each = f", ${authored.cost_usd / kept:.6f} each" if kept else ""
-    return [*lines, f"{kept} of {kept + dropped} kept, answers cost ${authored.cost_usd:.4f}{each}"]
+    each = f", ${result.cost_usd / kept:.6f} each" if kept else ""
+    return [*lines, f"{kept} of {kept + dropped} kept, answers cost ${result.cost_usd:.4f}{each}"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What an author wants to know of a domain file: does it load, do its traces pass, what do they look like.
+"""Checks a domain file: whether it loads, whether its traces pass, and how varied they are.
 
 python -m scripts.check_domain finance
 python -m scripts.check_domain finance --traces 3000 --show 30
@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude.prompts.system_prompts import FEWEST_VARIANTS
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
-from gatling_sid.scenarios.schedule import capacity
+from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import phrasing_of
@@ -22,22 +23,20 @@ from gatling_sid.validators import TraceValidator
 from gatling_sid.views.text import to_text
 from scripts.command import FAILED, command
 
-FEWEST_VARIANTS = 24
-
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("domain", help="a domain's name or slug")
-    parser.add_argument("--traces", type=int, default=1000, help="how many to make and judge (default 1000)")
-    parser.add_argument("--show", type=int, default=0, help="how many to print in full")
-    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--traces", type=int, default=1000, help="number of traces to make and judge (default 1000)")
+    parser.add_argument("--show", type=int, default=0, help="number of traces to print in full (default 0)")
+    parser.add_argument("--seed", type=int, default=7, help="seed of the traces (default 7)")
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Makes traces as proposed, without second attempts, judges them, counts."""
+    """Makes traces with one attempt each, judges them, and prints figures and problems."""
     args = arguments().parse_args(argv)
     registry = DomainRegistry()
     domain, validator = registry.domain(args.domain), TraceValidator(registry)
@@ -57,30 +56,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def describe_domain(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str]:
-    """Lines of figures, with what to aim for."""
+    """Yields lines of figures about the traces of a domain, with targets."""
     calls = [len(trace.graph.calls) for trace in traces]
     number = len(traces)
-    passing = sum(any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces)
+    with_data_flow = sum(any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces)
     words = sorted(len(trace.request.text.split()) for trace in traces)
     intents = Counter(trace.request.intent_category for trace in traces)
     used = {call.tool_id for trace in traces for call in trace.graph.calls}
     yield f"calls per trace {sum(calls) / number:.2f} (aim 2.5-3.5)"
-    several, many = sum(n > 1 for n in calls) / number, sum(n > 4 for n in calls) / number
-    yield f"several calls {several:.0%} (aim 65% or more), five or more {many:.0%} (aim 10% or more)"
-    yield f"results passed on {passing / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
+    multi_call, many_calls = sum(n > 1 for n in calls) / number, sum(n > 4 for n in calls) / number
+    yield f"two or more calls {multi_call:.0%} (aim 65% or more), five or more {many_calls:.0%} (aim 10% or more)"
+    yield f"with data flow {with_data_flow / number:.0%}; words per request {words[0]} to {words[-1]}, median {words[number // 2]}"
     yield "intents " + ", ".join(f"{name} {n / number:.0%}" for name, n in intents.most_common()) + " (aim 8-30% each)"
-    unused = sorted(domain.tools.keys() - used - domain.family.always_forbidden)
-    yield f"tools never used: {', '.join(unused) or 'none'}, besides those that no member of the policy allows: " + (
-        ", ".join(sorted(domain.family.always_forbidden)) or "none"
+    unused = sorted(domain.tools.keys() - used - domain.family.always_forbidden_tools)
+    yield f"tools never used: {', '.join(unused) or 'none'}; not counting those that every policy forbids: " + (
+        ", ".join(sorted(domain.family.always_forbidden_tools)) or "none"
     )
-    yield f"policies {domain.family.size:,}; wordings {', '.join(f'{s} {capacity(domain, s):,}' for s in SPLITS)}"
-    few = [
+    yield f"policies {domain.family.size:,}; wordings {', '.join(f'{s} {split_capacity(domain, s):,}' for s in SPLITS)}"
+    with_few_variants = [
         text
         for s in domain.file.scenarios.values()
         for text in s.phrasings
         if phrasing_of(text).variants < FEWEST_VARIANTS
     ]
-    yield f"phrasings with fewer than {FEWEST_VARIANTS} variants: {len(few)}"
+    yield f"phrasings with fewer than {FEWEST_VARIANTS} variants: {len(with_few_variants)}"
 
 
 if __name__ == "__main__":

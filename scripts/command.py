@@ -1,4 +1,4 @@
-"""How our commands end: a clear line and an exit status, never a traceback for what a user can mend."""
+"""What all commands share: clear errors and exit statuses instead of tracebacks, and a progress bar."""
 
 from __future__ import annotations
 
@@ -13,36 +13,39 @@ from tqdm import tqdm
 from gatling_sid.errors import SidError
 
 FAILED, INTERRUPTED = 1, 130
+"""Exit statuses; 130 is what shells give for Ctrl-C."""
 
 
 def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
-    """Turns our errors and Ctrl-C into a message and an exit status."""
+    """Decorates `main` so that a SidError or Ctrl-C becomes one line on standard error and an exit status."""
 
     @wraps(main)
-    def guarded(argv: Sequence[str] | None = None) -> int:
+    def wrapper(argv: Sequence[str] | None = None) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # bad input may hold what no terminal can show
+                stream.reconfigure(
+                    errors="backslashreplace"
+                )  # bad input may hold characters that the terminal cannot show
         try:
             return main(argv)
         except SidError as error:
             print(f"error: {error}", file=sys.stderr)
             return FAILED
         except KeyboardInterrupt:
-            print("stopped; what is complete is kept, the same command goes on from there", file=sys.stderr)
+            print("stopped; complete files are kept, and the same command continues from there", file=sys.stderr)
             return INTERRUPTED
 
-    return guarded
+    return wrapper
 
 
 @contextmanager
 def progress_bar(unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error; call it with (done, total, what else to say)."""
+    """Shows a progress bar on standard error; yields a function that takes (done, total, text to show)."""
     with tqdm(unit=f" {unit}", total=0, dynamic_ncols=True, mininterval=0.5) as bar:
 
-        def show(done: int, total: int, saying: str) -> None:
+        def show(done: int, total: int, text: str) -> None:
             bar.total = total
-            bar.set_postfix_str(saying, refresh=False)
+            bar.set_postfix_str(text, refresh=False)
             bar.update(done - bar.n)
 
         yield show

@@ -1,4 +1,4 @@
-"""Generates GoldTraces as Arrow shards; the same command again finishes a run that was interrupted.
+"""Generates GoldTraces as Arrow shards. Run the same command again to finish an interrupted run.
 
 python -m scripts.generate_shards --sample
 python -m scripts.generate_shards --total 50000 --domains finance,hr --seed 7 --output-dir out/run --workers 2
@@ -20,64 +20,69 @@ from gatling_sid.errors import GenerationError
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from scripts.command import command, progress_bar
 
-SAMPLE = 100
+SAMPLE_SIZE = 100
 MODEL = "claude-haiku-5-5"
-SHARD_SIZE = 2 * WORLD_SIZE  # whole worlds, so that no two shards populate the same one
-CREATED_AT = "2026-11-22T00:00:00+00:00"
+SHARD_SIZE = 2 * WORLD_SIZE
+"""Whole worlds, so that no two shards populate the same one or prove the same plan."""
+DEFAULT_CREATED_AT = "2026-11-22T00:00:00+00:00"
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sample", action="store_true", help=f"{SAMPLE} traces over the domains, into out/sample")
-    parser.add_argument("--total", type=int, help="traces over all domains and splits")
-    parser.add_argument("--domains", default="", help="names, separated by commas; all if left out")
+    parser.add_argument("--sample", action="store_true", help=f"make {SAMPLE_SIZE} traces of all domains in out/sample")
+    parser.add_argument("--total", type=int, help="number of traces, all domains and splits together")
+    parser.add_argument("--domains", default="", help="names of domains, separated by commas (default: all)")
     parser.add_argument("--seed", type=int, default=7, help="another seed gives other traces (default 7)")
-    parser.add_argument("--output-dir", type=Path, help="folder of the run; one run, one folder")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument("--output-dir", type=Path, help="folder of the run; every run needs its own")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
+    )
     parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help=f"traces per file (default {SHARD_SIZE})")
-    parser.add_argument("--splits", default="train=0.9,validation=0.05,test=0.05", help="shares of the splits")
-    parser.add_argument("--created-at", default=CREATED_AT, help=f"the traces' time stamp (default {CREATED_AT})")
+    parser.add_argument("--splits", default="train=0.9,validation=0.05,test=0.05", help="share of each split")
+    parser.add_argument(
+        "--created-at", default=DEFAULT_CREATED_AT, help=f"time stamp of the traces (default {DEFAULT_CREATED_AT})"
+    )
     parser.add_argument("--oracle", choices=["scenario", "claude"], default="scenario", help="who proposes traces")
-    online = parser.add_argument_group("with --oracle claude (costs money; the key is taken from ANTHROPIC_API_KEY)")
+    online = parser.add_argument_group("with --oracle claude (costs money; needs a key in ANTHROPIC_API_KEY)")
     online.add_argument("--model", default=MODEL, help=f"default {MODEL}")
-    online.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, send nothing")
-    online.add_argument("--max-cost-usd", type=float, help="stop before more than this can have been spent")
-    online.add_argument("--batch", action="store_true", help="message batches: half the price, up to a day")
+    online.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, and send nothing")
+    online.add_argument("--max-cost-usd", type=float, help="stop before the cost can exceed this")
+    online.add_argument("--batch", action="store_true", help="use message batches: half the price, but up to a day")
     online.add_argument(
-        "--ledger", type=Path, help="what was asked and paid (default: claude-ledger.sqlite beside the run)"
+        "--ledger", type=Path, help="file that records requests and costs (default: <output-dir>-claude-ledger.sqlite)"
     )
     online.add_argument(
         "--judged", type=float, default=1.0,
-        help="share of gold that Claude judges too (default 1); the rest is not validated and cannot be released",
+        help="share of accepted traces that Claude judges too (default 1); a run with others cannot be released",
     )  # fmt: skip
     return parser
 
 
 def parse_splits(text: str) -> dict[str, float]:
-    """`train=0.9,test=0.1` as a dict. Raises GenerationError."""
+    """Parses shares of splits such as `train=0.9,test=0.1`. Raises GenerationError."""
     try:
         pairs = [part.split("=") for part in text.split(",")]
         shares = {name.strip(): float(share) for name, share in pairs}
     except ValueError:
         raise GenerationError(f"--splits {text!r} is not of the form train=0.9,validation=0.05,test=0.05") from None
     if len(shares) < len(pairs) or not all(map(math.isfinite, shares.values())):
-        raise GenerationError(f"--splits {text!r} names a split twice, or a share that is no number")
+        raise GenerationError(f"--splits {text!r} names a split twice, or has a share that is not a number")
     return shares
 
 
 def parse_moment(text: str) -> datetime:
-    """An ISO time, UTC if it names no zone. Raises GenerationError."""
+    """Parses an ISO time; one without a time zone is UTC. Raises GenerationError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise GenerationError(f"--created-at {text!r} is no ISO time such as {CREATED_AT}") from None
+        raise GenerationError(f"--created-at {text!r} is not an ISO time such as {DEFAULT_CREATED_AT}") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Plans the run, runs it, says what came of it."""
+    """Plans the run, makes what is missing, and prints a summary."""
     args = arguments().parse_args(argv)
     if args.sample == (args.total is not None):
         raise GenerationError("say either --sample or --total N")
@@ -94,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = args.output_dir or Path("out/sample")
     settings = plan_run(
         [name for name in args.domains.split(",") if name.strip()],
-        SAMPLE if args.sample else args.total,
+        SAMPLE_SIZE if args.sample else args.total,
         parse_splits(args.splits),
         seed=args.seed,
         created_at=parse_moment(args.created_at),
@@ -110,24 +115,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         def report(progress: Progress) -> None:
             bar(progress.done, progress.total, f"{progress.rate:,.0f}/s, raw pass rate {progress.pass_rate:.2%}")
 
-        finished = run(root, settings, workers=args.workers, report=report)
-    print(summary(root, settings, finished))
+        result = run(root, settings, workers=args.workers, report=report)
+    print(summarise_run(root, settings, result))
     return 0
 
 
-def summary(root: Path, settings: RunSettings, finished: RunResult) -> str:
-    """What a finished run holds, domain by domain."""
-    rows = sum(each.rows for each in finished.receipts)
-    rejected = sum(len(each.rejections) for each in finished.receipts)
+def summarise_run(root: Path, settings: RunSettings, result: RunResult) -> str:
+    """The summary of a finished run: a table of domains, rejections by rule, proofs, rows and speed."""
+    rows = sum(each.rows for each in result.receipts)
+    rejected = sum(len(each.rejections) for each in result.receipts)
     lines = [f"{'domain':28}{'traces':>10}{'rejected':>10}{'raw pass rate':>15}"]
     for domain in settings.totals:
-        mine = [each for each in finished.receipts if each.name.startswith(f"{domain}/")]
-        n, bad = sum(each.rows for each in mine), sum(len(each.rejections) for each in mine)
-        lines.append(f"{domain:28}{n:>10,}{bad:>10,}{n / (n + bad):>15.2%}")
+        receipts = [each for each in result.receipts if each.name.startswith(f"{domain}/")]
+        n, n_rejected = sum(each.rows for each in receipts), sum(len(each.rejections) for each in receipts)
+        lines.append(f"{domain:28}{n:>10,}{n_rejected:>10,}{n / (n + n_rejected):>15.2%}")
     lines.append(f"{'all':28}{rows:>10,}{rejected:>10,}{rows / (rows + rejected):>15.2%}")
-    lines += [f"  rejected by {reason}: {n}" for reason, n in rejections_by_reason(finished.receipts).items()]
-    rate = f"{finished.made / finished.seconds:,.0f} traces/s" if finished.made else "nothing was missing"
-    lines.append(f"{rows:,} traces in {root} ({finished.made:,} made now in {finished.seconds:.1f} s, {rate})")
+    lines += [f"  rejected by {reason}: {n}" for reason, n in rejections_by_reason(result.receipts).items()]
+    rate = f"{result.new_rows / result.seconds:,.0f} traces/s" if result.new_rows else "nothing was missing"
+    proofs = sum(each.full_proofs for each in result.receipts)
+    lines.append(f"{rows:,} traces, {proofs:,} plans proven in full")
+    lines.append(f"{rows:,} traces in {root} ({result.new_rows:,} made now in {result.seconds:.1f} s, {rate})")
     return "\n".join(lines)
 
 

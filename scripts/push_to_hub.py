@@ -3,7 +3,7 @@
     python -m scripts.push_to_hub --run out/sample --local-dir out/release
     python -m scripts.push_to_hub --run out/run --repo gatling/sid --version 1.0.0
 
-The Hub is the one at HF_ENDPOINT, the token is HF_TOKEN or the one that was logged in with.
+HF_ENDPOINT names another Hub than huggingface.co. The token is HF_TOKEN, or that of `hf auth login`.
 """
 
 from __future__ import annotations
@@ -22,34 +22,37 @@ from gatling_sid.errors import PublishError
 from scripts.command import command
 
 REPO = "gatling/sid"
+"""The repository that the card names if the release is not published."""
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
-    parser.add_argument("--local-dir", type=Path, help="write the release tree here")
+    parser.add_argument("--local-dir", type=Path, help="write the release into this folder")
     parser.add_argument("--repo", help="publish to this dataset repository, such as gatling/sid")
     parser.add_argument("--version", default="1.0.0", help="version of the release, X.Y.Z (default 1.0.0)")
-    parser.add_argument("--private", action="store_true", help="create the repository private, if it is new")
+    parser.add_argument("--private", action="store_true", help="if the repository is new, make it private")
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Writes the tree; publishes it if asked to."""
+    """Writes the release tree, and publishes it if --repo is given."""
     args = arguments().parse_args(argv)
     if args.local_dir is None and args.repo is None:
         raise PublishError("say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both")
-    tag_of(args.version)  # before anything is replaced
+    tag_of(args.version)  # refuses a wrong version before anything is replaced
     with tempfile.TemporaryDirectory(prefix="sid-release-") as temporary:
         tree = args.local_dir or Path(temporary)
         layout = write_data(args.run, tree)
         write_card(tree, read_manifest(args.run), layout, repo_id=args.repo or REPO, version=args.version)
         print(f"{len(layout)} domains in {tree}" if args.local_dir else f"{len(layout)} domains staged")
         if args.repo:
-            done = publish(tree, args.repo, args.version, endpoint=os.environ.get("HF_ENDPOINT"), private=args.private)
-            print(f"published {done.repo_id} {done.tag} ({done.commit[:12]}) at {done.url}")
+            publication = publish(
+                tree, args.repo, args.version, endpoint=os.environ.get("HF_ENDPOINT"), private=args.private
+            )
+            print(f"published {publication.repo_id} {publication.tag} ({publication.commit[:12]}) at {publication.url}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Prints traces of a release, read back with `load_dataset`, the way a person wants to read them.
+"""Prints traces of a release as readable text, loaded with `load_dataset`.
 
 python -m scripts.show_traces out/release
 python -m scripts.show_traces gatling/sid --config finance --split test --number 30
@@ -20,19 +20,19 @@ from scripts.command import command
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("release", help="a release folder, or a dataset repository on the Hub")
-    parser.add_argument("--config", default=None, help="a domain's config; all domains if left out")
-    parser.add_argument("--split", default="train")
-    parser.add_argument("--number", type=int, default=1, help="how many, drawn at random (default 1)")
+    parser.add_argument("--config", default=None, help="config of one domain (default: all domains)")
+    parser.add_argument("--split", default="train", help="train, validation or test (default train)")
+    parser.add_argument("--number", type=int, default=1, help="number of traces, drawn at random (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default 0)")
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Loads, draws, prints."""
+    """Loads the release, draws traces at random and prints them."""
     args = arguments().parse_args(argv)
     if args.number < 1:
         raise ShardError(f"--number is {args.number}; it must be at least 1")

@@ -1,7 +1,8 @@
-"""Validates traces again, from the written bytes: a run, a release in a folder or on the Hub, or a JSONL file of traces.
+"""Validates traces again, from the written bytes of a run, a release in a folder or on the Hub, or a JSONL file.
 
-Rows of one plan share its proof. Of a run and a release it is seen besides that every row is in its place and says what
-the manifest says; and requests of validation and test that nearly copy one of train are told.
+Each plan is proven once, and its other wordings share the proof. For a run or a release, the command also checks that
+every row is in its place and agrees with the manifest, and lists requests of validation and test that nearly copy a
+request of train.
 
 python -m scripts.validate_shards out/run
 python -m scripts.validate_shards out/release --workers 2
@@ -26,44 +27,47 @@ from scripts.command import FAILED, command, progress_bar
 
 
 def arguments() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "source", help="folder of a finished run or of a release, a JSONL file, or OWNER/NAME on the Hub"
     )
     parser.add_argument("--revision", help="tag, branch or commit of a dataset on the Hub, such as v1.0.0")
-    parser.add_argument("--every", type=int, default=1, help="judge only every N-th trace (default: all)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: all cores)")
+    parser.add_argument("--every", type=int, default=1, help="judge only every N-th trace (default 1)")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
+    )
     return parser
 
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judges, counts, names what is wrong."""
+    """Judges the traces, and prints the first problems and the counts."""
     args = arguments().parse_args(argv)
     for name in ("every", "workers"):
         if vars(args)[name] < 1:
             raise ShardError(f"--{name} is {vars(args)[name]}; it must be at least 1")
-    source, whole = open_source(args.source, args.revision), Tally()
+    source, total = open_source(args.source, args.revision), Tally()
     with progress_bar("traces") as bar:
         for tally in judge_source(source, every=args.every, workers=args.workers):
             print(
-                "".join(f"{line}\n" for line in tally.examples[: MOST_SHOWN - len(whole.examples)]), end="", flush=True
+                "".join(f"{line}\n" for line in tally.examples[: MOST_SHOWN - len(total.examples)]), end="", flush=True
             )
-            whole += tally
-            bar(whole.judged, -(-source.rows // args.every), f"{whole.rejected.total():,} rejected")
-    print(f"{whole.judged:,} traces judged ({whole.full_proofs:,} plans proven), {whole.gold:,} gold, {whole.partly_judged:,} judged "
-          f"in part, {whole.rejected.total():,} rejected {dict(whole.rejected) or ''}".rstrip())  # fmt: skip
-    if whole.repeated:
-        print(f"traces that have the id of another: {whole.repeated:,}")
-    if not whole.judged:
+            total += tally
+            bar(total.judged, -(-source.rows // args.every), f"{total.rejected.total():,} rejected")
+    print(f"{total.judged:,} traces judged ({total.full_proofs:,} plans proven in full), {total.gold:,} gold, "
+          f"{total.partly_judged:,} judged in part, "
+          f"{total.rejected.total():,} rejected {dict(total.rejected) or ''}".rstrip())  # fmt: skip
+    if total.repeated:
+        print(f"traces with the id of an earlier trace: {total.repeated:,}")
+    if not total.judged:
         raise ShardError(f"{args.source} holds no traces")
     copies = count_near_copies(source.folder, source.files) if source.folder else 0
-    return FAILED if whole.rejected or whole.repeated or copies else 0
+    return FAILED if total.rejected or total.repeated or copies else 0
 
 
 def count_near_copies(folder: Path, files: Sequence[str]) -> int:
-    """How many requests of validation and test nearly copy one of train; prints the first."""
+    """Counts the requests of validation and test that nearly copy one of train, and prints the first of them."""
     copies: list[str] = []
     with progress_bar("shards") as bar:
         for number, (name, texts) in enumerate(near_copies(folder, files), start=1):

@@ -1,31 +1,44 @@
-"""What the tests share: a small invented domain, its oracle, and gold traces of it."""
+"""Options and fixtures of the tests: a small invented domain, its oracle, and gold traces of it."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from gatling_sid.models import GoldTrace, construct_trusted
+from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
+from tests.support.domain_sample import ALL_DOMAINS
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--all-domains`."""
+    parser.addoption("--all-domains", action="store_true", help="test every shipped domain, not a sample of them")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Passes `--all-domains` on to the test modules, which choose their domains when they are imported."""
+    if config.getoption("all_domains"):
+        os.environ[ALL_DOMAINS] = "1"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest come first, so that no worker is left alone with them at the end."""
+    """Starts with the longest tests, so that no worker is left alone with them at the end."""
     items.sort(key=lambda item: item.path.name != "test_readme.py")
 
 
 @pytest.fixture(scope="session")
 def registry() -> DomainRegistry:
-    """A catalogue of one small domain, Library."""
+    """A catalogue with one small domain, Library."""
     return DomainRegistry(CATALOGUE)
 
 
@@ -43,7 +56,7 @@ def oracle() -> ScenarioOracle:
 
 @pytest.fixture(scope="session")
 def validator(registry: DomainRegistry) -> TraceValidator:
-    """The judge over the small catalogue."""
+    """The validator of the small catalogue."""
     return TraceValidator(registry)
 
 
@@ -54,5 +67,5 @@ def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
     for index in range(0, 10_500, 7):
         trace = oracle.trace(Task(library, "train", index))
         assert isinstance(trace, GoldTrace)
-        traces.append(construct_trusted(GoldTrace, {**trace.__dict__, "validated": True}))
+        traces.append(replace_fields(trace, validated=True))
     return traces

@@ -9,12 +9,12 @@ from gatling_sid.also_on_class import AlsoOnClass, shared_instance
 
 
 class Counter:
-    """Counts, and remembers how many of it were made."""
+    """A counter that also counts its instances."""
 
-    made = 0
+    instances = 0
 
     def __init__(self, start: int = 0) -> None:
-        type(self).made += 1
+        type(self).instances += 1
         self.count = start
 
     @AlsoOnClass
@@ -25,27 +25,27 @@ class Counter:
 
 
 def test_the_class_acts_through_one_instance() -> None:
-    """Called on the class, all calls meet the same instance, made when first needed; other instances are apart."""
+    """All calls on the class use one instance, which is created at the first; other instances do not share its state."""
 
     class Own(Counter):
-        """A class whose instances nobody else counts."""
+        """A class of its own, with no instance yet."""
 
-    assert Own.made == 0
+    assert Own.instances == 0
     assert (Own.add(1), Own.add(number=2, twice=True), shared_instance(Own).count) == (1, 5, 5)
-    assert Own.made == 1
+    assert Own.instances == 1
     assert Own(10).add(1) == 11
     assert Own.add(0) == 5
 
 
 def test_a_subclass_has_an_instance_of_its_own() -> None:
-    """A class and its subclass share no state, and a subclass reaches its parent's method as ever."""
+    """A class and its subclass share no state, and `super()` works in a decorated method."""
 
     class Double(Counter):
-        """Adds twice."""
+        """A counter that adds every number twice."""
 
         @AlsoOnClass
         def add(self, number: int, *, twice: bool = True) -> int:
-            """The count, with a number added, twice unless told otherwise."""
+            """The count, with a number added twice by default."""
             return super().add(number, twice=twice)
 
     assert (Double.add(1), Double(5).add(1)) == (2, 7)
@@ -53,7 +53,7 @@ def test_a_subclass_has_an_instance_of_its_own() -> None:
 
 
 def test_it_looks_like_a_method() -> None:
-    """Name, docstring, signature and a copy sent to another process are those of a bound method."""
+    """Name, docstring, signature and pickled copy are those of a bound method."""
     for method in (Counter.add, Counter().add):
         assert (method.__name__, method.__doc__) == ("add", "The count, with a number added.")
         assert str(inspect.signature(method)) == "(number: 'int', *, twice: 'bool' = False) -> 'int'"

@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gatling_sid.oracle.claude.authoring", "gatling_sid.oracle.claude.improve"),
     ("gatling_sid.validators",),
     ("gatling_sid.generator",),
+    ("gatling_sid.domain_report",),
     ("gatling_sid.agent",),
     ("gatling_sid.oracle", "gatling_sid.views"),  # of oracle, the package's face alone: it offers OracleAgent
     ("builder",),

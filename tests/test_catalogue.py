@@ -1,4 +1,4 @@
-"""What every shipped domain must offer."""
+"""Every shipped domain has enough of everything, and its traces are gold and varied."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import pytest
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
-from gatling_sid.scenarios.schedule import capacity
+from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
+from tests.support.domain_sample import sampled_domains
 
 REGISTRY = DomainRegistry()
 TRACES = 360
 
 
-@pytest.fixture(scope="module", params=REGISTRY.slugs())
+@pytest.fixture(scope="module", params=sampled_domains())
 def domain(request: pytest.FixtureRequest) -> Domain:
-    """Each shipped domain in turn."""
+    """Each sampled domain in turn."""
     return REGISTRY.domain(request.param)
 
 
 @pytest.fixture(scope="module")
 def traces(domain: Domain) -> list[GoldTrace]:
-    """Traces of all splits as proposed, far apart enough to lie in several worlds."""
+    """Proposed traces of all splits; their indexes are so far apart that they belong to several worlds."""
     oracle = ScenarioOracle(3, CREATED_AT)
     proposed = [oracle.trace(Task(domain, SPLITS[n % 3], n * 61)) for n in range(TRACES)]
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
@@ -41,7 +42,7 @@ def test_shipped_domains_are_those_of_the_first_version() -> None:
 
 
 def test_domain_has_enough_of_everything(domain: Domain) -> None:
-    """Entities, tools, rules, scenarios and phrasings reach the numbers promised; all six intents are asked for."""
+    """Entities, tools, rules, scenarios and phrasings reach the promised numbers; scenarios have all six intents."""
     file = domain.file
 
     assert len(file.entities) >= 2
@@ -62,7 +63,7 @@ def test_domain_has_enough_of_everything(domain: Domain) -> None:
     assert min(len(scenario.phrasings) for scenario in file.scenarios.values()) >= 8
     assert {scenario.intent for scenario in file.scenarios.values()} == set(INTENTS)
     assert domain.family.size * len(file.roles) >= 1000
-    assert all(capacity(domain, split) >= 4_000_000 // 50 for split in SPLITS)
+    assert all(split_capacity(domain, split) >= 4_000_000 // 50 for split in SPLITS)
 
 
 def test_proposals_pass_as_they_are(domain: Domain, traces: list[GoldTrace]) -> None:
@@ -74,7 +75,7 @@ def test_proposals_pass_as_they_are(domain: Domain, traces: list[GoldTrace]) -> 
 
 
 def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
-    """Plans run from one call to five and more, most pass results on, all tools that may be are used, no intent dominates."""
+    """Plans have one to five and more calls, most pass results on, every allowed tool is used, no intent dominates."""
     calls = [len(trace.graph.calls) for trace in traces]
     intents = Counter(trace.request.intent_category for trace in traces)
     flowing = [any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces]
@@ -86,36 +87,36 @@ def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
     assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
     assert {
         call.tool_id for trace in traces for call in trace.graph.calls
-    } == domain.tools.keys() - domain.family.always_forbidden
+    } == domain.tools.keys() - domain.family.always_forbidden_tools
 
 
 def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
-    """Some tools nobody may ever call, some under some members; the field lists those that a sentence forbids to all."""
-    at_times = {
+    """Some tools are always forbidden, some under some members; the field lists those that a sentence forbids to all."""
+    sometimes = {
         f"{domain.slug}.{tool}"
         for rule in domain.file.policy.rules.values()
         if rule.kind == "may_not_call" and rule.sometimes
         for tool in rule.parameters["tools"]
     }
-    assert domain.family.always_forbidden
-    assert at_times - domain.family.always_forbidden
-    assert {*domain.family.default_policy.forbidden_operations} == domain.family.always_forbidden | at_times
+    assert domain.family.always_forbidden_tools
+    assert sometimes - domain.family.always_forbidden_tools
+    assert {*domain.family.default_policy.forbidden_operations} == domain.family.always_forbidden_tools | sometimes
     counts = Counter(tool for trace in traces for tool in trace.policy.forbidden_operations)
-    for tool in at_times - domain.family.always_forbidden:
+    for tool in sometimes - domain.family.always_forbidden_tools:
         assert 0 < counts[tool] < len(traces)
     for trace in traces:
         policy = trace.policy
-        barring = [
+        forbidding = [
             each for each in policy.constraints if each.kind == "may_not_call" and not each.parameters.get("roles")
         ]
         assert [
-            *dict.fromkeys(tool for each in barring for tool in each.parameters["tools"])
+            *dict.fromkeys(tool for each in forbidding for tool in each.parameters["tools"])
         ] == policy.forbidden_operations
-        assert domain.family.always_forbidden <= {*policy.forbidden_operations} <= domain.tools.keys()
+        assert domain.family.always_forbidden_tools <= {*policy.forbidden_operations} <= domain.tools.keys()
 
 
 def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -> None:
-    """A gold plan is refused under a member of its family that forbids one of its tools, and a call of such a tool in any."""
+    """A plan is refused under a member that forbids one of its tools, and a call of an always forbidden tool under any."""
     validator = TraceValidator(REGISTRY)
     refused = 0
     for trace in traces:
@@ -127,14 +128,14 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
             refused += 1
         assert not used & {*trace.policy.forbidden_operations}
     assert refused >= 5
-    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden)})
+    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden_tools)})
     graph = traces[0].graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
     alone = traces[0].model_copy(update={"graph": graph})
     assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])
 
 
 def test_a_stricter_policy_asks_for_another_plan(domain: Domain) -> None:
-    """Some scenario has steps that stand or fall with a rule that is in force only sometimes."""
+    """Some scenario has steps that depend on a rule that is in force only sometimes."""
     sometimes = {name for name, rule in domain.file.policy.rules.items() if rule.sometimes}
     steps = [step for scenario in domain.file.scenarios.values() for step in scenario.plan]
 

@@ -1,4 +1,4 @@
-"""Errors say what, where and what to do, and survive the way from one process to another."""
+"""Errors say what is wrong, where and what to do, and can be sent to another process."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ KINDS = {kind for _, kind in inspect.getmembers(e, inspect.isclass) if issubclas
 
 @pytest.mark.parametrize(("error", "text", "builtin", "values"), CASES, ids=IDS)
 def test_text_base_and_values(error: e.SidError, text: str, builtin: type[Exception], values: dict[str, Any]) -> None:
-    """Each error has its text, keeps its values, and is caught as the builtin that a caller would expect."""
+    """Each error has its text and its values, and can be caught as the builtin class that a caller would expect."""
     assert (str(error), error.__dict__) == (text, values)
     assert isinstance(error, builtin)
     assert [base for base in (LookupError, ValueError, OSError) if isinstance(error, base)] == [
@@ -78,10 +78,10 @@ def test_text_base_and_values(error: e.SidError, text: str, builtin: type[Except
 @pytest.mark.parametrize("error", [error for error, *_ in CASES], ids=IDS)
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_errors_cross_process_borders(error: e.SidError, protocol: int) -> None:
-    """An error unpickled in another process is the same error: type, text, arguments and values."""
-    again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
-    assert type(again) is type(error)
-    assert (str(again), again.args, again.__dict__) == (str(error), error.args, error.__dict__)
+    """An unpickled error has the same type, text, arguments and values."""
+    copy = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
+    assert type(copy) is type(error)
+    assert (str(copy), copy.args, copy.__dict__) == (str(error), error.args, error.__dict__)
 
 
 def test_no_error_is_missing_here() -> None:
@@ -92,7 +92,7 @@ def test_no_error_is_missing_here() -> None:
 
 
 def test_the_tree_names_the_builtin_bases() -> None:
-    """Where an error is also a builtin one, the tree says so."""
+    """The tree names the builtin class that an error also inherits from."""
     lines = {line.split()[1]: line for line in (e.__doc__ or "").splitlines() if "──" in line}
     bases = {
         kind.__name__: base.__name__ for kind in KINDS for base in kind.__bases__ if base not in (e.SidError, Exception)

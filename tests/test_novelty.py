@@ -1,15 +1,15 @@
-"""Near-copies among requests."""
+"""Near-copies among request texts are found, all of them and nothing else, with little work."""
 
 from __future__ import annotations
 
+import sys
 from itertools import combinations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gatling_sid.novelty as novelty_module
-from gatling_sid.novelty import ALIKE, Novelty
+from gatling_sid.novelty import MOST_SHARED_PAIRS, Novelty
 
 LONG = "Could you list the overdue loans of Rahul, with their due dates, so that I can call him this afternoon?"
 JARGON = "for the reconciliation of intercompany receivables under shared procurement responsibilities"
@@ -28,8 +28,8 @@ words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=12)
         ("", True),
     ],
 )
-def test_what_says_nearly_the_same_is_told(text: str, new: bool) -> None:
-    """Case, punctuation, a word more or another at the end make no new request; another subject does."""
+def test_near_copies_are_recognised(text: str, new: bool) -> None:
+    """Other letter cases and punctuation, one word more or another last word make no new request; another subject does."""
     novelty = Novelty()
     assert novelty.add("What did the library pay for new books in March?")
     assert novelty.add(LONG)
@@ -37,16 +37,16 @@ def test_what_says_nearly_the_same_is_told(text: str, new: bool) -> None:
 
 
 def alike(one: str, other: str) -> bool:
-    """By the definition."""
+    """Whether two texts are near-copies, by the definition."""
     a, b = ({*zip(["", *each.split()], [*each.split(), ""], strict=True)} for each in (one, other))
-    return len(a & b) > ALIKE * len(a | b)
+    return len(a & b) > MOST_SHARED_PAIRS * len(a | b)
 
 
 @given(st.lists(words, max_size=12))
-def test_of_all_that_is_kept_no_two_are_alike(said: list[list[str]]) -> None:
-    """The filter misses nothing that a comparison of all with all would find."""
+def test_no_two_of_the_texts_added_are_near_copies(texts: list[list[str]]) -> None:
+    """The filter misses no near-copy that a comparison of all texts with each other would find."""
     novelty = Novelty()
-    kept = [each for each in map(" ".join, said) if novelty.add(each)]
+    kept = [each for each in map(" ".join, texts) if novelty.add(each)]
     assert not any(alike(one, other) for one, other in combinations(kept, 2))
 
 
@@ -55,8 +55,8 @@ edits = st.lists(st.tuples(st.integers(0, 40), st.sampled_from([[], ["x"], ["w1"
 
 
 @given(st.integers(5, 40), st.lists(edits, min_size=1, max_size=8))
-def test_what_is_new_is_so_by_the_definition(length: int, drafts: list[list[tuple[int, list[str]]]]) -> None:
-    """Of texts that are nearly alike, those beyond the bound are told and the others are not, among any others."""
+def test_new_texts_are_those_of_the_definition(length: int, drafts: list[list[tuple[int, list[str]]]]) -> None:
+    """Among texts that are much alike, exactly those that share more than the bound are near-copies."""
     *known, text = [edited(SPOKEN[:length], each) for each in drafts]
     novelty = Novelty()
     for each in [*known, "w1 w2", "", " ".join(SPOKEN)]:
@@ -64,22 +64,43 @@ def test_what_is_new_is_so_by_the_definition(length: int, drafts: list[list[tupl
     assert novelty.is_new(text) is not any(alike(text, each) for each in [*known, " ".join(SPOKEN)])
 
 
-def edited(said: list[str], changes: list[tuple[int, list[str]]]) -> str:
+def edited(spoken: list[str], changes: list[tuple[int, list[str]]]) -> str:
     """A text with words at some places replaced."""
-    result = list(said)
+    result = list(spoken)
     for at, instead in changes:
         result[at : at + 1] = instead
     return " ".join(result)
 
 
-def test_jargon_makes_no_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text is compared with those alone that have what is rare in it, not with all that have the same long words."""
-    novelty, compared = Novelty(), []
-    for at in range(500):
+def knowing(texts: int) -> Novelty:
+    """A collection of so many texts that share long words, and differ in short ones."""
+    novelty = Novelty()
+    for at in range(texts):
         novelty.learn(f"{JARGON} I need a{at} b{at} c{at} d{at} by e{at}")
-    alike_ = novelty_module._alike
-    monkeypatch.setattr(novelty_module, "_alike", lambda *each: compared.append(each) or alike_(*each))
-    assert novelty.is_new(f"{JARGON} I need a new one of these by now")
-    assert compared == []
-    assert not novelty.is_new(f"{JARGON} I need a7 b7 c7 d7 by now")
-    assert len(compared) == 2
+    return novelty
+
+
+def function_calls(novelty: Novelty, text: str) -> int:
+    """How many functions are called, in Python or in C, to decide whether a text is new."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        novelty.is_new(text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def test_jargon_costs_no_work() -> None:
+    """A text is compared only with those that share what is rare in it, however many share its long words."""
+    few, many = knowing(50), knowing(500)
+    text = f"{JARGON} I need a new one of these by now"
+    assert many.is_new(text)
+    assert not many.is_new(f"{JARGON} I need a7 b7 c7 d7 by now")
+    assert function_calls(many, text) == function_calls(few, text)
+    assert function_calls(many, JARGON) > function_calls(few, JARGON) + 400, "all share what this text has"

@@ -1,4 +1,4 @@
-"""Code that users of this project have already written runs unchanged: names, fields, calls, keys, words."""
+"""Code that users have already written runs unchanged: names, fields, calls, keys and words in messages."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gatling_sid.models import (
 )
 from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.transport.blocking import blocking_client
+from gatling_sid.oracle.claude.transport.blocking_client import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
 from scripts.validate_shards import main as validate_shards
-from tests.support.claude_model import Model, settings_of
+from tests.support.claude_model import SimulatedClaude, contexts_of
 from tests.support.claude_server import ClaudeServer
 
 BOTH_WAYS = pytest.mark.parametrize("registry", [DomainRegistry, DomainRegistry()], ids=["class", "instance"])
@@ -38,7 +38,7 @@ EITHER = pytest.mark.parametrize("validator", [TraceValidator, TraceValidator()]
 
 
 def trace_of_mine(**changes: Any) -> GoldTrace:
-    """A trace as users build them: of the published fields alone, with a policy of their own."""
+    """A trace as users build them: with the published fields only, and a policy of their own."""
     call = ToolCall(
         call_id="list",
         tool_id="finance.list_invoices",
@@ -66,7 +66,7 @@ def trace_of_mine(**changes: Any) -> GoldTrace:
 
 
 def with_second_call(order: list[str], dependencies: list[str]) -> GoldTrace:
-    """The same with another call."""
+    """The same trace with a second call."""
     trace = trace_of_mine()
     trace.graph.calls.append(ToolCall(call_id="more", tool_id="finance.get_invoice", dependencies=dependencies))
     trace.graph.execution_order = order
@@ -98,7 +98,7 @@ def test_records_are_built_from_what_they_need() -> None:
 
 @pytest.mark.parametrize("returns", ["The invoices found, newest first.", {"type": "object"}])
 def test_a_tool_says_what_it_returns_in_a_sentence_or_a_schema(returns: Any) -> None:
-    """`returns` keeps either as it is, also through JSON; without it, it is an empty schema."""
+    """`returns` keeps a sentence or a schema as it is, also through JSON; by default it is an empty schema."""
     limit = ToolParameter(name="limit", type="integer", description="How many", required=False, default=10)
     fields = {"tool_id": "x.list", "domain": "X", "name": "List", "description": "Lists.", "parameters": [limit]}
     schema = ToolSchema(**fields, returns=returns, sensitivity=SensitivityTier.CONFIDENTIAL)
@@ -122,7 +122,7 @@ def test_training_format_is_plain_json() -> None:
 
 @BOTH_WAYS
 def test_registry_answers_on_class_and_instance(registry: Any) -> None:
-    """Domains, tools and default policy of the shipped catalogue are had either way."""
+    """Class and instance both return the domains, tools and default policies of the shipped catalogue."""
     assert {"Finance", "HR", "DevOps", "Email"} <= {*registry.get_all_domains()}
     for domain, tool_id in (
         ("Finance", "finance.list_invoices"), ("HR", "hr.list_employees"), ("DevOps", "devops.list_deployments"),
@@ -144,7 +144,7 @@ def test_registry_answers_on_class_and_instance(registry: Any) -> None:
 
 
 def test_the_class_hands_out_copies_of_what_it_loads_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An edited policy changes nothing for the next who asks, and no file is read again."""
+    """An edited policy is not returned by the next call, and no file is read again."""
     policy = DomainRegistry.get_policy_for_domain("Finance")
     monkeypatch.setattr("gatling_sid.schemas.registry.load_domain", None)
     assert DomainRegistry.get_policy_for_domain("Finance") == policy
@@ -160,7 +160,7 @@ def test_the_class_hands_out_copies_of_what_it_loads_once(monkeypatch: pytest.Mo
 
 @EITHER
 def test_report_of_a_hand_made_trace(validator: Any) -> None:
-    """A sound trace of the user's own is valid under the published keys, and not called proven."""
+    """A valid trace of the user's own is reported as valid under the published keys, and not as validated."""
     valid, report = validator.validate_trace(trace_of_mine(validated=True))
     assert valid is True
     assert (report["trace_id"], report["overall_valid"], report["validated"]) == ("mine", True, False)
@@ -172,7 +172,7 @@ def test_report_of_a_hand_made_trace(validator: Any) -> None:
 
 @EITHER
 def test_each_check_alone_tells_in_the_words_that_are_matched(validator: Any) -> None:
-    """Single checks give (ok, messages), and each kind of breach has its word."""
+    """Single checks return (ok, messages), and each kind of violation has its word in the message."""
     trace = trace_of_mine()
     assert validator.validate_structure(trace) == (True, [])
     assert validator.validate_policy_compliance(trace, trace.policy) == (True, [])
@@ -207,7 +207,7 @@ def test_each_check_alone_tells_in_the_words_that_are_matched(validator: Any) ->
 
 
 def test_breaches_of_a_published_policy_hold_the_words_too(gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """Limits and prohibitions that stand in constraints are told as `limit` and `forbidden`."""
+    """Messages about limits and prohibitions in constraints contain `limit` and `forbidden`."""
     trace = next(each for each in gold if each.metadata["scenario"] == "delete_record").model_copy(deep=True)
     assert trace.request.principal is not None
     trace.request.principal.role = "librarian"
@@ -219,7 +219,7 @@ def test_breaches_of_a_published_policy_hold_the_words_too(gold: list[GoldTrace]
 
 @EITHER
 def test_diversity_has_its_keys(validator: Any) -> None:
-    """Metrics of a set of traces come under the published names, also those of none."""
+    """Metrics of a set of traces have the published names, also if the set is empty."""
     traces = [trace_of_mine() for _ in range(3)]
     traces[1].request.intent_category = "update"
     traces[2].request.domain = "HR"
@@ -240,11 +240,11 @@ def test_the_agent_generates_and_saves(
 ) -> None:
     """With a key and nothing else, an agent makes traces of one domain or of several, and a file that is judged gold."""
     shipped = DomainRegistry()
-    oracle = ClaudeOracle(blocking_client(Model(())), TraceValidator(shipped), seed=7, created_at=CREATED_AT)
+    oracle = ClaudeOracle(blocking_client(SimulatedClaude(())), TraceValidator(shipped), seed=7, created_at=CREATED_AT)
     tasks = [Task(shipped.domain(name), "train", at) for name in ("Finance", "HR") for at in range(4)]
-    model = Model(settings_of(oracle, tasks))
+    model = SimulatedClaude(contexts_of(oracle, tasks))
     monkeypatch.chdir(tmp_path)
-    with ClaudeServer(answer=model.speak) as server:
+    with ClaudeServer(answer=model.text_for_body) as server:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         agent = OracleAgent(api_key="key")
         traces = agent.generate_traces_for_domain("Finance", num_traces=2)

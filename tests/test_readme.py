@@ -12,27 +12,29 @@ from typing import NamedTuple
 
 import pytest
 
+from gatling_sid.schemas import DomainRegistry
+from tests.support.commands import ROOT
 from tests.support.hub_server import HubServer
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 NOT_CLONED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "out", "build", "dist", "*.egg-info")
 ONE_QUICK_FILE = "-n 0 tests/test_seeding.py"
+SLUGS = DomainRegistry().slugs()
 END = "--- end of a command ---"
 
 
 class Reader(NamedTuple):
-    """Somebody who cloned the tree and ran the README's commands: where, in which environment, what each printed."""
+    """Somebody who cloned the tree and ran the README's commands: the folder, the environment, what each printed."""
 
     folder: Path
     environment: dict[str, str]
     printed: dict[str, str]
 
     def shell(self, text: str) -> str:
-        """What these lines print in a new shell, which ends at the first that fails."""
+        """Runs lines in a new shell, which stops at the first that fails; returns what they print."""
         done = subprocess.run(
             ["sh", "-exc", text], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -40,7 +42,7 @@ class Reader(NamedTuple):
         return done.stdout
 
     def python(self, code: str) -> str:
-        """What this code prints, where `python` is the one of the README."""
+        """Runs code with the `python` that the README sets up; returns what it prints."""
         (self.folder / "example.py").write_text(code, encoding="utf-8")
         return self.shell(". .venv/bin/activate\npython example.py")
 
@@ -58,7 +60,7 @@ def cloned(folder: Path) -> Path:
 
 
 def environment_of(folder: Path) -> dict[str, str]:
-    """A shell in which nothing of this environment is to be found, but for the tests that `make test` is to run."""
+    """Environment variables that hide our own environment; `make test` runs one quick file only."""
     ours = {"PATH", "PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"}
     kept = {name: value for name, value in os.environ.items() if name not in ours and not name.startswith("PYTEST_")}
     path = [each for each in os.environ["PATH"].split(os.pathsep) if Path(each) != Path(sys.prefix) / "bin"]
@@ -67,7 +69,7 @@ def environment_of(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """A reader who ran every command of the README in its order, in one shell; the Hub is one of our own."""
+    """A reader who ran every command of the README in order, in one shell, against a Hub server of the tests."""
     folder = cloned(tmp_path_factory.mktemp("reader") / "gatling_sid")
     with HubServer(token="hf_readme") as server:  # noqa: S106 - opens nothing but this server
         hub = {"HF_ENDPOINT": server.url, "HF_TOKEN": "hf_readme"}
@@ -81,7 +83,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 def printed_by(reader: Reader, *words: str) -> str:
-    """What the one command with these words printed."""
+    """The output of the one command that has all these words."""
     found = [command for command in COMMANDS if all(word in command for word in words)]
     assert len(found) == 1
     return reader.printed[found[0]]
@@ -94,14 +96,14 @@ def test_every_command_runs_as_it_is_written(reader: Reader) -> None:
     assert "[100%]" in printed_by(reader, "make test")
     assert "1,000 traces in out/run (1,000 made now" in printed_by(reader, "generate_shards", "--workers")
     assert "1,000 gold, 0 judged in part, 0 rejected" in printed_by(reader, "validate_shards")
-    assert printed_by(reader, "--local-dir") == "6 domains in out/release\n"
+    assert printed_by(reader, "--local-dir") == f"{len(SLUGS)} domains in out/release\n"
     assert "published gatling/sid v1.0.0" in printed_by(reader, "--repo")
     assert (reader.folder / "out/release/README.md").exists()
     assert not (reader.folder / "out/claude").exists()
 
 
 def test_without_the_environment_the_commands_would_not_run(reader: Reader) -> None:
-    """The line that activates it is needed, so the test above would miss it."""
+    """Outside the environment a command fails, so the test above notices if the line that activates it is missing."""
     command = next(command for command in COMMANDS if command.startswith("python -m"))
     done = subprocess.run(["sh", "-c", command], cwd=reader.folder, env=reader.environment, check=False, timeout=60)
     assert done.returncode != 0
@@ -110,9 +112,10 @@ def test_without_the_environment_the_commands_would_not_run(reader: Reader) -> N
 def test_loading_finds_what_was_published(reader: Reader) -> None:
     """The three lines load every domain as a stream, and one of them with its three splits."""
     loading = next(code for code in PYTHON if "load_dataset" in code)
-    assert reader.printed[loading].split(maxsplit=1) == [
-        "150", "customer_support_train_00000000 ['test', 'train', 'validation']\n"
-    ]  # fmt: skip
+    number, rest = reader.printed[loading].split(maxsplit=1)
+
+    assert int(number) == pytest.approx(1000 * 0.9 / len(SLUGS), abs=1)
+    assert rest == f"{SLUGS[0]}_train_00000000 ['test', 'train', 'validation']\n"
 
 
 def test_judging_a_trace_prints_what_is_shown(reader: Reader) -> None:
@@ -142,7 +145,7 @@ def test_files_that_readme_points_to_exist() -> None:
 
 
 def dollars(printed: str) -> float:
-    """The sum that an estimate ends with."""
+    """The total in dollars, which is the last word of an estimate."""
     return float(printed.rsplit(maxsplit=1)[-1].replace(",", ""))
 
 
@@ -155,6 +158,6 @@ def test_what_it_says_of_cost_is_what_the_estimates_print(reader: Reader) -> Non
         (r"\$([\d,]+) in batches", dollars(batch)),
         (r"about \$([\d,]+): ten rounds", 10 * 50 * dollars(printed_by(reader, "author_domain"))),
     ):
-        told = re.search(figure, README)
-        assert told
-        assert float(told[1].replace(",", "")) == pytest.approx(printed, rel=0.1), figure
+        stated = re.search(figure, README)
+        assert stated
+        assert float(stated[1].replace(",", "")) == pytest.approx(printed, rel=0.1), figure

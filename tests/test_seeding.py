@@ -1,17 +1,15 @@
-"""Randomness by name: a stream is its path, wherever and whenever it is drawn from."""
+"""Random streams depend on nothing but their path."""
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.seeding import seed_of, stream
+from tests.support.commands import code_line, environment, output_of
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=6)
 PATHS = st.lists(st.integers(0, 99) | NAMES, min_size=1, max_size=5).map(tuple)
@@ -26,8 +24,8 @@ def test_seeds_are_pinned() -> None:
 
 @settings(deadline=None)
 @given(PATHS)
-def test_a_path_is_a_stream(path: tuple[int | str, ...]) -> None:
-    """The same path gives the same 64-bit seed and the same numbers, again and again."""
+def test_a_path_has_one_stream(path: tuple[int | str, ...]) -> None:
+    """The same path always gives the same 64-bit seed and the same numbers."""
     assert 0 <= seed_of(*path) < 2**64
     first, second = stream(*path), stream(*path)
     assert [first.random() for _ in range(5)] == [second.random() for _ in range(5)]
@@ -71,11 +69,5 @@ def test_streams_are_independent() -> None:
 def test_seeds_are_the_same_in_other_processes(hash_seed: str) -> None:
     """Another process with other string hashes draws the same numbers."""
     code = "from gatling_sid.seeding import seed_of, stream; print(seed_of(7, 'é', 'x'), stream(7, 'é', 'x').random())"
-    ran = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONHASHSEED": hash_seed},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.stdout == f"{seed_of(7, 'é', 'x')} {stream(7, 'é', 'x').random()}\n"
+    output = output_of(code_line(code), env=environment(PYTHONHASHSEED=hash_seed))
+    assert output == f"{seed_of(7, 'é', 'x')} {stream(7, 'é', 'x').random()}\n"

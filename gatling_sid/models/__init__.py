@@ -1,5 +1,8 @@
 """GoldTrace and its parts: the records that all other packages exchange."""
 
+from gatling_sid.models.records import construct_trusted, replace_fields
+from gatling_sid.models.tiers import SensitivityTier, TrustTier
+from gatling_sid.models.tools import ToolParameter, ToolSchema
 from gatling_sid.models.trace import (
     INTENTS,
     SCENARIO,
@@ -13,16 +16,11 @@ from gatling_sid.models.trace import (
     Principal,
     ProvenancePointer,
     ScopeMetadata,
-    SensitivityTier,
     Showing,
     SystemPolicy,
     ToolCall,
     ToolCallGraph,
-    ToolParameter,
-    ToolSchema,
-    TrustTier,
     UserRequest,
-    construct_trusted,
     topological_order,
 )
 from gatling_sid.models.verdict import Finding, Verdict
@@ -52,5 +50,6 @@ __all__ = [
     "UserRequest",
     "Verdict",
     "construct_trusted",
+    "replace_fields",
     "topological_order",
 ]

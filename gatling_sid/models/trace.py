@@ -1,4 +1,4 @@
-"""GoldTrace and its parts: the records that every other room passes on.
+"""GoldTrace and its parts: the records that all other packages exchange.
 
 Public models are mutable, since callers edit copies; our own code never edits one it was given.
 """
@@ -6,94 +6,25 @@ Public models are mutable, since callers edit copies; our own code never edits o
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import Enum
-from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from gatling_sid.models.records import Record
+from gatling_sid.models.tiers import SensitivityTier, TrustTier
 
 INTENTS = ("retrieve", "update", "create", "delete", "export", "analyze")
+"""All values of `UserRequest.intent_category`."""
 SCENARIO = "scenario"
-"""`metadata.oracle` of a trace whose words, goal and person follow from its coordinates and the catalogue."""
+"""`metadata.oracle` of traces by the embedded oracle: all of such a trace follows from coordinates and catalogue."""
 
 
-class SensitivityTier(str, Enum):
-    """How much harm a leak of the data would do, in four steps."""
+class ScopeMetadata(Record):
+    """How much a request or a call reaches: number of rows, sensitivity, days looked back, target of an export.
 
-    PUBLIC = "public"
-    INTERNAL = "internal"
-    CONFIDENTIAL = "confidential"
-    RESTRICTED = "restricted"
-
-    @property
-    def level(self) -> int:
-        """1 public … 4 restricted."""
-        return _LEVELS[self]
-
-
-_LEVELS = {tier: level for level, tier in enumerate(SensitivityTier, start=1)}
-
-
-class TrustTier(str, Enum):
-    """Who vouches for a piece of content."""
-
-    SYSTEM = "system"
-    USER = "user"
-    VERIFIED_RAG = "verified_rag"
-    UNVERIFIED_RAG = "unverified_rag"
-
-    @property
-    def tier(self) -> int:
-        """1 own systems and users, 2 signed partner, 3 public web."""
-        return {"verified_rag": 2, "unverified_rag": 3}.get(self.value, 1)
-
-
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=False, allow_inf_nan=False)
-
-
-class ToolParameter(_Record):
-    """One parameter of a tool; `constraints` holds JSON Schema keywords (`minimum`, `enum`, …)."""
-
-    name: str
-    type: str
-    description: str = ""
-    required: bool = False
-    default: Any = None
-    constraints: dict[str, Any] = Field(default_factory=dict)
-
-
-class ToolSchema(_Record):
-    """One tool; `returns` says what it gives back: a JSON Schema, or a sentence."""
-
-    tool_id: str
-    domain: str
-    name: str
-    description: str = ""
-    parameters: list[ToolParameter] = Field(default_factory=list)
-    returns: dict[str, Any] | str = Field(default_factory=dict)
-    sensitivity: SensitivityTier = SensitivityTier.INTERNAL
-    requires_auth: bool = True
-
-    def json_schema(self) -> dict[str, Any]:
-        """The parameters as one JSON Schema object."""
-        properties = {
-            each.name: {
-                "type": each.type,
-                "description": each.description,
-                **each.constraints,
-                **({} if each.default is None else {"default": each.default}),
-            }
-            for each in self.parameters
-        }
-        required = [each.name for each in self.parameters if each.required]
-        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-class ScopeMetadata(_Record):
-    """How much a request or a call touches: rows, sensitivity, days looked back, where data leaves to."""
+    None means that there is no such limit, period or export.
+    """
 
     rows_requested: int | None = None
     sensitivity_tier: SensitivityTier = SensitivityTier.INTERNAL
@@ -101,8 +32,8 @@ class ScopeMetadata(_Record):
     export_target: str | None = None
 
 
-class ProvenancePointer(_Record):
-    """What asked for a call: a span of the request, a rule of the policy, or retrieved content."""
+class ProvenancePointer(Record):
+    """What asked for a call: sentences of the request, a rule of the policy, or retrieved content."""
 
     source_type: TrustTier
     source_id: str
@@ -110,7 +41,7 @@ class ProvenancePointer(_Record):
     content_snippet: str | None = None
 
 
-class ArgumentSource(_Record):
+class ArgumentSource(Record):
     """Where an argument's value comes from.
 
     `origin` is `request`, `call`, `principal`, `policy` or `default`; `reference` is the path within it
@@ -125,7 +56,7 @@ class ArgumentSource(_Record):
     end: int | None = None
 
 
-class ToolCall(_Record):
+class ToolCall(Record):
     """One call of a tool; a string argument such as `$call_1.items[0].invoice_id` refers to an earlier result."""
 
     call_id: str
@@ -137,22 +68,22 @@ class ToolCall(_Record):
     argument_sources: list[ArgumentSource] = Field(default_factory=list)
 
 
-class ToolCallGraph(_Record):
-    """Calls and the order they run in; edges are the calls' `dependencies`."""
+class ToolCallGraph(Record):
+    """The calls of a plan and the order they run in; the edges are the calls' `dependencies`."""
 
     graph_id: str
     calls: list[ToolCall] = Field(default_factory=list)
     execution_order: list[str] = Field(default_factory=list)
 
     def validate_dag(self) -> bool:
-        """True if ids are unique, every dependency exists and no call waits for itself; linear time."""
+        """Whether ids are unique, every dependency exists and there is no cycle; takes linear time."""
         ids = {call.call_id for call in self.calls}
         if len(ids) != len(self.calls) or any(each not in ids for call in self.calls for each in call.dependencies):
             return False
         return len(topological_order(self.calls)) == len(self.calls)
 
     def depth(self) -> int:
-        """Calls on the longest chain of dependencies, in execution order; 0 for an empty graph."""
+        """The number of calls on the longest chain of dependencies; 0 for an empty graph."""
         longest: dict[str, int] = {}
         by_id = {call.call_id: call for call in self.calls}
         for call_id in self.execution_order:
@@ -162,9 +93,10 @@ class ToolCallGraph(_Record):
 
 
 def topological_order(calls: list[ToolCall], *, last_first: bool = False) -> list[str]:
-    """Call ids, dependencies first, ties by position (or reversed); calls on or behind a cycle are left out.
+    """Call ids in an order in which each comes after its dependencies; calls on or behind a cycle are left out.
 
-    Kahn's algorithm with a heap, O(n log n + edges), no recursion: long chains are fine.
+    Of several calls that are ready, the first in the list comes first, or the last one with `last_first`. Kahn's
+    algorithm with a heap: O(n log n + edges) and no recursion, so that long chains are no problem.
     """
     position = {call.call_id: at for at, call in enumerate(calls)}
     if not last_first and all(
@@ -191,16 +123,16 @@ def topological_order(calls: list[ToolCall], *, last_first: bool = False) -> lis
     return order
 
 
-class Principal(_Record):
-    """Who asks: a person of the simulated world, with the attributes that policies refer to."""
+class Principal(Record):
+    """The person who asks: somebody of the simulated world, with the attributes that policies refer to."""
 
     principal_id: str
     role: str
     attributes: dict[str, Any] = Field(default_factory=dict)
 
 
-class UserRequest(_Record):
-    """What is asked, in the words of the one who asks."""
+class UserRequest(Record):
+    """What is asked, in the words of the principal, and the scope that the request is entitled to."""
 
     request_id: str
     domain: str
@@ -211,8 +143,11 @@ class UserRequest(_Record):
     principal: Principal | None = None
 
 
-class Constraint(_Record):
-    """The machine-readable form of one rule: `parameters` carry its boundary values, `rule` its sentence's index."""
+class Constraint(Record):
+    """The machine-readable form of one rule of a policy.
+
+    `parameters` depend on the kind; `rule` is the index of the sentence in the policy's `rules`.
+    """
 
     constraint_id: str
     kind: str
@@ -220,8 +155,8 @@ class Constraint(_Record):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class SystemPolicy(_Record):
-    """The policy in force: sentences for readers, `constraints` for machines."""
+class SystemPolicy(Record):
+    """The policy in force: `rules` are its sentences, `constraints` the same in machine-readable form."""
 
     policy_id: str
     domain: str
@@ -232,7 +167,7 @@ class SystemPolicy(_Record):
     constraints: list[Constraint] = Field(default_factory=list)
 
 
-class Showing(_Record):
+class Showing(Record):
     """Rows of an entity, by key, and the fields of them that the user must end up seeing."""
 
     entity: str
@@ -240,18 +175,18 @@ class Showing(_Record):
     fields: list[str]
 
 
-class MeasuredValue(_Record):
+class MeasuredValue(Record):
     """One number of a measurement; `group` is None when nothing was grouped."""
 
     group: str | None
     value: float
 
 
-class Measurement(_Record):
-    """A figure the user must end up seeing, and the rows it must have been taken over.
+class Measurement(Record):
+    """A measure that the user must end up seeing, and the rows that it must have been computed over.
 
-    `measure` is count, sum, average, minimum or maximum; `rows_digest` is `digest_of(keys)`, so that a figure that
-    is right by chance over other rows does not pass.
+    `measure` is count, sum, average, minimum or maximum. `rows` is the number of rows and `rows_digest` the
+    `digest_of` their keys, so that equal values over other rows do not pass.
     """
 
     entity: str
@@ -263,7 +198,7 @@ class Measurement(_Record):
     values: list[MeasuredValue]
 
 
-class Effect(_Record):
+class Effect(Record):
     """A change that must happen: create, update or delete of rows, an export, or a message sent."""
 
     kind: str
@@ -273,8 +208,11 @@ class Effect(_Record):
     target: str | None = None
 
 
-class Goal(_Record):
-    """What serving the request means: these rows and figures seen, exactly these effects, this far looked back."""
+class Goal(Record):
+    """What serves the request: rows and measures to be seen, and exactly these effects.
+
+    `time_range_days` is the period that the request asks about, which a plan must look back at least.
+    """
 
     shows: list[Showing] = Field(default_factory=list)
     measures: list[Measurement] = Field(default_factory=list)
@@ -282,8 +220,11 @@ class Goal(_Record):
     time_range_days: int | None = None
 
 
-class GoldTrace(_Record):
-    """A request, the policy in force, and the minimal compliant graph of calls that serves it."""
+class GoldTrace(Record):
+    """A request, the policy in force, the goal, and the minimal compliant plan of calls that reaches it.
+
+    `validated` is true only if a judge found the trace gold.
+    """
 
     trace_id: str
     request: UserRequest
@@ -295,30 +236,5 @@ class GoldTrace(_Record):
     goal: Goal | None = None
 
     def to_training_format(self) -> dict[str, Any]:
-        """The full record as a plain, JSON-serialisable dict."""
+        """The whole trace as a dict of plain values that JSON can write."""
         return self.model_dump(mode="json")
-
-
-RecordT = TypeVar("RecordT", bound=BaseModel)
-_set = object.__setattr__
-_new = object.__new__
-
-
-@lru_cache(maxsize=64)
-def _all_fields(model: type[BaseModel]) -> set[str]:
-    """Shared by the records of a model: it names every field, so nothing can ever be added to it."""
-    return set(model.model_fields)
-
-
-def construct_trusted(model: type[RecordT], fields: Mapping[str, Any]) -> RecordT:
-    """A record from values already known to be valid; `fields` must name every field of `model`.
-
-    Validating costs 84 µs a trace and `model_construct` more; this is 1 µs a record. Only the embedded oracle uses
-    it, and a test validates its output in full.
-    """
-    record = _new(model)
-    _set(record, "__dict__", fields)
-    _set(record, "__pydantic_fields_set__", _all_fields(model))
-    _set(record, "__pydantic_extra__", None)
-    _set(record, "__pydantic_private__", None)
-    return record

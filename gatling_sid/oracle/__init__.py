@@ -1,4 +1,4 @@
-"""Oracles: `ScenarioOracle`, embedded, and `OracleAgent`, Claude; each is imported when it is first asked for."""
+"""The oracles: `ScenarioOracle`, which is embedded, and `OracleAgent`, which asks Claude; imported at first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["OracleAgent", "ScenarioOracle"]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports late: the API's client takes a second to import, which the embedded oracle does not need."""
+    """Imports a class when it is first used: importing the API's client takes a second that others should not wait."""
     match name:
         case "OracleAgent":
             from gatling_sid.agent import OracleAgent  # noqa: PLC0415

@@ -1,9 +1,10 @@
-"""What every oracle is to the generator: tasks in, proposals out."""
+"""What the generator knows of oracles and judges: tasks become proposals, and traces get verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from gatling_sid.models import Finding, GoldTrace, Verdict
@@ -15,8 +16,8 @@ from gatling_sid.schemas.domain import Domain
 class Task:
     """One trace to be made: the `index`-th of a domain's split.
 
-    A task comes again with the next `attempt` after its proposal was rejected; `previous` is that proposal and
-    `findings` what the validator said of it, for oracles that can repair.
+    After a rejection, the oracle gets the task again with the next `attempt`. Then `previous` is the rejected trace
+    (None after a failure) and `findings` holds what was wrong, for oracles that can repair a trace.
     """
 
     domain: Domain
@@ -28,25 +29,44 @@ class Task:
 
     @property
     def trace_id(self) -> str:
-        """Unique over the dataset: `finance_train_00000042`."""
+        """The id of the trace, unique over the dataset: `finance_train_00000042`."""
         return trace_id_of(self.domain, self.split, self.index)
 
 
+class FailureKind(Enum):
+    """What an oracle can do about a failure."""
+
+    REPAIRABLE = auto()
+    """The same request may get a better plan."""
+    UNREPAIRABLE = auto()
+    """The request is at fault: it must be replaced by another."""
+    REFUSED = auto()
+    """The model declined the request: it must be replaced by another, and never be reworded."""
+    NO_RESPONSE = auto()
+    """The model was not reached, which says nothing about the request."""
+
+
 class Failure(NamedTuple):
-    """No proposal: `reason` is a short name to count by, `detail` says more."""
+    """Says why an oracle proposes no trace: `reason` is a short name that is counted, `detail` says more."""
 
     reason: str
     detail: str
+    kind: FailureKind = FailureKind.REPAIRABLE
+
+    @property
+    def is_repairable(self) -> bool:
+        """Whether the same request may be tried again."""
+        return self.kind in (FailureKind.REPAIRABLE, FailureKind.NO_RESPONSE)
 
 
 class Oracle(Protocol):
-    """Proposes a trace for every task. Neither validator nor generator knows which oracle spoke."""
+    """Proposes a trace for every task, `max_attempts` times at most; `name` becomes `metadata.oracle` of its traces."""
 
     name: str
     max_attempts: int
 
     def propose(self, tasks: Sequence[Task]) -> Iterable[GoldTrace | Failure]:
-        """One proposal per task, in the order of the tasks."""
+        """Yields or returns one proposal per task, in the order of the tasks."""
         ...
 
 

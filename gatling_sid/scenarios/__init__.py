@@ -1,1 +1,1 @@
-"""What the catalogue's scenarios mean in a simulated world, and how people ask for them; oracle and validators read it."""
+"""What the catalogue's scenarios mean in a simulated world and how people ask for it; used by oracle and validators."""

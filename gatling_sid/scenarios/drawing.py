@@ -10,6 +10,7 @@ from math import ceil, floor
 from typing import Any
 
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.conditions import CONDITIONS, PLAIN
 from gatling_sid.schemas.references import ALL, MissingPathError, follow, parse_reference
 from gatling_sid.simulator.world import Row, World, sort_rows
 
@@ -17,11 +18,14 @@ Bindings = dict[str, Any]
 
 
 class NoDrawError(Exception):
-    """This world, under this policy, holds nothing that fits; another draw may."""
+    """Nothing in this world fits under this policy; another draw, of another policy or row, may succeed."""
 
 
 def evaluate(value: Any, bindings: Mapping[str, Any]) -> Any:
-    """A literal as it is, or what an expression such as `$invoice.vendor_id` leads to."""
+    """The value that an expression such as `$invoice.vendor_id` refers to; any other value as it is.
+
+    Over a list, a path collects the values of all elements. Raises NoDrawError if the path leads nowhere.
+    """
     reference = parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
     if reference is None:
         return value
@@ -37,7 +41,7 @@ def evaluate(value: Any, bindings: Mapping[str, Any]) -> Any:
 
 
 def draw_principal(world: World, role: c.RoleDeclaration, rng: random.Random) -> Row:
-    """Somebody of the world who has the role."""
+    """The row of a random person of the world who has the role; raises NoDrawError if nobody has it."""
     rows = _matching_rows(world, role.entity, role.where, {})
     if not rows:
         raise NoDrawError("nobody has the role")
@@ -45,7 +49,7 @@ def draw_principal(world: World, role: c.RoleDeclaration, rng: random.Random) ->
 
 
 def draw(scenario: c.Scenario, world: World, bindings: Bindings, rng: random.Random) -> Bindings:
-    """The scenario's drawn values, added to the given `principal` and `policy`; raises NoDrawError."""
+    """The given bindings (`principal` and `policy`) with the scenario's drawn values added; raises NoDrawError."""
     bindings = dict(bindings)
     for axis, values in scenario.given.items():
         if bindings["policy"][axis] not in values:
@@ -57,31 +61,8 @@ def draw(scenario: c.Scenario, world: World, bindings: Bindings, rng: random.Ran
 
 # --- rows ------------------------------------------------------------------------------------------------------
 
-_CONDITIONS: dict[str, Callable[[Any, Any, World], bool]] = {
-    "at_most": lambda have, want, _: have is not None and have <= want,
-    "at_least": lambda have, want, _: have is not None and have >= want,
-    "above": lambda have, want, _: have is not None and have > want,
-    "below": lambda have, want, _: have is not None and have < want,
-    "not": lambda have, want, _: have != want,
-    "in": lambda have, want, _: have in want,
-    "not_in": lambda have, want, _: have not in want,
-    "contains": lambda have, want, _: have is not None and str(want).casefold() in str(have).casefold(),
-    "within_days": lambda have, want, _: have is not None and want[0] <= have <= want[1],
-    "older_than_days": lambda have, want, world: have is not None and world.age(have) > want,
-    "next_days": lambda have, want, _: have is not None and want[0] <= have <= want[1],
-    "is_set": lambda have, want, _: (have is not None) == want,
-}
-_PLAIN = "equals"
-"""The test of a field for which a plain value is wanted."""
-_PERIODS = {"within_days": "back", "next_days": "ahead"}
-
-
-_Test = tuple[str, str, Any]
-"""A condition on a field of a row: (field, name of the condition or `_PLAIN`, value)."""
-
-
-def _is(have: Any, want: Any, _world: World) -> bool:
-    return bool(have == want)
+_EvaluatedCondition = tuple[str, str, Any]
+"""A condition with its value evaluated: (field, name of the condition, value)."""
 
 
 def _matching_rows(
@@ -91,44 +72,52 @@ def _matching_rows(
     bindings: Mapping[str, Any],
     alone_by: Sequence[str] = (),
 ) -> list[Row]:
-    """Rows that pass every condition and, by some fields, are told from all others; the list is the world's own."""
-    wanted = entity, tuple(alone_by), tuple(_tests(where, world, bindings))
-    if wanted not in world.found:
-        world.found[wanted] = _find_rows(world, *wanted)
-    return world.found[wanted]
+    """Rows that pass every condition; with `alone_by`, only those whose values in these fields no other row has.
+
+    The list is kept by the world and must not be changed.
+    """
+    search = entity, tuple(alone_by), tuple(_evaluate_conditions(where, world, bindings))
+    if search not in world.memoised_rows:
+        world.memoised_rows[search] = _find_rows(world, *search)
+    return world.memoised_rows[search]
 
 
-def _tests(where: Mapping[str, Any], world: World, bindings: Mapping[str, Any]) -> Iterator[_Test]:
+def _evaluate_conditions(
+    where: Mapping[str, Any], world: World, bindings: Mapping[str, Any]
+) -> Iterator[_EvaluatedCondition]:
     for field, condition in where.items():
         if not isinstance(condition, Mapping):
-            yield field, _PLAIN, evaluate(condition, bindings)
+            yield field, PLAIN, evaluate(condition, bindings)
             continue
         for name, value in condition.items():
             want = evaluate(value, bindings)
-            if name in _PERIODS:
-                want = world.days(**{_PERIODS[name]: want})
+            reach = CONDITIONS[name].reach
+            if reach is not None:
+                want = world.period(**{reach: want})
             yield field, name, tuple(want) if isinstance(want, list) else want
 
 
-def _find_rows(world: World, entity: str, alone_by: tuple[str, ...], tests: tuple[_Test, ...]) -> list[Row]:
+def _find_rows(
+    world: World, entity: str, alone_by: tuple[str, ...], conditions: tuple[_EvaluatedCondition, ...]
+) -> list[Row]:
     rows = world.sorted_rows(entity, None)
-    first = next(((field, want) for field, name, want in tests if name == _PLAIN), None)
+    first = next(((field, want) for field, name, want in conditions if name == PLAIN), None)
     if first is not None:
         rows = world.index(entity, first[0]).get(first[1], [])
-    for field, name, want in tests:
-        passes = _CONDITIONS.get(name, _is)
-        rows = [row for row in rows if passes(row[field], want, world)]
+    for field, name, want in conditions:
+        holds = CONDITIONS[name].holds
+        rows = [row for row in rows if holds(row[field], want)]
     return [row for row in rows if world.count_alike(entity, alone_by, row) == 1] if alone_by else rows
 
 
-def _one(spec: c.OneRowDraw, world: World, bindings: Bindings, rng: random.Random) -> Row:
+def _draw_one_row(spec: c.OneRowDraw, world: World, bindings: Bindings, rng: random.Random) -> Row:
     rows = _matching_rows(world, spec.one, spec.where, bindings, spec.alone_by)
     if not rows:
         raise NoDrawError(f"no {spec.one} fits")
     return rng.choice(rows)
 
 
-def _all(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: random.Random) -> list[Row]:
+def _draw_all_rows(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: random.Random) -> list[Row]:
     rows = _matching_rows(world, spec.all, spec.where, bindings)
     key = world.domain.file.entities[spec.all].key
     if spec.first is not None:
@@ -146,12 +135,12 @@ def _all(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: random.Ran
     return rows
 
 
-def _row(spec: c.RowByKeyDraw, world: World, bindings: Bindings, _rng: random.Random) -> Row:
+def _draw_row_by_key(spec: c.RowByKeyDraw, world: World, bindings: Bindings, _rng: random.Random) -> Row:
     key = evaluate(spec.key, bindings)
-    found = world.tables[spec.row].get(key)
-    if found is None:
+    row = world.tables[spec.row].get(key)
+    if row is None:
         raise NoDrawError(f"no {spec.row} {key}")
-    return found
+    return row
 
 
 # --- values ----------------------------------------------------------------------------------------------------
@@ -159,7 +148,7 @@ def _row(spec: c.RowByKeyDraw, world: World, bindings: Bindings, _rng: random.Ra
 _FILL = re.compile(r"\{([a-z_][\w.]*)\}")
 
 
-def _choose(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: random.Random) -> Any:
+def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: random.Random) -> Any:
     options = spec.choose
     if spec.but_not is not None:
         other = evaluate(spec.but_not, bindings)
@@ -178,11 +167,11 @@ def _choose(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: random.R
     return _FILL.sub(lambda match: str(evaluate(f"${match.group(1)}", bindings)), value)
 
 
-def _number(spec: c.NumberDraw, _world: World, _bindings: Bindings, rng: random.Random) -> int:
+def _draw_number(spec: c.NumberDraw, _world: World, _bindings: Bindings, rng: random.Random) -> int:
     return rng.randint(*spec.number)
 
 
-def _amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: random.Random) -> float:
+def _draw_amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: random.Random) -> float:
     low, high = (evaluate(end, bindings) for end in spec.amount)
     # Quotients are rounded first: 0.3 // 0.1 is 2.
     steps = range(ceil(round(low / spec.step, 9)), floor(round(high / spec.step, 9)) + 1)
@@ -192,11 +181,11 @@ def _amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: random.R
     return int(value) if value == int(value) else round(value, 2)
 
 
-def _days_from_today(spec: c.DateDraw, world: World, _bindings: Bindings, rng: random.Random) -> str:
+def _draw_date(spec: c.DateDraw, world: World, _bindings: Bindings, rng: random.Random) -> str:
     return (world.today + timedelta(days=rng.randint(*spec.days_from_today))).isoformat()
 
 
-def _age(spec: c.AgeDraw, world: World, bindings: Bindings, _rng: random.Random) -> int:
+def _draw_age(spec: c.AgeDraw, world: World, bindings: Bindings, _rng: random.Random) -> int:
     age = world.age(evaluate(spec.age, bindings))
     if age < 1:
         raise NoDrawError("not in the past")
@@ -204,12 +193,12 @@ def _age(spec: c.AgeDraw, world: World, bindings: Bindings, _rng: random.Random)
 
 
 _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
-    c.OneRowDraw: _one,
-    c.AllRowsDraw: _all,
-    c.RowByKeyDraw: _row,
-    c.ChoiceDraw: _choose,
-    c.NumberDraw: _number,
-    c.AmountDraw: _amount,
-    c.DateDraw: _days_from_today,
-    c.AgeDraw: _age,
+    c.OneRowDraw: _draw_one_row,
+    c.AllRowsDraw: _draw_all_rows,
+    c.RowByKeyDraw: _draw_row_by_key,
+    c.ChoiceDraw: _draw_choice,
+    c.NumberDraw: _draw_number,
+    c.AmountDraw: _draw_amount,
+    c.DateDraw: _draw_date,
+    c.AgeDraw: _draw_age,
 }

@@ -1,4 +1,4 @@
-"""A scenario's goal, in terms of what was drawn: which rows, figures and effects serving the request means."""
+"""A scenario's goal for what was drawn: the rows, measures and effects that serve the request."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: fro
     return construct_trusted(
         Goal,
         {
-            "shows": [_showing(each, scenario, domain, bindings) for each in spec.shows],
-            "measures": [_measurement(each, scenario, domain, bindings) for each in spec.measures],
+            "shows": [_build_showing(each, scenario, domain, bindings) for each in spec.shows],
+            "measures": [_build_measurement(each, scenario, domain, bindings) for each in spec.measures],
             "effects": [
-                _effect(each, scenario, domain, bindings)
+                _build_effect(each, scenario, domain, bindings)
                 for each in spec.effects
                 if each.when is None or each.when in rules
             ],
@@ -40,7 +40,7 @@ def entity_of(scenario: c.Scenario, name: str) -> str:
     raise KeyError(name)
 
 
-def _rows(
+def _bound_rows(
     name: str, scenario: c.Scenario, domain: Domain, bindings: Mapping[str, Any]
 ) -> tuple[str, list[Row], list[str]]:
     entity = entity_of(scenario, name)
@@ -49,19 +49,19 @@ def _rows(
     return entity, rows, [row[key] for row in rows]
 
 
-def _showing(spec: c.GoalShowing, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Showing:
-    entity, _, keys = _rows(spec.rows, scenario, domain, bindings)
+def _build_showing(spec: c.GoalShowing, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Showing:
+    entity, _, keys = _bound_rows(spec.rows, scenario, domain, bindings)
     return construct_trusted(Showing, {"entity": entity, "rows": keys, "fields": list(evaluate(spec.fields, bindings))})
 
 
-def _measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Measurement:
-    entity, rows, keys = _rows(spec.rows, scenario, domain, bindings)
+def _build_measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Measurement:
+    entity, rows, keys = _bound_rows(spec.rows, scenario, domain, bindings)
     field, group_by = evaluate(spec.field, bindings), evaluate(spec.group_by, bindings)
     top = evaluate(spec.top, bindings)
     measure = evaluate(spec.measure, bindings)
     values = measure_rows(rows, measure, field, group_by, None)
-    if not values or (top is not None and (len(values) < top or _tied(values, top))):
-        raise NoDrawError(f"no {measure} to speak of")
+    if not values or (top is not None and (len(values) < top or _is_tie_at(values, top))):
+        raise NoDrawError(f"the {measure} has no value, or a tie at the cut")
     return construct_trusted(
         Measurement,
         {
@@ -76,45 +76,47 @@ def _measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain, bind
     )
 
 
-def _tied(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
-    """A cut between equal figures would be arbitrary."""
+def _is_tie_at(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
+    """Whether the values before and after the cut are equal, so that which of them is shown would be arbitrary."""
     return len(values) > top and values[top - 1][1] == values[top][1]
 
 
-def _effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:
-    given = {"rows": [], "changes": {}, "target": None, **dict(_effect_fields(spec, scenario, domain, bindings))}
-    return construct_trusted(Effect, {name: given[name] for name in Effect.model_fields})
+def _build_effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:
+    fields = {"rows": [], "changes": {}, "target": None, **dict(_effect_fields(spec, scenario, domain, bindings))}
+    return construct_trusted(Effect, {name: fields[name] for name in Effect.model_fields})
 
 
 def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[tuple[str, Any]]:
     match spec:
         case c.UpdateEffect():
-            entity, _, keys = _rows(spec.update, scenario, domain, bindings)
+            entity, _, keys = _bound_rows(spec.update, scenario, domain, bindings)
             yield from {"kind": "update", "entity": entity, "rows": keys}.items()
             yield "changes", {name: evaluate(value, bindings) for name, value in spec.set.items()}
         case c.DeleteEffect():
-            entity, _, keys = _rows(spec.delete, scenario, domain, bindings)
+            entity, _, keys = _bound_rows(spec.delete, scenario, domain, bindings)
             yield from {"kind": "delete", "entity": entity, "rows": keys}.items()
         case c.CreateEffect():
             yield from {"kind": "create", "entity": spec.create}.items()
             yield "changes", {name: evaluate(value, bindings) for name, value in spec.set.items()}
         case c.ExportEffect():
-            entity, _, keys = _rows(spec.export, scenario, domain, bindings)
+            entity, _, keys = _bound_rows(spec.export, scenario, domain, bindings)
             changes = {"fields": sorted(evaluate(spec.fields, bindings))}
             if spec.format is not None:
                 changes["format"] = evaluate(spec.format, bindings)
             yield from {"kind": "export", "entity": entity, "rows": sorted(keys), "changes": changes}.items()
             yield "target", evaluate(spec.target, bindings)
         case c.SendEffect():
-            entity, keys = _about(spec, scenario, domain, bindings)
+            entity, keys = _subject_of_message(spec, scenario, domain, bindings)
             yield from {"kind": "send", "entity": entity, "rows": keys}.items()
             yield "changes", {name: evaluate(value, bindings) for name, value in spec.contents.items()}
             yield "target", evaluate(spec.send, bindings)
 
 
-def _about(spec: c.SendEffect, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> tuple[str, list[str]]:
+def _subject_of_message(
+    spec: c.SendEffect, scenario: c.Scenario, domain: Domain, bindings: Bindings
+) -> tuple[str, list[str]]:
     if spec.about is not None:
-        entity, _, keys = _rows(spec.about, scenario, domain, bindings)
+        entity, _, keys = _bound_rows(spec.about, scenario, domain, bindings)
         return entity, sorted(keys)
     senders = [domain.file.tools[step.tool] for step in scenario.plan]
     return next(tool.entity for tool in senders if tool.operation == "send"), []

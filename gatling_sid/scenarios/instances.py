@@ -1,4 +1,4 @@
-"""A case of a scenario in a world: who asks, under which policy, and what serving the request means."""
+"""An instance of a scenario in a world: who asks, under which policy, and what serving the request means."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
 _POLICIES_PER_WORLD = 48
-"""Policies of one world: an organisation has some dozens, not the whole family."""
+"""Policies in use in one world: an organisation has some dozens in force, not the thousands that a family may hold."""
 _MOST_DRAWS = 200
-"""Draws after which a scenario counts as impossible in a world."""
+"""Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
 
 
 class TaskInstance(NamedTuple):
-    """A case, without its plan and its words; `slots` are the values that the words say, `rules` those in force."""
+    """What is asked, without plan and words; `slots` are the values that the words say, `rules` the ids of those in force."""
 
     principal: Principal
     policy: SystemPolicy
@@ -28,15 +28,19 @@ class TaskInstance(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _members(world: World) -> list[tuple[int, ...]]:
+def _members_in_world(world: World) -> list[tuple[int, ...]]:
+    """The members of the policy family that are in use in a world."""
     rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
     return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES_PER_WORLD)]
 
 
 @lru_cache(maxsize=2048)
 def instance_at(world: World, scenario_id: str, instance_index: int, attempt: int) -> TaskInstance | None:
-    """The `case`-th case of a scenario in a world, or None if nothing in the world fits; kept for its other wordings."""
-    domain, members = world.domain, _members(world)
+    """The instance of a scenario with this number in a world, or None if nothing in the world fits.
+
+    Instances are cached, since each is put into words several times.
+    """
+    domain, members = world.domain, _members_in_world(world)
     scenario = domain.file.scenarios[scenario_id]
     rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
     for _ in range(_MOST_DRAWS):

@@ -1,25 +1,26 @@
-"""Which scenario, case, world and wording the n-th trace of a split gets: a function of its coordinates alone."""
+"""Which scenario, instance, world and wording the n-th trace of a split gets: a function of its coordinates alone."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
-from gatling_sid.scenarios.rendering import wording_space_of
+from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 WORLD_SIZE = 4096
-"""Traces that share a world; the next ones live in another, with other people and records."""
+"""Traces that share a world. To populate one takes as long as to make about 100 traces, 2 to 3 % of the time when it is
+shared by this many; with more, the same people and records would appear too often."""
 WORDINGS_PER_INSTANCE = 9
-"""How often a case (who asks for what under which policy, and the plan) is put into words, each time in others."""
+"""Requests that put one instance into words, each differently: learners see that wording does not change a plan."""
 _WORDING_DISTANCE = 5
-"""Wordings of a case are this many uses of the scenario apart, so that a batch seldom holds two."""
+"""Wordings of an instance are this many requests of its scenario apart, so that a training batch seldom has two."""
 
 
 def scheduled_scenario(domain: Domain, seed: int, split: str, index: int) -> tuple[str, int]:
-    """The scenario of the `index`-th trace, and how often it came before in this split.
+    """The scenario of the `index`-th trace of a split, and how many earlier traces of the split have the same.
 
-    Scenarios are dealt from a deck that holds each as often as its weight, shuffled anew for every round.
+    The schedule is a list that holds each scenario as often as its weight; it is shuffled anew for every round.
     """
     round_, place = divmod(index, _schedule_length(domain))
     scenario, rank, weight = _shuffled_schedule(domain, seed, split, round_)[place]
@@ -33,23 +34,27 @@ def _schedule_length(domain: Domain) -> int:
 
 @lru_cache(maxsize=256)
 def _shuffled_schedule(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str, int, int]]:
-    cards = [(name, rank, s.weight) for name, s in domain.file.scenarios.items() for rank in range(s.weight)]
-    stream(domain.digest, seed, domain.slug, split, "deck", round_).shuffle(cards)
-    return cards
+    """One round: (scenario, its rank among the entries of that scenario, its weight)."""
+    entries = [(name, rank, s.weight) for name, s in domain.file.scenarios.items() for rank in range(s.weight)]
+    stream(domain.digest, seed, domain.slug, split, "deck", round_).shuffle(entries)
+    return entries
 
 
 def world_name(split: str, index: int, fallback: int) -> str:
-    """The world a trace plays in, or a spare one where that holds nothing that fits: `train-3`, `train-3.1`."""
+    """The world of a trace, `train-3`, or the fallback world of that number, `train-3.1`; fallback 0 is none."""
     return f"{split}-{index // WORLD_SIZE}" + (f".{fallback}" if fallback else "")
 
 
-def instance_of_variant(variant_index: int) -> int:
-    """The case that the `use`-th request of a scenario puts into words; every case has `WORDINGS` uses."""
-    group, place = divmod(variant_index, WORDINGS_PER_INSTANCE * _WORDING_DISTANCE)
+def instance_of_wording(wording_index: int) -> int:
+    """The number of the instance that a scenario's request with that wording index puts into words.
+
+    Each instance has WORDINGS_PER_INSTANCE requests; the instances of a group of _WORDING_DISTANCE take turns.
+    """
+    group, place = divmod(wording_index, WORDINGS_PER_INSTANCE * _WORDING_DISTANCE)
     return group * _WORDING_DISTANCE + place % _WORDING_DISTANCE
 
 
-def capacity(domain: Domain, split: str) -> int:
+def split_capacity(domain: Domain, split: str) -> int:
     """How many traces a split can hold before a scenario would have to repeat its words."""
     rounds = min(
         wording_space_of(domain, name, split).capacity() // scenario.weight

@@ -1,7 +1,7 @@
-"""What is asked at an index: scenario, world, case and words, worked out from a trace's coordinates.
+"""What is asked at an index: scenario, world, instance and words, computed from a trace's coordinates.
 
-The oracle plans what is asked here; the validator works it out again, so that no trace can claim other words, another
-goal or another person than its coordinates give.
+The oracle plans for the request computed here. The validator computes it again, so that a trace with other words,
+another goal or another principal than its coordinates give is not gold.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from typing import NamedTuple
 
 from gatling_sid.scenarios.instances import TaskInstance, instance_at
 from gatling_sid.scenarios.rendering import RenderedRequest, Span, render_request
-from gatling_sid.scenarios.schedule import instance_of_variant, scheduled_scenario, world_name
+from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World, world_of
 
 FALLBACK_WORLDS = 8
-"""Further worlds a case is looked for in, where a trace's own holds nothing that fits."""
+"""Worlds that are searched when a trace's own has nothing that fits; that is rare, and a scenario that is missing from
+eight more worlds is probably impossible, so that searching on would only cost time."""
+
+_SENTENCE_END = re.compile(r"[.!?](?= )")
 
 
 class ScheduledRequest(NamedTuple):
-    """A request as its coordinates give it: `moment` is when it is made, on the world's day."""
+    """A request as its coordinates give it; `moment` is when it is made, a time on the world's day."""
 
     scenario: str
     instance_index: int
@@ -37,9 +40,9 @@ class ScheduledRequest(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -> ScheduledRequest | None:
-    """What the `index`-th trace of a split asks at an attempt, or None where no world holds a case of its scenario."""
-    scenario, variant_index = scheduled_scenario(domain, seed, split, index)
-    instance_index = instance_of_variant(variant_index)
+    """What the `index`-th trace of a split asks at an attempt, or None if its worlds have no instance of its scenario."""
+    scenario, wording_index = scheduled_scenario(domain, seed, split, index)
+    instance_index = instance_of_wording(wording_index)
     for fallback in range(FALLBACK_WORLDS + 1):
         world = world_of(domain, seed, world_name(split, index, fallback))
         instance = instance_at(world, scenario, instance_index, attempt)
@@ -48,18 +51,18 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
     else:
         return None
     rng = stream(domain.digest, seed, trace_id_of(domain, split, index), attempt)
-    rendered = render_request(domain, scenario, split, variant_index, instance.slots, world.today, rng)
+    rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
     moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
     return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
 
 
 def trace_id_of(domain: Domain, split: str, index: int) -> str:
-    """Unique over the dataset: `finance_train_00000042`."""
+    """The id of a trace, unique over the dataset: `finance_train_00000042`."""
     return f"{domain.slug}_{split}_{index:08d}"
 
 
 def split_and_index(trace_id: str, domain: Domain) -> tuple[str, int] | None:
-    """Split and index that a trace's id names, or None if it is no id of the domain."""
+    """The split and the index in a trace's id, or None if it is not an id of the domain."""
     split, _, number = trace_id.removeprefix(f"{domain.slug}_").partition("_")
     if split not in SPLITS or not 8 <= len(number) <= 12 or not (number.isascii() and number.isdecimal()):
         return None
@@ -67,7 +70,7 @@ def split_and_index(trace_id: str, domain: Domain) -> tuple[str, int] | None:
 
 
 def sentences_around(request: ScheduledRequest, spans: Sequence[Span]) -> str:
-    """The sentences of a request that hold these spans; without spans, all that it asks, without what is around it."""
+    """The sentences of a request that contain these spans; without spans, its core, which leaves out the frame."""
     rendered = request.rendered
     start, end = rendered.core
     if spans:
@@ -82,8 +85,5 @@ def sentences_around(request: ScheduledRequest, spans: Sequence[Span]) -> str:
 
 
 def sentence_ends(rendered: RenderedRequest) -> tuple[int, ...]:
-    """Where in the text the sentences of a request end, those around it left out."""
+    """Where in the text the sentences of a request's core end; opening, reason and closing are left out."""
     return tuple(match.end() for match in _SENTENCE_END.finditer(rendered.text, *rendered.core))
-
-
-_SENTENCE_END = re.compile(r"[.!?](?= )")

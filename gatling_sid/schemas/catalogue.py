@@ -1,6 +1,6 @@
-"""What a domain file may say: the strict shape of `domains/<slug>.yaml`.
+"""The schema of a domain file, `domains/<slug>.yaml`.
 
-The words of the catalogue are explained where they are declared; CONTRIBUTING.md shows a whole domain being added.
+Each part is explained at its class; CONTRIBUTING.md shows step by step how to add a domain.
 Expressions start with `$` and name a drawn value, the principal, the policy, a slot of the request or an earlier
 step (`$vendor.name`, `$principal.staff_id`, `$policy.max_rows`, `$request.vendor`, `$find.items[0].invoice_id`).
 """
@@ -13,18 +13,19 @@ from pydantic import AfterValidator, Field
 
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas.population import Populate
-from gatling_sid.schemas.strict import Scalar, Strict, one_form_of
+from gatling_sid.schemas.strict import Scalar, StrictModel, one_form_of
 
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
 ]
 MOST_DAYS = 36_500
-"""A century; farther than that no date of a domain lies from today."""
+"""A century: no date of a domain lies farther from today."""
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
+"""The JSON type of each field type that is not a string."""
 
 
-class EntityField(Strict):
-    """One typed field. `words` gives the ways a choice's values are said, `called` the ways to name the field."""
+class EntityField(StrictModel):
+    """One typed field; `words` gives the wordings of each value of a choice, `called` those of the field's name."""
 
     type: FieldType
     sensitivity: SensitivityTier = SensitivityTier.INTERNAL
@@ -33,8 +34,8 @@ class EntityField(Strict):
     called: list[str] = Field(default_factory=list)
 
 
-class Entity(Strict):
-    """A kind of record: `count` rows, identified by `key`."""
+class Entity(StrictModel):
+    """A kind of record; a world has `count` rows of it, identified by the field `key`."""
 
     description: str = ""
     key: str
@@ -55,10 +56,11 @@ ParameterRole = Literal[
 Measure = Literal["count", "sum", "average", "minimum", "maximum"]
 
 
-class Parameter(Strict):
-    """One parameter: `does` says what the operation does with it, `field` which field it concerns.
+class Parameter(StrictModel):
+    """One parameter of a tool.
 
-    JSON type and allowed values follow from the field unless given.
+    `does` is its role in the operation, `field` the field it concerns, and `match` the condition that a filter tests.
+    JSON type and allowed values follow from the field unless they are given.
     """
 
     does: ParameterRole
@@ -73,13 +75,13 @@ class Parameter(Strict):
     values: list[Scalar] | None = None
 
 
-class Tool(Strict):
-    """An operation on an entity, with parameters of its own.
+class Tool(StrictModel):
+    """An operation on an entity, with its own parameters.
 
-    `returns` are the fields a row comes back with unless the call selects others, `order` the field rows are sorted
-    by (`-issued_on`: descending), `sets` what the tool itself writes, `requires` the states it refuses to leave.
-    `addressee` names the fields of a record that hold the only addresses a message about it may go to (about none: those
-    of any record); without it, a message may go to anybody.
+    `returns` are the fields of a returned row unless the call selects others. Rows are sorted by the field `order`
+    (`-issued_on`: descending). `sets` are values that the tool itself writes. `requires` lists, by field, the values
+    that a row must have to be changed. `addressee` names the fields that hold the addresses a message about a record may
+    go to; a message about no record may go to such an address of any. Without it, a message may go to anybody.
     """
 
     operation: Operation
@@ -97,8 +99,8 @@ class Tool(Strict):
 # --- roles and policy ------------------------------------------------------------------------------------------
 
 
-class RoleDeclaration(Strict):
-    """A role people of `entity` matching `where` have, and the attributes of theirs that the session carries."""
+class RoleDeclaration(StrictModel):
+    """A role that people of `entity` have who match `where`; `attributes` are the fields that their session carries."""
 
     description: str
     entity: str
@@ -106,10 +108,10 @@ class RoleDeclaration(Strict):
     attributes: list[str]
 
 
-class Rule(Strict):
-    """One rule: its sentence (with `{axis}` filled from the member) and the constraint that enforces it.
+class Rule(StrictModel):
+    """One rule: its sentence, in which `{axis}` stands for the member's value, and the constraint that enforces it.
 
-    A rule that is in force only sometimes is drawn per member; the default member has all rules.
+    A rule with `sometimes` is in force in some members of the family only; the default member has all rules.
     """
 
     says: str
@@ -118,8 +120,8 @@ class Rule(Strict):
     sometimes: bool = False
 
 
-class PolicySection(Strict):
-    """A family of policies: a member takes one value of every axis of `vary`, the default the first of each."""
+class PolicySection(StrictModel):
+    """A family of policies: a member takes one value of every axis of `vary`, the default member the first of each."""
 
     description: str
     vary: dict[str, list[Any]] = Field(default_factory=dict)
@@ -129,17 +131,17 @@ class PolicySection(Strict):
 # --- scenarios -------------------------------------------------------------------------------------------------
 
 
-def _ordered(ends: tuple[Any, Any]) -> tuple[Any, Any]:
+def _check_order(ends: tuple[Any, Any]) -> tuple[Any, Any]:
     low, high = ends
     if not isinstance(low, str) and not isinstance(high, str) and low > high:
-        raise ValueError(f"from {low} to {high} there is nothing; the lower end comes first")
+        raise ValueError(f"the range {low} to {high} is empty; the lower end comes first")
     return ends
 
 
-Ordered = AfterValidator(_ordered)
+Ordered = AfterValidator(_check_order)
 
 
-class OneRowDraw(Strict):
+class OneRowDraw(StrictModel):
     """One row that matches `where`; with `alone_by`, no other row has the same values in those fields."""
 
     one: str
@@ -147,10 +149,11 @@ class OneRowDraw(Strict):
     alone_by: list[str] = Field(default_factory=list)
 
 
-class AllRowsDraw(Strict):
-    """All rows that match `where`, their number within `count`; sorted by `order`, cut to the `first` few.
+class AllRowsDraw(StrictModel):
+    """All rows that match `where`, sorted by `order`.
 
-    With `distinct`, no two of them have the same value in that field.
+    Either only the `first` few are taken, or their number must lie within `count`. With `distinct`, no two of them may
+    have the same value in that field.
     """
 
     all: str
@@ -161,17 +164,18 @@ class AllRowsDraw(Strict):
     distinct: str | None = None
 
 
-class RowByKeyDraw(Strict):
-    """The row of an entity with a certain key."""
+class RowByKeyDraw(StrictModel):
+    """The row of an entity that has a certain key."""
 
     row: str
     key: str
 
 
-class ChoiceDraw(Strict):
-    """One of these values, of those that are none of / at most / among what an expression gives.
+class ChoiceDraw(StrictModel):
+    """One of the values of `choose`, as far as other values allow.
 
-    Text may hold `{binding.field}`.
+    It is not the value of the expression `but_not`, at most that of `at_most`, and in the list of `among`. Text may hold
+    `{binding.field}`.
     """
 
     choose: list[Any] = Field(min_length=1)
@@ -180,20 +184,20 @@ class ChoiceDraw(Strict):
     among: str | None = None
 
 
-class NumberDraw(Strict):
-    """A whole number from low to high."""
+class NumberDraw(StrictModel):
+    """A whole number from low to high, both included."""
 
     number: Annotated[tuple[int, int], Ordered]
 
 
-class AmountDraw(Strict):
-    """An amount from low to high in steps; either end may be an expression."""
+class AmountDraw(StrictModel):
+    """A multiple of `step` from low to high; either end may be an expression."""
 
     amount: Annotated[tuple[float | str, float | str], Ordered]
     step: float = Field(default=10, gt=0)
 
 
-class DateDraw(Strict):
+class DateDraw(StrictModel):
     """A date this many days from today (negative: before)."""
 
     days_from_today: Annotated[
@@ -201,8 +205,8 @@ class DateDraw(Strict):
     ]
 
 
-class AgeDraw(Strict):
-    """How many days ago a drawn date is."""
+class AgeDraw(StrictModel):
+    """How many days ago a date is that the expression `age` gives."""
 
     age: str
 
@@ -210,21 +214,21 @@ class AgeDraw(Strict):
 Draw = Annotated[
     OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw,
     one_form_of({
-        "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw, "amount": AmountDraw,
-        "days_from_today": DateDraw, "age": AgeDraw,
+        "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw,
+        "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw,
     }),
 ]  # fmt: skip
 
 
-class GoalShowing(Strict):
-    """Drawn row or rows, and the fields of theirs the user must see."""
+class GoalShowing(StrictModel):
+    """A drawn row or rows, and which of their fields the user must see."""
 
     rows: str
     fields: list[str] | str
 
 
-class GoalMeasure(Strict):
-    """A figure over drawn rows."""
+class GoalMeasure(StrictModel):
+    """A measure over drawn rows; with `group_by`, of each group, cut to the `top` ones."""
 
     rows: str
     measure: Measure
@@ -233,31 +237,31 @@ class GoalMeasure(Strict):
     top: str | None = None
 
 
-class UpdateEffect(Strict):
-    """Drawn row or rows get new values."""
+class UpdateEffect(StrictModel):
+    """Drawn rows must get the values of `set`; as every effect, only while the rule `when` is in force, if it is given."""
 
     update: str
     set: dict[str, Any]
     when: str | None = None
 
 
-class CreateEffect(Strict):
-    """A row of an entity comes to be."""
+class CreateEffect(StrictModel):
+    """A row of an entity must be created with the values of `set`."""
 
     create: str
     set: dict[str, Any]
     when: str | None = None
 
 
-class DeleteEffect(Strict):
-    """Drawn row or rows cease to be."""
+class DeleteEffect(StrictModel):
+    """A drawn row or rows must be deleted."""
 
     delete: str
     when: str | None = None
 
 
-class ExportEffect(Strict):
-    """Drawn rows leave to a target."""
+class ExportEffect(StrictModel):
+    """These fields of drawn rows must be exported to a target."""
 
     export: str
     fields: list[str] | str
@@ -266,8 +270,8 @@ class ExportEffect(Strict):
     when: str | None = None
 
 
-class SendEffect(Strict):
-    """A message reaches an address, about drawn row or rows (or about none)."""
+class SendEffect(StrictModel):
+    """A message must reach an address, about a drawn row or rows, or about none."""
 
     send: str
     about: str | None = None
@@ -284,8 +288,8 @@ GoalEffect = Annotated[
 ]  # fmt: skip
 
 
-class ScenarioGoal(Strict):
-    """What serving the request means, in terms of what was drawn."""
+class ScenarioGoal(StrictModel):
+    """What must be shown, measured and changed, in terms of what was drawn."""
 
     shows: list[GoalShowing] = Field(default_factory=list)
     measures: list[GoalMeasure] = Field(default_factory=list)
@@ -293,10 +297,10 @@ class ScenarioGoal(Strict):
     time_range: str | None = None
 
 
-class Step(Strict):
-    """One call of the plan; every argument is an expression or a list of them, so that no value comes from nowhere.
+class Step(StrictModel):
+    """One call of the plan; each argument is an expression or a list of them, so that every value has a source.
 
-    `when` names rules of which one must be in force for the step to be there, `unless` rules of which none may be.
+    The step is left out unless one of the rules of `when` is in force (if it names any), and none of `unless`.
     """
 
     step: str
@@ -307,15 +311,15 @@ class Step(Strict):
     unless: list[str] = Field(default_factory=list)
 
     def is_in_force(self, rules: frozenset[str]) -> bool:
-        """Whether the step is part of the plan when these rules are in force."""
+        """Whether the step is part of the plan where these rules are in force."""
         return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
 
 
-class Scenario(Strict):
-    """Something users ask for: what is drawn, what it means, how it is planned, how it is said.
+class Scenario(StrictModel):
+    """Something users ask for: its draws, goal, plan and phrasings.
 
-    `given` names axes of the policy and the values of them under which it can be asked for; a rule that is in force
-    only sometimes is such an axis: `given: {legal_hold: [false]}`.
+    `given` names axes of the policy, and the values under which it can be asked for. A rule that is in force only
+    sometimes is such an axis: `given: {legal_hold: [false]}`.
     """
 
     intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
@@ -330,15 +334,15 @@ class Scenario(Strict):
     reasons: list[str] = Field(default_factory=list)
 
 
-class Voice(Strict):
-    """What people of this domain put around a request: openings before it, closings after it."""
+class Voice(StrictModel):
+    """The texts that people of this domain put before a request (openings) and after it (closings)."""
 
     openings: list[str]
     closings: list[str]
 
 
-class DomainFile(Strict):
-    """A whole domain."""
+class DomainFile(StrictModel):
+    """The content of a domain file."""
 
     name: str
     description: str

@@ -1,4 +1,4 @@
-"""The closed set of constraint kinds, and the parameters each carries.
+"""The closed set of kinds of constraints, and the parameters of each.
 
 A rule of a policy is a sentence for readers and one of these for machines. Tools are named by full id in a trace and
 by bare name in a domain file. `roles: null` binds everyone; `tools: null` means every tool.
@@ -17,7 +17,7 @@ from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy
 
 
 class Parameters(BaseModel):
-    """Boundary values of one constraint."""
+    """Parameters of one constraint: whom and which tools it binds; each kind adds its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
@@ -25,20 +25,20 @@ class Parameters(BaseModel):
     tools: frozenset[str] | None = None
 
     def concerns(self, role: str | None, tools: AbstractSet[str]) -> bool:
-        """Whether the constraint speaks of this role and of any of these tools, given by their plain names."""
-        return self._speaks_of(role) and (self.tools is None or not _plain_names(self.tools).isdisjoint(tools))
+        """Whether the constraint binds this role at any of these tools, given by their plain names."""
+        return self._binds_role(role) and (self.tools is None or not _plain_names(self.tools).isdisjoint(tools))
 
     def binds(self, role: str | None, tool_id: str) -> bool:
-        """Whether the constraint speaks of this role calling this tool."""
-        return (self.tools is None or plain_name(tool_id) in _plain_names(self.tools)) and self._speaks_of(role)
+        """Whether the constraint binds this role when it calls this tool."""
+        return (self.tools is None or plain_name(tool_id) in _plain_names(self.tools)) and self._binds_role(role)
 
-    def _speaks_of(self, role: str | None) -> bool:
+    def _binds_role(self, role: str | None) -> bool:
         return self.roles is None or (role is not None and plain_name(role) in _plain_names(self.roles))
 
 
 @lru_cache(maxsize=65536)
 def plain_name(name: str) -> str:
-    """A role's name or a tool's id without capitals and blanks around it, so that no spelling slips past a rule."""
+    """A role's name or a tool's id in lower case and stripped, so that another spelling does not evade a rule."""
     return name.strip().casefold()
 
 
@@ -48,7 +48,7 @@ def _plain_names(names: frozenset[str]) -> frozenset[str]:
 
 
 class RowLimit(Parameters):
-    """No call may ask for or return more than `max_rows` rows; the groups of a figure are no rows."""
+    """No call may ask for or return more than `max_rows` rows; the groups of a measure do not count as rows."""
 
     max_rows: int
 
@@ -73,25 +73,25 @@ class ExportTargets(Parameters):
 
 
 class ExportSensitivity(Parameters):
-    """What leaves to one of `targets` holds no field above `max_tier`."""
+    """An export to one of `targets` holds no field above `max_tier`."""
 
     targets: list[str]
     max_tier: SensitivityTier
 
 
 class MayNotCall(Parameters):
-    """The tools are not to be called."""
+    """The tools must not be called at all."""
 
 
 class Precondition(Parameters):
-    """Kinds that condition a change of a row of `entity` on what an earlier call showed of it."""
+    """A change of a row of `entity` is allowed only after an earlier call has shown certain fields of it."""
 
     entity: str
 
     @property
     @abstractmethod
     def evidence(self) -> tuple[str, ...]:
-        """The fields that must have been read."""
+        """The fields that an earlier call must have shown."""
 
 
 class ReadBeforeChange(Precondition):
@@ -101,7 +101,7 @@ class ReadBeforeChange(Precondition):
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """The fields that must have been read."""
+        """The fields that an earlier call must have shown."""
         return tuple(self.fields)
 
 
@@ -113,7 +113,7 @@ class StateBeforeChange(Precondition):
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """The fields that must have been read."""
+        """The fields that an earlier call must have shown."""
         return (self.field,)
 
 
@@ -125,7 +125,7 @@ class AmountLimit(Precondition):
 
     @property
     def evidence(self) -> tuple[str, ...]:
-        """The fields that must have been read."""
+        """The fields that an earlier call must have shown."""
         return (self.field,)
 
 
@@ -150,7 +150,7 @@ class ArgumentRequired(Parameters):
 
 
 class NarrowedBy(Parameters):
-    """At least one of `arguments` must be given and leave some rows out: no reading without a filter."""
+    """At least one of `arguments` must be given and leave some rows out, so that nobody reads everything."""
 
     arguments: list[str]
 
@@ -158,7 +158,7 @@ class NarrowedBy(Parameters):
 class OwnRecords(Parameters):
     """Every row of `entity` that is read, counted, changed, created or written about has `field` equal to `attribute`.
 
-    The attribute is the principal's; a row that leaves the field out is nobody's.
+    The attribute is the principal's; a row without a value in the field is nobody's own.
     """
 
     entity: str
@@ -225,19 +225,24 @@ KINDS: dict[str, type[Parameters]] = {
 
 
 PRECONDITION_KINDS = frozenset(kind for kind, parameters in KINDS.items() if issubclass(parameters, Precondition))
-"""The kinds that condition a change on a look-up."""
+"""The kinds that allow a change only after a look-up."""
 
 
 def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]]:
-    """(constraint id, kind, parameters, or what is wrong with them) of every constraint of a policy."""
-    return [(each.constraint_id, each.kind, _read(each)) for each in policy.constraints]
+    """(constraint id, kind, parameters or what is wrong with them) of each constraint of a policy."""
+    return [(each.constraint_id, each.kind, _parse_constraint(each)) for each in policy.constraints]
 
 
-def _read(constraint: Constraint) -> Parameters | str:
-    """Typed parameters, or what is wrong; parsed once, since the traces of a policy member all carry the same ones."""
+_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
+_MOST_KEPT = 50_000
+"""More than the constraints of all families; the limit keeps traces from elsewhere from filling the memory."""
+
+
+def _parse_constraint(constraint: Constraint) -> Parameters | str:
+    """The typed parameters, or what is wrong with them; memoised, since all traces of a policy have the same constraints."""
     key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
     if key not in _PARSED:
-        if len(_PARSED) >= _MOST_PARSED:
+        if len(_PARSED) >= _MOST_KEPT:
             _PARSED.clear()
         try:
             _PARSED[key] = parameters_of(constraint)
@@ -246,12 +251,8 @@ def _read(constraint: Constraint) -> Parameters | str:
     return _PARSED[key]
 
 
-_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
-_MOST_PARSED = 50_000
-
-
 def parameters_of(constraint: Constraint) -> Parameters:
-    """The constraint's parameters, typed by its kind.
+    """Parses the constraint's parameters by its kind.
 
     Raises:
         ValueError: unknown kind, or parameters that do not fit it.

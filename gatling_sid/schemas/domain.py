@@ -1,14 +1,15 @@
-"""A loaded domain: its file, and what the rest of the system asks of it."""
+"""A loaded domain: its file, and what the rest of the package needs to know of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
+from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.wording import plain_words
 from gatling_sid.schemas.policy_family import PolicyFamily
@@ -17,44 +18,52 @@ from gatling_sid.schemas.references import parse_reference
 SPLITS = ("train", "validation", "test")
 
 
+class CopySource(NamedTuple):
+    """Where a copied field takes its value: field `field` of the `entity` whose row the field `reference` refers to."""
+
+    reference: str
+    entity: str
+    field: str
+
+
 class Domain:
-    """One domain of the catalogue, immutable; `digest` is the version of everything its traces depend on."""
+    """One domain of the catalogue; immutable. `digest` is the version of all files and code that its traces depend on."""
 
     def __init__(self, slug: str, digest: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]]) -> None:
-        """Wraps a file that `consistency.problems` found nothing in."""
+        """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
         self.slug = slug
         self.digest = digest
         self.file = file
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
         self.family = PolicyFamily(slug, file)
-        self._highest: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
+        self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
 
     # --- tools
 
     @cached_property
     def tools(self) -> dict[str, c.Tool]:
-        """Tools by full id, `finance.list_invoices`."""
+        """Tools by full id, such as `finance.list_invoices`."""
         return {f"{self.slug}.{name}": tool for name, tool in self.file.tools.items()}
 
     @cached_property
     def schemas(self) -> list[ToolSchema]:
-        """The tools as published schemas."""
-        return [self._schema(name, tool) for name, tool in self.file.tools.items()]
+        """The published schemas of the tools, in the order of the file."""
+        return [self._tool_schema(name, tool) for name, tool in self.file.tools.items()]
 
-    def _schema(self, name: str, tool: c.Tool) -> ToolSchema:
+    def _tool_schema(self, name: str, tool: c.Tool) -> ToolSchema:
         return ToolSchema(
             tool_id=f"{self.slug}.{name}",
             domain=self.name,
             name=name,
             description=tool.description,
-            parameters=[self._parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
-            returns=self._returns(tool),
+            parameters=[self._tool_parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
+            returns=self._returned_schema(tool),
             sensitivity=self.highest_tier(tool.entity, tuple(tool.returns)),
             requires_auth=tool.requires_auth,
         )
 
-    def _parameter(self, tool: c.Tool, name: str, parameter: c.Parameter) -> ToolParameter:
+    def _tool_parameter(self, tool: c.Tool, name: str, parameter: c.Parameter) -> ToolParameter:
         json_type, constraints = self.json_type(tool, parameter)
         return ToolParameter(
             name=name,
@@ -65,29 +74,29 @@ class Domain:
             constraints=constraints,
         )
 
-    def field(self, tool: c.Tool, parameter: c.Parameter) -> c.EntityField | None:
-        """The entity field a parameter concerns, if any."""
+    def field_of(self, tool: c.Tool, parameter: c.Parameter) -> c.EntityField | None:
+        """The field of the tool's entity that a parameter concerns, or None."""
         return self.file.entities[tool.entity].fields.get(parameter.field or "")
 
     def json_type(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, dict[str, Any]]:
-        """JSON type of a parameter and its JSON Schema constraints."""
+        """The JSON type of a parameter, and its JSON Schema constraints."""
         constraints: dict[str, Any] = {}
-        field = self.field(tool, parameter)
+        field = self.field_of(tool, parameter)
         many = parameter.does in ("keys", "select") or parameter.match == "one_of" or parameter.type == "array"
-        counted = parameter.does == "limit" or parameter.match in ("within_days", "next_days")
+        counted = parameter.does == "limit" or parameter.match in DAY_MATCHES
         base = "integer" if counted else c.JSON_TYPES.get(field.type, "string") if field else "string"
         values = parameter.values
         if parameter.does in ("select", "measured", "group"):
             values = values or list(self.file.entities[tool.entity].fields)
         elif field and field.type == "choice" and parameter.does in ("filter", "set"):
-            values = values or list(choices(field))
+            values = values or list(choices_of(field))
         element: dict[str, Any] = {"enum": values} if values else {}
         if parameter.minimum is not None:
-            constraints["minimum"] = _plain(parameter.minimum)
+            constraints["minimum"] = _integer_if_whole(parameter.minimum)
         elif counted:
             constraints["minimum"] = 1
         if parameter.maximum is not None:
-            constraints["maximum"] = _plain(parameter.maximum)
+            constraints["maximum"] = _integer_if_whole(parameter.maximum)
         if many:
             return "array", {"items": {"type": base, **element}, "minItems": 1, "uniqueItems": True}
         if base == "string" and not values:
@@ -96,7 +105,7 @@ class Domain:
             constraints["format"] = "date"
         return parameter.type or base, {**constraints, **element}
 
-    def _returns(self, tool: c.Tool) -> dict[str, Any]:
+    def _returned_schema(self, tool: c.Tool) -> dict[str, Any]:
         fields = self.file.entities[tool.entity].fields
         row: dict[str, Any] = {
             "type": "object",
@@ -126,13 +135,13 @@ class Domain:
         return {"type": "object", "properties": properties}
 
     def highest_tier(self, entity: str, fields: tuple[str, ...]) -> SensitivityTier:
-        """The highest sensitivity among some fields of an entity; public if there are none."""
-        asked = entity, fields
-        if asked not in self._highest:
+        """The highest sensitivity among some fields of an entity; `PUBLIC` if there are none."""
+        key = entity, fields
+        if key not in self._highest_tiers:
             known = self.file.entities[entity].fields
             tiers = (known[name].sensitivity for name in fields)
-            self._highest[asked] = max(tiers, key=lambda tier: tier.level, default=SensitivityTier.PUBLIC)
-        return self._highest[asked]
+            self._highest_tiers[key] = max(tiers, key=lambda tier: tier.level, default=SensitivityTier.PUBLIC)
+        return self._highest_tiers[key]
 
     def referenced_entity(self, entity: c.Entity, field: str) -> str:
         """The entity that a reference field points to."""
@@ -143,24 +152,24 @@ class Domain:
         assert isinstance(populate, p.ReferenceFill)
         return populate.ref
 
-    def copies(self, entity: str) -> Mapping[str, tuple[str, str, str]]:
-        """By field that is copied from another record: (reference to it, its entity, its field)."""
-        return self._copies[entity]
+    def copied_fields(self, entity: str) -> Mapping[str, CopySource]:
+        """The sources of the fields of an entity that are copied from other records, by name of the field."""
+        return self._copied_fields_by_entity[entity]
 
     @cached_property
-    def _copies(self) -> dict[str, dict[str, tuple[str, str, str]]]:
-        return {name: dict(self._copied_fields(entity)) for name, entity in self.file.entities.items()}
+    def _copied_fields_by_entity(self) -> dict[str, dict[str, CopySource]]:
+        return {name: dict(self._find_copied_fields(entity)) for name, entity in self.file.entities.items()}
 
-    def _copied_fields(self, entity: c.Entity) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    def _find_copied_fields(self, entity: c.Entity) -> Iterator[tuple[str, CopySource]]:
         for name, field in entity.fields.items():
             if isinstance(field.populate, p.CopyFill):
                 reference, _, source = field.populate.copy_of.partition(".")
-                yield name, (reference, self.referenced_entity(entity, reference), source)
+                yield name, CopySource(reference, self.referenced_entity(entity, reference), source)
 
-    # --- how values are said
+    # --- wording of values
 
     def wording_kind(self, tool: c.Tool, parameter: c.Parameter) -> str:
-        """The kind of wording (`wording.wordings`) a parameter's values are said with."""
+        """The kind of wording (see `wordings`) of a parameter's values."""
         match parameter.does, parameter.match:
             case "limit", _:
                 return "integer"
@@ -170,15 +179,15 @@ class Domain:
                 return "coming_days"
             case (("select" | "measured" | "group" | "target" | "format" | "measure"), _):
                 return "choice"
-        field = self.field(tool, parameter)
+        field = self.field_of(tool, parameter)
         return field.type if field else "text"
 
     def words_to_read(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """All ways the catalogue has to say values of a tool's parameter, by value: to read spans with."""
+        """All wordings of a tool's parameter in the catalogue, by value; for reading spans."""
         return self.lexicon[self._topic(tool, tool.parameters[name])]
 
     def words_to_say(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """The ways declared with the field, without those that only fit some phrasing: to say values with."""
+        """The wordings declared with the field, by value; for saying values. Those of single phrasings are left out."""
         return self._declared_words.get(self._topic(tool, tool.parameters[name]), {})
 
     def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
@@ -188,7 +197,7 @@ class Domain:
 
     @cached_property
     def _declared_words(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
-        """Ways to say values, by topic, as declared with the fields."""
+        """The wordings declared with the fields, by topic and value."""
         declared: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
         for name, entity in self.file.entities.items():
             for field_name, field in entity.fields.items():
@@ -199,7 +208,7 @@ class Domain:
 
     @cached_property
     def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
-        """Ways to say values, by topic: declared with the fields, or worded in a phrasing."""
+        """All wordings, declared with the fields or fixed in a phrasing, by topic and value."""
         lexicon = {topic: dict(ways) for topic, ways in self._declared_words.items()}
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
@@ -230,7 +239,7 @@ class Domain:
         return self._goal_slots[scenario]
 
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
-        """Which tool parameters each slot of a scenario gives a value to."""
+        """By slot of a scenario: the (tool, parameter) pairs that take its value."""
         result: dict[str, list[tuple[c.Tool, str]]] = {}
         for step in scenario.plan:
             for name, expression in step.arguments.items():
@@ -241,7 +250,7 @@ class Domain:
 
 
 def _describe(tool: c.Tool, parameter: c.Parameter) -> str:
-    """A parameter's description, and for a recipient whom the tool reaches alone."""
+    """A parameter's description; for a recipient, it says which addresses the tool accepts."""
     if parameter.does != "recipient" or not tool.addressee:
         return parameter.description
     about = next(each for each in tool.parameters.values() if each.does == "about")
@@ -251,27 +260,27 @@ def _describe(tool: c.Tool, parameter: c.Parameter) -> str:
 
 
 def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:
-    stated = set(_leaves(scenario.goal.model_dump()))
+    goal_values = set(_texts_in(scenario.goal.model_dump()))
     for slot, value in scenario.slots.items():
-        if isinstance(value, str) and value.startswith("$") and value in stated:
+        if isinstance(value, str) and value.startswith("$") and value in goal_values:
             yield slot
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, (dict, list)):
         for each in value.values() if isinstance(value, dict) else value:
-            yield from _leaves(each)
+            yield from _texts_in(each)
 
 
-def _plain(bound: float) -> float:
-    """365 rather than 365.0."""
+def _integer_if_whole(bound: float) -> float:
+    """Turns 365.0 into 365, which is shorter in a JSON schema."""
     return int(bound) if bound == int(bound) else bound
 
 
-def choices(field: c.EntityField) -> tuple[str, ...]:
-    """The values a choice field may take, from its words and from however it is populated."""
+def choices_of(field: c.EntityField) -> tuple[str, ...]:
+    """All values that a choice field may have, from its words and from how it is filled."""
     return tuple(dict.fromkeys([*field.words, *_populated_values(field.populate)]))
 
 

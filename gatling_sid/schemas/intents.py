@@ -1,4 +1,4 @@
-"""The intents that what is done can be asked for under."""
+"""Which intents fit a goal, and which operations an intent is served with."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ OPERATIONS_OF_INTENT = {
     "export": ("export",),
     "analyze": ("aggregate",),
 }
+"""The operations that serve a request of each intent."""
 _CHANGES = ("update", "create", "delete", "export")
 
 
-def intents_of(done: Iterable[str]) -> tuple[str, ...]:
-    """The intents that fit what is done: kinds of effects, `aggregate` for figures, any other name for reading.
+def intents_of(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The intents that fit a goal with these kinds of parts.
 
-    Changes decide before messages, messages before figures, figures before reading.
+    A kind is that of an effect, `aggregate` for a measure, or any other text for rows that are shown. Changes decide
+    the intent before messages, messages before measures, measures before rows.
     """
-    kinds = set(done)
-    changes = tuple(each for each in _CHANGES if each in kinds)
+    distinct = set(kinds)
+    changes = tuple(each for each in _CHANGES if each in distinct)
     if changes:
         return changes
-    if "send" in kinds:
+    if "send" in distinct:
         return "create", "update"
-    return ("analyze",) if "aggregate" in kinds else ("retrieve",)
+    return ("analyze",) if "aggregate" in distinct else ("retrieve",)

@@ -1,4 +1,4 @@
-"""References such as `$call_1.items[0].invoice_id`: the one notation by which plans point at values."""
+"""References such as `$call_1.items[0].invoice_id`, the notation with which plans and domain files point to values."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ _REFERENCE = re.compile(r"\$([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[(?:\d{1,6}|\*)\])
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+|\*)\]", re.ASCII)
 
 ALL = "*"
+"""The step of a path that stands for every element of a list."""
 
 
 class Reference(NamedTuple):
-    """`root` names what is pointed into (a call, a drawn row, `principal`, …), `path` the way from there.
+    """What an expression points to.
 
-    A step is a key, a list index, or `ALL` for every element of a list.
+    `root` names a call, a drawn row, `principal`, …; `path` leads from there to the value. A step of the path is a key,
+    a list index, or `ALL` for every element of a list.
     """
 
     root: str
     path: tuple[str | int, ...]
 
     def __str__(self) -> str:
-        return self.root + self.below
+        return self.root + self.path_text
 
     @property
-    def below(self) -> str:
+    def path_text(self) -> str:
         """The path as written, without its root."""
         return "".join(f"[{each}]" if isinstance(each, int) or each == ALL else f".{each}" for each in self.path)
 
 
 @lru_cache(maxsize=65536)
 def parse_reference(text: str) -> Reference | None:
-    """The reference that `text` is as a whole, or None if it is plain text (`$50` is)."""
+    """The reference that the whole text is, or None if it is plain text, as `$50` is."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return None
@@ -42,12 +44,12 @@ def parse_reference(text: str) -> Reference | None:
 
 
 def reference_in(value: object) -> Reference | None:
-    """The reference that an argument value is, or None."""
+    """The reference that a value is, or None if it is plain."""
     return parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
 
 
 def references_in(value: object) -> list[Reference]:
-    """The references an argument value is or, as a list, holds; empty for plain values."""
+    """The references that a value is or, if it is a list, holds; none for plain values."""
     if isinstance(value, list):
         return [reference for each in value if (reference := reference_in(each)) is not None]
     reference = reference_in(value)
@@ -55,19 +57,19 @@ def references_in(value: object) -> list[Reference]:
 
 
 def write_references(references: Sequence[Reference]) -> str:
-    """References as an argument source names them: `a.items[0].id, b.items[*].id`."""
+    """The references as the text of an argument source: `a.items[0].id, b.items[*].id`."""
     return ", ".join(map(str, references))
 
 
 class MissingPathError(LookupError):
-    """A path leads nowhere in the value it was followed in."""
+    """A value does not have a step of the path that was followed in it."""
 
 
 def follow(path: tuple[str | int, ...], value: Any) -> Any:
-    """What `path` leads to in `value`; `ALL` maps the rest of the path over a list.
+    """The value to which `path` leads from `value`; at `ALL`, the list of what the rest of the path leads to.
 
     Raises:
-        MissingPathError: naming the step that is missing.
+        MissingPathError: a step is missing; the text names it.
 
     """
     for depth, step in enumerate(path):

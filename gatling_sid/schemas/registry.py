@@ -1,4 +1,4 @@
-"""The catalogue as a whole: which domains there are, and each of them loaded once, when asked for."""
+"""The catalogue as a whole: lists the domains, and loads each when it is first needed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
 ENGINE = 2
-"""Version of the semantics that turn a catalogue into traces; raised whenever the same catalogue gives other bytes."""
+"""Version of the code that turns a catalogue into traces; must rise whenever the same catalogue gives other bytes."""
 
 
 class DomainRegistry:
-    """The domains of a catalogue folder (by default the one that ships), asked for by display name or slug.
+    """The domains of a catalogue folder (by default the one that ships), found by display name or slug.
 
-    The three `get_…` calls work on the class too: `DomainRegistry.get_policy_for_domain("Finance")`.
+    The three `get_…` methods work on the class too: `DomainRegistry.get_policy_for_domain("Finance")`.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Lists `folder`; files are read when first needed."""
+        """Lists the files of `folder`; each is read when it is first needed."""
         self._folder = folder or CATALOGUE
         self._files = {path.stem: path for path in sorted(self._folder.glob("*.yaml"))}
         self._domains: dict[str, Domain] = {}
@@ -40,30 +40,30 @@ class DomainRegistry:
 
     @cached_property
     def _names(self) -> dict[str, str]:
-        """Display name by slug."""
+        """The display name of each domain, by slug."""
         return {slug: _display_name(path) for slug, path in self._files.items()}
 
     @AlsoOnClass
     def get_all_domains(self) -> list[str]:
-        """Display names, sorted."""
+        """The display names of all domains, sorted."""
         return sorted(self._names.values())
 
     def slugs(self) -> list[str]:
-        """Config names, sorted: `cloud_infrastructure` for Cloud Infrastructure."""
+        """The slugs of all domains, sorted; the slug of Cloud Infrastructure is `cloud_infrastructure`."""
         return list(self._files)
 
     @AlsoOnClass
     def get_schemas_for_domain(self, domain: str) -> list[ToolSchema]:
-        """The tools of a domain; raises UnknownDomainError."""
+        """The tools of a domain. Raises UnknownDomainError."""
         return [schema.model_copy(deep=True) for schema in self.domain(domain).schemas]
 
     @AlsoOnClass
     def get_policy_for_domain(self, domain: str) -> SystemPolicy:
-        """The default member of a domain's policy family; raises UnknownDomainError."""
+        """The default member of a domain's policy family. Raises UnknownDomainError."""
         return self.domain(domain).family.default_policy.model_copy(deep=True)
 
     def domain(self, name: str) -> Domain:
-        """The domain of that display name or slug.
+        """The domain that has this display name or slug.
 
         Raises:
             UnknownDomainError: no such domain; suggests the nearest name.
@@ -78,7 +78,7 @@ class DomainRegistry:
         return self._domains[slug]
 
     def digest_on_disk(self, slug: str) -> str:
-        """The version of a domain by what its files hold at this moment, however it was loaded.
+        """The version of a domain by what its files hold now, even if it was loaded before they changed.
 
         Raises:
             CatalogueError: a file cannot be read.
@@ -87,7 +87,7 @@ class DomainRegistry:
         return _digest(read_bytes(self._folder / f"{slug}.yaml"), read_bytes(POOLS))
 
     def has_domain(self, name: str) -> bool:
-        """Whether `domain(name)` finds one."""
+        """Whether there is a domain with this display name or slug."""
         return self._slug(name) is not None
 
     def _slug(self, name: str) -> str | None:
@@ -101,7 +101,7 @@ class DomainRegistry:
         return self._slugs[name]
 
     def tool(self, tool_id: str) -> ToolSchema:
-        """The tool of that full id; raises UnknownToolError."""
+        """The tool that has this full id. Raises UnknownToolError."""
         slug = tool_id.partition(".")[0]
         found = [t for t in self.domain(slug).schemas if t.tool_id == tool_id] if self.has_domain(slug) else []
         if not found:
@@ -115,7 +115,7 @@ def _plain(name: str) -> str:
 
 
 def _display_name(path: Path) -> str:
-    """The `name:` of a domain file, which by convention is its first line."""
+    """The `name:` of a domain file, which must be its first line, so that the rest need not be read."""
     try:
         with path.open(encoding="utf-8") as file:
             first = yaml.safe_load(file.readline())
@@ -132,15 +132,15 @@ def _pools_of(content: bytes) -> dict[str, list[str]]:
 
 
 def _digest(domain: bytes, pools: bytes) -> str:
-    """The version of a domain: of its own file, of the pools it shares with others, and of what reads them."""
+    """The version of a domain: a digest of its own file, of the shared pools and of `ENGINE`."""
     return blake2b(domain + pools + bytes([ENGINE]), digest_size=6).hexdigest()
 
 
 def load_domain(path: Path) -> Domain:
-    """Reads and checks one domain file; of the same bytes, the same domain.
+    """Reads and checks one domain file; the same bytes give the same `Domain` object.
 
     Raises:
-        CatalogueError: naming file and key of the first thing that is wrong.
+        CatalogueError: names the file and the key of the first thing that is wrong.
 
     """
     return _domain_of(path.stem, read_bytes(path), read_bytes(POOLS))
@@ -148,7 +148,7 @@ def load_domain(path: Path) -> Domain:
 
 @lru_cache(maxsize=256)
 def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
-    """The domain that these bytes describe: what is loaded is what its digest is of, whatever is edited meanwhile."""
+    """The domain that these bytes describe; its digest is of the same bytes, even if a file is edited meanwhile."""
     name = f"{slug}.yaml"
     content = parse_yaml_bytes(read, name)
     if not isinstance(content, dict):

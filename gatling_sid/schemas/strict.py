@@ -1,4 +1,4 @@
-"""How the parts of a domain file are read: strictly, and with errors that speak of the form that was meant."""
+"""Strict reading of the parts of a domain file, with errors about the form that was meant."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 Scalar = str | int | float | bool | None
 
 
-class Strict(BaseModel):
-    """A part of a domain file: nothing unknown is let in, nothing changes afterwards."""
+class StrictModel(BaseModel):
+    """Base of all parts of a domain file: unknown keys are errors, and nothing changes after reading."""
 
-    # Strict, and always read as JSON: there a list may be a tuple and a text an enum, but nothing else is converted.
+    # Always read as JSON: there, strict mode turns a list into a tuple and a text into an enum, and nothing else.
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
-def one_form_of(table: Mapping[str, type[Strict]]) -> BeforeValidator:
-    """Reads a mapping as the one form whose leading key it has, so that errors speak of that form alone."""
+def one_form_of(table: Mapping[str, type[StrictModel]]) -> BeforeValidator:
+    """A validator that reads a mapping as the form whose leading key it has, so that errors are about that form only."""
 
     def read(value: object) -> object:
-        if isinstance(value, Strict) or value is None:
+        if isinstance(value, StrictModel) or value is None:
             return value
         leading = [key for key in table if isinstance(value, Mapping) and key in value]
         if len(leading) != 1:

@@ -1,4 +1,4 @@
-"""YAML read strictly: what two YAML readers could take for different things is refused, naming the line."""
+"""Strict reading of YAML: refuses what two YAML readers could understand differently, and names the line."""
 
 from __future__ import annotations
 
@@ -14,103 +14,102 @@ from gatling_sid.errors import CatalogueError
 
 _PLAIN_BOOLEANS = ("true", "false")
 _PLAIN_NULLS = ("null", "~", "")
-
-
-_GREATEST_INTEGER = 2**53 - 1  # those beyond are rounded by readers that know floats alone
-_ALIAS_OR_TAG = re.compile(r"\*|(?<!\w)!")  # where one may stand; in most files, none
+_GREATEST_INTEGER = 2**53 - 1  # readers that only know floats round greater ones
+_ALIAS_OR_TAG = re.compile(r"(?<![^\s\ufeff\[{,:])(\*(?!\])|!(?!\|))")
+"""Finds all aliases and tags, and some other text, but not `[*]` of a reference and `[!|]` of a phrasing."""
 
 
 class _StrictLoader(yaml.CSafeLoader):
-    """YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, dates, repeated or merged keys, aliases, tags.
+    """Loads YAML 1.1 without its surprises: `NO`, `12:30`, `010`, `1_000`, dates, repeated or merged keys.
 
-    A constructor knows its kind of node: without tags, a scalar's tag is only given to scalars.
+    Each constructor below gets the kind of node that it expects, since tags, which could change it, are refused first.
     """
 
 
-def _refuse(node: yaml.Node, problem: str) -> yaml.YAMLError:
+def _error_at(node: yaml.Node, problem: str) -> yaml.YAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
-def _boolean(_loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+def _construct_boolean(_loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
     if node.value not in _PLAIN_BOOLEANS:
-        raise _refuse(node, f"{node.value} is a boolean to some readers of YAML; quote it, or write true or false")
+        raise _error_at(node, f"{node.value} is a boolean to some readers of YAML; quote it, or write true or false")
     return bool(node.value == "true")
 
 
-def _integer(_loader: _StrictLoader, node: yaml.ScalarNode) -> int:
+def _construct_integer(_loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     digits = node.value.removeprefix("-")
     if not digits.isdecimal() or (digits.startswith("0") and digits != "0"):
-        raise _refuse(node, f"{node.value} is a number to some readers of YAML (a time, octal, …); quote it")
+        raise _error_at(node, f"{node.value} is a number to some readers of YAML (a time, octal, …); quote it")
     if len(digits) > len(str(_GREATEST_INTEGER)) or int(digits) > _GREATEST_INTEGER:
-        raise _refuse(node, "an integer beyond 2^53 is rounded by some readers of YAML; quote it if it is text")
+        raise _error_at(node, "an integer beyond 2^53 is rounded by some readers of YAML; quote it if it is text")
     return int(node.value)
 
 
-def _real(_loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+def _construct_float(_loader: _StrictLoader, node: yaml.ScalarNode) -> float:
     try:
         value = float(node.value)
     except ValueError:
         value = float("nan")
     if "_" in node.value or not math.isfinite(value):
-        raise _refuse(node, f"{node.value} is not a plain finite number; quote it if it is text")
+        raise _error_at(node, f"{node.value} is not a plain finite number; quote it if it is text")
     return value
 
 
-def _date(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    raise _refuse(node, f"{node.value} is a date to some readers of YAML; quote it")
+def _construct_date(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    raise _error_at(node, f"{node.value} is a date to some readers of YAML; quote it")
 
 
-def _null(_loader: _StrictLoader, node: yaml.ScalarNode) -> None:
+def _construct_null(_loader: _StrictLoader, node: yaml.ScalarNode) -> None:
     if node.value not in _PLAIN_NULLS:
-        raise _refuse(node, f"{node.value} is null to some readers of YAML; quote it, or write null")
+        raise _error_at(node, f"{node.value} is null to some readers of YAML; quote it, or write null")
 
 
-_TEXT_TO_SOME = re.compile(r"0o[0-7]+|[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
+_AMBIGUOUS_NUMBER = re.compile(r"0o[0-7]+|[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+")
 
 
-def _text(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    if node.style not in ("'", '"', "|", ">") and _TEXT_TO_SOME.fullmatch(node.value):
-        raise _refuse(node, f"{node.value} is text to some readers of YAML, and not to others; quote it")
+def _construct_text(_loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    if node.style not in ("'", '"', "|", ">") and _AMBIGUOUS_NUMBER.fullmatch(node.value):
+        raise _error_at(node, f"{node.value} is text to some readers of YAML, and not to others; quote it")
     return str(node.value)
 
 
-def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     result: dict[Hashable, Any] = {}
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
-            raise _refuse(key_node, f"a key must be text, not {key!r}; quote it")
+            raise _error_at(key_node, f"a key must be text, not {key!r}; quote it")
         if key in result:
-            raise _refuse(key_node, f"{key!r} stands twice in the same mapping; remove one")
+            raise _error_at(key_node, f"{key!r} stands twice in the same mapping; remove one")
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
 
-_CONSTRUCTORS: dict[str, Callable[..., Any]] = {
-    "bool": _boolean,
-    "int": _integer,
-    "float": _real,
-    "timestamp": _date,
-    "null": _null,
-    "str": _text,
-    "map": _mapping,
+_CONSTRUCTOR_OF_TAG: dict[str, Callable[..., Any]] = {
+    "bool": _construct_boolean,
+    "int": _construct_integer,
+    "float": _construct_float,
+    "timestamp": _construct_date,
+    "null": _construct_null,
+    "str": _construct_text,
+    "map": _construct_mapping,
 }
-for _tag, _constructor in _CONSTRUCTORS.items():
+for _tag, _constructor in _CONSTRUCTOR_OF_TAG.items():
     _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 
 
 def load_yaml(path: Path) -> Any:
-    """The document in `path`.
+    """The document in the file `path`.
 
     Raises:
-        CatalogueError: unreadable, not UTF-8, not YAML, or ambiguous; names the file and the line.
+        CatalogueError: the file cannot be read, or is not UTF-8, not YAML or ambiguous; names the file and the line.
 
     """
     return parse_yaml_bytes(read_bytes(path), path.name)
 
 
 def read_bytes(path: Path) -> bytes:
-    """What a file holds at this moment. Raises CatalogueError naming it."""
+    """The content of a file. Raises CatalogueError, which names the file, if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -118,7 +117,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_yaml_bytes(content: bytes, name: str) -> Any:
-    """The document that these bytes are; `name` stands for them in errors. Raises CatalogueError as `load_yaml`."""
+    """The document in these bytes; errors call it `name`. Raises CatalogueError as `load_yaml` does."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -127,7 +126,7 @@ def parse_yaml_bytes(content: bytes, name: str) -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The document that `text` is; `name` stands for it in errors. Raises CatalogueError as `load_yaml`."""
+    """The document in this text; errors call it `name`. Raises CatalogueError as `load_yaml` does."""
     try:
         _refuse_aliases_and_tags(text, name)
         return yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a subclass of the safe loader
@@ -139,7 +138,7 @@ def parse_yaml(text: str, name: str) -> Any:
 
 
 def _refuse_aliases_and_tags(text: str, name: str) -> None:
-    """Parsed once more only if one seems to be there: aliases of aliases make a short text endless, tags lie."""
+    """Refuses aliases, which can make a short text very large, and tags; parses only texts that may hold one."""
     if not _ALIAS_OR_TAG.search(text):
         return
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):

@@ -1,6 +1,6 @@
-"""Arguments against a tool's schema, compiled to plain tests: the validator of a backend that is called millions of times.
+"""Checks arguments against a tool's schema without a JSON Schema library, since it is done millions of times.
 
-The schema published for a tool is the same one in JSON Schema form; a test holds the two together.
+A test makes sure that it agrees with the published JSON Schema of the tool.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def is_a(value: Any, json_type: str) -> bool:
-    """Whether a value is of a JSON Schema type; unknown types admit anything."""
+    """Whether a value is of a JSON Schema type; an unknown type admits any value."""
     test = _TYPES.get(json_type)
     return test is None or test(value)
 
@@ -35,13 +35,13 @@ def is_a(value: Any, json_type: str) -> bool:
 def argument_problems(
     tool: CompiledTool, arguments: Mapping[str, Any], *, open_references: bool = False
 ) -> Iterator[str]:
-    """What is wrong with arguments; with `open_references`, references not yet resolved are let pass."""
-    parameters, required = _signature(tool.domain, tool.tool_id)
+    """Yields what is wrong with a call's arguments; `open_references` allows references that are not resolved yet."""
+    parameters, required = _signature_of(tool.domain, tool.tool_id)
     yield from signature_problems(parameters, required, arguments, open_references=open_references)
 
 
 @lru_cache(maxsize=4096)
-def _signature(domain: Any, tool_id: str) -> tuple[dict[str, ToolParameter], tuple[str, ...]]:
+def _signature_of(domain: Any, tool_id: str) -> tuple[dict[str, ToolParameter], tuple[str, ...]]:
     schema = next(each for each in domain.schemas if each.tool_id == tool_id)
     return {p.name: p for p in schema.parameters}, tuple(p.name for p in schema.parameters if p.required)
 
@@ -53,7 +53,7 @@ def signature_problems(
     *,
     open_references: bool = False,
 ) -> Iterator[str]:
-    """What is wrong with arguments, given a tool's parameters by name."""
+    """Yields what is wrong with arguments, given a tool's parameters by name and which of them are required."""
     for name in required:
         if name not in arguments:
             yield f"{name} is required"
@@ -68,7 +68,11 @@ def signature_problems(
 
 
 def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) -> str | None:
-    """Why a value does not fit a type and JSON Schema keywords, or None; the keywords are those a Domain publishes."""
+    """Why a value does not fit a type and JSON Schema keywords, or None if it fits.
+
+    Only the keywords that a domain publishes are known: enum, minimum, maximum, minLength, format `date` and those of
+    lists.
+    """
     if not is_a(value, json_type):
         return f"must be {json_type}, not {type(value).__name__}"
     if not constraints:

@@ -1,4 +1,4 @@
-"""Running a graph of calls against a world, and comparing what happened with a goal."""
+"""Executing the calls of a plan in a world, and comparing their results with a goal."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gatling_sid.simulator.operations import (
     CallResult,
     Change,
     CompiledTool,
+    RefusalReason,
     State,
     compile_tools,
     operate,
@@ -27,10 +28,10 @@ from gatling_sid.simulator.world import World
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a call did not run: `reason` is one of `operations.REFUSALS`."""
+    """Why a tool did not run a call; `detail` names the values at fault."""
 
     call_id: str
-    reason: str
+    reason: RefusalReason
     detail: str
 
     def __str__(self) -> str:
@@ -39,19 +40,23 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What a graph did: outcomes and resolved arguments of the calls that ran, and the refusal, if any, that ended it."""
+    """What a plan did: results and resolved arguments by call id, and the refusal that ended it or None.
+
+    After a refusal no further call runs; calls with known results have no entry in `arguments`.
+    """
 
     results: dict[str, CallResult]
     arguments: dict[str, dict[str, Any]]
     refusal: Refusal | None
 
 
-_REMEMBERED = 4_000
+_MOST_MEMOISED_RESULTS = 4_000
+"""Call results that a world keeps, enough for the plans of a batch and their ablations; then it starts afresh."""
 
 
 @lru_cache(maxsize=64)
 def tools_of(domain: Domain) -> dict[str, CompiledTool]:
-    """The compiled tools of a domain."""
+    """The compiled tools of a domain, by full id; cached per domain."""
     return compile_tools(domain)
 
 
@@ -62,75 +67,77 @@ def execute(
     known_results: Mapping[str, CallResult] | None = None,
     replaced_arguments: Mapping[str, dict[str, Any]] | None = None,
 ) -> Execution:
-    """Runs calls in the order given, each against the effects of those before it.
+    """Executes calls in the order given, each in the state that those before it left.
 
-    `known` outcomes are taken as they are instead of running the call again (sound only for calls that neither read
-    nor write what has changed); `instead` replaces the arguments of some calls.
+    Calls in `known_results` are not executed again; this is right only for calls that neither read nor write what
+    has changed. `replaced_arguments` holds, by call id, arguments to use instead of a call's own.
     """
     tools, state = tools_of(world.domain), State(world)
-    outcomes: dict[str, CallResult] = {}
+    results: dict[str, CallResult] = {}
     resolved: dict[str, dict[str, Any]] = {}
     for call in calls:
         call_id = call.call_id
         if known_results is not None and call_id in known_results:
-            outcomes[call_id] = known_results[call_id]
+            results[call_id] = known_results[call_id]
             continue
         arguments = call.arguments if replaced_arguments is None else replaced_arguments.get(call_id, call.arguments)
         try:
-            values = resolve(arguments, outcomes)
-            outcomes[call_id] = run_call(tools, call.tool_id, values, state)
+            values = resolve(arguments, results)
+            results[call_id] = run_call(tools, call.tool_id, values, state)
             resolved[call_id] = values
         except CallRefusedError as refused:
-            return Execution(outcomes, resolved, Refusal(call_id, refused.reason, refused.detail))
-    return Execution(outcomes, resolved, None)
+            return Execution(results, resolved, Refusal(call_id, refused.reason, refused.detail))
+    return Execution(results, resolved, None)
 
 
 def resolve(arguments: Mapping[str, Any], results: Mapping[str, CallResult]) -> dict[str, Any]:
-    """Arguments with every reference replaced by what it refers to; raises Refused where that is missing."""
+    """Arguments with every reference replaced by what it refers to; raises CallRefusedError if that is missing."""
     return {name: _resolve_value(name, value, results) for name, value in arguments.items()}
 
 
-def _resolve_value(name: str, value: Any, outcomes: Mapping[str, CallResult]) -> Any:
-    """A value, or what it refers to; in a list, `[*]` puts all that it leads to in its place."""
+def _resolve_value(name: str, value: Any, results: Mapping[str, CallResult]) -> Any:
+    """A value or what it refers to; in a list, a reference with `[*]` is replaced by all the values it leads to."""
     if isinstance(value, list) and references_in(value):
-        whole: list[Any] = []
+        elements: list[Any] = []
         for each in value:
-            reference, found = reference_in(each), _resolve_value(name, each, outcomes)
-            whole += found if reference is not None and ALL in reference.path else [found]
-        return whole
+            reference, resolved = reference_in(each), _resolve_value(name, each, results)
+            elements += resolved if reference is not None and ALL in reference.path else [resolved]
+        return elements
     reference = reference_in(value)
     if reference is None:
         return value
-    if reference.root not in outcomes:
-        raise CallRefusedError("missing_reference", f"{name} refers to {reference.root}, which has no result yet")
+    if reference.root not in results:
+        raise CallRefusedError(
+            RefusalReason.MISSING_REFERENCE, f"{name} refers to {reference.root}, which has no result yet"
+        )
     try:
-        return follow(reference.path, outcomes[reference.root].value)
+        return follow(reference.path, results[reference.root].value)
     except MissingPathError as error:
-        raise CallRefusedError("missing_reference", f"{name} refers to {value}, but {error}") from None
+        raise CallRefusedError(RefusalReason.MISSING_REFERENCE, f"{name} refers to {value}, but {error}") from None
 
 
 def run_call(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> CallResult:
-    """What one call does to a state, which it changes; raises Refused."""
+    """Runs one call, which may change the state; raises CallRefusedError."""
     tool = tools.get(tool_id)
     if tool is None:
-        raise CallRefusedError("unknown_tool", tool_id)
-    # A call is a pure function of the world, the changes before it and its arguments, so the world remembers them.
-    remembered: dict[tuple[str, str, str], tuple[CallResult, tuple[Change, ...]]] = state.world.memoised_results
-    key = (state.trail, tool_id, repr(arguments))
-    known = remembered.get(key)
+        raise CallRefusedError(RefusalReason.UNKNOWN_TOOL, tool_id)
+    # A call is a pure function of the world, the changes before it and its arguments, so its world memoises them.
+    memoised: dict[tuple[str, str, str], tuple[CallResult, tuple[Change, ...]]] = state.world.memoised_results
+    key = (state.write_history, tool_id, repr(arguments))
+    known = memoised.get(key)
     if known is None:
         for problem in argument_problems(tool, arguments):
-            raise CallRefusedError("invalid_argument", problem)
+            raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, problem)
         before = len(state.changes)
-        outcome = operate(tool, arguments, state)
-        if len(remembered) >= _REMEMBERED:
-            remembered.clear()
-        known = remembered[key] = (outcome, tuple(state.changes[before:]))
+        result = operate(tool, arguments, state)
+        if len(memoised) >= _MOST_MEMOISED_RESULTS:
+            memoised.clear()
+        known = memoised[key] = (result, tuple(state.changes[before:]))
     else:
         for change in known[1]:
             state.write(*change)
     if known[1]:
-        state.trail = f"{state.trail}\n{tool_id} {key[2]}"
+        state.write_history = f"{state.write_history}\n{tool_id} {key[2]}"
     return known[0]
 
 
@@ -143,22 +150,25 @@ def digest_of(keys: Iterable[str]) -> str:
 
 
 def unmet_goal_parts(goal: Goal, results: Sequence[CallResult], days: int | None) -> Iterator[str]:
-    """What is missing from, or too much in, the outcomes of a plan whose shortest look back is `days`; empty if met."""
+    """Yields a message for each part of a goal that a plan's results lack, and for each effect beyond the goal.
+
+    `days` is the shortest period that a call of the plan looks back, or None. Yields nothing if the goal is met.
+    """
     yield from _unmet_showings(goal, results)
     yield from _unmet_measures(goal.measures, results)
-    yield from _other_effects(goal.effects, [effect for outcome in results for effect in outcome.effects])
+    yield from _unmet_effects(goal.effects, [effect for result in results for effect in result.effects])
     if (goal.time_range_days or 0) > (days or 0):
         yield f"the request asks for {goal.time_range_days} days, the plan looks back {days or 0}"
 
 
-def _unmet_showings(goal: Goal, outcomes: Sequence[CallResult]) -> Iterator[str]:
+def _unmet_showings(goal: Goal, results: Sequence[CallResult]) -> Iterator[str]:
     if not goal.shows:
         return
     seen: dict[tuple[str, str], set[str]] = {}
-    for outcome in outcomes:
-        if outcome.measured is None and outcome.value.keys() != {"export_id", "target", "count"}:
-            for key, _ in outcome.rows:
-                seen.setdefault((outcome.entity, key), set()).update(outcome.fields)
+    for result in results:
+        if result.measured_rows is None and result.value.keys() != {"export_id", "target", "count"}:
+            for key, _ in result.rows:
+                seen.setdefault((result.entity, key), set()).update(result.fields)
     for showing in goal.shows:
         for key in showing.rows:
             missing = set(showing.fields) - seen.get((showing.entity, key), set())
@@ -166,8 +176,8 @@ def _unmet_showings(goal: Goal, outcomes: Sequence[CallResult]) -> Iterator[str]
                 yield f"the user never sees {', '.join(sorted(missing))} of {showing.entity} {key}"
 
 
-def _unmet_measures(measures: Iterable[Measurement], outcomes: Sequence[CallResult]) -> Iterator[str]:
-    figures = [(outcome.entity, outcome.measured) for outcome in outcomes if outcome.measured is not None]
+def _unmet_measures(measures: Iterable[Measurement], results: Sequence[CallResult]) -> Iterator[str]:
+    figures = [(result.entity, result.measured_rows) for result in results if result.measured_rows is not None]
     for wanted in measures:
         values = tuple((each.group, each.value) for each in wanted.values)
         if not any(
@@ -185,22 +195,23 @@ def _unmet_measures(measures: Iterable[Measurement], outcomes: Sequence[CallResu
 
 
 EffectPart = tuple[str, str, str | tuple[str, ...], str, str | None]
+"""(kind, entity, key or keys, changes as text, target): effects are equal if their parts are."""
 
 
-def _other_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iterator[str]:
-    expected = sorted(atom for effect in wanted for atom in split_effect(effect))
-    actual = sorted(atom for effect in happened for atom in split_effect(effect))
+def _unmet_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iterator[str]:
+    expected = sorted(part for effect in wanted for part in split_effect(effect))
+    actual = sorted(part for effect in happened for part in split_effect(effect))
     if expected == actual:
         return
-    for atom in (Counter(expected) - Counter(actual)).elements():
-        yield f"this effect does not happen: {_describe(atom)}"
-    for atom in (Counter(actual) - Counter(expected)).elements():
-        yield f"this effect was not asked for: {_describe(atom)}"
+    for part in (Counter(expected) - Counter(actual)).elements():
+        yield f"this effect does not happen: {_describe_effect_part(part)}"
+    for part in (Counter(actual) - Counter(expected)).elements():
+        yield f"this effect was not asked for: {_describe_effect_part(part)}"
 
 
 def split_effect(effect: Effect) -> Iterator[EffectPart]:
-    """An effect in comparable pieces: a change of several rows equals several changes of one."""
-    changes = repr(sorted((name, _plain(value)) for name, value in effect.changes.items()))
+    """The comparable parts of an effect: a change of several rows is equal to several changes of one row each."""
+    changes = repr(sorted((name, _normalise_number(value)) for name, value in effect.changes.items()))
     if effect.kind in ("update", "delete"):
         for key in effect.rows:
             yield effect.kind, effect.entity, key, changes, ""
@@ -208,12 +219,12 @@ def split_effect(effect: Effect) -> Iterator[EffectPart]:
         yield effect.kind, effect.entity, tuple(effect.rows), changes, effect.target or ""
 
 
-def _plain(value: Any) -> Any:
-    """12.0 is 12."""
+def _normalise_number(value: Any) -> Any:
+    """A whole float as an integer, since 12.0 and 12 are the same amount; any other value as it is."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _describe(atom: EffectPart) -> str:
-    kind, entity, rows, changes, target = atom
+def _describe_effect_part(part: EffectPart) -> str:
+    kind, entity, rows, changes, target = part
     which = rows if isinstance(rows, str) else ", ".join(rows)
     return " ".join(each for each in (kind, entity, which, changes, f"to {target}" if target else "") if each)

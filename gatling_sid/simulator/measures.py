@@ -1,4 +1,4 @@
-"""Figures over rows: counts, sums and the like, whole or by group."""
+"""Measures over rows (count, sum, average, minimum, maximum), over all rows or by group."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _MEASURES: dict[str, Callable[[list[float]], float]] = {
 def measure_rows(
     rows: list[Row], measure: str, field_name: str | None, group_by: str | None, top: int | None
 ) -> tuple[tuple[str | None, float], ...]:
-    """Figures over rows, largest first: one (None, value) without groups, else one per group, cut to `top`.
+    """The values of a measure, largest first: one (None, value) without `group_by`, else one (group, value) per group.
 
-    Rows without a value in `field_name` count for nothing but `count`; no rows, no figure.
+    At most `top` values are returned. Rows without a value in `field_name` are left out, except by `count`. Sum and
+    average are rounded to two digits. Without any row there is no value.
     """
     groups: dict[str | None, list[Row]] = {}
     for row in rows:

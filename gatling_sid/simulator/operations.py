@@ -1,39 +1,50 @@
 """The closed set of operations: what each does to a world, once for every tool of every domain.
 
-An operation is pure: `(tool, arguments, state) -> Outcome`, or it raises `Refused`. What it changes is described by
-effects; `State` applies them to an overlay of its own.
+An operation takes a tool, arguments without references and a state; it returns a `CallResult` or raises
+`CallRefusedError`. Changes are written to the state's overlay, never to the world, and described by effects.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
 from gatling_sid.models import Effect, SensitivityTier, construct_trusted
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, DAY_MATCHES
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.measures import measure_rows
 from gatling_sid.simulator.world import Row, World, sort_rows
 
-REFUSAL_REASONS = {
-    "unknown_tool": "the domain has no such tool",
-    "invalid_argument": "an argument is missing, unknown, or of a value the tool does not take",
-    "missing_reference": "an argument refers to a result that is not there",
-    "not_found": "no record has that key",
-    "wrong_state": "the record is not in a state that allows this",
-    "already_exists": "the same record was created before",
-    "unknown_recipient": "the address is nobody's",
-    "wrong_recipient": "the tool writes to the addressee of a record alone, and this is another address",
-}
+
+class RefusalReason(StrEnum):
+    """Why a tool does not run a call."""
+
+    UNKNOWN_TOOL = "unknown_tool"
+    """The domain has no such tool."""
+    INVALID_ARGUMENT = "invalid_argument"
+    """An argument is missing, unknown, or has a value that the tool does not take."""
+    MISSING_REFERENCE = "missing_reference"
+    """An argument refers to a result, or a part of one, that does not exist."""
+    NOT_FOUND = "not_found"
+    """No record has that key."""
+    WRONG_STATE = "wrong_state"
+    """The record is not in a state that allows this operation."""
+    ALREADY_EXISTS = "already_exists"
+    """The same record was created before."""
+    UNKNOWN_RECIPIENT = "unknown_recipient"
+    """No record of the world has the address."""
+    WRONG_RECIPIENT = "wrong_recipient"
+    """The tool writes only to the addressee of a record, and the address is another one."""
 
 
 class CallRefusedError(Exception):
-    """The backend will not do this; `reason` is one of `REFUSALS`."""
+    """A tool does not run a call, for this reason; `detail` names the values at fault."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: RefusalReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -41,7 +52,7 @@ class CallRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRows:
-    """What an aggregate computed, and over which rows."""
+    """The values that an aggregate computed, (group, value), and the keys of the rows that it computed them over."""
 
     measure: str
     field: str | None
@@ -54,8 +65,8 @@ class MeasuredRows:
 class CallResult:
     """What one call did: its result, the rows read (before any change) and their fields, its effects.
 
-    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those the result shows. `created` holds
-    what came to be, as (key, row).
+    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those that the result shows.
+    `created_rows` holds the new rows, as (key, row).
     """
 
     value: dict[str, Any]
@@ -63,8 +74,8 @@ class CallResult:
     rows: tuple[tuple[str, Row], ...] = ()
     fields: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
-    measured: MeasuredRows | None = None
-    created: tuple[tuple[str, Row], ...] = ()
+    measured_rows: MeasuredRows | None = None
+    created_rows: tuple[tuple[str, Row], ...] = ()
 
 
 Change = tuple[str, str, Row | None]
@@ -72,33 +83,33 @@ Change = tuple[str, str, Row | None]
 
 
 class State:
-    """A world and, over it, the changes of one execution."""
+    """A world and, in an overlay, the changes of one execution; the world itself stays as it is."""
 
     def __init__(self, world: World) -> None:
-        """Starts without changes."""
+        """Starts with an empty overlay: nothing in the world is changed yet."""
         self.world = world
-        self.changed: dict[str, dict[str, Row | None]] = {}
+        self.overlay: dict[str, dict[str, Row | None]] = {}
         self.changes: list[Change] = []
-        """Every write, in order."""
-        self.trail = ""
-        """The calls that wrote; two states of a world with the same trail are alike."""
+        """Every write so far, in the order in which they happened."""
+        self.write_history = ""
+        """The calls that wrote, as text; two states of a world with the same history are equal."""
 
     def row(self, entity: str, key: str) -> Row | None:
-        """The row as it is now."""
-        overlay = self.changed.get(entity)
+        """The row as it is after all writes so far, or None if there is no such row."""
+        overlay = self.overlay.get(entity)
         if overlay is not None and key in overlay:
             return overlay[key]
         return self.world.tables[entity].get(key)
 
     def write(self, entity: str, key: str, row: Row | None) -> None:
-        """Puts a new version of a row (None: deleted) on the overlay."""
-        self.changed.setdefault(entity, {})[key] = row
+        """Writes a new version of a row to the overlay; None means that the row is deleted."""
+        self.overlay.setdefault(entity, {})[key] = row
         self.changes.append((entity, key, row))
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledTool:
-    """A tool with its parameters sorted by what they do, so that executing it looks nothing up."""
+    """A tool with its parameters grouped by what they do, so that a call needs no look-up in the catalogue."""
 
     tool_id: str
     tool: c.Tool
@@ -113,11 +124,11 @@ class CompiledTool:
 
     @property
     def entity(self) -> str:
-        """The entity the tool acts on."""
+        """The name of the entity that the tool acts on."""
         return self.tool.entity
 
     def fields(self, arguments: dict[str, Any]) -> tuple[str, ...]:
-        """The fields a call shows: those it selects, or all the tool returns."""
+        """The fields that a call shows: those it selects, or all that the tool returns."""
         select = self.by_role.get("select")
         return tuple(arguments[select]) if select in arguments else tuple(self.tool.returns)
 
@@ -127,12 +138,12 @@ class CompiledTool:
 
 
 def compile_tools(domain: Domain) -> dict[str, CompiledTool]:
-    """Every tool of a domain, by full id."""
+    """Every tool of a domain, compiled, by its full id such as `finance.list_invoices`."""
     return {tool_id: _compile(domain, tool_id, tool) for tool_id, tool in domain.tools.items()}
 
 
-_IN_DAYS = ("within_days", "next_days", "since")
-"""Ways of matching that look back or ahead some days from today."""
+_PERIOD_MATCHES = (*DAY_MATCHES, "since")
+"""Ways of matching that look back or ahead a number of days from today."""
 
 
 def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
@@ -144,7 +155,7 @@ def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
         key_field=domain.file.entities[tool.entity].key,
         by_role={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
         filters=tuple((name, p.field or "", p.match) for name, p in parameters if p.does == "filter"),
-        periods=tuple((name, p.match) for name, p in parameters if p.does == "filter" and p.match in _IN_DAYS),
+        periods=tuple((name, p.match) for name, p in parameters if p.does == "filter" and p.match in _PERIOD_MATCHES),
         sets=tuple((name, p.field or "") for name, p in parameters if p.does == "set"),
         contents=tuple(name for name, p in parameters if p.does in ("content", "attachment")),
         defaults={name: p.default for name, p in parameters if p.default is not None},
@@ -152,7 +163,7 @@ def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
 
 
 def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    """Runs one tool; `arguments` hold no references. Raises Refused."""
+    """Runs one tool, which may change the state; `arguments` hold no references. Raises CallRefusedError."""
     if tool.defaults:
         arguments = {**tool.defaults, **arguments}
     return _OPERATIONS[tool.tool.operation](tool, arguments, state)
@@ -161,36 +172,22 @@ def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Call
 # --- selecting -------------------------------------------------------------------------------------------------
 
 
-def _compared(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    return lambda have, want: have is not None and compare(have, want)
-
-
-_PERIODS = {"within_days": "back", "next_days": "ahead"}
-_MATCHES: dict[str, Callable[[Any, Any], bool]] = {
-    "one_of": lambda have, want: have in want,
-    "at_least": _compared(operator.ge),
-    "at_most": _compared(operator.le),
-    "since": _compared(operator.ge),
-    "until": _compared(operator.le),
-}
-
-
 def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
-    """The rows that a call's filters and keys let through, in the tool's order, before any limit."""
+    """The rows that match a call's filters and keys, in the tool's order, before any limit is applied."""
     world, entity = state.world, tool.entity
     order = tool.tool.order
     given = [(name, field_name, match) for name, field_name, match in tool.filters if name in arguments]
     keys = tool.by_role.get("keys")
     rows: list[Row] | None = None
     if keys in arguments:
-        rows = [_existing_row(tool, key, state) for key in arguments[keys]]
-    elif entity not in state.changed:
+        rows = [_require_row(tool, key, state) for key in arguments[keys]]
+    elif entity not in state.overlay:
         for name, field_name, match in given:
             if match == "equals":
                 found = world.index(entity, field_name).get(arguments[name], [])
                 rows = found if rows is None or len(found) < len(rows) else rows
     else:
-        rows = [row for key in {**world.tables[entity], **state.changed[entity]} if (row := state.row(entity, key))]
+        rows = [row for key in {**world.tables[entity], **state.overlay[entity]} if (row := state.row(entity, key))]
     ordered = rows is None
     rows = world.sorted_rows(entity, order) if rows is None else rows
     for name, field_name, match in given:
@@ -199,20 +196,21 @@ def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
 
 
 def _filter_rows(rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State) -> list[Row]:
-    """The rows whose `field` matches what one filter wants."""
+    """The rows whose `field` matches one filter."""
     if match == "equals":
         return [row for row in rows if row[field] == want]
     if match == "contains":
         want, key = str(want).casefold(), tool.key_field
-        if tool.entity in state.changed:
+        if tool.entity in state.overlay:
             return [row for row in rows if row[field] is not None and want in str(row[field]).casefold()]
-        folded = state.world.casefolded(tool.entity, field)
+        folded = state.world.casefolded_texts(tool.entity, field)
         return [row for row in rows if want in folded.get(row[key], "")]
-    if match in _PERIODS:
-        low, high = state.world.days(**{_PERIODS[match]: want})
+    condition = CONDITION_OF_MATCH[match]
+    if condition.reach is not None:
+        low, high = state.world.period(**{condition.reach: want})
         return [row for row in rows if row[field] is not None and low <= row[field] <= high]
-    compare = _MATCHES[match]
-    return [row for row in rows if compare(row[field], want)]
+    holds = condition.holds
+    return [row for row in rows if holds(row[field], want)]
 
 
 def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
@@ -220,10 +218,10 @@ def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row])
     return rows[: int(arguments[limit])] if limit in arguments else rows
 
 
-def _existing_row(tool: CompiledTool, key: Any, state: State) -> Row:
+def _require_row(tool: CompiledTool, key: Any, state: State) -> Row:
     row = state.row(tool.entity, key) if isinstance(key, str) else None
     if row is None:
-        raise CallRefusedError("not_found", f"no {tool.entity} {key!r}")
+        raise CallRefusedError(RefusalReason.NOT_FOUND, f"no {tool.entity} {key!r}")
     return row
 
 
@@ -234,7 +232,7 @@ def _project(row: Row, fields: tuple[str, ...]) -> Row:
 # --- reading ---------------------------------------------------------------------------------------------------
 
 
-def _list(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+def _list_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     rows = _apply_limit(tool, arguments, select_rows(tool, arguments, state))
     fields = tool.fields(arguments)
     return CallResult(
@@ -245,23 +243,23 @@ def _list(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallRe
     )
 
 
-def _get(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+def _get_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     key = arguments[tool.by_role["key"]]
-    row = _existing_row(tool, key, state)
+    row = _require_row(tool, key, state)
     fields = tool.fields(arguments)
     return CallResult(value=_project(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
 
 
-def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+def _aggregate_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     rows = select_rows(tool, arguments, state)
     roles = tool.by_role
     measure = arguments.get(roles.get("measure", ""), "count")
     field_name = arguments.get(roles.get("measured", ""))
     group_by = arguments.get(roles.get("group", ""))
     if measure != "count" and field_name is None:
-        raise CallRefusedError("invalid_argument", f"{measure} of which field?")
+        raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, f"{measure} needs a field to measure")
     if field_name is not None and measure != "count" and any(isinstance(row[field_name], (str, bool)) for row in rows):
-        raise CallRefusedError("invalid_argument", f"{field_name} is not a number")
+        raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, f"{field_name} is not a number")
     limit = arguments.get(roles.get("limit", ""))
     values = measure_rows(rows, measure, field_name, group_by, None if limit is None else int(limit))
     value: dict[str, Any] = {"count": len(rows)}
@@ -275,11 +273,11 @@ def _aggregate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> C
         entity=tool.entity,
         rows=tuple((row[tool.key_field], row) for row in rows),
         fields=used,
-        measured=MeasuredRows(measure, field_name, group_by, tuple(row[tool.key_field] for row in rows), values),
+        measured_rows=MeasuredRows(measure, field_name, group_by, tuple(row[tool.key_field] for row in rows), values),
     )
 
 
-def _effect(**fields: Any) -> Effect:
+def _new_effect(**fields: Any) -> Effect:
     return construct_trusted(Effect, fields)
 
 
@@ -291,7 +289,7 @@ def content_id(prefix: str, *parts: object) -> str:
     return f"{prefix}-{blake2b(repr(parts).encode(), digest_size=4).hexdigest()}"
 
 
-def _written_fields(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
+def _fields_to_write(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
     given = {field_name: arguments[name] for name, field_name in tool.sets if name in arguments}
     return {**tool.tool.sets, **given}
 
@@ -299,63 +297,65 @@ def _written_fields(tool: CompiledTool, arguments: dict[str, Any]) -> Row:
 def _require_state(tool: CompiledTool, key: str, row: Row) -> None:
     for field_name, states in tool.tool.requires.items():
         if row[field_name] not in states:
-            raise CallRefusedError("wrong_state", f"{tool.entity} {key} has {field_name} {row[field_name]!r}")
+            raise CallRefusedError(
+                RefusalReason.WRONG_STATE, f"{tool.entity} {key} has {field_name} {row[field_name]!r}"
+            )
 
 
-def _keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
+def _target_keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
     if "keys" in tool.by_role:
         return list(arguments[tool.by_role["keys"]])
     return [arguments[tool.by_role["key"]]]
 
 
-def _create(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    changes = _written_fields(tool, arguments)
+def _create_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    changes = _fields_to_write(tool, arguments)
     key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
     if state.row(tool.entity, key) is not None:
-        raise CallRefusedError("already_exists", f"{tool.entity} {key}")
-    given = {**_copied_fields(tool, changes, state), **changes, tool.key_field: key}
+        raise CallRefusedError(RefusalReason.ALREADY_EXISTS, f"{tool.entity} {key}")
+    given = {**_fields_to_copy(tool, changes, state), **changes, tool.key_field: key}
     row = {name: given.get(name) for name in tool.domain.file.entities[tool.entity].fields}
     state.write(tool.entity, key, row)
-    effect = _effect(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
-    return CallResult(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), created=((key, row),))
+    effect = _new_effect(kind="create", entity=tool.entity, rows=[], changes=changes, target=None)
+    return CallResult(value={tool.key_field: key}, entity=tool.entity, effects=(effect,), created_rows=((key, row),))
 
 
-def _copied_fields(tool: CompiledTool, changes: Row, state: State) -> Row:
-    """The fields that a new record takes over from the records it refers to."""
+def _fields_to_copy(tool: CompiledTool, changes: Row, state: State) -> Row:
+    """The fields that a new record copies from the records it refers to."""
     copied: Row = {}
-    for name, (reference, entity, source) in tool.domain.copies(tool.entity).items():
+    for name, (reference, entity, source) in tool.domain.copied_fields(tool.entity).items():
         row = state.row(entity, changes.get(reference, ""))
         if row is not None:
             copied[name] = row[source]
     return copied
 
 
-def _update(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    changes, keys = _written_fields(tool, arguments), _keys(tool, arguments)
-    before = [(key, _existing_row(tool, key, state)) for key in keys]
+def _update_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    changes, keys = _fields_to_write(tool, arguments), _target_keys(tool, arguments)
+    before = [(key, _require_row(tool, key, state)) for key in keys]
     for key, row in before:
         _require_state(tool, key, row)
         state.write(tool.entity, key, {**row, **changes})
     fields = tuple(tool.tool.returns)
     shown = [_project(state.row(tool.entity, key) or {}, fields) for key in keys]
-    effect = _effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
+    effect = _new_effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
     value = {"items": shown, "count": len(shown)} if "keys" in tool.by_role else shown[0]
     return CallResult(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
 
 
-def _delete(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    keys = _keys(tool, arguments)
-    before = [(key, _existing_row(tool, key, state)) for key in keys]
+def _delete_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+    keys = _target_keys(tool, arguments)
+    before = [(key, _require_row(tool, key, state)) for key in keys]
     for key, row in before:
         _require_state(tool, key, row)
         state.write(tool.entity, key, None)
-    effect = _effect(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
+    effect = _new_effect(kind="delete", entity=tool.entity, rows=keys, changes={}, target=None)
     return CallResult(
         value={"deleted": keys, "count": len(keys)}, entity=tool.entity, rows=tuple(before), effects=(effect,)
     )
 
 
-def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+def _export_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     rows = _apply_limit(tool, arguments, select_rows(tool, arguments, state))
     fields = tool.fields(arguments)
     keys = [row[tool.key_field] for row in rows]
@@ -363,7 +363,7 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Call
     changes: dict[str, Any] = {"fields": sorted(fields)}
     if "format" in tool.by_role and tool.by_role["format"] in arguments:
         changes["format"] = arguments[tool.by_role["format"]]
-    effect = _effect(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
+    effect = _new_effect(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
     export_id = content_id("export", tool.entity, sorted(keys), sorted(fields), target)
     return CallResult(
         value={"export_id": export_id, "target": target, "count": len(keys)},
@@ -374,14 +374,14 @@ def _export(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Call
     )
 
 
-def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
+def _send_message(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     recipient = arguments[tool.by_role["recipient"]]
     known = tool.tool.parameters[tool.by_role["recipient"]].values
-    if known is None and not _stands_in(addresses(state.world), recipient, state):
-        raise CallRefusedError("unknown_recipient", f"nobody has the address {recipient!r}")
+    if known is None and not _is_address_in(address_fields(state.world), recipient, state):
+        raise CallRefusedError(RefusalReason.UNKNOWN_RECIPIENT, f"nobody has the address {recipient!r}")
     about = arguments.get(tool.by_role.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
-    rows = tuple((key, _existing_row(tool, key, state)) for key in keys)
+    rows = tuple((key, _require_row(tool, key, state)) for key in keys)
     if tool.tool.addressee:
         _require_addressee(tool, rows, recipient, state)
     contents = {name: arguments[name] for name in tool.contents if name in arguments}
@@ -395,28 +395,33 @@ def _send(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallRe
 
 
 def _require_addressee(tool: CompiledTool, rows: tuple[tuple[str, Row], ...], recipient: str, state: State) -> None:
-    """Refuses a message to others than the addressee of each record it is about or, about none, of any record."""
-    fields, copies = tool.tool.addressee, tool.domain.copies(tool.entity)
+    """Refuses a recipient who is not the addressee of every record that the message is about.
+
+    If the message is about no record, the recipient must be the addressee of at least one.
+    """
+    fields, copies = tool.tool.addressee, tool.domain.copied_fields(tool.entity)
     for key, row in rows:
         if all(row[name] != recipient for name in fields):
             raise CallRefusedError(
-                "wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}"
+                RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}"
             )
     origins = [copies[name][1:] if name in copies else (tool.entity, name) for name in fields]
-    if not rows and not _stands_in(origins, recipient, state):
-        raise CallRefusedError("wrong_recipient", f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}")
+    if not rows and not _is_address_in(origins, recipient, state):
+        raise CallRefusedError(
+            RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}"
+        )
 
 
-def addresses(world: World) -> Iterator[tuple[str, str]]:
-    """Every (entity, field) of a domain that holds e-mail addresses."""
+def address_fields(world: World) -> Iterator[tuple[str, str]]:
+    """Yields (entity, field) for every field of the world's domain that holds e-mail addresses."""
     for entity_name, entity in world.domain.file.entities.items():
         for field_name, each in entity.fields.items():
             if each.type == "email":
                 yield entity_name, field_name
 
 
-def _stands_in(fields: Iterable[tuple[str, str]], address: object, state: State) -> bool:
-    """Whether a record that still exists holds the address in one of these (entity, field)."""
+def _is_address_in(fields: Iterable[tuple[str, str]], address: object, state: State) -> bool:
+    """Whether a record that is not deleted holds the address in one of these (entity, field) pairs."""
     return any(
         state.row(entity, row[state.world.domain.file.entities[entity].key]) is not None
         for entity, field_name in fields
@@ -425,12 +430,12 @@ def _stands_in(fields: Iterable[tuple[str, str]], address: object, state: State)
 
 
 _OPERATIONS: dict[str, Callable[[CompiledTool, dict[str, Any], State], CallResult]] = {
-    "list": _list,
-    "get": _get,
-    "create": _create,
-    "update": _update,
-    "delete": _delete,
-    "export": _export,
-    "aggregate": _aggregate,
-    "send": _send,
+    "list": _list_rows,
+    "get": _get_row,
+    "create": _create_row,
+    "update": _update_rows,
+    "delete": _delete_rows,
+    "export": _export_rows,
+    "aggregate": _aggregate_rows,
+    "send": _send_message,
 }

@@ -1,4 +1,4 @@
-"""How much a goal needs and how much a call takes, in the same four measures."""
+"""The scope that a goal needs and the scope that a call takes: rows, sensitivity tier, days and export target."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from gatling_sid.simulator.operations import CallResult, CompiledTool
 
 
 def scope_of_request(
-    goal: Goal, domain: Domain, policy: SystemPolicy, role: str | None, said_limits: Iterable[int] = ()
+    goal: Goal, domain: Domain, policy: SystemPolicy, role: str | None, row_limits: Iterable[int] = ()
 ) -> ScopeMetadata:
-    """The scope a request is entitled to, reads on the way included: it bounds every call of a plan that serves it.
+    """The scope that a request is entitled to; no call of a plan that serves it may take more.
 
-    It follows from the goal, from what the rules in force have looked up before its changes, and from the numbers of
-    rows that the request itself names, never from a plan. Rows: those shown, changed, exported or told of, plus one
-    for each figure, new record and message about none; or the number named, if that is more.
+    It never depends on a plan. It follows from the goal, from the records that the rules in force demand to look up
+    before the goal's changes, and from `row_limits`, the numbers of rows that the request names. The number of rows is
+    that of all rows shown, changed, exported or written about, plus one for each value of a measure, each new record
+    and each message about no record; or the number that the request names, if that is larger.
     """
     exported = [effect for effect in goal.effects if effect.kind == "export"]
     rows = {(each.entity, key) for each in goal.shows for key in each.rows}
     rows |= {(each.entity, key) for each in goal.effects for key in each.rows}
-    rows |= {(effect.entity, key) for effect in goal.effects for key in _named(effect, domain)}
+    rows |= {(effect.entity, key) for effect in goal.effects for key in _keys_written_by(effect, domain)}
     others = sum(len(each.values) for each in goal.measures) + sum(not effect.rows for effect in goal.effects)
-    tiers = [_tier(domain, each.entity, tuple(each.fields)) for each in goal.shows]
-    tiers += [_tier(domain, each.entity, (each.field, each.group_by)) for each in goal.measures]
-    tiers += [_effect_tier(effect, domain) for effect in goal.effects]
+    tiers = [_highest_tier(domain, each.entity, tuple(each.fields)) for each in goal.shows]
+    tiers += [_highest_tier(domain, each.entity, (each.field, each.group_by)) for each in goal.measures]
+    tiers += [_tier_of_effect(effect, domain) for effect in goal.effects]
     tiers += [
-        _tier(domain, *evidence) for effect in goal.effects for evidence in _evidence(effect, domain, policy, role)
+        _highest_tier(domain, *evidence)
+        for effect in goal.effects
+        for evidence in _evidence_before(effect, domain, policy, role)
     ]
     return construct_trusted(
         ScopeMetadata,
         {
-            "rows_requested": max(len(rows) + others, *said_limits, 1),
+            "rows_requested": max(len(rows) + others, *row_limits, 1),
             "sensitivity_tier": max(tiers, key=lambda tier: tier.level, default=SensitivityTier.INTERNAL),
             "time_range_days": goal.time_range_days,
             "export_target": next((effect.target for effect in exported), None),
@@ -44,7 +47,7 @@ def scope_of_request(
 
 
 def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) -> list[int]:
-    """The numbers of rows that the request itself names for calls."""
+    """The numbers of rows that the request names in its words, as arguments of calls."""
     return [
         int(call.arguments[source.argument])
         for call in calls
@@ -56,8 +59,8 @@ def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool
     ]
 
 
-def _named(effect: Effect, domain: Domain) -> Iterator[str]:
-    """Further records of its entity that an update names: what it writes into fields that hold a number of one."""
+def _keys_written_by(effect: Effect, domain: Domain) -> Iterator[str]:
+    """Keys that an update writes into fields of type `id`: further records that it is about."""
     known = domain.file.entities.get(effect.entity)
     fields = known.fields if known is not None and effect.kind == "update" else {}
     for name, value in effect.changes.items():
@@ -65,35 +68,38 @@ def _named(effect: Effect, domain: Domain) -> Iterator[str]:
             yield value
 
 
-def _evidence(
+def _evidence_before(
     effect: Effect, domain: Domain, policy: SystemPolicy, role: str | None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(entity, fields) that rules in force have looked up before an effect comes to be."""
-    makers = _makers(domain, effect.kind, effect.entity)
+    """Yields (entity, fields) that preconditions in force demand to look up before an effect."""
+    makers = _tools_with_effect(domain, effect.kind, effect.entity)
     for rule in domain.family.preconditions_of(policy) if makers else ():
         if rule.entity == effect.entity and any(rule.binds(role, each) for each in makers):
             yield rule.entity, rule.evidence
 
 
 @lru_cache(maxsize=4096)
-def _makers(domain: Domain, kind: str, entity: str) -> tuple[str, ...]:
-    """The tools that bring about such an effect."""
+def _tools_with_effect(domain: Domain, kind: str, entity: str) -> tuple[str, ...]:
+    """The ids of the tools that have effects of this kind on this entity."""
     return tuple(i for i, tool in domain.tools.items() if tool.operation == kind and tool.entity == entity)
 
 
-def _effect_tier(effect: Effect, domain: Domain) -> SensitivityTier:
+def _tier_of_effect(effect: Effect, domain: Domain) -> SensitivityTier:
     fields = effect.changes.get("fields", effect.changes)
     names = fields if isinstance(fields, (list, dict)) and all(isinstance(each, str) for each in fields) else ()
-    return at_least_internal(_tier(domain, effect.entity, tuple(names)))
+    return at_least_internal(_highest_tier(domain, effect.entity, tuple(names)))
 
 
 def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
-    """Anything done inside an organisation is internal at least."""
+    """The tier, but internal instead of public: a change within an organisation is never public."""
     return SensitivityTier.INTERNAL if tier.level < SensitivityTier.INTERNAL.level else tier
 
 
 def days_of_period(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:
-    """How many days a call looks back (or ahead), by its arguments or the tool's defaults; None if neither says."""
+    """The days that a call looks back (or ahead), by its arguments or the tool's defaults; None if it has no period.
+
+    Of several periods, the longest counts.
+    """
     spans = []
     for name, match in tool.periods:
         value = arguments.get(name, tool.defaults.get(name))
@@ -103,18 +109,24 @@ def days_of_period(tool: CompiledTool, arguments: Mapping[str, Any], today: date
     return max(spans, default=None)
 
 
-def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: CallResult, today: date) -> ScopeMetadata:
-    """The scope a call takes: rows it asks for or else returns, the highest tier it shows or writes, days, target."""
-    returned = len(outcome.measured.values) if outcome.measured else len(outcome.rows)
+def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], result: CallResult, today: date) -> ScopeMetadata:
+    """The scope that a call takes.
+
+    Rows: its limit or else the number that it returned, at least 1. Tier: the highest of the fields that it shows or
+    writes. Days: see `days_of_period`. Target: where it exports to, or None.
+    """
+    returned = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
     rows = arguments.get(tool.by_role.get("limit", ""), returned)
-    written = tuple(name for effect in outcome.effects if "fields" not in effect.changes for name in effect.changes)
-    tier = _tier(tool.domain, tool.entity, (*outcome.fields, *written))
+    changed_fields = tuple(
+        name for effect in result.effects if "fields" not in effect.changes for name in effect.changes
+    )
+    tier = _highest_tier(tool.domain, tool.entity, (*result.fields, *changed_fields))
     target = tool.by_role.get("target")
     return construct_trusted(
         ScopeMetadata,
         {
             "rows_requested": max(int(rows), 1),
-            "sensitivity_tier": at_least_internal(tier) if outcome.effects else tier,
+            "sensitivity_tier": at_least_internal(tier) if result.effects else tier,
             "time_range_days": days_of_period(tool, arguments, today),
             "export_target": arguments.get(target) if target else None,
         },
@@ -122,7 +134,7 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], outcome: Cal
 
 
 @lru_cache(maxsize=8192)
-def _tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> SensitivityTier:
+def _highest_tier(domain: Domain, entity: str, fields: tuple[str | None, ...]) -> SensitivityTier:
     if entity not in domain.file.entities:
         return SensitivityTier.PUBLIC
     known = domain.file.entities[entity].fields

@@ -1,4 +1,4 @@
-"""A domain's simulated organisation: seeded records with relations, shared read-only."""
+"""The simulated organisation of a domain: records with relations, made from a seed and never changed."""
 
 from __future__ import annotations
 
@@ -19,45 +19,58 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 Row = dict[str, Any]
-_DAYS = 540
+_DAYS_OF_WORLDS = 540
+"""Worlds play on one of so many days: one and a half years, so that every date of a year occurs."""
 _FIRST_DAY = date(2024, 7, 1)
-LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS - 1)
-"""No world plays later; a trace is made on or after the day it plays on."""
-_TRIES = 50
+LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS_OF_WORLDS - 1)
+"""No world plays later, so that a run, which must be dated on or after this day, never precedes its requests."""
+_MOST_POPULATIONS = 50
+"""Populations tried for a world before the domain file counts as impossible; few worlds need a second one."""
+_MOST_FILLS = 20
+"""Values drawn for a unique field in the ordinary way before unused values are searched for."""
+_MOST_TEMPLATE_FILLS = 500
+"""Further values of a template drawn before it counts as used up; unlike a pool, its values cannot be listed."""
 
 
 class World:
-    """Records of one domain on one day: `tables[entity][key]` is a row, a plain dict nobody may change.
+    """Records of one domain on one day: `tables[entity][key]` is a row, a plain dict that must not be changed.
 
-    A world is a function of (catalogue, seed, name); `today` is the only day there is in it.
+    A world is a function of (catalogue, seed, name). `today` is the date of all requests in it.
     """
 
     def __init__(self, domain: Domain, seed: int, name: str) -> None:
-        """Populates every entity; `name` tells worlds of one seed apart (`train-3`)."""
+        """Populates every entity; `name` identifies the world among those of a seed (`train-3`).
+
+        Raises:
+            CatalogueError: no population satisfies what the domain file declares.
+
+        """
         self.domain = domain
         self.seed = seed
         self.name = name
         self.tables: dict[str, dict[str, Row]] = {}
-        for salt in range(_TRIES):
+        for salt in range(_MOST_POPULATIONS):
             rng = stream(domain.digest, seed, domain.slug, "world", name, salt)
-            self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS))
+            self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS_OF_WORLDS))
             try:
                 for entity_name, entity in domain.file.entities.items():
                     self.tables[entity_name] = _populate(self, entity, rng)
             except _NoRowError as error:
                 problem = str(error)
                 continue
-            problem = _unfilled_role(self)
+            problem = _role_without_people(self)
             if not problem:
                 break
         else:
-            raise CatalogueError(f"{domain.slug}.yaml", "entities", f"no population in {_TRIES} works out: {problem}")
+            raise CatalogueError(
+                f"{domain.slug}.yaml", "entities", f"no valid population in {_MOST_POPULATIONS} attempts: {problem}"
+            )
         self.memoised_results: dict[tuple[str, str, str], Any] = {}
-        """What calls did here; kept by `execution`, which knows their type."""
-        self.found: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}
-        """Rows that pass conditions; kept by `drawing`, which knows their form."""
+        """Results of calls in this world; filled by `execution`, which knows their type."""
+        self.memoised_rows: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}
+        """Rows that pass conditions; filled by `drawing`, which knows the form of the keys."""
         self._indexes: dict[tuple[str, str], dict[Any, list[Row]]] = {}
-        self._folded: dict[tuple[str, str], dict[str, str]] = {}
+        self._casefolded_texts: dict[tuple[str, str], dict[str, str]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[Any, ...]]] = {}
 
@@ -71,16 +84,16 @@ class World:
             self._indexes[key] = by_value
         return self._indexes[key]
 
-    def casefolded(self, entity: str, field: str) -> dict[str, str]:
-        """The text in `field` without case, by row key; rows without a text are left out."""
+    def casefolded_texts(self, entity: str, field: str) -> dict[str, str]:
+        """The casefolded text of `field`, by row key; rows without a text are left out."""
         key = (entity, field)
-        if key not in self._folded:
+        if key not in self._casefolded_texts:
             table = self.tables[entity].items()
-            self._folded[key] = {k: str(row[field]).casefold() for k, row in table if row[field] is not None}
-        return self._folded[key]
+            self._casefolded_texts[key] = {k: str(row[field]).casefold() for k, row in table if row[field] is not None}
+        return self._casefolded_texts[key]
 
-    def days(self, *, back: int = 0, ahead: int = 0) -> tuple[str, str]:
-        """First and last ISO date of a period around today; ISO dates sort as text."""
+    def period(self, *, back: int = 0, ahead: int = 0) -> tuple[str, str]:
+        """The first and last ISO date of a period around today; ISO dates sort as text."""
         return (self.today - timedelta(days=back)).isoformat(), (self.today + timedelta(days=ahead)).isoformat()
 
     def sorted_rows(self, entity: str, order: str | None) -> list[Row]:
@@ -99,7 +112,7 @@ class World:
         return self._counts[key][tuple(row[f] for f in fields)]
 
     def age(self, day: str) -> int:
-        """How many days ago an ISO date was; negative for days to come."""
+        """How many days ago an ISO date was; negative for dates after today."""
         return self.today.toordinal() - _ordinal(day)
 
 
@@ -109,7 +122,10 @@ def _ordinal(day: str) -> int:
 
 
 def sort_rows(rows: list[Row], order: str | None, key: str) -> list[Row]:
-    """`rows` sorted; rows without a value come last, ties are broken by `key`."""
+    """The rows sorted by `order`, a field name, descending with `-` before it; unsorted if `order` is None.
+
+    Rows without a value come last; ties are broken by the field `key`.
+    """
     if order is None:
         return rows
     field = order.removeprefix("-")
@@ -121,31 +137,31 @@ def sort_rows(rows: list[Row], order: str | None, key: str) -> list[Row]:
 
 @lru_cache(maxsize=8)
 def world_of(domain: Domain, seed: int, name: str) -> World:
-    """The world of that name, kept for a while since many traces share it."""
+    """The world of that name; the last eight are cached, since successive traces share a world."""
     return World(domain, seed, name)
 
 
 # --- filling fields --------------------------------------------------------------------------------------------
 
 
-class _Filling:
-    """What filling a table needs at hand: the rows made so far and which unique values are taken."""
+class _FillContext:
+    """What filling the rows of one entity needs: the world so far, and per specification what was filled before."""
 
     def __init__(self, world: World, entity: c.Entity, rng: random.Random) -> None:
         self.world = world
         self.entity = entity
         self.rng = rng
-        self.taken: dict[int, set[Any]] = {}
-        self.serial: dict[int, int] = {}
-        self.referable: dict[int, list[str]] = {}
+        self.used_values: dict[int, set[Any]] = {}
+        self.next_numbers: dict[int, int] = {}
+        self.reference_keys: dict[int, list[str]] = {}
 
 
 class _NoRowError(LookupError):
-    """By bad luck, a reference has no row to point to."""
+    """A reference has no row to point to in this population; another population may have one."""
 
 
-def _unfilled_role(world: World) -> str:
-    """Which role nobody has, or nothing."""
+def _role_without_people(world: World) -> str:
+    """A problem, if nobody in the world has one of the roles; else an empty text."""
     for name, role in world.domain.file.roles.items():
         people = world.tables[role.entity].values()
         if not any(all(row[f] == v for f, v in role.where.items() if not isinstance(v, dict)) for row in people):
@@ -154,180 +170,181 @@ def _unfilled_role(world: World) -> str:
 
 
 def _populate(world: World, entity: c.Entity, rng: random.Random) -> dict[str, Row]:
-    filling = _Filling(world, entity, rng)
+    context = _FillContext(world, entity, rng)
     table: dict[str, Row] = {}
     for _ in range(entity.count):
         row: Row = {}
         for name, field in entity.fields.items():
-            row[name] = _fill(field.populate, row, filling)
+            row[name] = _fill(field.populate, row, context)
         table[row[entity.key]] = row
     return table
 
 
-def _fill(spec: Any, row: Row, filling: _Filling) -> Any:
+def _fill(spec: Any, row: Row, context: _FillContext) -> Any:
     if spec is None:
         return None
-    value = _FILLERS[type(spec)](spec, row, filling)
+    value = _FILLERS[type(spec)](spec, row, context)
     if isinstance(spec, (p.PoolFill, p.TemplateFill)) and spec.unique:
-        value = _unused_value(spec, value, row, filling)
+        value = _make_unique(spec, value, row, context)
     return value
 
 
-def _unused_value(spec: p.PoolFill | p.TemplateFill, value: Any, row: Row, filling: _Filling) -> Any:
-    """`value`, or another if it is taken; a pool is searched through before it counts as used up."""
-    taken = filling.taken.setdefault(id(spec), set())
-    for _ in range(20):
-        if value not in taken:
+def _make_unique(spec: p.PoolFill | p.TemplateFill, value: Any, row: Row, context: _FillContext) -> Any:
+    """The value or, if another row has it, one that no row has; raises CatalogueError if there is none left."""
+    used = context.used_values.setdefault(id(spec), set())
+    for _ in range(_MOST_FILLS):
+        if value not in used:
             break
-        value = _FILLERS[type(spec)](spec, row, filling)
+        value = _FILLERS[type(spec)](spec, row, context)
     else:
-        value = _last_resort(spec, row, filling, taken)
-    taken.add(value)
+        value = _search_unused_value(spec, row, context, used)
+    used.add(value)
     return value
 
 
-def _last_resort(spec: p.PoolFill | p.TemplateFill, row: Row, filling: _Filling, taken: set[Any]) -> Any:
+def _search_unused_value(spec: p.PoolFill | p.TemplateFill, row: Row, context: _FillContext, used: set[Any]) -> Any:
     if isinstance(spec, p.PoolFill):
-        left = [each for each in _values(spec, filling) if each not in taken]
+        left = [each for each in _pool_values(spec, context) if each not in used]
         if left:
-            return filling.rng.choice(left)
+            return context.rng.choice(left)
     else:
-        for _ in range(500):
-            value = _template(spec, row, filling)
-            if value not in taken:
+        for _ in range(_MOST_TEMPLATE_FILLS):
+            value = _fill_template(spec, row, context)
+            if value not in used:
                 return value
     what = f"pool {spec.pool!r:.60}" if isinstance(spec, p.PoolFill) else f"template {spec.template!r}"
-    raise CatalogueError(f"{filling.world.domain.slug}.yaml", "entities", f"too few different values for {what}")
+    raise CatalogueError(f"{context.world.domain.slug}.yaml", "entities", f"too few different values for {what}")
 
 
-def _sequence(spec: p.SequenceFill, _row: Row, filling: _Filling) -> str:
-    number = filling.serial.get(id(spec), spec.start + filling.rng.randrange(spec.gap * 20))
-    filling.serial[id(spec)] = number + filling.rng.randint(1, spec.gap)
+def _fill_sequence(spec: p.SequenceFill, _row: Row, context: _FillContext) -> str:
+    number = context.next_numbers.get(id(spec), spec.start + context.rng.randrange(spec.gap * 20))
+    context.next_numbers[id(spec)] = number + context.rng.randint(1, spec.gap)
     return spec.sequence.format(number)
 
 
-def _pool(spec: p.PoolFill, _row: Row, filling: _Filling) -> Any:
-    return filling.rng.choice(_values(spec, filling))
+def _fill_from_pool(spec: p.PoolFill, _row: Row, context: _FillContext) -> Any:
+    return context.rng.choice(_pool_values(spec, context))
 
 
-def _values(spec: p.PoolFill, filling: _Filling) -> Sequence[Any]:
-    return filling.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
+def _pool_values(spec: p.PoolFill, context: _FillContext) -> Sequence[Any]:
+    return context.world.domain.pools[spec.pool] if isinstance(spec.pool, str) else spec.pool
 
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-def _template(spec: p.TemplateFill, row: Row, filling: _Filling) -> str:
+def _fill_template(spec: p.TemplateFill, row: Row, context: _FillContext) -> str:
     def fill(match: re.Match[str]) -> str:
         name = match.group(1)
-        return str(row[name]) if name in row else str(filling.rng.choice(filling.world.domain.pools[name]))
+        return str(row[name]) if name in row else str(context.rng.choice(context.world.domain.pools[name]))
 
     return _PLACEHOLDER.sub(fill, spec.template)
 
 
-def _choice(spec: p.ChoiceFill, _row: Row, filling: _Filling) -> str:
-    return filling.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
+def _fill_choice(spec: p.ChoiceFill, _row: Row, context: _FillContext) -> str:
+    return context.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
 
 
-def _integer(spec: p.IntegerFill, _row: Row, filling: _Filling) -> int:
-    return filling.rng.randint(*spec.integer)
+def _fill_integer(spec: p.IntegerFill, _row: Row, context: _FillContext) -> int:
+    return context.rng.randint(*spec.integer)
 
 
 def _round_to(value: float, step: float) -> float:
     return round(round(value / step) * step, 2)
 
 
-def _money(spec: p.MoneyFill, _row: Row, filling: _Filling) -> float:
+def _fill_money(spec: p.MoneyFill, _row: Row, context: _FillContext) -> float:
     low, high = map(math.log, spec.money)
-    return _round_to(math.exp(filling.rng.uniform(low, high)), spec.round)
+    return _round_to(math.exp(context.rng.uniform(low, high)), spec.round)
 
 
-def _fraction(spec: p.FractionFill, row: Row, filling: _Filling) -> float:
-    return _round_to(row[spec.fraction_of] * filling.rng.uniform(*spec.between), spec.round)
+def _fill_fraction(spec: p.FractionFill, row: Row, context: _FillContext) -> float:
+    return _round_to(row[spec.fraction_of] * context.rng.uniform(*spec.between), spec.round)
 
 
-def _days_ago(spec: p.DaysAgoFill, _row: Row, filling: _Filling) -> str:
-    return (filling.world.today - timedelta(days=filling.rng.randint(*spec.days_ago))).isoformat()
+def _fill_days_ago(spec: p.DaysAgoFill, _row: Row, context: _FillContext) -> str:
+    return (context.world.today - timedelta(days=context.rng.randint(*spec.days_ago))).isoformat()
 
 
-def _days_ahead(spec: p.DaysAheadFill, _row: Row, filling: _Filling) -> str:
-    return (filling.world.today + timedelta(days=filling.rng.randint(*spec.days_ahead))).isoformat()
+def _fill_days_ahead(spec: p.DaysAheadFill, _row: Row, context: _FillContext) -> str:
+    return (context.world.today + timedelta(days=context.rng.randint(*spec.days_ahead))).isoformat()
 
 
-def _days_after(spec: p.DaysAfterFill, row: Row, filling: _Filling) -> str | None:
+def _fill_days_after(spec: p.DaysAfterFill, row: Row, context: _FillContext) -> str | None:
     if row[spec.days_after] is None:
         return None
-    day = date.fromisoformat(row[spec.days_after]) + timedelta(days=filling.rng.randint(*spec.days))
-    return (min(day, filling.world.today) if spec.by_today else day).isoformat()
+    day = date.fromisoformat(row[spec.days_after]) + timedelta(days=context.rng.randint(*spec.days))
+    return (min(day, context.world.today) if spec.by_today else day).isoformat()
 
 
-def _ref(spec: p.ReferenceFill, _row: Row, filling: _Filling) -> str:
-    if id(spec) not in filling.referable:
-        table = filling.world.tables[spec.ref]
+def _fill_reference(spec: p.ReferenceFill, _row: Row, context: _FillContext) -> str:
+    if id(spec) not in context.reference_keys:
+        table = context.world.tables[spec.ref]
         keys = [key for key, row in table.items() if all(row[f] == v for f, v in spec.where.items())]
         if not keys:
             raise _NoRowError(f"no {spec.ref} with {spec.where}")
-        filling.referable[id(spec)] = keys
-    return filling.rng.choice(filling.referable[id(spec)])
+        context.reference_keys[id(spec)] = keys
+    return context.rng.choice(context.reference_keys[id(spec)])
 
 
-def _copy(spec: p.CopyFill, row: Row, filling: _Filling) -> Any:
+def _fill_copy(spec: p.CopyFill, row: Row, context: _FillContext) -> Any:
     reference, field = spec.copy_of.split(".")
-    entity = filling.world.domain.referenced_entity(filling.entity, reference)
-    return None if row[reference] is None else filling.world.tables[entity][row[reference]][field]
+    entity = context.world.domain.referenced_entity(context.entity, reference)
+    return None if row[reference] is None else context.world.tables[entity][row[reference]][field]
 
 
-def _chance(spec: p.ChanceFill, _row: Row, filling: _Filling) -> bool:
-    return filling.rng.random() < spec.chance
+def _fill_chance(spec: p.ChanceFill, _row: Row, context: _FillContext) -> bool:
+    return context.rng.random() < spec.chance
 
 
-def _constant(spec: p.ConstantFill, _row: Row, _filling: _Filling) -> Any:
+def _fill_constant(spec: p.ConstantFill, _row: Row, _context: _FillContext) -> Any:
     return spec.value
 
 
-def _email(spec: p.EmailFill, row: Row, filling: _Filling) -> str:
+_NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
+"""Letters of names that NFKD does not take apart into a plain letter and a mark."""
+
+
+def _fill_email(spec: p.EmailFill, row: Row, context: _FillContext) -> str:
     plain = (unicodedata.normalize("NFKD", str(row[name])) for name in spec.email)
     parts = (re.sub(r"[^a-z0-9]+", "", part.translate(_NO_DECOMPOSITION).lower()) for part in plain)
     at = str(row[spec.at]) if spec.at in row else spec.at
     local = ".".join(part for part in parts if part)
-    taken = filling.taken.setdefault(id(spec), set())
+    used = context.used_values.setdefault(id(spec), set())
     address, number = f"{local}@{at}", 2
-    while address in taken:
+    while address in used:
         address, number = f"{local}{number}@{at}", number + 1
-    taken.add(address)
+    used.add(address)
     return address
 
 
-_NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
+def _fill_by_field(spec: p.ByFieldFill, row: Row, context: _FillContext) -> Any:
+    value = row[spec.by]
+    value = str(value).lower() if isinstance(value, bool) else value
+    return _fill(spec.cases.get(value, spec.otherwise), row, context)
 
 
-def _by(spec: p.ByFieldFill, row: Row, filling: _Filling) -> Any:
-    case = row[spec.by]
-    case = str(case).lower() if isinstance(case, bool) else case
-    return _fill(spec.cases.get(case, spec.otherwise), row, filling)
+def _fill_if_past(spec: p.IfPastFill, row: Row, context: _FillContext) -> Any:
+    past = row[spec.if_past] is not None and context.world.age(row[spec.if_past]) > 0
+    return _fill(spec.then if past else spec.otherwise, row, context)
 
 
-def _if_past(spec: p.IfPastFill, row: Row, filling: _Filling) -> Any:
-    past = row[spec.if_past] is not None and filling.world.age(row[spec.if_past]) > 0
-    return _fill(spec.then if past else spec.otherwise, row, filling)
-
-
-_FILLERS: Mapping[type, Callable[[Any, Row, _Filling], Any]] = {
-    p.SequenceFill: _sequence,
-    p.PoolFill: _pool,
-    p.TemplateFill: _template,
-    p.ChoiceFill: _choice,
-    p.IntegerFill: _integer,
-    p.MoneyFill: _money,
-    p.FractionFill: _fraction,
-    p.DaysAgoFill: _days_ago,
-    p.DaysAheadFill: _days_ahead,
-    p.DaysAfterFill: _days_after,
-    p.ReferenceFill: _ref,
-    p.CopyFill: _copy,
-    p.ChanceFill: _chance,
-    p.ConstantFill: _constant,
-    p.EmailFill: _email,
-    p.ByFieldFill: _by,
-    p.IfPastFill: _if_past,
+_FILLERS: Mapping[type, Callable[[Any, Row, _FillContext], Any]] = {
+    p.SequenceFill: _fill_sequence,
+    p.PoolFill: _fill_from_pool,
+    p.TemplateFill: _fill_template,
+    p.ChoiceFill: _fill_choice,
+    p.IntegerFill: _fill_integer,
+    p.MoneyFill: _fill_money,
+    p.FractionFill: _fill_fraction,
+    p.DaysAgoFill: _fill_days_ago,
+    p.DaysAheadFill: _fill_days_ahead,
+    p.DaysAfterFill: _fill_days_after,
+    p.ReferenceFill: _fill_reference,
+    p.CopyFill: _fill_copy,
+    p.ChanceFill: _fill_chance,
+    p.ConstantFill: _fill_constant,
+    p.EmailFill: _fill_email,
+    p.ByFieldFill: _fill_by_field,
+    p.IfPastFill: _fill_if_past,
 }

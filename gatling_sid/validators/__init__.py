@@ -1,4 +1,4 @@
-"""Judging traces: nothing is called valid because a generator says so."""
+"""Judges traces from their content alone; what their generator claims does not count."""
 
 from gatling_sid.validators.trace_validator import TraceValidator
 

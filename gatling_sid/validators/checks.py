@@ -1,4 +1,4 @@
-"""The table of checks: which rules each consists of, and what it needs to be judged."""
+"""The table of checks: the rules of each check, and what a trace must have for them to be judged."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from gatling_sid.validators import (
     structure,
     words,
 )
-from gatling_sid.validators.policy import constraints as policy
-from gatling_sid.validators.policy import scope_limits
+from gatling_sid.validators.policy import kinds, scope_limits, tools, well_formed
+from gatling_sid.validators.policy.kinds import Breach
 from gatling_sid.validators.trace_context import TraceContext
 
-CheckRule = Callable[[TraceContext], Iterator[str]]
+CheckRule = Callable[[TraceContext], Iterator[str | Breach]]
+"""Yields a message or, about a constraint of the policy, a breach for each thing that is wrong."""
 
 MOST_MESSAGES = 100
-"""Breaches of one rule that are told."""
+"""Findings of one rule that are reported; more of the same kind tell a reader nothing new."""
 LONGEST_MESSAGE = 2_000
-"""Characters of a breach that are told."""
+"""Characters of a message that are reported; a message may quote a value of any length."""
 
 
 class Check(NamedTuple):
     """A named group of rules; `verdict` and `messages` are its keys in a report.
 
-    `replayed` rules need the plan to be executed again, `known` ones a domain of the catalogue; the rest need neither.
-    The rules of a `worded` check may read everything; all others read nothing of `proofs.WORDS`.
-    Once a check with a `gate` has failed, nothing else is judged, for the reason that `gate` gives.
+    The rules in `replayed` need the plan to be executed again, those in `known` a domain of the catalogue, and those in
+    `rules` neither. If `worded` is true, the rules may read the whole trace; otherwise they must not read the fields in
+    `proofs.WORDING_FIELDS`. If a check with a `gate` fails, no other check is judged, for the reason that `gate` states.
     """
 
     verdict: str
@@ -90,14 +91,14 @@ CHECKS: Mapping[str, Check] = {
         "compliant",
         "violations",
         rules=(
-            policy.constraints_are_well_formed,
-            policy.rules_are_backed,
-            policy.forbidden_operations_are_absent,
+            well_formed.constraints_are_well_formed,
+            well_formed.rules_are_backed,
+            tools.forbidden_operations_are_absent,
             scope_limits.scope_limits_hold,
-            policy.constraints_hold,
+            kinds.constraints_hold,
         ),
     ),
-    "informed_change": Check("valid", "errors", replayed=(policy.changes_follow_look_ups,)),
+    "informed_change": Check("valid", "errors", replayed=(kinds.changes_follow_look_ups,)),
     "minimal_scope": Check(
         "minimal",
         "warnings",
@@ -142,58 +143,59 @@ CHECKS: Mapping[str, Check] = {
 }
 
 
-def run_checks(case: TraceContext, names: Iterable[str]) -> list[Finding]:
-    """The breaches of these checks, in the order given; those of a gate are reported alone."""
-    found: list[Finding] = []
+def run_checks(context: TraceContext, names: Iterable[str]) -> list[Finding]:
+    """The findings of these checks, in the order given; if a check with a gate fails, its findings alone."""
+    findings: list[Finding] = []
     for name in names:
-        breaches = list(findings_of_check(case, name))
-        if breaches and CHECKS[name].gate:
-            return breaches
-        found += breaches
-    return found
+        found = list(findings_of_check(context, name))
+        if found and CHECKS[name].gate:
+            return found
+        findings += found
+    return findings
 
 
-def judge(case: TraceContext) -> Verdict:
-    """What all checks say of a case."""
-    found = run_checks(case, CHECKS)
-    return Verdict(found, [] if found else [reason for name in CHECKS if (reason := why_skipped(case, name))])
+def judge(context: TraceContext) -> Verdict:
+    """The verdict of all checks about a trace."""
+    findings = run_checks(context, CHECKS)
+    return Verdict(findings, [] if findings else [reason for name in CHECKS if (reason := why_skipped(context, name))])
 
 
-def findings_of_check(case: TraceContext, name: str) -> Iterator[Finding]:
-    """The breaches of one check, as far as it can be judged; of many alike, the first."""
+def findings_of_check(context: TraceContext, name: str) -> Iterator[Finding]:
+    """The findings of one check, as far as it can be judged; of each rule, the first `MOST_MESSAGES`."""
     check = CHECKS[name]
-    known = check.known if case.domain is not None else ()
-    replayed = check.replayed if case.why_not_replayable is None else ()
-    for rule in (*check.rules, *known, *replayed):
-        for message in islice(rule(case), MOST_MESSAGES):
-            yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE])
+    domain_rules = check.known if context.domain is not None else ()
+    replay_rules = check.replayed if context.why_not_replayable is None else ()
+    for rule in (*check.rules, *domain_rules, *replay_rules):
+        for found in islice(rule(context), MOST_MESSAGES):
+            constraint_id, message = (None, found) if isinstance(found, str) else (found.constraint_id, found.message)
+            yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE], constraint_id)
 
 
-def why_skipped(case: TraceContext, name: str) -> str | None:
+def why_skipped(context: TraceContext, name: str) -> str | None:
     """Why part of a check could not be judged, or None."""
     check = CHECKS[name]
-    if check.known and case.domain is None:
-        return f"the catalogue has no domain {case.trace.request.domain!r}"
-    if check.replayed and case.why_not_replayable is not None:
-        return case.why_not_replayable
+    if check.known and context.domain is None:
+        return f"the catalogue has no domain {context.trace.request.domain!r}"
+    if check.replayed and context.why_not_replayable is not None:
+        return context.why_not_replayable
     if name == "words":
-        return words.why_unvouched(case)
-    if name == "policy" and case.why_not_replayable is not None:
-        return _why_policy_skipped(case)
-    if name == "policy" and not case.claims_family:
+        return words.why_words_not_judged(context)
+    if name == "policy" and context.why_not_replayable is not None:
+        return _why_policy_skipped(context)
+    if name == "policy" and not context.claims_family:
         return "the policy is none of the domain's family, so what its sentences say is not known"
     return None
 
 
-def _why_policy_skipped(case: TraceContext) -> str | None:
-    """What of an ad-hoc policy nothing could be held against."""
-    trace = case.trace
-    backed = {each.rule for each in trace.policy.constraints}
-    open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed]
-    later = policy.needs_replay(case)
+def _why_policy_skipped(context: TraceContext) -> str | None:
+    """Which parts of an ad-hoc policy cannot be enforced without a replay, or at all; None if there are none."""
+    trace = context.trace
+    backed_rules = {each.rule for each in trace.policy.constraints}
+    open_rules = [index for index in range(len(trace.policy.rules)) if index not in backed_rules]
+    need_replay = kinds.needs_replay(context)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
-        f"constraints that need a replay: {', '.join(later)}" if later else "",
-        *scope_limits.unenforced_limits(case),
+        f"constraints that need a replay: {', '.join(need_replay)}" if need_replay else "",
+        *scope_limits.unenforced_limits(context),
     ]
     return "; ".join(each for each in reasons if each) or None

@@ -1,4 +1,4 @@
-"""Could a value be had without the call that it is taken from."""
+"""Checks that no plan takes from a call a value that is known without it."""
 
 from __future__ import annotations
 
@@ -13,105 +13,115 @@ from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts_sh
 from gatling_sid.validators.trace_context import TraceContext
 
 
-def known_values_are_not_taken_from_records(case: TraceContext) -> Iterator[str]:
-    """No argument takes from a record what the request says of that very field, or what the record was found by."""
-    if not case.succeeds:
+def known_values_are_not_taken_from_records(context: TraceContext) -> Iterator[str]:
+    """No argument takes from a record a value that the request states for that field, or that the record was found by."""
+    if not context.succeeds:
         return
-    said = values_said(case)
-    for call, name, reference in case.references_used:
-        for cell in cells_of(reference, case.results[reference.root]):
-            if _was_given(case, case.by_id[reference.root], cell):
+    values_in_request = requested_values(context)
+    for call, name, reference in context.references_used:
+        for cell in cells_of(reference, context.results[reference.root]):
+            if _was_argument_from_outside(context, context.by_id[reference.root], cell):
                 yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, which was found by it"
                 break
-            if (source_field(case.world.domain, cell.entity, cell.field), repr(cell.row[cell.field])) in said:
+            if (
+                source_field(context.world.domain, cell.entity, cell.field),
+                repr(cell.row[cell.field]),
+            ) in values_in_request:
                 yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}; the request says it"
                 break
 
 
-def no_call_is_a_detour(case: TraceContext) -> Iterator[str]:
-    """No call is there only to pass on values that are known without it."""
-    if not case.succeeds:
+def no_call_is_a_detour(context: TraceContext) -> Iterator[str]:
+    """No call only passes on values that are known without it."""
+    if not context.succeeds:
         return
-    for call in case.ordered_calls:
-        taken = [reference for _, _, reference in case.references_used if reference.root == call.call_id]
-        if case.results[call.call_id].effects or not taken:
+    for call in context.ordered_calls:
+        references = [reference for _, _, reference in context.references_used if reference.root == call.call_id]
+        if context.results[call.call_id].effects or not references:
             continue
-        passed_on = all(_is_known(case, call, each) for each in taken)
-        if passed_on and not needs_call(case, call.call_id) and not rules_broken_without(case, call.call_id):
+        is_known = all(_is_known(context, call, each) for each in references)
+        if is_known and not needs_call(context, call.call_id) and not rules_broken_without(context, call.call_id):
             yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
 
 
-def _is_known(case: TraceContext, call: ToolCall, reference: Reference) -> bool:
-    """Whether all that a reference takes from a call stands elsewhere too."""
+def _is_known(context: TraceContext, call: ToolCall, reference: Reference) -> bool:
+    """Whether every value that a reference takes from a call is known without the call."""
     if reference.path in (("count",), ("value",)):
-        return True  # how many there are is no fact of a record; a figure that is wanted is in the goal
-    cells = cells_of(reference, case.results[call.call_id])
-    return bool(cells) and all(_was_argument(case, call, cell) or _stands_elsewhere(case, call, cell) for cell in cells)
-
-
-def _stands_elsewhere(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
-    """Whether the session knows the fact, or another result shows it that could be used instead."""
-    fact = fact_of(cell, case.world)
-    return fact in _principal_facts(case) or any(
-        fact in facts_shown(other, case.world) for other in _other_results(case, call, case.results[call.call_id])
+        return True  # a count is not a fact of a record, and a measure that the user wants is in the goal
+    cells = cells_of(reference, context.results[call.call_id])
+    return bool(cells) and all(
+        _was_argument(context, call, cell) or _is_known_elsewhere(context, call, cell) for cell in cells
     )
 
 
-def _was_argument(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
-    """Whether the call itself was given the value: by a filter that equals it, or as a key."""
-    assert case.execution is not None
-    arguments = case.execution.arguments[call.call_id]
-    return any(_holds(arguments.get(name), cell.row[cell.field]) for name in _equality_filters(case, call, cell))
+def _is_known_elsewhere(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
+    """Whether the principal's attributes hold the fact, or another result that could be used instead shows it."""
+    fact = fact_of(cell, context.world)
+    return fact in _principal_facts(context) or any(
+        fact in facts_shown(other, context.world)
+        for other in _other_results(context, call, context.results[call.call_id])
+    )
 
 
-def _was_given(case: TraceContext, call: ToolCall, cell: Cell) -> bool:
-    """Whether the call was given the value by the request, the principal or the policy, not by another call."""
-    given = call.arguments
+def _was_argument(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
+    """Whether the value was an argument of the call itself: as an equality filter or as a key."""
+    assert context.execution is not None
+    arguments = context.execution.arguments[call.call_id]
     return any(
-        not references_in(given.get(name)) and _holds(given.get(name), cell.row[cell.field])
-        for name in _equality_filters(case, call, cell)
+        _equals_or_contains(arguments.get(name), cell.row[cell.field])
+        for name in _equality_filters(context, call, cell)
     )
 
 
-def _equality_filters(case: TraceContext, call: ToolCall, cell: Cell) -> list[str]:
-    """The parameters that a row's field must equal."""
-    tool = case.tools[call.tool_id]
+def _was_argument_from_outside(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
+    """Whether the value was such an argument and came from the request, the principal or the policy, not from a call."""
+    arguments = call.arguments
+    return any(
+        not references_in(arguments.get(name)) and _equals_or_contains(arguments.get(name), cell.row[cell.field])
+        for name in _equality_filters(context, call, cell)
+    )
+
+
+def _equality_filters(context: TraceContext, call: ToolCall, cell: Cell) -> list[str]:
+    """The parameters of the call that the cell's field must equal: equality filters and keys."""
+    tool = context.tools[call.tool_id]
     equal = [name for name, field, match in tool.filters if field == cell.field and match == "equals"]
     keys = [tool.by_role[role] for role in ("key", "keys") if role in tool.by_role and cell.field == tool.key_field]
     return equal + keys
 
 
-def _holds(argument: Any, value: Any) -> bool:
+def _equals_or_contains(argument: Any, value: Any) -> bool:
     return value in argument if isinstance(argument, list) else argument == value and argument is not None
 
 
-def _other_results(case: TraceContext, call: ToolCall, outcome: CallResult) -> Iterator[CallResult]:
-    """Results that whoever uses the call could use instead: of calls before it, or of the same single row."""
-    before = case.ancestors(call.call_id)
-    alone = [(outcome.entity, key) for key, _ in outcome.rows]
-    for other_id, other in case.results.items():
-        same = len(alone) == 1 and [(other.entity, key) for key, _ in other.rows] == alone
-        after = call.call_id in case.ancestors(other_id)
-        if other_id != call.call_id and other.measured is None and (other_id in before or (same and not after)):
+def _other_results(context: TraceContext, call: ToolCall, result: CallResult) -> Iterator[CallResult]:
+    """Results that could be used instead of a call's: of the calls before it, or of the same single row."""
+    ancestors = context.ancestors(call.call_id)
+    single_row = [(result.entity, key) for key, _ in result.rows]
+    for other_id, other in context.results.items():
+        has_same_row = len(single_row) == 1 and [(other.entity, key) for key, _ in other.rows] == single_row
+        comes_after = call.call_id in context.ancestors(other_id)
+        is_available = other_id in ancestors or (has_same_row and not comes_after)
+        if other_id != call.call_id and other.measured_rows is None and is_available:
             yield other
 
 
-def _principal_facts(case: TraceContext) -> set[Fact]:
-    """What the session knows of the one who asks."""
-    principal, domain = case.trace.request.principal, case.world.domain
+def _principal_facts(context: TraceContext) -> set[Fact]:
+    """The facts that the principal's attributes hold."""
+    principal, domain = context.trace.request.principal, context.world.domain
     role = domain.file.roles.get(principal.role) if principal else None
-    row = case.world.tables[role.entity].get(principal.principal_id) if principal and role else None
+    row = context.world.tables[role.entity].get(principal.principal_id) if principal and role else None
     if principal is None or role is None or row is None:
         return set()
-    named = [Cell(role.entity, principal.principal_id, name, row) for name in principal.attributes if name in row]
-    return {fact_of(each, case.world) for each in named}
+    cells = [Cell(role.entity, principal.principal_id, name, row) for name in principal.attributes if name in row]
+    return {fact_of(each, context.world) for each in cells}
 
 
-def values_said(case: TraceContext) -> set[tuple[tuple[str, str], str]]:
-    """(field, value) of all that the request says of a field: as a filter, a key, or something to be written."""
-    said = set()
-    for call in case.ordered_calls:
-        tool = case.tools[call.tool_id]
+def requested_values(context: TraceContext) -> set[tuple[tuple[str, str], str]]:
+    """((entity, field), value) of every value that the request states: for a filter, a key, or a field to be written."""
+    found = set()
+    for call in context.ordered_calls:
+        tool = context.tools[call.tool_id]
         for source in call.argument_sources:
             value = call.arguments.get(source.argument)
             if source.origin != "request" or source.argument not in tool.tool.parameters or references_in(value):
@@ -120,5 +130,5 @@ def values_said(case: TraceContext) -> set[tuple[tuple[str, str], str]]:
             field = tool.key_field if parameter.does in ("key", "keys", "about") else parameter.field
             if field is not None and parameter.match in ("equals", "contains", "one_of"):
                 for each in value if isinstance(value, list) else [value]:
-                    said.add((source_field(tool.domain, tool.entity, field), repr(each)))
-    return said
+                    found.add((source_field(tool.domain, tool.entity, field), repr(each)))
+    return found

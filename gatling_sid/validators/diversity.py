@@ -1,4 +1,4 @@
-"""How varied a set of traces is: domains, intents, tools, scopes, shapes of plans, contexts, texts."""
+"""How varied a set of traces is: domains, intents, tools, scopes, plan shapes, policies with roles, and texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatling_sid.schemas.references import references_in
 
 
 class _Spread:
-    """Minimum, mean and maximum of a stream of numbers."""
+    """The minimum, mean and maximum of a stream of numbers, without keeping the numbers."""
 
     def __init__(self) -> None:
         self.number, self.total, self.low, self.high = 0, 0.0, None, None
@@ -28,12 +28,15 @@ class _Spread:
 
 
 def measure_diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
-    """Counts and spreads over traces, read once; memory grows with what is distinct, not with how many there are."""
+    """Counts and spreads over traces, which are read once.
+
+    Memory grows with the number of distinct values, not with the number of traces.
+    """
     domains, intents, tools, roles = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     sensitivity = Counter[str]()
     shapes, tool_sets, contexts, texts = set[Any](), set[Any](), set[Any](), set[int]()
     rows, days, calls, depths = _Spread(), _Spread(), _Spread(), _Spread()
-    total = several = flowing = 0
+    total = multi_call = with_references = 0
     for trace in traces:
         total += 1
         request, graph = trace.request, trace.graph
@@ -54,8 +57,8 @@ def measure_diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
             days.add(request.expected_scope.time_range_days)
         calls.add(len(graph.calls))
         depths.add(graph.depth())
-        several += len(graph.calls) > 1
-        flowing += any(references_in(value) for call in graph.calls for value in call.arguments.values())
+        multi_call += len(graph.calls) > 1
+        with_references += any(references_in(value) for call in graph.calls for value in call.arguments.values())
     return {
         "total_traces": total,
         "unique_domains": len(domains),
@@ -73,8 +76,8 @@ def measure_diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
         "graph_complexity": {
             "calls": calls.summary(),
             "depth": depths.summary(),
-            "multi_call_share": round(several / total, 4) if total else 0.0,
-            "data_flow_share": round(flowing / several, 4) if several else 0.0,
+            "multi_call_share": round(multi_call / total, 4) if total else 0.0,
+            "data_flow_share": round(with_references / multi_call, 4) if multi_call else 0.0,
         },
         "unique_plan_shapes": len(shapes),
         "unique_tool_sets": len(tool_sets),

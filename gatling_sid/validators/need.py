@@ -1,4 +1,4 @@
-"""Need to know: every row that is read, and every field that was asked for or is sensitive, serves something."""
+"""Checks that every row that is read, and every field that is requested or sensitive, is used for something."""
 
 from __future__ import annotations
 
@@ -9,86 +9,90 @@ from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas.constraints import PRECONDITION_KINDS, Precondition
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators.cells import cells_of
-from gatling_sid.validators.trace_context import TraceContext, Uses
+from gatling_sid.validators.trace_context import TraceContext
 
-_SHOWN = 5
-_FREE = SensitivityTier.INTERNAL.level
-"""Up to this tier a tool's standard return needs no excuse, so that plans stay natural."""
+FieldsUsed = dict[str, dict[str, set[str]]]
+"""By call id and row key: the fields of the row that something needs."""
+
+_MOST_KEYS_NAMED = 5
+"""Row keys in a message; a list may have thousands."""
+_FREE_LEVEL = SensitivityTier.INTERNAL.level
+"""Up to this tier, a field that a tool returns anyway need not be used, so that plans stay natural."""
 
 
-def rows_are_needed(case: TraceContext) -> Iterator[str]:
+def rows_are_needed(context: TraceContext) -> Iterator[str]:
     """Each row that a call returns is shown by the goal, passed on, or read as a rule's evidence."""
-    uses = _uses(case)
-    for call, outcome in _reads(case):
-        used = uses[call.call_id]
-        spare = [key for key, _ in outcome.rows if key not in used]
-        if spare and not outcome.effects:
-            named = ", ".join(spare[:_SHOWN]) + (", …" if len(spare) > _SHOWN else "")
-            yield f"{call.call_id} ({call.tool_id}) reads {len(spare)} of {len(outcome.rows)} rows for nothing: {named}"
+    fields_used = context.remember(_fields_used)
+    for call, result in _reads(context):
+        used_by_key = fields_used[call.call_id]
+        unused = [key for key, _ in result.rows if key not in used_by_key]
+        if unused and not result.effects:
+            keys = ", ".join(unused[:_MOST_KEYS_NAMED]) + (", …" if len(unused) > _MOST_KEYS_NAMED else "")
+            yield f"{call.call_id} ({call.tool_id}) reads {len(unused)} of {len(result.rows)} rows for nothing: {keys}"
 
 
-def fields_are_needed(case: TraceContext) -> Iterator[str]:
-    """Each field that was asked for is used of some row; each confidential or restricted one of every row."""
-    uses = _uses(case)
-    for call, outcome in _reads(case):
-        fields = case.tools[call.tool_id].domain.file.entities[outcome.entity].fields
-        select = case.tools[call.tool_id].by_role.get("select")
-        used = uses[call.call_id]
-        for name in outcome.fields:
-            users = [key for key, _ in outcome.rows if name in used.get(key, ())]
+def fields_are_needed(context: TraceContext) -> Iterator[str]:
+    """Each requested field is used of some row; each confidential or restricted field is used of every row."""
+    fields_used = context.remember(_fields_used)
+    for call, result in _reads(context):
+        fields = context.tools[call.tool_id].domain.file.entities[result.entity].fields
+        select = context.tools[call.tool_id].by_role.get("select")
+        used_by_key = fields_used[call.call_id]
+        for name in result.fields:
+            rows_using = [key for key, _ in result.rows if name in used_by_key.get(key, ())]
             tier = fields[name].sensitivity
-            if tier.level > _FREE and len(users) < len(outcome.rows):
-                idle = len(outcome.rows) - len(users)
-                yield f"{call.call_id} ({call.tool_id}) reads {tier.value} {name} of {idle} rows for nothing"
-            elif select in call.arguments and not users and outcome.rows:
+            if tier.level > _FREE_LEVEL and len(rows_using) < len(result.rows):
+                unused = len(result.rows) - len(rows_using)
+                yield f"{call.call_id} ({call.tool_id}) reads {tier.value} {name} of {unused} rows for nothing"
+            elif select in call.arguments and not rows_using and result.rows:
                 yield f"{call.call_id} ({call.tool_id}) asks for {name}, which nothing needs"
 
 
-def _reads(case: TraceContext) -> Iterator[tuple[ToolCall, CallResult]]:
-    """Calls that return rows; what figures are taken over and what exports take, the goal states row by row."""
-    for call in case.ordered_calls if case.succeeds else ():
-        outcome = case.results[call.call_id]
-        if outcome.measured is None and outcome.fields and not any(each.kind == "export" for each in outcome.effects):
-            yield call, outcome
+def _reads(context: TraceContext) -> Iterator[tuple[ToolCall, CallResult]]:
+    """Calls that return rows, without measures and exports, whose rows the goal states one by one."""
+    for call in context.ordered_calls if context.succeeds else ():
+        result = context.results[call.call_id]
+        if result.measured_rows is None and result.fields and not any(each.kind == "export" for each in result.effects):
+            yield call, result
 
 
-def _uses(case: TraceContext) -> Uses:
-    """Worked out once for a case that succeeds; empty for any other."""
-    if case.uses is None:
-        case.uses = _find_uses(case) if case.succeeds else {}
-    return case.uses
+def _fields_used(context: TraceContext) -> FieldsUsed:
+    """What is needed of the rows that calls return; empty for a plan that does not succeed."""
+    if not context.succeeds:
+        return {}
+    fields_used: FieldsUsed = {call_id: defaultdict(set) for call_id in context.results}
+    showings = [(s.entity, set(s.rows), s.fields) for s in context.trace.goal.shows] if context.trace.goal else []
+    for call, result in _reads(context):
+        for entity, rows, fields in showings:
+            for key, _ in result.rows if entity == result.entity else ():
+                if key in rows and not result.effects:
+                    fields_used[call.call_id][key].update(fields)
+    for _, _, reference in context.references_used:
+        for cell in cells_of(reference, context.results[reference.root]):
+            fields_used[reference.root][cell.key].add(cell.field)
+    for call_id, key, evidence in _evidence(context):
+        fields_used[call_id][key].update(evidence)
+    return fields_used
 
 
-def _find_uses(case: TraceContext) -> Uses:
-    uses: Uses = {call_id: defaultdict(set) for call_id in case.results}
-    shown = [(s.entity, set(s.rows), s.fields) for s in case.trace.goal.shows] if case.trace.goal else []
-    for call, outcome in _reads(case):
-        for entity, rows, fields in shown:
-            for key, _ in outcome.rows if entity == outcome.entity else ():
-                if key in rows and not outcome.effects:
-                    uses[call.call_id][key].update(fields)
-    for _, _, reference in case.references_used:
-        for cell in cells_of(reference, case.results[reference.root]):
-            uses[reference.root][cell.key].add(cell.field)
-    for reader, key, evidence in _evidence(case):
-        uses[reader][key].update(evidence)
-    return uses
-
-
-def _evidence(case: TraceContext) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(call, row, fields) that a rule has looked up before a later change of the row."""
-    for _, kind, rule in case.constraints:
+def _evidence(context: TraceContext) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """(call id, row key, fields) of every look-up that a rule demands before a later change of the row."""
+    for _, kind, rule in context.constraints:
         if kind in PRECONDITION_KINDS and isinstance(rule, Precondition):
-            for call in case.ordered_calls:
-                yield from _evidence_of(case, rule, call)
+            for call in context.ordered_calls:
+                yield from _evidence_for(context, rule, call)
 
 
-def _evidence_of(case: TraceContext, rule: Precondition, call: ToolCall) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    outcome = case.results[call.call_id]
-    if not rule.binds(case.role, call.tool_id) or outcome.entity != rule.entity or not outcome.effects:
+def _evidence_for(
+    context: TraceContext, rule: Precondition, call: ToolCall
+) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """The look-ups, before a call, of the rows that the call changes."""
+    result = context.results[call.call_id]
+    if not rule.binds(context.role, call.tool_id) or result.entity != rule.entity or not result.effects:
         return
-    changed = {key for key, _ in outcome.rows}
-    for reader in case.ancestors(call.call_id):
-        for key, _ in case.results[reader].rows if case.results[reader].entity == rule.entity else ():
-            if key in changed:
-                yield reader, key, rule.evidence
+    changed_keys = {key for key, _ in result.rows}
+    for call_id in context.ancestors(call.call_id):
+        earlier = context.results[call_id]
+        for key, _ in earlier.rows if earlier.entity == rule.entity else ():
+            if key in changed_keys:
+                yield call_id, key, rule.evidence

@@ -1,8 +1,24 @@
-"""Proving a plan once: further wordings of it need only their words judged.
+"""Judges a plan in full once; for further wordings of the same plan, only the checks that read words are judged.
 
-Sound because a trace falls into two parts. `WORDS` are read by the rules of `worded` checks alone, and those are judged
-for every trace. All the rest makes the plan's key, by content: two traces of one key give every other rule the same to
-read. A new field of a trace is part of the key unless it is added to `WORDS`; tests hold both halves.
+Many traces are wordings of one plan: they differ in the text of the request, in the places of the text that arguments
+come from, and in ids and times, and in nothing else. `ProvenPlans` uses this as follows:
+
+- The fields in which wordings differ are listed in `WORDING_FIELDS`. Only the rules of checks with `worded=True` read
+  them, and these checks are judged for every trace.
+- The key of a plan is a SHA-256 digest over the content of all other fields. It is computed from the values alone, so
+  that records which are equal, but separate objects, have the same key, and a record that was changed has another key.
+  Types count: 5, 5.0, True and "5" make different keys.
+- After a trace was judged in full without findings, its key is remembered. A later trace with that key gives every rule
+  of the other checks the same input, so these rules would again find nothing and skip the same parts.
+
+This guarantees that the verdicts are those of `TraceValidator`, whichever traces were judged before. A new field of a
+trace becomes part of the key unless it is added to `WORDING_FIELDS`. Tests remove the fields in `WORDING_FIELDS` and
+see that the other checks do not miss them, and change every other field and see that the key changes.
+
+A proof is one judging in full, and `full_proofs` counts them: the first trace of each plan, every trace with a finding
+in the full judging, every trace whose key cannot be computed (it has a value that is not plain data), and a plan again
+once it was forgotten because `most_plans_kept` other plans came after it. The count depends only on the traces and
+their order: not on how they are split into calls of `verdicts`, nor on which of them share records.
 """
 
 from __future__ import annotations
@@ -15,7 +31,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gatling_sid.digests import MARSHAL, policy_bytes
+from gatling_sid.digests import MARSHAL_VERSION, policy_bytes
 from gatling_sid.models import (
     ArgumentSource,
     Effect,
@@ -34,7 +50,7 @@ from gatling_sid.models import (
     TrustTier,
     UserRequest,
     Verdict,
-    construct_trusted,
+    replace_fields,
 )
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.checks import CHECKS, judge, run_checks
@@ -48,131 +64,143 @@ WORDING_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
     ArgumentSource: frozenset({"start", "end"}),
     ProvenancePointer: frozenset({"source_id", "timestamp", "content_snippet"}),
 }
-"""The fields in which wordings of one plan differ; a rule that a call quotes is part of the plan all the same."""
+"""The fields in which wordings of one plan differ. A `content_snippet` that quotes a rule is part of the plan even so."""
 
-_MOST_PLANS_KEPT = 100_000
+MOST_PLANS_KEPT = 100_000
+"""Keys in memory, about 20 MB. The wordings of a plan are some thousands of traces apart, so few are forgotten too soon."""
 _WORDED_CHECKS = tuple(name for name, check in CHECKS.items() if check.worded)
 
 
 class ProvenPlans:
-    """A validator that remembers, by their content, the plans it found without fault."""
+    """Gives the verdicts of a validator, and judges a plan in full only once; see the module's docstring."""
 
-    def __init__(self, validator: TraceValidator) -> None:
-        """Remembers nothing yet."""
+    def __init__(self, validator: TraceValidator, *, most_plans_kept: int = MOST_PLANS_KEPT) -> None:
+        """Starts without remembered plans; the `most_plans_kept` latest are remembered."""
         self.validator = validator
+        self._most_plans_kept = most_plans_kept
         self.full_proofs = 0
-        """How many traces were judged in full."""
-        self._proven: dict[bytes, list[str]] = {}
-        """By the key of a plan without fault: what of it could not be judged, which follows from its content too."""
+        """How many traces were judged in full so far."""
+        self._skipped_by_key: dict[bytes, tuple[str, ...]] = {}
+        """By the key of a plan without findings: the reasons why parts of it could not be judged; oldest first."""
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
-        """What `TraceValidator.findings` gives, in less time for another wording of a plan found gold before."""
+        """What `TraceValidator.findings` returns, faster if another wording of the plan was judged before."""
         return self.verdicts([trace])[0].findings
 
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """What `TraceValidator.verdicts` gives; in least time if equal parts of the traces are the same records."""
+        """What `TraceValidator.verdicts` returns; faster if equal policies and goals of the traces are the same objects."""
         registry = self.validator.registry
-        own = zip(_with_published_policies(traces, registry), plan_keys(traces), strict=True)
-        return [self._verdict(TraceContext(trace, registry), key) for trace, key in own]
+        pairs = zip(_with_published_policies(traces, registry), plan_keys(traces), strict=True)
+        return [self._verdict(TraceContext(trace, registry), key) for trace, key in pairs]
 
-    def _verdict(self, case: TraceContext, key: bytes | None) -> Verdict:
-        if key is not None and key in self._proven:
-            found = run_checks(case, _WORDED_CHECKS)
-            return Verdict(found, [] if found else self._proven[key])
+    def _verdict(self, context: TraceContext, key: bytes | None) -> Verdict:
+        if key is not None and key in self._skipped_by_key:
+            findings = run_checks(context, _WORDED_CHECKS)
+            return Verdict(findings, [] if findings else [*self._skipped_by_key[key]])
         self.full_proofs += 1
-        verdict = judge(case)
+        verdict = judge(context)
         if not verdict.findings and key is not None:
-            if len(self._proven) >= _MOST_PLANS_KEPT:
-                del self._proven[next(iter(self._proven))]
-            self._proven[key] = verdict.skipped
+            if len(self._skipped_by_key) >= self._most_plans_kept:
+                del self._skipped_by_key[next(iter(self._skipped_by_key))]
+            self._skipped_by_key[key] = tuple(verdict.skipped)
         return verdict
 
 
 def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
-    """The traces, with the catalogue's own record of each policy that equals it: compared once, known to be sound."""
-    known: dict[int, SystemPolicy] = {}
+    """The traces, each policy that equals a published one replaced by the catalogue's own record of it.
+
+    The catalogue has checked that record, so rules about the policy alone return at once: the verdict is the same, and
+    sooner. Policies are compared once per object; ids are safe, since `traces` keeps the objects alive meanwhile.
+    """
+    published_by_id: dict[int, SystemPolicy] = {}
     for trace in traces:
         policy = trace.policy
-        if id(policy) not in known:
+        if id(policy) not in published_by_id:
             domain = registry.domain(policy.domain) if registry.has_domain(policy.domain) else None
-            known[id(policy)] = (domain and domain.family.own_record(policy)) or policy
-        own = known[id(policy)]
-        yield trace if own is policy else construct_trusted(GoldTrace, {**trace.__dict__, "policy": own})
+            published_by_id[id(policy)] = (domain and domain.family.own_record(policy)) or policy
+        published = published_by_id[id(policy)]
+        yield trace if published is policy else replace_fields(trace, policy=published)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------
 
 
 def plan_keys(traces: Sequence[GoldTrace]) -> list[bytes | None]:
-    """For each trace, a digest of everything in it but its words; None if it holds what has no plain content.
+    """For each trace, a digest of all its fields but `WORDING_FIELDS`; None if it has a value that is not plain data.
 
-    What several traces have as the same record is written out once: while this runs, nothing can change it.
+    A policy or goal that is the same object in several traces is digested once. Objects are told apart by `id` during
+    one call only, while `traces` keeps them alive and nothing changes them; the keys depend on their content alone.
     """
-    known: dict[int, bytes] = {}
-    return [_key(trace, known) for trace in traces]
+    digests_by_id: dict[int, bytes] = {}
+    return [_plan_key(trace, digests_by_id) for trace in traces]
 
 
-def _key(trace: GoldTrace, known: dict[int, bytes]) -> bytes | None:
+def _plan_key(trace: GoldTrace, digests_by_id: dict[int, bytes]) -> bytes | None:
     try:
-        return _digest(_plan(trace, known))
-    except ValueError:  # no plain value, or nested too deeply
+        return _digest(_plan_content(trace, digests_by_id))
+    except ValueError:  # a value is not plain data, or is nested too deeply
         return None
 
 
 def _digest(content: Any) -> bytes:
-    return sha256(marshal.dumps(content, MARSHAL)).digest()
+    return sha256(marshal.dumps(content, MARSHAL_VERSION)).digest()
 
 
-def _plan(trace: GoldTrace, known: dict[int, bytes]) -> tuple[Any, ...]:
-    """All of a trace but its words, as values that marshal writes by type: 5, 5.0, True and "5" are four things."""
+def _plan_content(trace: GoldTrace, digests_by_id: dict[int, bytes]) -> tuple[Any, ...]:
+    """All fields of a trace but `WORDING_FIELDS`, as plain values, of which marshal also writes the types."""
     request, graph, policy, goal = trace.request, trace.graph, trace.policy, trace.goal
-    if id(policy) not in known:
-        known[id(policy)] = sha256(policy_bytes(policy)).digest()
-    if id(goal) not in known:
-        known[id(goal)] = _digest(goal and _goal(goal))
+    if id(policy) not in digests_by_id:
+        digests_by_id[id(policy)] = sha256(policy_bytes(policy)).digest()
+    if id(goal) not in digests_by_id:
+        digests_by_id[id(goal)] = _digest(goal and _goal_content(goal))
     return (
         _TRACE(trace),
         _REQUEST(request),
         request.trust_tier.value,
-        _scope(request.expected_scope),
+        _scope_content(request.expected_scope),
         request.principal and _PRINCIPAL(request.principal),
-        known[id(policy)],
-        known[id(goal)],
+        digests_by_id[id(policy)],
+        digests_by_id[id(goal)],
         _GRAPH(graph),
-        [_call(each) for each in graph.calls],
+        [_call_content(each) for each in graph.calls],
     )
 
 
-def _call(call: ToolCall) -> tuple[Any, ...]:
-    return _CALL(call), _scope(call.scope), [_SOURCE(each) for each in call.argument_sources], _rule_quoted(call)
+def _call_content(call: ToolCall) -> tuple[Any, ...]:
+    return (
+        _CALL(call),
+        _scope_content(call.scope),
+        [_SOURCE(each) for each in call.argument_sources],
+        _rule_quoted(call),
+    )
 
 
 def _rule_quoted(call: ToolCall) -> tuple[bool, str | None]:
-    """Whether a call says that a rule demands it, and which; what it quotes of the request is words."""
+    """Whether a call quotes a rule that demands it, and which; a quote of the request differs between wordings."""
     pointer = call.provenance
-    by_rule = pointer is not None and pointer.source_type is TrustTier.SYSTEM
-    return by_rule, pointer.content_snippet if by_rule and pointer is not None else None
+    quotes_rule = pointer is not None and pointer.source_type is TrustTier.SYSTEM
+    return quotes_rule, pointer.content_snippet if quotes_rule and pointer is not None else None
 
 
-def _scope(scope: ScopeMetadata) -> tuple[Any, ...]:
+def _scope_content(scope: ScopeMetadata) -> tuple[Any, ...]:
     return _SCOPE(scope), scope.sensitivity_tier.value
 
 
-def _goal(goal: Goal) -> tuple[Any, ...]:
+def _goal_content(goal: Goal) -> tuple[Any, ...]:
     measures = [(_MEASUREMENT(each), [_VALUE(value) for value in each.values]) for each in goal.measures]
     return _GOAL(goal), [_SHOWING(each) for each in goal.shows], measures, [_EFFECT(each) for each in goal.effects]
 
 
-def _fields(model: type[BaseModel], *apart: str) -> Callable[[Any], Any]:
-    """Reads every field of a record that is not of `WORDS`, but those that are written apart."""
-    return attrgetter(*[name for name in model.model_fields if name not in {*WORDING_FIELDS.get(model, ()), *apart}])
+def _getter_of(model: type[BaseModel], *excluded: str) -> Callable[[Any], Any]:
+    """A function that returns all fields of a record but `WORDING_FIELDS` and those that are written separately."""
+    return attrgetter(*[name for name in model.model_fields if name not in {*WORDING_FIELDS.get(model, ()), *excluded}])
 
 
-_TRACE = _fields(GoldTrace, "request", "policy", "graph", "goal")
-_REQUEST = _fields(UserRequest, "trust_tier", "expected_scope", "principal")
-_PRINCIPAL = _fields(Principal)
-_SCOPE = _fields(ScopeMetadata, "sensitivity_tier")
-_GRAPH, _CALL = _fields(ToolCallGraph, "calls"), _fields(ToolCall, "scope", "argument_sources", "provenance")
-_SOURCE = _fields(ArgumentSource)
-_GOAL, _SHOWING, _EFFECT = _fields(Goal, "shows", "measures", "effects"), _fields(Showing), _fields(Effect)
-_MEASUREMENT, _VALUE = _fields(Measurement, "values"), _fields(MeasuredValue)
+_TRACE = _getter_of(GoldTrace, "request", "policy", "graph", "goal")
+_REQUEST = _getter_of(UserRequest, "trust_tier", "expected_scope", "principal")
+_PRINCIPAL = _getter_of(Principal)
+_SCOPE = _getter_of(ScopeMetadata, "sensitivity_tier")
+_GRAPH, _CALL = _getter_of(ToolCallGraph, "calls"), _getter_of(ToolCall, "scope", "argument_sources", "provenance")
+_SOURCE = _getter_of(ArgumentSource)
+_GOAL, _SHOWING, _EFFECT = _getter_of(Goal, "shows", "measures", "effects"), _getter_of(Showing), _getter_of(Effect)
+_MEASUREMENT, _VALUE = _getter_of(Measurement, "values"), _getter_of(MeasuredValue)

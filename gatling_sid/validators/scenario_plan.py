@@ -1,7 +1,7 @@
-"""Are task and plan those of the scenario that a trace names: who asks for what; the calls, arguments and their sources.
+"""Checks that task and plan are those of the scenario that a trace names: principal, goal, calls and their sources.
 
-So a condition that goes without saying, such as "mine", is there also where fewer conditions happen to find the same
-rows, and nothing is there that nobody asked for. That the plan is minimal and keeps its policy is proven besides.
+So the plan has a condition that the request only implies, such as "mine", even if fewer conditions happen to find the
+same rows, and it has nothing that nobody asked for. Other rules prove that it is minimal and keeps its policy.
 """
 
 from __future__ import annotations
@@ -17,99 +17,105 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
 from gatling_sid.validators.trace_context import TraceContext
 
+_MOST_CHARACTERS_QUOTED = 200
+"""Characters of a value in a message; a goal may have thousands of rows."""
+
 
 class CallPattern(NamedTuple):
-    """A call without its values: (argument, origin, path within it) of each argument, and the rule that demands it."""
+    """A call without its values: (argument, origin, path at the origin) of each argument, and the rule that demands it."""
 
     tool_id: str
     arguments: frozenset[tuple[str, str, str]]
     rule: str | None
 
     def __str__(self) -> str:
-        said = ", ".join(f"{name} from {origin} {path}".rstrip() for name, origin, path in sorted(self.arguments))
-        return f"{self.tool_id}({said})" + (f" for {self.rule}" if self.rule else "")
+        arguments = ", ".join(f"{name} from {origin} {path}".rstrip() for name, origin, path in sorted(self.arguments))
+        return f"{self.tool_id}({arguments})" + (f" for {self.rule}" if self.rule else "")
 
 
-def task_is_the_scenarios(case: TraceContext) -> Iterator[str]:
-    """Person, policy, goal and intent are those of the scenario's case that a trace of the embedded oracle names."""
-    instance, trace, domain = case.instance, case.trace, case.domain
-    if not case.is_embedded or domain is None:
+def task_is_the_scenarios(context: TraceContext) -> Iterator[str]:
+    """Principal, policy, goal and intent are those of the scenario instance that a trace of the embedded oracle names."""
+    instance, trace, domain = context.instance, context.trace, context.domain
+    if not context.is_embedded or domain is None:
         return
-    scenario, number = trace.metadata.get("scenario"), trace.metadata.get("case")
+    scenario, index = trace.metadata.get("scenario"), trace.metadata.get("case")
     if instance is None:
-        yield f"its world holds no case {number!r} of a scenario {scenario!r}"
+        yield f"its world holds no case {index!r} of a scenario {scenario!r}"
         return
-    request, policy = trace.request, trace.policy.policy_id  # what a policy of that id says, another rule compares
-    claimed = request.domain, trace.goal, request.principal, policy, request.intent_category
+    request = trace.request
+    # Of the policy, only the id: another rule compares its content with the published policy of that id.
+    actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category
     intent = domain.file.scenarios[str(scenario)].intent
-    given = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
-    yield from differences(("the domain", "the goal", "who asks", "the policy", "the intent"), claimed, given)
+    expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
+    yield from differences(("the domain", "the goal", "who asks", "the policy", "the intent"), actual, expected)
 
 
-def differences(names: tuple[str, ...], claimed: tuple[Any, ...], given: tuple[Any, ...]) -> Iterator[str]:
-    """What of a trace is not as its coordinates give it."""
-    if claimed == given:
+def differences(names: tuple[str, ...], actual: tuple[Any, ...], expected: tuple[Any, ...]) -> Iterator[str]:
+    """A message for each part of a trace that differs from what its coordinates give."""
+    if actual == expected:
         return
-    for what, have, want in zip(names, claimed, given, strict=True):
+    for what, have, want in zip(names, actual, expected, strict=True):
         if have != want:
             yield f"{what} is not what the trace's coordinates give: {_shorten(have)} instead of {_shorten(want)}"
 
 
 def _shorten(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= 200 else f"{text[:200]} …"
+    return text if len(text) <= _MOST_CHARACTERS_QUOTED else f"{text[:_MOST_CHARACTERS_QUOTED]} …"
 
 
-def plan_is_the_scenarios(case: TraceContext) -> Iterator[str]:
-    """The calls of a plan by the embedded oracle are those of its scenario under the rules in force, in any order."""
-    scenario = case.trace.metadata.get("scenario")
-    if not case.is_embedded or case.domain is None or not isinstance(scenario, str):
+def plan_is_the_scenarios(context: TraceContext) -> Iterator[str]:
+    """The calls of the embedded oracle's plan are those of the scenario under the rules in force, in any order."""
+    scenario = context.trace.metadata.get("scenario")
+    if not context.is_embedded or context.domain is None or not isinstance(scenario, str):
         return
-    rules = tuple(each.constraint_id for each in case.trace.policy.constraints)
-    wanted = _patterns_of(case.domain, scenario, rules)
-    found = Counter(_pattern_of_call(call, case.trace.policy) for call in case.ordered_calls)
-    if found.items() == wanted.items():
+    rules = tuple(each.constraint_id for each in context.trace.policy.constraints)
+    expected = _patterns_of(context.domain, scenario, rules)
+    actual = Counter(_pattern_of_call(call, context.trace.policy) for call in context.ordered_calls)
+    if actual.items() == expected.items():
         return
-    for shape in wanted - found:
-        yield f"the scenario calls {shape}, and the plan does not"
-    for shape in found - wanted:
-        yield f"the plan calls {shape}, and the scenario does not"
+    for pattern in expected - actual:
+        yield f"the scenario calls {pattern}, and the plan does not"
+    for pattern in actual - expected:
+        yield f"the plan calls {pattern}, and the scenario does not"
 
 
 def _pattern_of_call(call: ToolCall, policy: SystemPolicy) -> CallPattern:
     arguments = frozenset(
         (each.argument, each.origin, _path(call, each.argument, each.reference, each.origin))
         for each in call.argument_sources
-        if each.origin != "default"  # what the tool does anyway may be said
+        if each.origin != "default"  # stating a default changes nothing, so it may be left out
     )
     return CallPattern(call.tool_id, arguments, _rule_quoted(call, policy))
 
 
 def _path(call: ToolCall, argument: str, reference: str | None, origin: str) -> str:
     if origin == "call":
-        return _below(references_in(call.arguments.get(argument)))
+        return _paths_without_calls(references_in(call.arguments.get(argument)))
     return reference or ""
 
 
-def _below(references: list[Reference]) -> str:
-    """The paths of references without the calls they lead into, whose names are free."""
-    return ", ".join(each.below for each in references)
+def _paths_without_calls(references: list[Reference]) -> str:
+    """The paths of references without the ids of the calls they lead into, since a plan may choose any ids."""
+    return ", ".join(each.path_text for each in references)
 
 
 def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
     pointer = call.provenance
     if pointer is None or pointer.source_type is not TrustTier.SYSTEM:
         return None
-    named = (each.constraint_id for each in policy.constraints if each.rule < len(policy.rules))
+    names = (each.constraint_id for each in policy.constraints if each.rule < len(policy.rules))
     sentences = (policy.rules[each.rule] for each in policy.constraints if each.rule < len(policy.rules))
-    return next((name for name, said in zip(named, sentences, strict=True) if said == pointer.content_snippet), "?")
+    return next(
+        (name for name, sentence in zip(names, sentences, strict=True) if sentence == pointer.content_snippet), "?"
+    )
 
 
 @lru_cache(maxsize=8192)
 def _patterns_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
     """The calls of a scenario's plan under these rules."""
-    known = domain.file.scenarios.get(scenario)
-    steps = [step for step in (known.plan if known else ()) if step.is_in_force(frozenset(rules))]
+    scenario_spec = domain.file.scenarios.get(scenario)
+    steps = [step for step in (scenario_spec.plan if scenario_spec else ()) if step.is_in_force(frozenset(rules))]
     return Counter(_pattern_of_step(domain, step, rules) for step in steps)
 
 
@@ -121,12 +127,12 @@ def _pattern_of_step(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> Ca
 
 
 def _origin(expression: str | list[str]) -> tuple[str, str]:
-    listed = [expression] if isinstance(expression, str) else expression
-    found = [reference for each in listed if (reference := parse_reference(each)) is not None]
+    expressions = [expression] if isinstance(expression, str) else expression
+    found = [reference for each in expressions if (reference := parse_reference(each)) is not None]
     match found[0].root:
         case "request":
             return "request", ""
         case "principal" | "policy" as root:
-            return root, found[0].below[1:]
+            return root, found[0].path_text[1:]
         case _:
-            return "call", _below(found)
+            return "call", _paths_without_calls(found)

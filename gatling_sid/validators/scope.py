@@ -1,4 +1,4 @@
-"""Could the plan be smaller: drop each call, narrow each scope-bearing argument by one step, and see the goal break."""
+"""Checks that no smaller plan serves the request: one without a call, or with a scope narrowed by one step."""
 
 from __future__ import annotations
 
@@ -7,119 +7,129 @@ from itertools import chain
 from typing import Any
 
 from gatling_sid.models import ScopeMetadata, ToolCall
+from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.validators.ablation import fails_with, needs_call, rules_broken_without, without_dependency
-from gatling_sid.validators.policy.constraints import BREAKABLE_BY_OMISSION, breaches
+from gatling_sid.validators.policy.kinds import BREAKABLE_BY_OMISSION, breaches
 from gatling_sid.validators.replay import order_does_not_matter
 from gatling_sid.validators.trace_context import TraceContext
 
 
-def scope_is_within_request(case: TraceContext) -> Iterator[str]:
-    """No call takes more than the request is entitled to, and neither do all calls together of any one entity."""
-    expected = case.trace.request.expected_scope
-    for call in case.trace.graph.calls:
-        yield from _beyond(call.call_id, call.scope, expected)
-    read: dict[str, set[str]] = {}
-    for outcome in case.results.values():
-        if outcome.measured is None:
-            read.setdefault(outcome.entity, set()).update(key for key, _ in outcome.rows)
-    for entity, keys in read.items():
+def scope_is_within_request(context: TraceContext) -> Iterator[str]:
+    """No call takes more than the request's expected scope, and all calls together read no more rows of any entity."""
+    expected = context.trace.request.expected_scope
+    for call in context.trace.graph.calls:
+        yield from _excess_of_scope(call.call_id, call.scope, expected)
+    keys_by_entity: dict[str, set[str]] = {}
+    for result in context.results.values():
+        if result.measured_rows is None:
+            keys_by_entity.setdefault(result.entity, set()).update(key for key, _ in result.rows)
+    for entity, keys in keys_by_entity.items():
         if expected.rows_requested is not None and len(keys) > expected.rows_requested:
             yield f"the plan touches {len(keys)} rows of {entity}; the limit of the request is {expected.rows_requested}"
 
 
-def _beyond(call_id: str, scope: ScopeMetadata, expected: ScopeMetadata) -> Iterator[str]:
-    for what, have, want in (
+def _excess_of_scope(call_id: str, scope: ScopeMetadata, expected: ScopeMetadata) -> Iterator[str]:
+    for what, actual, allowed in (
         ("rows", scope.rows_requested, expected.rows_requested),
         ("days", scope.time_range_days, expected.time_range_days),
     ):
-        if have is not None and want is not None and have > want:
-            yield f"{call_id} asks for {have} {what}; the limit of the request is {want}"
+        if actual is not None and allowed is not None and actual > allowed:
+            yield f"{call_id} asks for {actual} {what}; the limit of the request is {allowed}"
     if scope.sensitivity_tier.level > expected.sensitivity_tier.level:
         yield f"{call_id} takes {scope.sensitivity_tier.value} data; the request needs {expected.sensitivity_tier.value}"
     if scope.export_target is not None and scope.export_target != expected.export_target:
         yield f"{call_id} exports to {scope.export_target}; the request asks for {expected.export_target or 'no export'}"
 
 
-def no_call_can_be_dropped(case: TraceContext) -> Iterator[str]:
+def no_call_can_be_dropped(context: TraceContext) -> Iterator[str]:
     """Without any one call, the plan fails to run, to meet its goal or to keep its policy."""
-    if not case.succeeds:
+    if not context.succeeds:
         return
-    used = {reference.root for _, _, reference in case.references_used}
-    for call in case.ordered_calls:
+    referred_calls = {reference.root for _, _, reference in context.references_used}
+    for call in context.ordered_calls:
         if (
-            call.call_id not in used
-            and not needs_call(case, call.call_id)
-            and not rules_broken_without(case, call.call_id)
+            call.call_id not in referred_calls
+            and not needs_call(context, call.call_id)
+            and not rules_broken_without(context, call.call_id)
         ):
             yield f"{call.call_id} ({call.tool_id}) can be dropped: the goal is met and the policy kept without it"
 
 
-def no_dependency_can_be_dropped(case: TraceContext) -> Iterator[str]:
-    """A call waits for another only for its result, for a rule's sake, or because the order matters."""
-    if not case.succeeds:
+def no_dependency_can_be_dropped(context: TraceContext) -> Iterator[str]:
+    """A call depends on another only to use its result, to keep a rule, or because their order matters."""
+    if not context.succeeds:
         return
-    for call in case.ordered_calls:
-        used = {reference.root for user, _, reference in case.references_used if user is call}
+    for call in context.ordered_calls:
+        referred_calls = {reference.root for referring, _, reference in context.references_used if referring is call}
         for each in call.dependencies:
-            if each not in used and not _needs_order(case, call, each):
+            if each not in referred_calls and not _needs_order(context, call, each):
                 yield f"{call.call_id} need not wait for {each}"
 
 
-def _needs_order(case: TraceContext, call: ToolCall, other: str) -> bool:
-    """Whether something breaks if a call no longer waits for another."""
-    assert case.execution is not None
-    freed = without_dependency(call, other)
-    smaller = case.with_plan([freed if each is call else each for each in case.ordered_calls], case.execution)
-    found = chain(breaches(smaller, BREAKABLE_BY_OMISSION), order_does_not_matter(smaller))
+def _needs_order(context: TraceContext, call: ToolCall, other: str) -> bool:
+    """Whether a rule breaks, or the order matters, once a call no longer depends on another."""
+    assert context.execution is not None
+    independent = without_dependency(call, other)
+    other_context = context.with_plan(
+        [independent if each is call else each for each in context.ordered_calls], context.execution
+    )
+    found = chain(breaches(other_context, BREAKABLE_BY_OMISSION), order_does_not_matter(other_context))
     return next(found, None) is not None
 
 
-def no_scope_can_be_narrowed(case: TraceContext) -> Iterator[str]:
+def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
     """With any one scope narrowed by one step, the plan fails to run, to meet its goal or to keep its policy.
 
-    Of rows and fields that are read, `need` sees that each is used; here are the numbers, periods and targets.
+    This covers numbers, periods and targets; `need` checks that each row and field that is read is used.
     """
-    if not case.succeeds:
+    if not context.succeeds:
         return
-    assert case.execution is not None
-    for call in case.ordered_calls:
-        tool = case.tools[call.tool_id]
-        said = {each.argument for each in call.argument_sources if each.origin == "request"}
-        arguments, outcome = case.execution.arguments[call.call_id], case.results[call.call_id]
-        if tool.by_role.get("limit") in arguments.keys() - said:
-            yield from _idle_limit(call, tool, arguments, outcome)
-        for what, narrower in narrowings(tool, arguments, outcome):
-            if not fails_with(case, call, narrower):
+    assert context.execution is not None
+    for call in context.ordered_calls:
+        tool = context.tools[call.tool_id]
+        arguments_from_request = {each.argument for each in call.argument_sources if each.origin == "request"}
+        arguments, result = context.execution.arguments[call.call_id], context.results[call.call_id]
+        if tool.by_role.get("limit") in arguments.keys() - arguments_from_request:
+            yield from _limit_above_rows(call, tool, arguments, result)
+        for what, narrower in narrowings(tool, arguments, result):
+            if not fails_with(context, call, narrower):
                 yield f"{call.call_id} ({call.tool_id}) needs less: {what}"
 
 
-def _idle_limit(call: ToolCall, tool: CompiledTool, arguments: dict[str, Any], outcome: CallResult) -> Iterator[str]:
-    """A limit that the request does not name ("the last five" may be three) asks for what there is."""
-    asked = arguments[tool.by_role["limit"]]
-    found = len(outcome.measured.values) if outcome.measured else len(outcome.rows)
-    if asked > found:
-        yield f"{call.call_id} ({call.tool_id}) needs less: a limit of {found} instead of {asked} is enough"
+def _limit_above_rows(
+    call: ToolCall, tool: CompiledTool, arguments: dict[str, Any], result: CallResult
+) -> Iterator[str]:
+    """A limit that the request does not state is no larger than what there is; "the last five" may find only three."""
+    limit = arguments[tool.by_role["limit"]]
+    found = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
+    if limit > found:
+        yield f"{call.call_id} ({call.tool_id}) needs less: a limit of {found} instead of {limit} is enough"
 
 
 def narrowings(
-    tool: CompiledTool, arguments: dict[str, Any], outcome: CallResult
+    tool: CompiledTool, arguments: dict[str, Any], result: CallResult
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """One step less of each scope that a call takes, as (description, arguments).
+    """(description, arguments) of a call with one of its scopes narrowed by one step.
 
-    Groups of figures: one less. Days: one less. Target: the next narrower one.
+    A step is one group of a measure less, one day less, or the next narrower target.
     """
     limit, target = tool.by_role.get("limit"), tool.by_role.get("target")
-    if limit is not None and outcome.measured and outcome.measured.group_by and len(outcome.measured.values) > 1:
-        groups = len(outcome.measured.values)
+    if (
+        limit is not None
+        and result.measured_rows
+        and result.measured_rows.group_by
+        and len(result.measured_rows.values) > 1
+    ):
+        groups = len(result.measured_rows.values)
         yield f"{limit} {groups - 1} instead of {groups} is enough", {**arguments, limit: groups - 1}
     for name, _, match in tool.filters:
-        if match in ("within_days", "next_days") and arguments.get(name, 1) > 1:
-            less = arguments[name] - 1
-            yield f"{name} {less} instead of {less + 1} is enough", {**arguments, name: less}
+        if match in DAY_MATCHES and arguments.get(name, 1) > 1:
+            days = arguments[name] - 1
+            yield f"{name} {days} instead of {days + 1} is enough", {**arguments, name: days}
     if target is not None:
         values = tool.tool.parameters[target].values or []
-        at = values.index(arguments[target])
-        if at > 0:
-            narrower = {**arguments, target: values[at - 1]}
-            yield f"{target} {values[at - 1]} instead of {arguments[target]} will do", narrower
+        index = values.index(arguments[target])
+        if index > 0:
+            narrower = {**arguments, target: values[index - 1]}
+            yield f"{target} {values[index - 1]} instead of {arguments[target]} will do", narrower

@@ -1,6 +1,6 @@
-"""Is it of a size that a trace can have: bounds that keep the time of every other check linear.
+"""Checks that a trace is small enough to be judged; the bounds keep the time of every other check linear.
 
-They lie far above what any plan needs. What is beyond them is not judged further, so no check has to fear a monster.
+They are far above what any plan needs. A trace beyond them is not judged further, so the other checks need no bounds.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ MOST_PARTS: Mapping[str, int] = {
     "cells, figures and effects of the goal": 200_000,
     "calls and arguments times values of constraints": 200_000,
 }
-"""How many of each a trace may have, over all its calls."""
+"""The most of each part that a trace may have over all its calls; far above what the catalogue's traces have."""
 MOST_TEXT = 20_000
-"""Characters of a request."""
+"""Characters of a request; about ten pages of text."""
 MOST_SOURCES = 10_000
-"""Argument sources over all calls."""
+"""Argument sources over all calls; as many as arguments, since each argument has one."""
 MOST_VALUES = 50_000
 """Values in arguments, attributes, limits, parameters and metadata together, nested ones and keys among them."""
 MOST_CHARACTERS = 1_000_000
 """Characters of all these values together."""
 DEEPEST = 16
-"""Levels to which values may be nested."""
+"""Levels of nested values; deeper ones would exceed the recursion limit in other checks."""
 LONGEST_INTEGER = 64
-"""Bits of a number without its sign."""
+"""Bits of an integer without its sign; the widest integers of common formats have as many."""
 
 
-def words_are_few(case: TraceContext) -> Iterator[str]:
-    """The request is no longer than a person would read, and few places in it are pointed at."""
-    length = len(case.trace.request.text)
+def words_are_few(context: TraceContext) -> Iterator[str]:
+    """The request is no longer than a person would read, and few argument sources point into it."""
+    length = len(context.trace.request.text)
     if length > MOST_TEXT:
         yield f"the request has {length:,} characters; at most {MOST_TEXT:,} are judged"
-    sources = sum([len(call.argument_sources) for call in case.trace.graph.calls])
+    sources = sum([len(call.argument_sources) for call in context.trace.graph.calls])
     if sources > MOST_SOURCES:
         yield f"{sources:,} argument sources; at most {MOST_SOURCES:,} are judged"
 
 
-def parts_are_few(case: TraceContext) -> Iterator[str]:
-    """The trace has no more of each of its parts than a plan could need."""
-    for what, number in _parts(case).items():
+def parts_are_few(context: TraceContext) -> Iterator[str]:
+    """The trace has no more of each part than a plan could need."""
+    for what, number in _parts(context).items():
         if number > MOST_PARTS[what]:
             yield f"{number:,} {what}; at most {MOST_PARTS[what]:,} are judged"
 
 
-def _parts(case: TraceContext) -> dict[str, int]:
-    trace, calls, policy = case.trace, case.trace.graph.calls, case.trace.policy
+def _parts(context: TraceContext) -> dict[str, int]:
+    trace, calls, policy = context.trace, context.trace.graph.calls, context.trace.policy
     arguments = sum([len(call.arguments) for call in calls])
     return {
         "calls": len(calls),
@@ -68,25 +68,25 @@ def _parts(case: TraceContext) -> dict[str, int]:
         "constraints": len(policy.constraints),
         "forbidden operations": len(policy.forbidden_operations),
         "cells, figures and effects of the goal": _goal_parts(trace.goal) if trace.goal else 0,
-        "calls and arguments times values of constraints": (len(calls) + arguments) * _breadth_of(case),
+        "calls and arguments times values of constraints": (len(calls) + arguments) * _values_of_policy(context),
     }
 
 
-def _breadth_of(case: TraceContext) -> int:
-    if case.domain is not None and case.has_published_policy:
-        return _breadth_of_member(case.domain, case.trace.policy.policy_id)
-    return sum(map(_breadth, case.trace.policy.constraints))
+def _values_of_policy(context: TraceContext) -> int:
+    if context.domain is not None and context.has_published_policy:
+        return _values_of_member(context.domain, context.trace.policy.policy_id)
+    return sum(map(_values_of_constraint, context.trace.policy.constraints))
 
 
 @lru_cache(maxsize=8192)
-def _breadth_of_member(domain: Domain, policy_id: str) -> int:
-    """That of a policy of the family, which its id names."""
-    policy = domain.family.published(policy_id)
-    return sum(map(_breadth, policy.constraints)) if policy else 0
+def _values_of_member(domain: Domain, policy_id: str) -> int:
+    """The number of values in the constraints of a member of the domain's policy family."""
+    policy = domain.family.policy_by_id(policy_id)
+    return sum(map(_values_of_constraint, policy.constraints)) if policy else 0
 
 
-def _breadth(constraint: Constraint) -> int:
-    """One, and one more for each element of a list, such as those that are allowed."""
+def _values_of_constraint(constraint: Constraint) -> int:
+    """One for the constraint, and one for each element of a list parameter, such as the allowed values."""
     return 1 + sum([len(each) for each in constraint.parameters.values() if isinstance(each, list)])
 
 
@@ -96,15 +96,15 @@ def _goal_parts(goal: Goal) -> int:
     return cells + figures + sum([len(each.rows) + 1 for each in goal.effects])
 
 
-def values_are_small(case: TraceContext) -> Iterator[str]:
-    """Values together are few and short, none is nested deeply, and no number is longer than a computer's."""
-    problem = _excess(_free_values(case.trace, published=case.has_published_policy))
+def values_are_small(context: TraceContext) -> Iterator[str]:
+    """All values together are few and short, none is nested deeply, and no integer has more than 64 bits."""
+    problem = _what_is_excessive(_values_without_schema(context.trace, published=context.has_published_policy))
     if problem:
         yield f"arguments, scopes, attributes, limits, parameters and metadata {problem}"
 
 
-def _free_values(trace: GoldTrace, *, published: bool) -> list[Any]:
-    """Whatever in a trace has no fixed shape, or is a number of its author's; a published policy is the domain's."""
+def _values_without_schema(trace: GoldTrace, *, published: bool) -> list[Any]:
+    """All values of a trace whose size no schema bounds; a published policy's are left out, the catalogue bounds them."""
     principal = trace.request.principal
     return [
         *[call.arguments for call in trace.graph.calls],
@@ -122,8 +122,8 @@ def _numbers(scope: ScopeMetadata) -> tuple[int | None, int | None]:
     return scope.rows_requested, scope.time_range_days
 
 
-def _excess(level: list[Any]) -> str | None:
-    """What is too much about some values, or None; looked at level by level, and no further than the bounds."""
+def _what_is_excessive(level: list[Any]) -> str | None:
+    """Which bound some values exceed, or None; goes through them level by level and stops at the first bound."""
     values = characters = 0
     for _ in range(DEEPEST + 1):
         below: list[Any] = []

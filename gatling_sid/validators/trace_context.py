@@ -1,16 +1,16 @@
-"""A trace on trial: what the checks need to know of it, worked out once."""
+"""What the checks need to know about a trace, each thing computed once."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
-from typing import Any
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from gatling_sid.errors import OracleError
-from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, ToolCallGraph, construct_trusted
+from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, replace_fields
 from gatling_sid.scenarios.instances import TaskInstance, instance_at
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest, scheduled_request_at, split_and_index
 from gatling_sid.schemas.constraints import Parameters, plain_name, read_constraints
@@ -22,35 +22,60 @@ from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.scope import days_of_period
 from gatling_sid.simulator.world import World, world_of
 
-Uses = dict[str, dict[str, set[str]]]
-"""By call: the fields used of each row, by key."""
 MOST_CALLS_REPLAYED = 64
+"""Far more than any scenario needs; some checks execute a plan again for every pair of its calls."""
 MOST_ATTEMPTS = 1000
 """More draws than any oracle makes for one trace."""
 
+_WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
+"""The name of a world: its split, its number and, if it is a fallback world, which one."""
+
+_ArgumentsP = ParamSpec("_ArgumentsP")
+_ValueT = TypeVar("_ValueT")
+
+
+class _Replay(NamedTuple):
+    """What the context of another plan for a request knows from the start, instead of computing it."""
+
+    world: World
+    constraints: list[tuple[str, str, Parameters]]
+    execution: Execution
+
 
 class TraceContext:
-    """One trace and, as far as the catalogue knows its domain, the world it plays in and what happens there."""
+    """One trace and, as far as the catalogue knows its domain, its world and what its plan does there."""
 
-    def __init__(self, trace: GoldTrace, registry: DomainRegistry) -> None:
-        """Looks up what is cheap; the world and what happens in it are worked out when first asked for."""
+    def __init__(self, trace: GoldTrace, registry: DomainRegistry, *, _replay: _Replay | None = None) -> None:
+        """Looks up what is cheap; the world and the execution are computed when they are first used."""
         self.trace = trace
         self.registry = registry
         name = trace.request.domain
         self.domain: Domain | None = registry.domain(name) if registry.has_domain(name) else None
-        """The catalogue's domain, if it knows the one that the request names."""
+        """The catalogue's domain, or None if the catalogue has none of the name that the request states."""
         self.tools: Mapping[str, CompiledTool] = tools_of(self.domain) if self.domain else {}
-        """The domain's tools by id; none for a domain the catalogue does not know."""
+        """The domain's tools by id; empty if the catalogue does not know the domain."""
         self.role = trace.request.principal.role if trace.request.principal else None
-        """The role of the one who asks."""
-        self.without_call: dict[str, TraceContext] = {}
-        """The case without each call, as far as it was worked out."""
-        self.uses: Uses | None = None
-        """What is needed of the rows that calls return, once it was worked out."""
+        """The role of the principal."""
+        self._replay = _replay
+        self._ancestors: dict[str, set[str]] = {}
+        self._remembered: dict[tuple[Hashable, ...], Any] = {}
+
+    def remember(
+        self,
+        function: Callable[Concatenate[TraceContext, _ArgumentsP], _ValueT],
+        *args: _ArgumentsP.args,
+        **kwargs: _ArgumentsP.kwargs,
+    ) -> _ValueT:
+        """What a function of this context returns, computed once: for what several rules of a module share."""
+        key = (function, *args, *kwargs.items())
+        if key not in self._remembered:
+            self._remembered[key] = function(self, *args, **kwargs)
+        value: _ValueT = self._remembered[key]
+        return value
 
     @cached_property
     def by_id(self) -> dict[str, ToolCall]:
-        """Calls by id; of several with one id, the last."""
+        """Calls by id; of several calls with the same id, the last."""
         return {call.call_id: call for call in self.trace.graph.calls}
 
     @cached_property
@@ -62,6 +87,8 @@ class TraceContext:
     def why_not_replayable(self) -> str | None:
         """Why the trace cannot be replayed, or None."""
         metadata, domain = self.trace.metadata, self.domain
+        if self._replay is not None:
+            return None
         if domain is None:
             return f"the catalogue has no domain {self.trace.request.domain!r}"
         if self.trace.goal is None:
@@ -84,29 +111,33 @@ class TraceContext:
 
     @cached_property
     def has_published_policy(self) -> bool:
-        """Whether the policy is the domain's own record of one of its family, sound since the domain was loaded."""
+        """Whether the policy is the domain's own record of a member of its family, checked when the domain was loaded."""
         policy = self.trace.policy
         return self.domain is not None and self.domain.family.own_record(policy) is policy
 
     @cached_property
     def world(self) -> World:
-        """The world the trace plays in; only for traces that can be replayed."""
+        """The world of the trace; only for traces that can be replayed."""
+        if self._replay is not None:
+            return self._replay.world
         assert self.domain is not None
         return world_of(self.domain, self.trace.metadata["seed"], self.trace.metadata["world"])
 
     @cached_property
     def execution(self) -> Execution | None:
         """What the plan does, executed again; None if it cannot be replayed."""
+        if self._replay is not None:
+            return self._replay.execution
         return None if self.why_not_replayable else execute(self.ordered_calls, self.world)
 
     @property
     def results(self) -> Mapping[str, CallResult]:
-        """Outcomes of the calls that ran."""
+        """The results of the calls that ran, by call id; empty if the plan was not executed."""
         return self.execution.results if self.execution else {}
 
     @cached_property
     def today(self) -> date | None:
-        """The day the trace plays on, as it states it."""
+        """Today's date in the world, as the trace states it; None if it states no valid date."""
         try:
             return date.fromisoformat(self.trace.metadata["today"])
         except (KeyError, TypeError, ValueError):
@@ -114,7 +145,9 @@ class TraceContext:
 
     @cached_property
     def constraints(self) -> list[tuple[str, str, Parameters]]:
-        """(constraint id, kind, parameters) of every well-formed constraint that speaks of this role and these tools."""
+        """(constraint id, kind, parameters) of every well-formed constraint that concerns this role and these tools."""
+        if self._replay is not None:
+            return self._replay.constraints
         tools = {plain_name(call.tool_id) for call in self.ordered_calls}
         return [
             (constraint_id, kind, each)
@@ -123,119 +156,112 @@ class TraceContext:
         ]
 
     @cached_property
-    def malformed_constraints(self) -> list[str]:
-        """What is wrong with the constraints that are not well formed."""
-        return [each for _, _, each in self._parsed if isinstance(each, str)]
+    def malformed_constraints(self) -> list[tuple[str, str, str]]:
+        """(constraint id, kind, what is wrong) of every constraint that is not well formed."""
+        return [(constraint_id, kind, each) for constraint_id, kind, each in self._parsed if isinstance(each, str)]
 
     @cached_property
     def _parsed(self) -> list[tuple[str, str, Parameters | str]]:
+        """(constraint id, kind, parameters or what is wrong with them) of every constraint of the policy."""
         published = (
-            self.domain.family.parameters_of(self.trace.policy) if self.domain and self.has_published_policy else None
+            self.domain.family.parsed_constraints(self.trace.policy)
+            if self.domain and self.has_published_policy
+            else None
         )
         return read_constraints(self.trace.policy) if published is None else published
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the trace claims to be the embedded oracle's, so that its words follow from its coordinates."""
+        """Whether the trace claims to be made by the embedded oracle, so that its words follow from its coordinates."""
         return self.trace.metadata.get("oracle") == SCENARIO
 
     @cached_property
     def attempt(self) -> int | None:
-        """Which draw of the embedded oracle a trace of its own claims to be; None for any other trace."""
+        """The attempt that a trace of the embedded oracle states; None for other traces or an impossible number."""
         attempt = self.trace.metadata.get("attempt")
         replayable = self.is_embedded and self.domain is not None and self.why_not_replayable is None
         return attempt if replayable and type(attempt) is int and 0 <= attempt < MOST_ATTEMPTS else None
 
     @cached_property
     def instance(self) -> TaskInstance | None:
-        """The case of a scenario that a trace of the embedded oracle names, or None if its world holds no such case."""
-        scenario, case = self.trace.metadata.get("scenario"), self.trace.metadata.get("case")
-        if self.domain is None or self.attempt is None or type(case) is not int or case < 0:
+        """The instance of a scenario that a trace of the embedded oracle names; None if its world has no such instance."""
+        scenario, index = self.trace.metadata.get("scenario"), self.trace.metadata.get("case")
+        if self.domain is None or self.attempt is None or type(index) is not int or index < 0:
             return None
-        known = isinstance(scenario, str) and scenario in self.domain.file.scenarios
-        return instance_at(self.world, scenario, case, self.attempt) if known else None
+        is_known = isinstance(scenario, str) and scenario in self.domain.file.scenarios
+        return instance_at(self.world, scenario, index, self.attempt) if is_known else None
 
     @cached_property
     def scheduled_request(self) -> ScheduledRequest | None:
-        """What the embedded oracle asks at the coordinates of a trace of its own; None for any other trace."""
-        place = split_and_index(self.trace.trace_id, self.domain) if self.domain else None
-        if self.domain is None or self.attempt is None or place is None:
+        """The request that the embedded oracle makes at the coordinates of its trace; None for any other trace."""
+        coordinates = split_and_index(self.trace.trace_id, self.domain) if self.domain else None
+        if self.domain is None or self.attempt is None or coordinates is None:
             return None
-        with suppress(OracleError):  # beyond what the domain can word
-            return scheduled_request_at(self.domain, self.trace.metadata["seed"], *place, self.attempt)
+        with suppress(OracleError):  # the index is beyond the requests that the domain can express
+            return scheduled_request_at(self.domain, self.trace.metadata["seed"], *coordinates, self.attempt)
         return None
 
     @cached_property
     def references_used(self) -> list[tuple[ToolCall, str, Reference]]:
-        """(call, argument, reference) of all that calls take from other calls' results."""
+        """(call, argument name, reference) of every reference in an argument to another call's result."""
         return [(call, name, reference) for call in self.ordered_calls for name, reference in references_of_call(call)]
 
     @property
     def succeeds(self) -> bool:
-        """Whether the plan was executed, every call of it, and none was refused."""
+        """Whether every call of the plan was executed, and none was refused."""
         execution = self.execution
         return execution is not None and execution.refusal is None and execution.results.keys() == self.by_id.keys()
 
     def with_plan(self, calls: list[ToolCall], execution: Execution) -> TraceContext:
-        """The case of another plan for the same request, already executed."""
-        order = [call.call_id for call in calls]
-        graph = construct_trusted(
-            ToolCallGraph, {**self.trace.graph.__dict__, "calls": calls, "execution_order": order}
-        )
-        other = TraceContext(construct_trusted(GoldTrace, {**self.trace.__dict__, "graph": graph}), self.registry)
-        other.why_not_replayable, other.world, other.execution = None, self.world, execution
-        other.constraints = self.constraints
-        return other
+        """The context of another plan, already executed, for the same request in the same world.
+
+        It is held to the constraints that concern this plan's tools, also those that the other plan does not call.
+        """
+        graph = replace_fields(self.trace.graph, calls=calls, execution_order=[call.call_id for call in calls])
+        replay = _Replay(self.world, self.constraints, execution)
+        return TraceContext(replace_fields(self.trace, graph=graph), self.registry, _replay=replay)
 
     def bound_calls(self, parameters: Parameters) -> list[ToolCall]:
-        """The calls that a constraint speaks of."""
+        """The calls that a constraint binds, in execution order."""
         return [call for call in self.ordered_calls if parameters.binds(self.role, call.tool_id)]
 
     def argument_value(self, call: ToolCall, name: str) -> Any:
-        """An argument's value: resolved if the plan was replayed, the tool's default if left out; None without one."""
+        """An argument's value, with references resolved if the plan was replayed; if missing, the default or None."""
         resolved = self.execution.arguments.get(call.call_id) if self.execution else None
         value = (resolved or call.arguments).get(name)
         tool = self.tools.get(call.tool_id)
         return tool.defaults.get(name) if value is None and tool is not None else value
 
     def days(self, call: ToolCall) -> int | None:
-        """How many days a call looks back, by its arguments if the tool is known, else as it declares."""
+        """How many days a call looks back: by its arguments if it was executed, else as it declares."""
         arguments = self.execution.arguments.get(call.call_id) if self.execution else None
         if arguments is None or call.tool_id not in self.tools:
             return call.scope.time_range_days
         return days_of_period(self.tools[call.tool_id], arguments, self.world.today)
 
-    @cached_property
-    def _ancestors(self) -> dict[str, set[str]]:
-        """What `ancestors` found before."""
-        return {}
-
     def ancestors(self, call_id: str) -> set[str]:
-        """Ids of all calls that must have run before this one, in any order the graph allows."""
+        """Ids of all calls that run before this one in every order that the graph allows."""
         if call_id not in self._ancestors:
             self._ancestors[call_id] = self._find_ancestors(call_id)
         return self._ancestors[call_id]
 
     def _find_ancestors(self, call_id: str) -> set[str]:
         found: set[str] = set()
-        waiting = [call_id]
-        while waiting:
-            call = self.by_id.get(waiting.pop())
+        to_visit = [call_id]
+        while to_visit:
+            call = self.by_id.get(to_visit.pop())
             for each in call.dependencies if call else ():
                 if each not in found:
                     found.add(each)
-                    waiting.append(each)
+                    to_visit.append(each)
         return found
 
 
 def references_of_call(call: ToolCall) -> Iterator[tuple[str, Reference]]:
-    """(argument name, reference) of every argument that refers to another call's result, in a list or by itself."""
+    """(argument name, reference) of every reference to another call's result, whether in a list or by itself."""
     for name, value in call.arguments.items():
         for reference in references_in(value):
             yield name, reference
-
-
-_WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
 
 
 def _is_world(name: object) -> bool:

@@ -1,4 +1,4 @@
-"""TraceValidator: the judge of single traces, whichever oracle proposed them."""
+"""TraceValidator: judges single traces of any oracle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gatling_sid.also_on_class import AlsoOnClass, shared_instance
-from gatling_sid.models import Finding, GoldTrace, SystemPolicy, Verdict, construct_trusted
+from gatling_sid.models import Finding, GoldTrace, SystemPolicy, Verdict, replace_fields
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.checks import CHECKS, findings_of_check, judge, run_checks, why_skipped
 from gatling_sid.validators.diversity import measure_diversity
@@ -14,42 +14,42 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 class TraceValidator:
-    """Judges traces against the catalogue; holds no state but the catalogue.
+    """Judges traces against the catalogue, which is its only state.
 
     The `validate_…` calls work on the class too: `TraceValidator.validate_structure(trace)`.
     """
 
     def __init__(self, registry: DomainRegistry | None = None) -> None:
-        """Uses the catalogue that ships unless given another."""
+        """Uses the catalogue that ships with the package unless another one is given."""
         self.registry = registry or shared_instance(DomainRegistry)
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
-        """Every breach of every check; empty for gold. A trace too large, or a broken structure, is reported alone."""
+        """The findings of all checks; empty for gold. If a trace is too large or its structure broken, only that is reported."""
         return run_checks(TraceContext(trace, self.registry), CHECKS)
 
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """What is wrong with each trace and, where nothing is, what could not be judged."""
+        """One verdict per trace: its findings or, if there are none, the reasons why parts could not be judged."""
         return [judge(TraceContext(trace, self.registry)) for trace in traces]
 
     @AlsoOnClass
     def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:
         """Whether no check failed, and a report.
 
-        The report holds `trace_id`, `overall_valid` (no check failed), `validated` (besides, none was skipped: the
-        trace is proven gold) and, by check, its verdict, its messages and, if part of it could not be judged, why
-        under `skipped`.
+        The report has `trace_id`, `overall_valid` (no check failed), `validated` (also, no part of a check was skipped:
+        the trace is proven gold) and `checks`. For each check, it has the check's verdict, its messages and, if part of
+        it could not be judged, the reason under `skipped`.
         """
-        case = TraceContext(trace, self.registry)
-        barred: str | None = None
+        context = TraceContext(trace, self.registry)
+        gate: str | None = None
         checks: dict[str, Any] = {}
         for name, check in CHECKS.items():
-            found = [] if barred else list(findings_of_check(case, name))
-            reason = barred or why_skipped(case, name)
+            found = [] if gate else list(findings_of_check(context, name))
+            reason = gate or why_skipped(context, name)
             checks[name] = {check.verdict: not found, check.messages: [str(each) for each in found]}
             if reason:
                 checks[name]["skipped"] = reason
             if found and check.gate:
-                barred = check.gate
+                gate = check.gate
         valid = all(checks[name][check.verdict] for name, check in CHECKS.items())
         return valid, {
             "trace_id": trace.trace_id,
@@ -60,30 +60,30 @@ class TraceValidator:
 
     @AlsoOnClass
     def validate_structure(self, trace: GoldTrace) -> tuple[bool, list[str]]:
-        """The structure check alone."""
+        """The result of the structure check alone, and its messages."""
         return self._run_alone(trace, "structure")
 
     @AlsoOnClass
     def validate_policy_compliance(
         self, trace: GoldTrace, policy: SystemPolicy | None = None
     ) -> tuple[bool, list[str]]:
-        """The policy check alone, against the trace's policy or another."""
-        judged = trace if policy is None else construct_trusted(GoldTrace, {**trace.__dict__, "policy": policy})
-        return self._run_alone(judged, "policy")
+        """The result of the policy check alone, under the trace's policy or another one, and its messages."""
+        other = trace if policy is None else replace_fields(trace, policy=policy)
+        return self._run_alone(other, "policy")
 
     @AlsoOnClass
     def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
-        """The minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
+        """The result of the minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
         return self._run_alone(trace, "minimal_scope")
 
     @AlsoOnClass
     def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        """Any one check of `checks.CHECKS` alone."""
+        """The result of any one check of `checks.CHECKS` alone, and its messages."""
         return self._run_alone(trace, name)
 
     @AlsoOnClass
     def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
-        """How varied a set of traces is; see `diversity`."""
+        """Counts and spreads that show how varied a set of traces is; see `measure_diversity`."""
         return measure_diversity(traces)
 
     def _run_alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:

@@ -1,4 +1,4 @@
-"""The row of a trace that encoders of (policy, plan) pairs read."""
+"""The form of a trace for training encoders of (policy, plan) pairs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
 
 
 def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
-    """The row that encoders of (policy, plan) pairs read.
+    """The row of a trace for training encoders of (policy, plan) pairs.
 
-    Tiers are integers: provenance 1 own systems and users, 2 signed partner, 3 public web; sensitivity 1 public to
-    4 restricted. `scope_volume` is at least 1. `minimal_scope` has all four labels set; a request that looks at no
-    period has `date_range_days` 0.
+    Tiers are integers: provenance 1 (own systems and users), 2 (signed partner), 3 (public web); sensitivity
+    1 (public) to 4 (restricted). `scope_volume` is a number of rows, at least 1. `minimal_scope` always has all four
+    labels; `date_range_days` is 0 if the request names no period.
     """
     request, principal = trace.request, trace.request.principal
     scope = request.expected_scope
@@ -29,7 +29,7 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
             },
         },
         "execution_plan": {
-            "nodes": [_node(call) for call in trace.graph.calls],
+            "nodes": [_plan_node(call) for call in trace.graph.calls],
             "edges": [[each, call.call_id] for call in trace.graph.calls for each in call.dependencies],
         },
         "label": "compliant",
@@ -42,15 +42,15 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
     }
 
 
-def _node(call: ToolCall) -> dict[str, Any]:
+def _plan_node(call: ToolCall) -> dict[str, Any]:
     pointer = call.provenance
-    asked = f"{pointer.source_id}\n{pointer.content_snippet}" if pointer else ""
+    origin = f"{pointer.source_id}\n{pointer.content_snippet}" if pointer else ""
     return {
         "tool_name": call.tool_id,
         "node_id": call.call_id,
         "arguments": call.arguments,
         "provenance_tier": pointer.source_type.tier if pointer else 1,
-        "provenance_hash": blake2b(asked.encode(), digest_size=8).hexdigest(),
+        "provenance_hash": blake2b(origin.encode(), digest_size=8).hexdigest(),
         "scope_volume": max(call.scope.rows_requested or 1, 1),
         "scope_sensitivity": call.scope.sensitivity_tier.level,
     }

@@ -1,4 +1,4 @@
-"""The chat form of a trace, as trainers of tool-using models expect it."""
+"""The form of a trace for fine-tuning chat models that use tools."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gatling_sid.models import GoldTrace, ToolSchema
 
 
 def to_messages(trace: GoldTrace, tools: Iterable[ToolSchema]) -> dict[str, Any]:
-    """The chat form that trainers of tool-using models expect: `messages` with `tool_calls`, and `tools`.
+    """The trace as `messages` with `tool_calls`, and `tools`: the form that chat trainers read.
 
-    The policy is the system message, the request the user's, the plan one assistant message whose calls are in
-    execution order. References to results not yet known stay as they are written. Function names are the tools' ids
-    with `.` as `__`, since trainers allow no dots.
+    The policy is the system message, the request is the user message, and the plan is one assistant message with the
+    calls in execution order. References to results of earlier calls stay as they are. A function's name is the tool's
+    id with `__` for `.`, since trainers allow no dots.
     """
     policy, by_id = trace.policy, {call.call_id: call for call in trace.graph.calls}
     rules = "\n".join(f"- {rule}" for rule in policy.rules)

@@ -1,4 +1,4 @@
-"""A trace as a person wants to read it: who asks what, under which rules, the plan as a tree, what it returned."""
+"""A trace as text for readers: who asks what, under which rules, the plan as a tree, and what its calls returned."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.trace_context import TraceContext
 
 _WIDTH = 110
+"""Columns of a line: fits a terminal of 120 and most code viewers."""
 _MOST_ITEMS = 3
+"""Items of a result that are shown: enough to see what it holds."""
+_MOST_KEYS = 6
+"""Row keys of a goal that are shown: they fit one line."""
 
 
 def to_text(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
-    """The trace as text of up to 110 columns; results are shown if the plan can be replayed."""
-    return "\n".join(_lines(TraceContext(trace, registry or DomainRegistry())))
+    """The trace as text of 110 columns; results of calls are shown if the plan can be replayed.
+
+    Without a registry, the shipped catalogue is used, which takes a second or two to load.
+    """
+    return "\n".join(_trace_lines(TraceContext(trace, registry or DomainRegistry())))
 
 
-def _lines(case: TraceContext) -> Iterator[str]:
-    trace = case.trace
+def _trace_lines(context: TraceContext) -> Iterator[str]:
+    trace = context.trace
     request, principal = trace.request, trace.request.principal
     yield f"{trace.trace_id}   {request.domain} · {request.intent_category}" + (" · gold" if trace.validated else "")
     who = f"{principal.attributes.get('name', principal.principal_id)} ({principal.role})" if principal else "somebody"
     yield ""
-    yield f"{who} asks" + (f" on {case.today:%A %d %B %Y}:" if case.today else ":")
-    yield from _block(f"{request.text}”", "  “", "   ")
+    yield f"{who} asks" + (f" on {context.today:%A %d %B %Y}:" if context.today else ":")
+    yield from _wrap(f"{request.text}”", "  “", "   ")
     yield ""
     yield f"Rules in force ({trace.policy.policy_id}):"
     for rule in trace.policy.rules:
-        yield from _block(rule, "  · ", "    ")
+        yield from _wrap(rule, "  · ", "    ")
     yield ""
     yield "Plan:"
-    for at, call in enumerate(case.ordered_calls):
-        yield from _call(case, call, last=at == len(case.ordered_calls) - 1)
+    for at, call in enumerate(context.ordered_calls):
+        yield from _call_lines(context, call, last=at == len(context.ordered_calls) - 1)
     yield ""
-    yield from _goal(trace)
+    yield from _goal_lines(trace)
     scope = request.expected_scope
     limits = [
         f"{scope.rows_requested} rows" if scope.rows_requested is not None else "",
@@ -48,71 +55,77 @@ def _lines(case: TraceContext) -> Iterator[str]:
     yield f"Entitled to: {', '.join(each for each in limits if each)}"
 
 
-def _block(text: str, first: str, rest: str) -> Iterator[str]:
+def _wrap(text: str, first: str, rest: str) -> Iterator[str]:
     yield from wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
 
 
-def _call(case: TraceContext, call: ToolCall, *, last: bool) -> Iterator[str]:
+def _call_lines(context: TraceContext, call: ToolCall, *, last: bool) -> Iterator[str]:
     branch, stem = ("└─", "   ") if last else ("├─", "│  ")
     after = f"   after {', '.join(call.dependencies)}" if call.dependencies else ""
     yield f"  {branch} {call.call_id}  {call.tool_id}{after}"
     sources = {source.argument: source for source in call.argument_sources}
     for name, value in call.arguments.items():
-        yield from _block(
-            f"{name} = {_value(value)}{_source(case, sources.get(name))}", f"  {stem}     ", f"  {stem}        "
+        yield from _wrap(
+            f"{name} = {_format_value(value)}{_format_source(context, sources.get(name))}",
+            f"  {stem}     ",
+            f"  {stem}        ",
         )
     pointer = call.provenance
     if pointer is not None and pointer.source_type.value == "system":
-        yield from _block(f"because: {pointer.content_snippet}", f"  {stem}     ", f"  {stem}        ")
-    outcome = case.results.get(call.call_id)
-    if outcome is not None:
-        yield from _block(f"→ {_result(outcome.value)}", f"  {stem}     ", f"  {stem}        ")
+        yield from _wrap(f"because: {pointer.content_snippet}", f"  {stem}     ", f"  {stem}        ")
+    result = context.results.get(call.call_id)
+    if result is not None:
+        yield from _wrap(f"→ {_format_result(result.value)}", f"  {stem}     ", f"  {stem}        ")
 
 
-def _source(case: TraceContext, source: ArgumentSource | None) -> str:
+def _format_source(context: TraceContext, source: ArgumentSource | None) -> str:
     if source is None:
         return ""
     if source.origin == "request" and source.start is not None and source.end is not None:
-        return f"   ← “{case.trace.request.text[source.start : source.end]}”"
+        return f"   ← “{context.trace.request.text[source.start : source.end]}”"
     return (
         "" if source.origin == "call" else f"   ← {source.origin}{f' {source.reference}' if source.reference else ''}"
     )
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return value if isinstance(value, str) and value.startswith("$") else json.dumps(value, ensure_ascii=False)
 
 
-def _result(value: dict[str, Any]) -> str:
+def _format_result(value: dict[str, Any]) -> str:
     items = value.get("items")
     if not isinstance(items, list):
         return json.dumps(value, ensure_ascii=False)
-    shown = "; ".join(", ".join(str(each) for each in item.values()) for item in items[:_MOST_ITEMS])
-    return f"{len(items)} found: {shown}{'; …' if len(items) > _MOST_ITEMS else ''}"
+    first_items = "; ".join(", ".join(str(each) for each in item.values()) for item in items[:_MOST_ITEMS])
+    return f"{len(items)} found: {first_items}{'; …' if len(items) > _MOST_ITEMS else ''}"
 
 
-def _goal(trace: GoldTrace) -> Iterator[str]:
+def _goal_lines(trace: GoldTrace) -> Iterator[str]:
     if trace.goal is None:
         return
     yield "Served when:"
     for showing in trace.goal.shows:
-        rows = ", ".join(showing.rows[:6]) + (", …" if len(showing.rows) > 6 else "")
-        yield from _block(f"{', '.join(showing.fields)} of {showing.entity} {rows} seen", "  · ", "    ")
+        rows = _format_keys(showing.rows)
+        yield from _wrap(f"{', '.join(showing.fields)} of {showing.entity} {rows} seen", "  · ", "    ")
     for measure in trace.goal.measures:
         by = f" by {measure.group_by}" if measure.group_by else ""
         values = ", ".join(
             f"{each.group}: {each.value:g}" if each.group else f"{each.value:,.10g}" for each in measure.values
         )
         of = f" of {measure.field}" if measure.field else ""
-        yield from _block(
+        yield from _wrap(
             f"{measure.measure}{of}{by} over {measure.rows} {measure.entity} rows seen: {values}", "  · ", "    "
         )
     for effect in trace.goal.effects:
-        yield from _block(_effect(effect), "  · ", "    ")
+        yield from _wrap(_format_effect(effect), "  · ", "    ")
 
 
-def _effect(effect: Effect) -> str:
-    changes = ", ".join(f"{name} = {_value(value)}" for name, value in effect.changes.items())
-    rows = f" {', '.join(effect.rows[:6])}{', …' if len(effect.rows) > 6 else ''}" if effect.rows else ""
+def _format_effect(effect: Effect) -> str:
+    changes = ", ".join(f"{name} = {_format_value(value)}" for name, value in effect.changes.items())
+    rows = f" {_format_keys(effect.rows)}" if effect.rows else ""
     target = f" to {effect.target}" if effect.target else ""
     return f"{effect.kind} {effect.entity}{rows}{f': {changes}' if changes else ''}{target}"
+
+
+def _format_keys(keys: list[str]) -> str:
+    return ", ".join(keys[:_MOST_KEYS]) + (", …" if len(keys) > _MOST_KEYS else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -17,19 +16,18 @@ from builder import run as running
 from builder.audit import count_by_catalogue
 from builder.release import write_data
 from builder.run import Progress, plan_run, run
-from builder.shards import MANIFEST, SETTINGS, RunSettings, Shard, read_manifest, read_traces, write_shard
+from builder.shards import MANIFEST, SETTINGS, Batch, RunSettings, Shard, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import registry as registry_module
-from tests.builder.test_run import contents
+from tests.support.commands import ROOT, output_of, read_files, script_line
 
-ROOT = Path(__file__).parents[2]
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 DOMAINS = {"archive": "Archive", "library": "Library"}
 CHANGED = (
-    "{file} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; what is written is kept. "
-    "If the change was not meant, undo it and run the same command again to finish the run; "
-    "if it was, name another folder, since a run is made of one version of each domain"
+    "{file} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; complete shards are kept. "
+    "If the change was a mistake, undo it and run the same command again to finish the run; "
+    "otherwise name another folder, since a run uses one version of each domain"
 )
 
 
@@ -111,7 +109,7 @@ def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
     assert not (tmp_path / "run" / MANIFEST).exists()
     path.write_bytes(before)
     made(tmp_path / "run", small(), lambda _: None, online=online)
-    assert contents(tmp_path / "run") == contents(tmp_path / "calm")
+    assert read_files(tmp_path / "run") == read_files(tmp_path / "calm")
 
 
 @pytest.mark.parametrize("online", [False, True], ids=["embedded", "online"])
@@ -168,7 +166,7 @@ def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_pat
         made(tmp_path / "run", small(), lambda _: None, online=False)
     assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
     other = plan_run([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
-    with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5, asked is 6, catalogue is"):
+    with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5 there, 6 here, catalogue is"):
         made(tmp_path / "run", other, lambda _: None, online=False)
 
 
@@ -177,12 +175,12 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
     root, tree = tmp_path / "run", tmp_path / "tree"
     made(root, small(), lambda _: None, online=False)
     write_data(root, tree)
-    released, version = contents(tree), small().catalogue["library"]
+    released, version = read_files(tree), small().catalogue["library"]
     shard = Shard("library", "train", 1, 2, 5, 10)
     traces = list(read_traces(root / shard.name))
     traces[3].metadata["catalogue"] = "0123456789ab"
     del traces[4].metadata["catalogue"]
-    receipt = write_shard(root, shard, [(traces, [])])
+    receipt = write_shard(root, shard, [Batch(traces, [])])
     manifest = read_manifest(root)
     manifest["shards"] = [
         {**each, "sha256": receipt.sha256} if each["name"] == shard.name else each for each in manifest["shards"]
@@ -192,10 +190,10 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
         write_data(root, tree)
     assert str(caught.value) == (
         f"{root / shard.name}: rows were made with library.yaml of version 0123456789ab (rows: 1), None (rows: 1), "
-        f"manifest.json says {version}: the file was edited while the run was going. Nothing is released; "
-        "generate the run again, into another folder"
+        f"but manifest.json says {version}: the file was edited during the run. Nothing was released; "
+        "generate the run again in another folder"
     )
-    assert contents(tree) == released
+    assert read_files(tree) == released
     assert catalogue.exists()
 
 
@@ -204,12 +202,12 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
     for package in ("gatling_sid", "builder", "dataset_card", "scripts"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     path = tmp_path / "gatling_sid/schemas/domains/hr.yaml"
-    command = [
-        sys.executable, "-m", "scripts.generate_shards", "--total", "320", "--shard-size", "40", "--workers", "2",
-        "--domains", "finance,hr", "--splits", "train=1", "--output-dir",
-    ]  # fmt: skip
+    command = script_line(
+        "generate_shards", "--total", 320, "--shard-size", 40, "--workers", 2, "--domains", "finance,hr",
+        "--splits", "train=1", "--output-dir", "out",
+    )  # fmt: skip
     before, root = path.read_bytes(), tmp_path / "out"
-    with subprocess.Popen([*command, "out"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not list(root.glob("finance/*.arrow")):
             assert process.poll() is None
             time.sleep(0.01)
@@ -225,7 +223,7 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
     assert versions(root).get("hr", set()) <= {settings["catalogue"]["hr"]}
     kept = {path: path.stat().st_mtime_ns for path in root.rglob("*.arrow")}
     path.write_bytes(before)
-    subprocess.run([*command, "out"], cwd=tmp_path, check=True, capture_output=True)
+    output_of(command, tmp_path)
     assert versions(root) == {slug: {digest} for slug, digest in settings["catalogue"].items()}
     assert read_manifest(root)["rows"] == 320
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -15,7 +15,7 @@ from datasets.features.features import List
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.features import _STORAGE, SCHEMA, from_row, table_of, to_row, traces_of
+from builder.features import SCHEMA, STORAGE_SCHEMA, from_row, table_of, to_row, traces_of
 from builder.sid import FEATURES
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
@@ -78,7 +78,7 @@ def test_what_is_missing_is_missed(path: str, gold: list[GoldTrace]) -> None:
     for step in way:
         place = place[step][0] if isinstance(place[step], list) else place[step]
     place[last] = None
-    read = traces_of(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA))
+    read = traces_of(pa.Table.from_pylist(rows, STORAGE_SCHEMA).cast(SCHEMA))
 
     assert next(read) == gold[0]
     if path in ("request.principal", "goal"):
@@ -119,7 +119,9 @@ def test_rows_come_back_through_a_parquet_file_and_datasets(gold: list[GoldTrace
 )
 def test_what_would_come_back_otherwise_is_refused(value: Any) -> None:
     """A value that a reader would not get back as it is names its trace and its argument."""
-    with pytest.raises(ShardError, match=r"^trace t1: weight: .* would not come back as it is from a published row$"):
+    with pytest.raises(
+        ShardError, match=r"^trace t1: weight: .* cannot be published: a reader would not get it back unchanged$"
+    ):
         to_row(odd({"weight": value}))
 
 

@@ -18,8 +18,8 @@ from huggingface_hub import constants
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from pyarrow import ipc
 
-from builder import jsonl, judging
-from builder.features import _STORAGE, SCHEMA
+from builder import jsonl
+from builder.features import SCHEMA, STORAGE_SCHEMA
 from builder.judging import Tally, judge_source
 from builder.run import plan_run, run
 from builder.shards import WRITE_OPTIONS
@@ -74,11 +74,10 @@ def test_what_was_made_is_gold(made: Path, kind: str) -> None:
     assert tally.full_proofs < ROWS
 
 
-def test_judging_in_several_processes_finds_the_same(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_judging_in_several_processes_finds_the_same(copy: Path) -> None:
     """With two workers to share the pieces, the same rows are judged and the same are rejected."""
     edit_run(copy / "run", lambda rows: rows[3].update(validated=False))
-    monkeypatch.setattr("builder.judging._WORTH_A_WORKER", 1)
-    alone, together = judged(copy / "run"), judged(copy / "run", workers=2)
+    alone, together = judged(copy / "run"), judged(copy / "run", workers=2, rows_per_worker=1)
 
     assert (together.judged, together.gold, together.rejected) == (alone.judged, alone.gold, alone.rejected)
     assert together.examples == alone.examples != ()
@@ -106,7 +105,7 @@ def edit_run(root: Path, edit: Callable[[list[Row]], object]) -> None:
         rows = reader.read_all().to_pylist()
     edit(rows)
     with path.open("wb") as file, ipc.new_stream(file, SCHEMA, options=WRITE_OPTIONS) as writer:
-        writer.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA))
+        writer.write_table(pa.Table.from_pylist(rows, STORAGE_SCHEMA).cast(SCHEMA))
     rehash(root)
 
 
@@ -123,7 +122,7 @@ def edit_release(tree: Path, edit: Callable[[list[Row]], object]) -> None:
     """Edits the rows of a Parquet file."""
     rows = pq.read_table(tree / PARQUET).to_pylist()
     edit(rows)
-    pq.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA), tree / PARQUET)
+    pq.write_table(pa.Table.from_pylist(rows, STORAGE_SCHEMA).cast(SCHEMA), tree / PARQUET)
 
 
 EDITS = {"run": edit_run, "release": edit_release}
@@ -254,14 +253,14 @@ def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
         open_source(str(tree))
     path.with_name("train-00001-of-00002.parquet").rename(path)
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ShardError, match=r"train-00000-of-00001\.parquet is no complete Parquet file"):
+    with pytest.raises(ShardError, match=r"train-00000-of-00001\.parquet is not a complete Parquet file"):
         open_source(str(tree))
     pq.write_table(pq.read_table(copy / "release" / "data/hr/test-00000-of-00001.parquet").select(["trace_id"]), path)
     with pytest.raises(ShardError, match=r"hr holds 6 rows of train; manifest.json says 54"):
         open_source(str(tree))
     path.write_bytes(whole)
     shutil.copy(path, tree / "data/hr/train-more.parquet")
-    with pytest.raises(ShardError, match=r"holds hr/train-more\.parquet, of which manifest\.json does not know"):
+    with pytest.raises(ShardError, match=r"holds hr/train-more\.parquet, which manifest\.json does not list"):
         open_source(str(tree))
 
 
@@ -287,7 +286,7 @@ def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.M
     (tree / "manifest.json").write_text(json.dumps(manifest))
     rows = pq.read_table(tree / PARQUET).to_pylist()
     renumber(rows[19], "hr_train_00000033")
-    pq.write_table(pa.Table.from_pylist(rows, _STORAGE).cast(SCHEMA), tree / PARQUET, row_group_size=10)
+    pq.write_table(pa.Table.from_pylist(rows, STORAGE_SCHEMA).cast(SCHEMA), tree / PARQUET, row_group_size=10)
 
     assert starts() == [(0, 20, 0), (20, 20, 34), (40, 14, 54)]
 
@@ -314,7 +313,7 @@ def test_a_manifest_that_does_not_hold_together_is_refused(
     change(manifest)
     path.write_text(json.dumps(manifest))
 
-    with pytest.raises(ShardError, match=r"manifest\.json is no manifest of this version"):
+    with pytest.raises(ShardError, match=r"manifest\.json is not a manifest of this version"):
         open_source(str(copy / kind))
 
 
@@ -361,8 +360,7 @@ def test_an_id_that_was_there_before_is_told(
     path = tmp_path / "traces.jsonl"
     path.write_text("\n".join(lines))
     monkeypatch.setattr(jsonl, "BLOCK", 40_000)
-    monkeypatch.setattr(judging, "_WORTH_A_WORKER", 40)
-    tally = sum(judge_source(open_source(str(path)), workers=workers), Tally())
+    tally = sum(judge_source(open_source(str(path)), workers=workers, rows_per_worker=40), Tally())
 
     assert (tally.judged, tally.gold, tally.repeated) == (ROWS + 2, ROWS + 2, 2)
     assert tally.examples == (f"{traces[3].trace_id}: another trace has this id",) * 2
@@ -431,7 +429,7 @@ def test_what_the_hub_does_not_have_is_told(hub: HubServer, name: str, revision:
     """A repository or revision that is not there is one clear error."""
     hub.create("gatling/sid")
 
-    with pytest.raises(ShardError, match=rf"^{name} at {revision} cannot be had from {hub.url}: "):
+    with pytest.raises(ShardError, match=rf"^{name} at {revision} cannot be downloaded from {hub.url}: "):
         open_source(name, revision)
 
 
@@ -440,5 +438,5 @@ def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -
     """So is an address where nobody answers."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
-    with pytest.raises(ShardError, match=r"^gatling/sid at v1\.0\.0 cannot be had from http://127\.0\.0\.1:9: "):
+    with pytest.raises(ShardError, match=r"^gatling/sid at v1\.0\.0 cannot be downloaded from http://127\.0\.0\.1:9: "):
         open_source("gatling/sid", "v1.0.0")

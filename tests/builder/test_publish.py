@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import socket
-import subprocess
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_ba
 from builder import publish as publishing
 from builder.publish import Publication, publish
 from gatling_sid.errors import PublishError
+from tests.support.commands import code_line, output_of
 from tests.support.hub_server import FIRST_FILE, HubServer
 
 REPO = "gatling/sid"
@@ -81,17 +80,9 @@ def read(hub: HubServer, folder: Path, expressions: dict[str, str]) -> dict[str,
         f"print(json.dumps({{{', '.join(f'{name!r}: {name}' for name in expressions)}}}))",
     ]
     settings = {"HF_ENDPOINT": hub.url, "HF_HOME": str(folder / "home"), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)],
-        cwd=folder / "empty",
-        env={"PATH": os.environ.get("PATH", ""), **settings},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    command = code_line("\n".join(lines))
+    output = output_of(command, folder / "empty", env={"PATH": os.environ.get("PATH", ""), **settings})
+    result: dict[str, object] = json.loads(output.splitlines()[-1])
     return result
 
 
@@ -323,7 +314,7 @@ def test_a_broken_hub_is_not_tried_for_ever(hub: HubServer, tree: Path) -> None:
         release(hub, tree)
 
     assert str(refused.value) == (
-        f"{hub.url} answered 503 (under repair): run the same command again: it goes on from what is already there"
+        f"{hub.url} answered 503 (under repair): run the same command again; it continues where it stopped"
     )
     assert hub.calls("commit") == 4
     assert hub.snapshot(REPO) == FIRST_FILE
@@ -334,7 +325,7 @@ def test_an_upload_that_is_given_up_is_told(hub: HubServer, tree: Path, transfer
     route, said = {
         "xet": (
             "xorb",
-            "could not be reached, or broke off (Network error: Request error: HTTP status client error (400",
+            "could not be reached, or broke the connection (Network error: Request error: HTTP status client error (400",
         ),
         "lfs": ("put", "the release was not accepted: Error while uploading 'data/"),
     }[transfer]
@@ -361,7 +352,7 @@ def test_a_racing_commit_wins(hub: HubServer, tree: Path, tmp_path: Path) -> Non
         release(hub, new, "1.1.0")
 
     assert str(refused.value) == (
-        "somebody else changed gatling/sid meanwhile; readers are still on the previous version; run again"
+        "somebody else changed gatling/sid at the same time; readers still get the previous version; run the command again"
     )
     assert hub.tags(REPO) == {"v1.0.0": first.commit}
     assert hub.snapshot(REPO) == content(tree) | {"NOTICE": b"from somebody else"}
@@ -376,7 +367,7 @@ def test_a_commit_by_somebody_else_between_two_tries_is_a_race_too(hub: HubServe
     hub.before_next("commit", lambda: hub.push(REPO, {"NOTICE": b"from somebody else"}))
     hub.fail_next("commit", status=503)
 
-    with pytest.raises(PublishError, match="somebody else changed gatling/sid meanwhile"):
+    with pytest.raises(PublishError, match="somebody else changed gatling/sid at the same time"):
         release(hub, stage(tree.parent / "new", "finance"), "1.1.0")
 
     assert hub.calls("commit") == 2
@@ -495,7 +486,10 @@ def test_a_private_release_stays_private(hub: HubServer, tree: Path) -> None:
     with pytest.raises(PublishError) as refused:
         release(hub, stage(tree, "finance", "hr", note=" again"), "1.0.1", private=True)
 
-    assert str(refused.value) == "gatling/sid is public, the release is not; make it private on the Hub first"
+    assert (
+        str(refused.value)
+        == "gatling/sid is public, but the release is private; make the repository private on the Hub first"
+    )
     assert hub.calls("commit") == 1
 
 
@@ -514,7 +508,7 @@ def test_a_wrong_token_is_refused_and_not_repeated(
 
     assert str(refused.value) == (
         f"{hub.url} answered 401 (Invalid credentials in Authorization header):"
-        " the token is not valid for gatling/sid; pass one that is, or run `hf auth login`"
+        " the token is not valid for gatling/sid; set another in HF_TOKEN, or run `hf auth login`"
     )
     assert TOKEN[::-1] not in repr(refused.value) + caplog.text
     assert hub.calls("commit") == 0
@@ -561,7 +555,7 @@ def test_a_token_may_end_in_a_newline(hub: HubServer, tree: Path) -> None:
 
     with pytest.raises(PublishError) as refused:
         release(hub, tree, token=f"{TOKEN}\n{TOKEN}")
-    assert str(refused.value) == "the token holds characters that no token has; copy it again"
+    assert str(refused.value) == "the token contains characters that no token has; copy it again"
 
 
 @pytest.mark.parametrize("missing", ["everything", "folder", "README.md", "data"])
@@ -580,7 +574,7 @@ def test_an_incomplete_tree_is_refused(hub: HubServer, tmp_path: Path, missing: 
         release(hub, tree)
 
     assert str(refused.value) == (
-        f"{tree} is no staged release: README.md or data/<slug>/*.parquet is missing; stage it first"
+        f"{tree} is not a staged release: README.md or data/<slug>/*.parquet is missing; stage it first"
     )
     assert hub.requests == []
 
@@ -589,7 +583,7 @@ def test_a_loading_script_is_refused(hub: HubServer, tree: Path) -> None:
     """A script with the repository's name would make every reader fail, so it is never published."""
     (tree / "sid.py").write_text("")
 
-    with pytest.raises(PublishError, match=r"sid\.py must go: readers would take it for a loading script"):
+    with pytest.raises(PublishError, match=r"sid\.py: readers would take it for a loading script"):
         release(hub, tree)
 
     assert hub.requests == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +17,13 @@ from datasets import load_dataset
 from builder import release
 from builder.features import from_row
 from builder.run import plan_run, run
-from builder.shards import RunSettings, read_manifest, read_traces, shards_of, verified_shards, write_shard
+from builder.shards import Batch, RunSettings, read_manifest, read_traces, shards_of, verified_shards, write_shard
 from builder.sid import GatlingSid
 from dataset_card.card import write_card
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators import TraceValidator
-from tests.builder.test_run import contents
+from tests.support.commands import output_of, read_files
 
 READER = """
 import json, sys
@@ -56,21 +55,17 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "run", staged(folder / "run", folder / "tree")
 
 
-def staged(source: Path, tree: Path) -> Path:
+def staged(source: Path, tree: Path, **sizes: int) -> Path:
     """The release tree of a run, card and all."""
-    layout = release.write_data(source, tree)
+    layout = release.write_data(source, tree, **sizes)
     write_card(tree, read_manifest(source), layout, repo_id="gatling/sid", version="1.0.0")
     return tree
 
 
 def test_release_loads_without_our_code(made: tuple[Path, Path], tmp_path: Path) -> None:
     """Default config, one domain, a split, streaming and chosen columns work where our packages cannot be imported."""
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", READER, str(made[1])], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PATH": ""},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    command = [sys.executable, "-I", "-c", READER, str(made[1])]
+    found = json.loads(output_of(command, tmp_path, env={"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PATH": ""}))
 
     assert found["all"] == {"train": 96, "validation": 12, "test": 12}
     assert found["finance"] == {"train": 48, "validation": 6, "test": 6}
@@ -98,16 +93,12 @@ def test_same_run_same_tree_and_nothing_stale(made: tuple[Path, Path], tmp_path:
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"old")
 
-    assert contents(staged(source, tmp_path / "again")) == contents(tree)
+    assert read_files(staged(source, tmp_path / "again")) == read_files(tree)
 
 
-def test_small_shards_become_whole_files(
-    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_small_shards_become_whole_files(made: tuple[Path, Path], tmp_path: Path) -> None:
     """Rows are cut into files and row groups of the release's sizes, whatever the shards' sizes were."""
-    monkeypatch.setattr(release, "ROWS_PER_FILE", 20)
-    monkeypatch.setattr(release, "ROWS_PER_GROUP", 10)
-    staged(made[0], tmp_path / "tree")
+    staged(made[0], tmp_path / "tree", rows_per_file=20, rows_per_group=10)
     files = [pq.ParquetFile(path) for path in sorted((tmp_path / "tree/data/hr").glob("train-*.parquet"))]
     groups = [[f.metadata.row_group(g).num_rows for g in range(f.num_row_groups)] for f in files]
 
@@ -180,7 +171,7 @@ def test_hidden_files_are_no_part_of_a_release(made: tuple[Path, Path], tmp_path
     staged(made[0], tree)
     assert sorted(path.name for path in tree.iterdir()) == ["README.md", "data", "manifest.json"]
     (tree / ".env").write_text("TOKEN=1")
-    with pytest.raises(ShardError, match=r"holds \.env, which no release has"):
+    with pytest.raises(ShardError, match=r"holds \.env, which is not part of a release"):
         release.write_data(made[0], tree)
     assert not release.is_released(".env")
     assert release.is_released("data/hr/train-00000-of-00001.parquet")
@@ -189,7 +180,7 @@ def test_hidden_files_are_no_part_of_a_release(made: tuple[Path, Path], tmp_path
 def test_foreign_folder_is_not_overwritten(made: tuple[Path, Path], tmp_path: Path) -> None:
     """A folder that holds anything else is refused, and left as it is."""
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ShardError, match=r"holds thesis\.tex, which no release has; name another folder"):
+    with pytest.raises(ShardError, match=r"holds thesis\.tex, which is not part of a release; name another folder"):
         release.write_data(made[0], tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
@@ -262,7 +253,7 @@ def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], 
         for number, trace in enumerate(read_traces(run_folder / shard.name))
     ]
     folder = shutil.copytree(run_folder, tmp_path / "run")
-    receipt = write_shard(folder, shard, [(traces, [])])
+    receipt = write_shard(folder, shard, [Batch(traces, [])])
     others = [each for each in manifest["shards"] if each["name"] != receipt.name]
     manifest["shards"] = [receipt.as_json(), *others]
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

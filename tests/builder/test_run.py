@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import random
+import resource
+import shutil
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from builder import run as running
 from builder.audit import count_repeated_texts, near_copies, request_texts
-from builder.run import Progress, plan_run, run, split_by_share
-from builder.shards import Shard, read_manifest, read_traces, write_shard
+from builder.release import write_data
+from builder.run import Progress, make_shard, plan_run, run, split_by_share
+from builder.shards import Batch, Shard, read_manifest, read_receipt, read_traces, shards_of, write_json, write_shard
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
-from gatling_sid.schemas import DomainRegistry
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.validators import TraceValidator
+from tests.support.commands import ROOT, output_of, read_files, run_command, script_line
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
-ROOT = Path(__file__).parents[2]
-COMMAND = [
-    sys.executable, "-m", "scripts.generate_shards", "--total", "1500", "--shard-size", "100", "--workers", "2",
-    "--domains", "finance,hr", "--output-dir",
-]  # fmt: skip
+COMMAND = script_line(
+    "generate_shards", "--total", 1500, "--shard-size", 100, "--workers", 2, "--domains", "finance,hr", "--output-dir"
+)
+
+
+class Online(ScenarioOracle):
+    """The embedded oracle, used as if it answered over the network."""
+
+    def remember_texts(self, texts: Iterable[str]) -> None:
+        """Nothing to remember: it never repeats a text."""
 
 
 def small(folder: Path, *, seed: int = 5, workers: int = 1, total: int = 90) -> Path:
@@ -38,21 +49,61 @@ def small(folder: Path, *, seed: int = 5, workers: int = 1, total: int = 90) -> 
     return folder
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Checksum of every file of a folder, by path."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def test_same_settings_same_bytes_with_any_number_of_workers(tmp_path: Path) -> None:
     """One process or two write the same files; another seed writes others."""
-    one = contents(small(tmp_path / "one"))
+    one = read_files(small(tmp_path / "one"))
 
-    assert contents(small(tmp_path / "two", workers=2)) == one
-    assert contents(small(tmp_path / "other", seed=6))["finance/train-00000-of-00002.arrow"] not in one.values()
+    assert read_files(small(tmp_path / "two", workers=2)) == one
+    assert read_files(small(tmp_path / "other", seed=6))["finance/train-00000-of-00002.arrow"] not in one.values()
+
+
+def test_a_shard_counts_its_own_proofs(tmp_path: Path) -> None:
+    """A shard made alone has the receipt that it has in a run; the manifest has the sum, fewer than the traces."""
+    folder = tmp_path / "run"
+    settings = plan_run(["Finance", "email"], 800, {"train": 1}, seed=5, created_at=MOMENT, shard_size=200)
+    run(folder, settings, workers=1, report=lambda _: None)
+    receipts = {shard: read_receipt(folder, shard) for shard in shards_of(settings)}
+    last = list(receipts)[-1]
+
+    assert make_shard(tmp_path / "alone", settings, last) == receipts[last]
+    counts = [receipt.full_proofs for receipt in receipts.values() if receipt is not None]
+    assert read_manifest(folder)["full_proofs"] == sum(counts) < 800
+    assert min(counts) > 0
+
+
+def test_proofs_of_an_online_run_do_not_depend_on_what_was_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However shards are grouped, and whichever of them a first call made, receipts and manifest are the same."""
+    settings = plan_run(["Finance", "email"], 80, SPLITS, seed=5, created_at=MOMENT, shard_size=20)
+    oracle = Online(settings.seed, MOMENT)
+    run(tmp_path / "whole", settings, workers=1, report=lambda _: None, online=oracle)
+    shutil.copytree(tmp_path / "whole", tmp_path / "resumed")
+    for name in ("manifest.json", "finance/train-00000-of-00002.arrow", "email/train-00001-of-00002.json"):
+        (tmp_path / "resumed" / name).unlink()
+    run(tmp_path / "resumed", settings, workers=1, report=lambda _: None, online=oracle)
+    monkeypatch.setattr(running, "ONLINE_BATCH", 20)
+    run(tmp_path / "grouped", settings, workers=1, report=lambda _: None, online=oracle)
+
+    assert read_files(tmp_path / "resumed") == read_files(tmp_path / "whole") == read_files(tmp_path / "grouped")
+    run(tmp_path / "embedded", settings, workers=1, report=lambda _: None)
+    assert read_files(tmp_path / "embedded") == read_files(tmp_path / "whole")
+
+
+def test_a_run_of_an_earlier_version_is_read_and_not_continued(tmp_path: Path) -> None:
+    """Its manifest without proofs can be released; the command that would go on says what to do, and changes nothing."""
+    folder = small(tmp_path / "run")
+    for path in folder.rglob("*.json"):
+        stored = json.loads(path.read_bytes())
+        stored.pop("full_proofs", None)
+        write_json(path, stored)
+    before = read_files(folder)
+
+    with pytest.raises(ShardError, match=r"was written by an earlier version .* name another folder, or remove"):
+        small(folder)
+
+    assert read_files(folder) == before
+    assert write_data(folder, tmp_path / "tree").keys() == {"email", "finance"}
 
 
 def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -> None:
@@ -79,7 +130,7 @@ def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrac
     train = [said(text), said(text.replace("week", "month"))]
     test = [said(text.replace("now", "today")), said("Is anything overdue?")]
     for split, traces in (("train", train), ("test", test)):
-        write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [(traces, [])])
+        write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [Batch(traces, [])])
     names = ["library/test-00000-of-00001.arrow", "library/train-00000-of-00001.arrow"]
 
     assert list(near_copies(tmp_path, names)) == [(names[1], []), (names[0], [test[0].request.text])]
@@ -88,7 +139,7 @@ def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrac
 def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:
     """An altered, a cut and a missing shard are made again to the same bytes, the others are left alone."""
     folder = small(tmp_path / "run")
-    before = contents(folder)
+    before = read_files(folder)
     shards = sorted(folder.rglob("*.arrow"))
     shards[0].write_bytes(shards[0].read_bytes()[:-7])
     shards[1].write_bytes(b"x" + shards[1].read_bytes()[1:])
@@ -97,13 +148,13 @@ def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:
 
     small(folder)
 
-    assert contents(folder) == before
+    assert read_files(folder) == before
     assert shards[3].stat().st_mtime_ns == kept
 
 
 def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: Path) -> None:
     """After kill -9 of the whole group or of the main process alone, running again completes the run."""
-    subprocess.run([*COMMAND, str(tmp_path / "calm")], cwd=ROOT, check=True, capture_output=True)
+    output_of([*COMMAND, str(tmp_path / "calm")])
     moments, killed = random.Random(4), 0
     for attempt in range(6):
         process = subprocess.Popen(
@@ -117,10 +168,10 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: 
         else:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    subprocess.run([*COMMAND, str(tmp_path / "torn")], cwd=ROOT, check=True, capture_output=True)
+    output_of([*COMMAND, str(tmp_path / "torn")])
 
     assert killed >= 3
-    assert contents(tmp_path / "torn") == contents(tmp_path / "calm")
+    assert read_files(tmp_path / "torn") == read_files(tmp_path / "calm")
 
 
 def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
@@ -135,49 +186,42 @@ def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "stopped; what is complete is kept, the same command goes on from there" in said
+    assert "stopped; complete files are kept, and the same command continues from there" in said
     assert "Traceback" not in said
-    subprocess.run([*COMMAND, str(tmp_path / "run")], cwd=ROOT, check=True, capture_output=True)
+    output_of([*COMMAND, str(tmp_path / "run")])
     assert read_manifest(tmp_path / "run")["rows"] == 1500
 
 
 def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
     """Where no more can be written the command says so, keeps complete shards, and completes once there is room."""
-    limited = (
-        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({}, {})); "
-        "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
-        "from scripts.generate_shards import main; raise SystemExit(main({arguments!r}))"
-    )
-    arguments = ["--total", "300", "--shard-size", "150", "--workers", "1", "--domains", "finance",
-                 "--splits", "train=1", "--output-dir", str(tmp_path / "run")]  # fmt: skip
-    code = limited.format(60_000, 60_000, arguments=arguments)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = script_line(
+        "generate_shards", "--total", 300, "--shard-size", 150, "--workers", 1, "--domains", "finance",
+        "--splits", "train=1", "--output-dir", tmp_path / "run",
+    )  # fmt: skip
+    done = run_command(command, limit=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (60_000, 60_000)))
 
     assert done.returncode == 1
-    assert "cannot be written: File too large; what was complete before is kept" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "cannot be written: File too large; complete files are kept" in done.stderr
     assert list((tmp_path / "run").rglob("*.part")) == []
-    subprocess.run(
-        [sys.executable, "-m", "scripts.generate_shards", *arguments], cwd=ROOT, check=True, capture_output=True
-    )
+    output_of(command)
     assert read_manifest(tmp_path / "run")["rows"] == 300
 
 
 def test_progress_knows_rate_and_time_left() -> None:
     """Rate counts only what this sitting made; time left follows from it."""
-    progress = Progress(done=300, total=900, rejected=100, made=200, seconds=4.0)
+    progress = Progress(done=300, total=900, rejected=100, new_rows=200, seconds=4.0)
 
     assert (progress.rate, progress.eta, progress.pass_rate) == (50.0, 12.0, 0.75)
     assert Progress(0, 900, 0, 0, 0.0).eta is None
 
 
 def test_totals_are_shared_out_exactly() -> None:
-    """Every trace asked for is planned, by domain and by split."""
-    settings = plan_run([], 1001, SPLITS, seed=1, created_at=MOMENT, shard_size=50)
+    """Every trace asked for is planned, by domain and by split; each domain gets the same number, give or take one."""
+    settings = plan_run(["hr", "Finance", "email"], 1001, SPLITS, seed=1, created_at=MOMENT, shard_size=50)
     totals = {slug: sum(parts.values()) for slug, parts in settings.totals.items()}
 
     assert sum(totals.values()) == 1001
-    assert totals.keys() == set(DomainRegistry().slugs())
+    assert list(totals) == ["email", "finance", "hr"]
     assert max(totals.values()) - min(totals.values()) <= 1
     assert split_by_share(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
 
@@ -215,7 +259,7 @@ def test_unknown_domain_suggests_the_nearest() -> None:
 def test_more_than_can_be_worded_is_refused() -> None:
     """A domain that would have to repeat its words says how many it has."""
     with pytest.raises(
-        GenerationError, match=r"finance can word [\d,]+ different test requests, 9,000,000,000 are asked"
+        GenerationError, match=r"finance can word [\d,]+ different test requests, but 9,000,000,000 are needed"
     ):
         plan_run(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
 
@@ -233,7 +277,7 @@ def test_a_folder_serves_one_run(tmp_path: Path) -> None:
         small(tmp_path / "foreign" / "thesis.txt")
 
     assert str(other.value) == (
-        f"{folder} holds a run with other settings (seed is 5, asked is 6); name another folder, or remove it"
+        f"{folder} holds a run with other settings (seed is 5 there, 6 here); name another folder, or remove it"
     )
     assert str(foreign.value) == f"{tmp_path / 'foreign'} is not empty and holds no run; name another folder"
     assert str(file.value) == f"{tmp_path / 'foreign' / 'thesis.txt'} is a file; name a folder"

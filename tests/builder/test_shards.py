@@ -20,11 +20,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder import shards
-from builder.shards import Receipt, RunSettings, Shard, open_run, read_manifest, read_receipt, write_json, write_shard
+from builder.shards import (
+    Batch,
+    Receipt,
+    RunSettings,
+    Shard,
+    open_run,
+    read_manifest,
+    read_receipt,
+    write_json,
+    write_shard,
+)
 from gatling_sid.errors import ShardError, SidError
 from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
-from tests.test_generator import content, line, process, succeeds
+from tests.support.commands import output_of, read_files, run_command, script_line, small_environment
 
 SETTINGS = RunSettings(
     7, "scenario", "2026-01-01T00:00:00+00:00", 10, {"library": {"train": 25}}, {"library": "digest"}
@@ -59,40 +69,40 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, error: BaseExcept
             file.write(b"half")
             raise error
 
-    assert list(content(tmp_path).values()) == ([before] if before else [])
+    assert list(read_files(tmp_path).values()) == ([before] if before else [])
     if isinstance(error, OSError):
-        assert str(stopped.value) == f"{path} cannot be written: No space left; what was complete before is kept"
+        assert str(stopped.value) == f"{path} cannot be written: No space left; complete files are kept"
 
 
 def test_a_shard_holds_what_was_written(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """Traces and receipt read back as written, also from batches that hold rejections alone."""
-    batches = [(gold[:5], [NO]), ([], [NO._replace(attempt=1)]), (gold[5:12], [])]
+    batches = [Batch(gold[:5], [NO], 3), Batch([], [NO._replace(attempt=1)], 1), Batch(gold[5:12], [])]
 
     receipt = write_shard(tmp_path, SHARD, batches)
 
     path = tmp_path / "library/train-00000-of-00001.arrow"
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert receipt == Receipt(SHARD.name, 12, sha256, [NO, NO._replace(attempt=1)]) == read_receipt(tmp_path, SHARD)
+    assert receipt == Receipt(SHARD.name, 12, sha256, [NO, NO._replace(attempt=1)], 4) == read_receipt(tmp_path, SHARD)
     assert list(shards.read_traces(path)) == gold[:12]
 
 
 def test_a_shard_that_cannot_be_made_leaves_nothing(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """When making a batch fails, or a value cannot be published, there is neither shard nor receipt."""
 
-    def breaking() -> Iterator[tuple[list[GoldTrace], list[Rejection]]]:
-        yield gold[:5], []
+    def breaking() -> Iterator[Batch]:
+        yield Batch(gold[:5], [])
         raise SidError("the oracle left")
 
     odd = gold[5].model_copy(update={"metadata": {"odd": 0.35}})
 
     with pytest.raises(SidError, match="the oracle left"):
         write_shard(tmp_path, SHARD, breaking())
-    with pytest.raises(ShardError, match=f"trace {odd.trace_id}: odd: 0.35 would not come back as it is"):
-        write_shard(tmp_path, SHARD, [(gold[:5], []), ([odd], [])])
-    assert content(tmp_path) == {}
+    with pytest.raises(ShardError, match=f"trace {odd.trace_id}: odd: 0.35 cannot be published"):
+        write_shard(tmp_path, SHARD, [Batch(gold[:5], []), Batch([odd], [])])
+    assert read_files(tmp_path) == {}
 
 
-CUT, OTHERS = " is no complete shard (", " has other columns than this version writes; generate it again"
+CUT, OTHERS = " is not a complete shard (", " has other columns than this version writes; generate it again"
 DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", CUT),
     "text": (lambda _: b"mine, not yours", CUT),
@@ -107,7 +117,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_a_damaged_shard_is_named_and_counts_as_missing(tmp_path: Path, gold: list[GoldTrace], name: str) -> None:
     """Reading a file that is no whole shard says so, and a run takes it for missing."""
     damage, says = DAMAGED[name]
-    write_shard(tmp_path, SHARD, [(gold[:12], [])])
+    write_shard(tmp_path, SHARD, [Batch(gold[:12], [])])
     path = tmp_path / SHARD.name
     path.write_bytes(damage(path.read_bytes()))
 
@@ -120,7 +130,7 @@ def test_a_damaged_shard_is_named_and_counts_as_missing(tmp_path: Path, gold: li
 
 def test_an_altered_shard_or_receipt_counts_as_missing(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """A single bit that is not as it was written makes a shard missing, and so does a receipt that is not its own."""
-    receipt = write_shard(tmp_path, SHARD, [(gold[:12], [])])
+    receipt = write_shard(tmp_path, SHARD, [Batch(gold[:12], [])])
     path, other = tmp_path / SHARD.name, json.dumps(receipt._replace(name="another").as_json())
     whole = path.read_bytes()
 
@@ -134,13 +144,43 @@ def test_an_altered_shard_or_receipt_counts_as_missing(tmp_path: Path, gold: lis
         assert read_receipt(tmp_path, SHARD) is None
 
 
+@pytest.mark.parametrize("full_proofs", [None, "many", -1])
+def test_a_receipt_with_another_count_of_proofs_counts_as_missing(
+    tmp_path: Path, gold: list[GoldTrace], full_proofs: object
+) -> None:
+    """What is no number of proofs cannot be added up, so the shard is made again."""
+    receipt = write_shard(tmp_path, SHARD, [Batch(gold[:12], [], 3)])
+    write_json((tmp_path / SHARD.name).with_suffix(".json"), {**receipt.as_json(), "full_proofs": full_proofs})
+
+    assert read_receipt(tmp_path, SHARD) is None
+
+
+def test_a_receipt_of_an_earlier_version_is_refused(tmp_path: Path, gold: list[GoldTrace]) -> None:
+    """One that does not count proofs stops the run and says what to do; with a damaged shard, it counts as missing."""
+    content_ = write_shard(tmp_path, SHARD, [Batch(gold[:12], [], 3)]).as_json()
+    del content_["full_proofs"]
+    path = (tmp_path / SHARD.name).with_suffix(".json")
+    write_json(path, content_)
+
+    with pytest.raises(ShardError) as refused:
+        read_receipt(tmp_path, SHARD)
+
+    assert str(refused.value) == (
+        f"{path} was written by an earlier version of this program: it does not say how many plans were proven in "
+        f"full (full_proofs). Versions are not mixed in one run: name another folder, or remove {tmp_path} to generate "
+        "it again. If manifest.json is there, the run is finished, and can be validated and released as it is"
+    )
+    (tmp_path / SHARD.name).write_bytes(b"cut")
+    assert read_receipt(tmp_path, SHARD) is None
+
+
 OTHER = " holds a run with other settings ({}); name another folder, or remove it"
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file": (lambda root: root.write_text("mine"), " is a file; name a folder"),
     "foreign": (lambda root: write_json(root / "mine.json", 1), " is not empty and holds no run; name another folder"),
     "size": (
         lambda root: open_run(root, replace(SETTINGS, shard_size=5)),
-        OTHER.format("shard_size is 5, asked is 10"),
+        OTHER.format("shard_size is 5 there, 10 here"),
     ),
     "no settings": (lambda root: write_json(root / "settings.json", []), OTHER.format("its settings cannot be read")),
 }
@@ -151,25 +191,25 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path, name: str) -> None
     """A run takes no folder that holds anything else, says what it found there, and leaves it as it was."""
     prepare, says = REFUSED[name]
     prepare(tmp_path / "run")
-    before = content(tmp_path)
+    before = read_files(tmp_path)
 
     with pytest.raises(ShardError) as refused:
         open_run(tmp_path / "run", SETTINGS)
 
     assert str(refused.value) == f"{tmp_path}/run{says}"
-    assert content(tmp_path) == before
+    assert read_files(tmp_path) == before
 
 
 def test_the_manifest_counts_what_the_receipts_say(tmp_path: Path, gold: list[GoldTrace]) -> None:
-    """It holds settings, rows, rejections by reason, the raw pass rate and every shard's checksum."""
-    first = write_shard(tmp_path, SHARD, [(gold[:12], [NO, NO, NO._replace(reason="an_earlier_one")])])
-    second = write_shard(tmp_path, SHARD._replace(split="test"), [(gold[12:17], [NO])])
+    """It holds settings, rows, rejections by reason, the raw pass rate, all proofs and every shard's checksum."""
+    first = write_shard(tmp_path, SHARD, [Batch(gold[:12], [NO, NO, NO._replace(reason="an_earlier_one")], 9)])
+    second = write_shard(tmp_path, SHARD._replace(split="test"), [Batch(gold[12:17], [NO], 2)])
 
     shards.write_manifest(tmp_path, SETTINGS, [first, second], repeated_texts=0)
 
     assert read_manifest(tmp_path) == {
         "settings": asdict(SETTINGS), "rows": 17, "rejected": 4, "raw_pass_rate": 0.809524,
-        "rejections_by_reason": {"an_earlier_one": 1, "goal_is_met": 3}, "repeated_texts": 0,
+        "rejections_by_reason": {"an_earlier_one": 1, "goal_is_met": 3}, "full_proofs": 11, "repeated_texts": 0,
         "shards": [{"name": first.name, "rows": 12, "rejected": 3, "sha256": first.sha256},
                    {"name": second.name, "rows": 5, "rejected": 1, "sha256": second.sha256}],
     }  # fmt: skip
@@ -181,7 +221,9 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     """A JSON file of that name that is not ours is refused."""
     (tmp_path / "manifest.json").write_text(text)
 
-    with pytest.raises(ShardError, match=rf"^{tmp_path}/manifest\.json is no manifest of this version$"):
+    with pytest.raises(
+        ShardError, match=rf"^{tmp_path}/manifest\.json is not a manifest of this version; generate the run again$"
+    ):
         read_manifest(tmp_path)
 
 
@@ -194,8 +236,8 @@ FULL = """mount -t tmpfs -o size={size} none disk || exit 77
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What the command leaves when nothing is in its way."""
     folder = tmp_path_factory.mktemp("whole")
-    succeeds(folder, *MAKE, "run", "--workers", 1)
-    return content(folder / "run")
+    output_of(script_line(*MAKE, "run", "--workers", 1), folder, env=small_environment(folder))
+    return read_files(folder / "run")
 
 
 def powerless() -> None:
@@ -209,7 +251,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, mode: int, run
     """Without the right to write, or even to look, the command ends with status 1 and names the folder."""
     (tmp_path / "locked").mkdir(mode)
 
-    done = process(tmp_path, line(*MAKE, run, "--workers", 1), powerless)
+    done = run_command(
+        script_line(*MAKE, run, "--workers", 1), tmp_path, env=small_environment(tmp_path), limit=powerless
+    )
 
     assert done.returncode == 1
     assert re.fullmatch(f"error: {run}.* cannot be .*: Permission denied.*", done.stderr.splitlines()[-1])
@@ -219,20 +263,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, mode: int, run
 def test_a_full_disk_loses_nothing(tmp_path: Path, whole: dict[str, bytes], workers: int) -> None:
     """On a full disk a run says so and stops, keeping what is complete; with room again it ends like any other."""
     (tmp_path / "disk").mkdir()
-    make = shlex.join(line(*MAKE, "disk/run", "--workers", workers))
+    make = shlex.join(script_line(*MAKE, "disk/run", "--workers", workers))
     script = FULL.format(size=sum(map(len, whole.values())) // 2, make=make)
     unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script]
 
-    done = process(tmp_path, unshare)
+    done = run_command(unshare, tmp_path, env=small_environment(tmp_path))
 
     if done.returncode == 77 or "unshare failed" in done.stderr:
         pytest.skip("no small disk can be mounted here")
     assert [each for each in done.stdout.splitlines() if each.isdigit()] == ["1", "0"]
-    says = r"^error: disk/run/.* cannot be written: No space left on device; what was complete before is kept$"
+    says = r"^error: disk/run/.* cannot be written: No space left on device; complete files are kept$"
     assert re.search(says, done.stderr, re.MULTILINE)
-    assert content(tmp_path / "after").items() < whole.items()
-    assert any(name.endswith(".arrow") for name in content(tmp_path / "after"))
-    assert content(tmp_path / "finished") == whole
+    assert read_files(tmp_path / "after").items() < whole.items()
+    assert any(name.endswith(".arrow") for name in read_files(tmp_path / "after"))
+    assert read_files(tmp_path / "finished") == whole
 
 
 def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, whole: dict[str, bytes]) -> None:
@@ -241,10 +285,12 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, whole: dict[str,
     most = (len(whole[small]) + len(whole[large])) // 2
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most, most))
 
-    done = process(tmp_path, line(*MAKE, "run", "--workers", 1), limit)
+    done = run_command(
+        script_line(*MAKE, "run", "--workers", 1), tmp_path, env=small_environment(tmp_path), limit=limit
+    )
 
-    says = f"error: run/{large} cannot be written: File too large; what was complete before is kept"
+    says = f"error: run/{large} cannot be written: File too large; complete files are kept"
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, says)
-    assert content(tmp_path / "run").keys() == {"settings.json", small, small.replace(".arrow", ".json")}
-    succeeds(tmp_path, *MAKE, "run", "--workers", 1)
-    assert content(tmp_path / "run") == whole
+    assert read_files(tmp_path / "run").keys() == {"settings.json", small, small.replace(".arrow", ".json")}
+    output_of(script_line(*MAKE, "run", "--workers", 1), tmp_path, env=small_environment(tmp_path))
+    assert read_files(tmp_path / "run") == whole

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from builder import release
 from builder.release import write_data
-from builder.shards import RunSettings, read_manifest, shards_of, write_manifest, write_shard
+from builder.shards import Batch, RunSettings, read_manifest, shards_of, write_manifest, write_shard
 from dataset_card.card import size_category, write_card
 from dataset_card.statistics import mean, quantile
 from gatling_sid.generator import Rejection
@@ -23,18 +22,20 @@ from gatling_sid.models import GoldTrace
 Parts = dict[str, dict[str, list[GoldTrace]]]
 
 
-def written(folder: Path, parts: Parts, rejected: int = 0) -> tuple[Path, str]:
+def written(folder: Path, parts: Parts, rejected: int = 0, **sizes: int) -> tuple[Path, str]:
     """A release of these traces, its tree and its card."""
     totals = {domain: {split: len(traces) for split, traces in splits.items()} for domain, splits in parts.items()}
     catalogue = {d: str(traces[0].metadata["catalogue"]) for d, splits in parts.items() for traces in splits.values()}
     settings = RunSettings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, catalogue)
     no = [Rejection("x", 0, "renew", "goal_is_met", "it is not")]
     receipts = [
-        write_shard(folder / "run", each, [(parts[each.domain][each.split][each.start : each.stop], no * rejected)])
+        write_shard(
+            folder / "run", each, [Batch(parts[each.domain][each.split][each.start : each.stop], no * rejected)]
+        )
         for each in shards_of(settings)
     ]
     write_manifest(folder / "run", settings, receipts, repeated_texts=0)
-    layout = write_data(folder / "run", folder / "tree")
+    layout = write_data(folder / "run", folder / "tree", **sizes)
     path = write_card(folder / "tree", read_manifest(folder / "run"), layout, repo_id="gatling/sid", version="1.2.0")
     assert path == folder / "tree/README.md"
     return folder / "tree", path.read_text(encoding="utf-8")
@@ -74,11 +75,11 @@ def expected(traces: list[GoldTrace]) -> list[str]:
     return [
         f"| calls per trace | mean {mean_calls}, 95th percentile {at(0.95, calls)}, most {max(calls)} |",
         f"| traces with two or more calls | {100 * several / len(traces):.1f}% |",
-        f"| of those, with data flowing between calls | {100 * flowing / several:.1f}% |",
+        f"| of those, with data flow between calls | {100 * flowing / several:.1f}% |",
         f"| words per request | 5th percentile {p5}, median {p50}, 95th percentile {p95} |",
         f"| distinct (policy, role) contexts | {len(contexts)} |",
         f"| intents | {shares(trace.request.intent_category for trace in traces)} |",
-        f"| sensitivity of what is asked for | {shares(tiers)} |",
+        f"| sensitivity of the requested data | {shares(tiers)} |",
         f"| where argument values come from | {shares(origin for each in sources for origin in each)} |",
     ]
 
@@ -88,14 +89,9 @@ def unordered(lines: list[str]) -> dict[str, list[str]]:
     return {label: sorted(value.split(", ")) for label, value in (row.strip("| ").split(" | ") for row in lines)}
 
 
-def test_every_figure_is_counted_from_the_rows(
-    tmp_path: Path, parts: Parts, gold: list[GoldTrace], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_figure_is_counted_from_the_rows(tmp_path: Path, parts: Parts, gold: list[GoldTrace]) -> None:
     """Each measure equals one counted another way, over files and groups however they are cut."""
-    monkeypatch.setattr(release, "ROWS_PER_FILE", 20)
-    monkeypatch.setattr(release, "ROWS_PER_GROUP", 10)
-
-    _, card = written(tmp_path, parts)
+    _, card = written(tmp_path, parts, rows_per_file=20, rows_per_group=10)
 
     table = card.partition("| measure | value |\n| --- | --- |\n")[2].partition("\n\n")[0]
     assert unordered(table.splitlines()) == unordered(expected(gold[:120]))
@@ -122,8 +118,8 @@ def test_the_text_says_what_was_counted(tmp_path: Path, parts: Parts, gold: list
 
     tools = {call.tool_id for trace in gold[:120] for call in trace.graph.calls}
     assert f"each request: 120 traces over 2 domains, six intents and {len(tools)} tools." in card
-    assert "24 of 144 proposals were rejected on the way (raw pass rate 83.33%)" in card
-    assert "\nSeed 4711, " in card
+    assert "24 of 144 proposals were rejected (raw pass rate 83.33%)" in card
+    assert "\nThe seed is 4711; " in card
     assert "\n# Gatling Synthetic Integrity Dataset (SID) 1.2.0\n" in card
     assert 'load_dataset("gatling/sid", split="train", streaming=True)' in card
     assert 'load_dataset("gatling/sid", "finance")' in card
@@ -145,7 +141,7 @@ def test_traces_of_one_call_make_a_card(tmp_path: Path, gold: list[GoldTrace]) -
 
     _, card = written(tmp_path, {"hr": {"train": single}})
 
-    assert "| traces with two or more calls | 0.0% |\n| of those, with data flowing between calls | none |\n" in card
+    assert "| traces with two or more calls | 0.0% |\n| of those, with data flow between calls | none |\n" in card
 
 
 def test_nothing_is_left_to_fill_in(tmp_path: Path, parts: Parts) -> None:

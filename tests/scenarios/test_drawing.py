@@ -1,4 +1,4 @@
-"""Drawing what a scenario is about: rows, values and the one who asks."""
+"""Drawing what a scenario is about: rows, values and the principal."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from gatling_sid.scenarios import drawing
-from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal
+from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks import scenario_checks
+from gatling_sid.schemas.conditions import CONDITIONS as DECLARED_CONDITIONS
+from gatling_sid.schemas.conditions import PLAIN
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.world import Row, World
 
@@ -30,7 +30,7 @@ def world(library: Domain) -> World:
 
 
 def drawn(world: World, *, given: dict[str, list[Any]] | None = None, seed: int = 1, **specs: Any) -> dict[str, Any]:
-    """What these declarations draw, one after the other, for the first librarian."""
+    """The bindings that these declarations give, drawn in this order for the first librarian."""
     scenario = world.domain.file.scenarios["renew"]
     scenario = scenario.model_copy(update={"draw": FORMS.validate_python(specs), "given": given or {}})
     principal = next(row for row in world.tables["member"].values() if row["job"] == "librarian")
@@ -39,15 +39,39 @@ def drawn(world: World, *, given: dict[str, list[Any]] | None = None, seed: int 
 
 
 def no_draw(world: World, **specs: Any) -> str:
-    """Why these declarations draw nothing."""
+    """The error text of declarations that nothing fits."""
     with pytest.raises(NoDrawError) as caught:
         drawn(world, **specs)
     return str(caught.value)
 
 
 def loans(world: World, fits: Callable[[Row], bool]) -> list[Row]:
-    """Loans that fit, by number."""
+    """Loans that pass a test, in the order of their ids."""
     return sorted((row for row in world.tables["loan"].values() if fits(row)), key=lambda row: row["loan_id"])
+
+
+# --- expressions -----------------------------------------------------------------------------------------------
+
+BINDINGS = {"loan": {"id": "L1", "tags": ["a"]}, "rows": [{"id": "L1"}, {"id": "L2"}], "n": 3}
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        ("$loan.id", "L1"), ("$rows.id", ["L1", "L2"]), ("$rows[*].id", ["L1", "L2"]), ("$rows[1].id", "L2"),
+        ("$rows.count", 2), ("$n", 3), ("$loan.tags[0]", "a"), ("plain", "plain"), ("$50", "$50"), (7, 7), (["$n"], ["$n"]),
+    ],
+)  # fmt: skip
+def test_expressions(value: Any, result: Any) -> None:
+    """An expression gives the value at its path, over a list the values in all elements; any other value stays as it is."""
+    assert evaluate(value, BINDINGS) == result
+
+
+@pytest.mark.parametrize("value", ["$nobody.id", "$loan.age", "$rows.age", "$rows[5].id", "$n.id"])
+def test_expressions_that_lead_nowhere(value: str) -> None:
+    """An expression that leads nowhere raises NoDrawError, whose text begins with the expression."""
+    with pytest.raises(NoDrawError, match=r"^\$"):
+        evaluate(value, BINDINGS)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------
@@ -70,7 +94,7 @@ CONDITIONS: dict[str, tuple[str, Any, Callable[[Row, World], bool]]] = {
 
 @pytest.fixture(scope="module")
 def returns(library: Domain) -> World:
-    """A library that notes when a returned loan came back: a field without a value in other loans."""
+    """A library in which returned loans have a date of return; other loans have no value in that field."""
     world = World(library, 2, "train-0")
     for row in world.tables["loan"].values():
         row["returned_on"] = row["due_on"] if row["state"] == "returned" else None
@@ -79,7 +103,7 @@ def returns(library: Domain) -> World:
 
 @pytest.mark.parametrize("name", CONDITIONS)
 def test_conditions(returns: World, name: str) -> None:
-    """Each condition lets through the rows it describes, all of them and no others."""
+    """Each condition is passed by all the rows that it describes and by no others."""
     field, want, fits = CONDITIONS[name]
     expected = loans(returns, lambda row: fits(row, returns))
     assert 0 < len(expected) < 150
@@ -90,7 +114,7 @@ def test_conditions(returns: World, name: str) -> None:
     "name", ["at_most", "at_least", "above", "below", "contains", "within_days", "older_than_days"]
 )
 def test_rows_without_a_value_meet_no_comparison(returns: World, name: str) -> None:
-    """A field without a value is neither large nor small, neither old nor new; that it has none can be asked for."""
+    """A row without a value in a field passes no comparison of it, but `is_set: false`."""
     want = 10_000 if name.endswith("days") else "2026-01-01"
     found = drawn(returns, rows={"all": "loan", "where": {"returned_on": {name: want}}, **EVERY})["rows"]
     assert [row for row in found if row["returned_on"] is None] == []
@@ -100,11 +124,11 @@ def test_rows_without_a_value_meet_no_comparison(returns: World, name: str) -> N
 
 def test_no_condition_is_missing_here() -> None:
     """What the catalogue may say, the oracle can draw."""
-    assert CONDITIONS.keys() == drawing._CONDITIONS.keys() == scenario_checks._CONDITIONS.keys()
+    assert CONDITIONS.keys() == DECLARED_CONDITIONS.keys() - {PLAIN}
 
 
 def test_conditions_hold_together(world: World) -> None:
-    """Values and conditions, of one field or several, must all hold; either may be an expression."""
+    """A row must have all given values and pass all conditions; both may be expressions."""
     rows = {
         "all": "loan",
         "where": {"state": "overdue", "renewals": {"above": 0, "at_most": "$most"}, "book_id": "$book.book_id"},
@@ -119,7 +143,7 @@ def test_conditions_hold_together(world: World) -> None:
 
 
 def test_one(world: World) -> None:
-    """One row is any of those that fit, another with another stream, the same with the same."""
+    """One of the rows that fit is drawn, by the random stream alone."""
     spec = {"one": "loan", "where": {"state": "out"}}
     rows = [drawn(world, row=spec, seed=seed)["row"] for seed in range(20)]
     assert rows == [drawn(world, row=spec, seed=seed)["row"] for seed in range(20)]
@@ -128,8 +152,8 @@ def test_one(world: World) -> None:
     assert no_draw(world, row={"one": "loan", "where": {"state": "lost"}}) == "no loan fits"
 
 
-def test_one_that_stands_alone(world: World) -> None:
-    """With `alone_by`, no other row has the same values there, whether it fits otherwise or not."""
+def test_one_with_alone_by(world: World) -> None:
+    """With `alone_by`, no other row has the same values in these fields, whether it passes the conditions or not."""
     spec = {"one": "loan", "where": {"state": "out"}, "alone_by": ["title", "state"]}
     titles = Counter(row["title"] for row in loans(world, lambda row: row["state"] == "out"))
     assert {titles[drawn(world, row=spec, seed=seed)["row"]["title"]] for seed in range(20)} == {1}
@@ -137,7 +161,7 @@ def test_one_that_stands_alone(world: World) -> None:
 
 
 def test_all(world: World) -> None:
-    """All rows that fit are drawn if their number is right, in the order asked for."""
+    """All rows that fit are drawn in the given order, if their number is within `count`."""
     out = loans(world, lambda row: row["state"] == "out")
     newest = sorted(out, key=lambda row: row["lent_on"], reverse=True)
     spec = {"all": "loan", "where": {"state": "out"}, "order": "-lent_on"}
@@ -148,7 +172,7 @@ def test_all(world: World) -> None:
 
 
 def test_the_first_few(world: World) -> None:
-    """With `first`, the first few in order are drawn, however many fit, if there are as many."""
+    """With `first`, that many rows are drawn in order, however many fit; fewer are an error."""
     spec = {"all": "loan", "where": {"state": "out"}, "order": "lent_on"}
     out = sorted(loans(world, lambda row: row["state"] == "out"), key=lambda row: row["lent_on"])
     assert drawn(world, rows={**spec, "first": 3})["rows"] == out[:3]
@@ -157,14 +181,14 @@ def test_the_first_few(world: World) -> None:
 
 
 def test_distinct(world: World) -> None:
-    """With `distinct`, rows that share a value there are not drawn together."""
+    """With `distinct`, it is an error if two of the rows have the same value in that field."""
     same = {"all": "loan", "where": {"state": "out"}, "count": [0, 999], "distinct": "state"}
     assert no_draw(world, rows=same) == "two loan have the same state"
     assert len(drawn(world, rows={**same, "distinct": "loan_id"})["rows"]) > 1
 
 
 def test_row(world: World) -> None:
-    """The row with a key is drawn, or none."""
+    """The row with the given key is drawn; it is an error if there is none."""
     found = drawn(world, loan={"one": "loan"}, holder={"row": "member", "key": "$loan.member_id"})
     assert found["holder"] == world.tables["member"][found["loan"]["member_id"]]
     assert no_draw(world, loan={"one": "loan"}, holder={"row": "member", "key": "$loan.title"}).startswith("no member ")
@@ -186,7 +210,7 @@ def test_row(world: World) -> None:
     ],
 )
 def test_choose(world: World, spec: dict[str, Any], left: set[Any]) -> None:
-    """Any value that is left may be chosen, and no other; text is filled in."""
+    """Any value that is not excluded may be chosen, and no other; expressions in texts are evaluated."""
     loan = {"one": "loan", "where": {"state": "out"}}
     assert {drawn(world, loan=loan, it=spec, seed=seed)["it"] for seed in range(40)} == left
 
@@ -203,19 +227,19 @@ def test_choose(world: World, spec: dict[str, Any], left: set[Any]) -> None:
     ],
 )
 def test_numbers_and_amounts(world: World, spec: dict[str, Any], values: set[float]) -> None:
-    """Numbers and amounts lie from low to high, both included; amounts on steps, whole ones without a fraction."""
+    """Numbers and amounts lie between both ends, which are included; amounts are multiples of the step."""
     found = [drawn(world, low={"number": [1, 1]}, it=spec, seed=seed)["it"] for seed in range(60)]
     assert {repr(value) for value in found} == {repr(value) for value in values}
 
 
 def test_no_value_fits(world: World) -> None:
-    """If no value is left, or no step lies between the ends, nothing is drawn."""
+    """It is an error if no value is left, or if no multiple of the step lies between the ends."""
     assert no_draw(world, it={"choose": [60, 90], "at_most": "$policy.lookback"}) == "no choice is left"
     assert no_draw(world, it={"amount": [11, 19]}) == "no multiple of 10 between 11.0 and 19.0"
 
 
 def test_days(world: World) -> None:
-    """Dates are drawn around today, and an age is that of a past date."""
+    """Dates are drawn around today; only a past date has an age."""
     ahead = {drawn(world, it={"days_from_today": [-1, 1]}, seed=seed)["it"] for seed in range(40)}
     assert ahead == {(world.today + timedelta(days=shift)).isoformat() for shift in (-1, 0, 1)}
     found = drawn(world, loan={"one": "loan"}, it={"age": "$loan.lent_on"})
@@ -224,14 +248,14 @@ def test_days(world: World) -> None:
 
 
 def test_given(world: World) -> None:
-    """A scenario that is only asked for under some policies draws nothing under others."""
+    """A scenario that is given for some values of the policy cannot be drawn under others."""
     assert drawn(world, given={"lookback": [30, 60]}, n={"number": [1, 1]}) == {"n": 1}
     with pytest.raises(NoDrawError, match=r"^the policy has another lookback$"):
         drawn(world, given={"lookback": [60]}, n={"number": [1, 1]})
 
 
 def test_principals(world: World, library: Domain) -> None:
-    """Whoever asks has the role; if nobody has it, nobody asks."""
+    """The principal has the role; it is an error if nobody has it."""
     librarian = library.file.roles["librarian"]
     asked = [draw_principal(world, librarian, random.Random(seed)) for seed in range(30)]
     assert {row["job"] for row in asked} == {"librarian"}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import json
+import pkgutil
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ import pytest
 import yaml
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas import DomainRegistry, checks
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.checks import domain_checks, scenario_checks
+from gatling_sid.schemas.checks import problems
+from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.registry import POOLS
@@ -65,34 +68,40 @@ def test_one_edit_is_refused(tmp_path: Path, case: dict[str, Any]) -> None:
 def test_the_unedited_file_is_sound(tmp_path: Path) -> None:
     """Written out again, the file that all cases edit loads."""
     (tmp_path / "library.yaml").write_text(yaml.safe_dump(LIBRARY, sort_keys=False), encoding="utf-8")
-    assert list(domain_checks.domain_problems(DomainRegistry(tmp_path).domain("library"))) == []
+    assert list(domain_problems(DomainRegistry(tmp_path).domain("library"))) == []
 
 
-Check = Callable[..., Iterator[tuple[str, str]]]
+Check = Callable[..., Iterator[problems.Problem]]
+MODULES = [import_module(f"{checks.__name__}.{each.name}") for each in pkgutil.iter_modules(checks.__path__)]
+CHECKS: dict[str, Check] = {
+    f"{module.__name__}.{name}": each
+    for module in MODULES
+    for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)
+    if each.__module__ == module.__name__ and module is not problems and each is not domain_problems
+}
+"""Every function of the package that looks for problems, but for those that all of them share."""
 
 
 def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each function that looks for problems finds the one of some case."""
-    finders: dict[tuple[str, str], str] = {}
+    finders: dict[problems.Problem, str] = {}
 
-    def noting(name: str, check: Check) -> Check:
-        def noted(*parts: Any) -> Iterator[tuple[str, str]]:
+    def recording(name: str, check: Check) -> Check:
+        def recorded(*parts: Any) -> Iterator[problems.Problem]:
             for problem in check(*parts):
                 finders.setdefault(problem, name)  # the innermost function is the first to pass it on
                 yield problem
 
-        return noted
+        return recorded
 
-    modules = (domain_checks, scenario_checks)
-    checks = {
-        name: each for module in modules for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)
-    }
-    checks = {name: check for name, check in checks.items() if name.startswith("_") or name == "scenario_problems"}
-    for module in modules:
-        for name, check in checks.items():
-            monkeypatch.setattr(module, name, noting(name, check), raising=False)
+    for name, check in CHECKS.items():
+        replacement = recording(name, check)
+        for module in MODULES:
+            for attribute, value in inspect.getmembers(module):
+                if value is check:
+                    monkeypatch.setattr(module, attribute, replacement)
     pools = load_yaml(POOLS)
     for case in CASES:
         file = DomainFile.model_validate_json(json.dumps(edited(case)))
-        list(domain_checks.domain_problems(Domain("library", "", file, pools)))
-    assert set(finders.values()) == checks.keys()
+        list(domain_problems(Domain("library", "", file, pools)))
+    assert set(finders.values()) == CHECKS.keys()

@@ -13,13 +13,13 @@ from gatling_sid.schemas.language.phrasing import Phrasing, Slot
 
 
 def rendered(phrasing: Phrasing) -> list[str]:
-    """Every spin as text, slots in braces."""
+    """Every variant as text, slots in braces."""
     return [
         "".join(
-            piece if isinstance(piece, str) else f"{{{piece.name}:{piece.wording}}}"
-            for piece in phrasing.variant_pieces(code)
+            part if isinstance(part, str) else f"{{{part.name}:{part.wording}}}"
+            for part in phrasing.variant_parts(variant_index)
         )
-        for code in range(phrasing.variants)
+        for variant_index in range(phrasing.variants)
     ]
 
 
@@ -37,7 +37,7 @@ def rendered(phrasing: Phrasing) -> list[str]:
     ],
 )
 def test_notation(text: str, texts: list[str]) -> None:
-    """Each spin takes one alternative of every bracket, the first bracket turning fastest."""
+    """Each variant takes one alternative of every bracket, the first bracket changing fastest."""
     assert rendered(Phrasing(text)) == texts
 
 
@@ -47,15 +47,15 @@ def test_notation(text: str, texts: list[str]) -> None:
         ("[only one]", "[only one] needs two or more alternatives that differ"),
         ("[]", "[] needs two or more alternatives that differ"),
         ("say [a|b|a]", "[a|b|a] needs two or more alternatives that differ"),
-        ("a ] b", "stray one of { } [ ] | in 'a ] b'"),
-        ("[a|[b|c]]", "stray one of { } [ ] | in '[a|'"),
-        ("a | b", "stray one of { } [ ] | in 'a | b'"),
-        ("{Who} asks", "stray one of { } [ ] | in '{Who} asks'"),
-        ("{who asks", "stray one of { } [ ] | in '{who asks'"),
-        ("{}", "stray one of { } [ ] | in '{}'"),
-        ("{who:}", "stray one of { } [ ] | in '{who:}'"),
-        ("{who:a|b}", "stray one of { } [ ] | in '{who:a|b}'"),
-        ("{1st}", "stray one of { } [ ] | in '{1st}'"),
+        ("a ] b", "unmatched {, }, [, ] or | in 'a ] b'"),
+        ("[a|[b|c]]", "unmatched {, }, [, ] or | in '[a|'"),
+        ("a | b", "unmatched {, }, [, ] or | in 'a | b'"),
+        ("{Who} asks", "unmatched {, }, [, ] or | in '{Who} asks'"),
+        ("{who asks", "unmatched {, }, [, ] or | in '{who asks'"),
+        ("{}", "unmatched {, }, [, ] or | in '{}'"),
+        ("{who:}", "unmatched {, }, [, ] or | in '{who:}'"),
+        ("{who:a|b}", "unmatched {, }, [, ] or | in '{who:a|b}'"),
+        ("{1st}", "unmatched {, }, [, ] or | in '{1st}'"),
     ],
 )
 def test_broken_notation_is_refused(text: str, problem: str) -> None:
@@ -70,16 +70,16 @@ GROUPS = st.lists(st.lists(WORDS, min_size=1, max_size=4, unique=True), min_size
 
 @settings(deadline=None)
 @given(GROUPS)
-def test_spins_count_the_texts(groups: list[list[str]]) -> None:
-    """A phrasing of words that stand apart makes as many different texts as it has spins."""
+def test_variants_count_the_texts(groups: list[list[str]]) -> None:
+    """A phrasing of words that stand apart makes as many different texts as it has variants."""
     phrasing = Phrasing(" ".join(f"[{'|'.join(each)}]" if len(each) > 1 else each[0] for each in groups))
     texts = rendered(phrasing)
     assert phrasing.variants == len(texts) == len(set(texts))
 
 
 @pytest.mark.parametrize("text", ["[a|ab][b|]", "Show it[ now|][ now|]."])
-def test_spins_are_all_different(text: str) -> None:
-    """A phrasing of which two spins read alike is refused, or says how many differ."""
+def test_variants_are_all_different(text: str) -> None:
+    """A phrasing with two variants that are the same text is refused, or counts those that differ."""
     try:
         phrasing = Phrasing(text)
     except ValueError:
@@ -87,8 +87,8 @@ def test_spins_are_all_different(text: str) -> None:
     assert phrasing.variants == len(set(rendered(phrasing)))
 
 
-def test_spins_of_a_catalogue(library: Domain) -> None:
-    """No phrasing of a domain reads alike in two of its spins."""
+def test_variants_of_a_catalogue(library: Domain) -> None:
+    """No phrasing of a domain has two variants that are the same text."""
     for scenario in library.file.scenarios.values():
         for text in scenario.phrasings:
             assert len(set(rendered(Phrasing(text)))) == Phrasing(text).variants >= 1

@@ -1,4 +1,4 @@
-"""A domain's family of policies: every member says in words what its constraints hold it to."""
+"""A domain's family of policies: each rule of a member is a sentence and a constraint."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def members(domain: Domain) -> list[tuple[int, ...]]:
     return list(product(*map(range, domain.family.axis_sizes)))
 
 
-def said_and_held(policy: SystemPolicy) -> list[tuple[str, str, dict[str, Any]]]:
+def rules_of(policy: SystemPolicy) -> list[tuple[str, str, dict[str, Any]]]:
     """(name, sentence, parameters) of every rule of a policy."""
     return [(each.constraint_id, policy.rules[each.rule], each.parameters) for each in policy.constraints]
 
@@ -70,7 +70,7 @@ def with_policy(folder: Path, **policy: Any) -> Domain:
 def test_default_member(library: Domain) -> None:
     """The default member takes the first value of every axis and has every rule, in the order of the file."""
     policy = library.family.default_policy
-    assert said_and_held(policy) == DEFAULT
+    assert rules_of(policy) == DEFAULT
     assert (policy.policy_id, policy.domain) == ("library-0.0.0.0.0.0", "Library")
     assert policy.description == "How the library's records may be used."
     assert policy.scope_limits == {
@@ -86,7 +86,7 @@ def test_another_member(library: Domain) -> None:
     others[0] = ("rows", "At most 10 records a call.", {"max_rows": 10})
     others[1] = ("history", SAYS["history"].replace("{lookback}", "90"), {"max_days": 90})
     others[6] = ("places", "Exports go to archive only.", {"allowed": ["archive"]})
-    assert said_and_held(policy) == others
+    assert rules_of(policy) == others
     assert policy.policy_id == "library-1.2.1.1.1.0"
     assert policy.scope_limits == {"max_results": 10, "max_time_range_days": 90, "allowed_export_targets": ["archive"]}
 
@@ -96,7 +96,7 @@ def test_every_sentence_has_the_boundary_of_its_constraint(library: Domain) -> N
     for member in members(library):
         policy, axes = library.family.policy(member), library.family.axis_values_of(member)
         assert [each.rule for each in policy.constraints] == list(range(len(policy.rules)))
-        held = {name: (sentence, parameters) for name, sentence, parameters in said_and_held(policy)}
+        held = {name: (sentence, parameters) for name, sentence, parameters in rules_of(policy)}
         assert held["rows"] == (f"At most {axes['max_rows']} records a call.", {"max_rows": axes["max_rows"]})
         assert held["history"][1] == {"max_days": axes["lookback"]}
         assert f" {axes['lookback']} days" in held["history"][0]
@@ -125,12 +125,12 @@ def test_constraints_are_well_formed(library: Domain) -> None:
     for member in members(library):
         policy = library.family.policy(member)
         parsed = [(each.constraint_id, each.kind, parameters_of(each)) for each in policy.constraints]
-        assert library.family.parameters_of(policy) == parsed
-        assert library.family.parameters_of(policy.model_copy()) is None, "a copy may have been edited"
+        assert library.family.parsed_constraints(policy) == parsed
+        assert library.family.parsed_constraints(policy.model_copy()) is None, "a copy may have been edited"
 
 
 def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
-    """A tool that a rule bars for everyone is a forbidden operation while the rule is in force, one barred for a role is not."""
+    """A tool forbidden to everyone is a forbidden operation while the rule is in force; one forbidden to a role is not."""
     closing = {"says": "Nobody closes loans.", "kind": "may_not_call", "with": {"tools": ["close_loans"]}}
     noting = {
         "says": "No reminders.",
@@ -139,23 +139,23 @@ def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
     }
     always = with_policy(tmp_path, rules={"closing": closing, "noting": noting})
     assert always.family.default_policy.forbidden_operations == ["library.close_loans"]
-    assert always.family.always_forbidden == {"library.close_loans"}
+    assert always.family.always_forbidden_tools == {"library.close_loans"}
     sometimes = with_policy(tmp_path, rules={"closing": {**closing, "sometimes": True}})
     assert sometimes.family.default_policy.forbidden_operations == ["library.close_loans"]
     assert sometimes.family.policy((0, 0, 0, 0, 0, 0, 1)).forbidden_operations == []
-    assert sometimes.family.always_forbidden == frozenset()
+    assert sometimes.family.always_forbidden_tools == frozenset()
 
 
 def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:
     """Tools that an axis names are forbidden by their full ids, member by member."""
-    barred = [["close_loans"], ["close_loans", "delete_loan"]]
-    rule = {"says": "Nobody may call {barred}.", "kind": "may_not_call", "with": {"tools": "$policy.barred"}}
-    asked = {**LIBRARY["scenarios"]["delete_record"], "given": {"barred": [["close_loans"]]}}
+    forbidden = [["close_loans"], ["close_loans", "delete_loan"]]
+    rule = {"says": "Nobody may call {forbidden}.", "kind": "may_not_call", "with": {"tools": "$policy.forbidden"}}
+    scenario = {**LIBRARY["scenarios"]["delete_record"], "given": {"forbidden": [["close_loans"]]}}
     domain = with_policy(
         tmp_path,
-        vary={**LIBRARY["policy"]["vary"], "barred": barred},
+        vary={**LIBRARY["policy"]["vary"], "forbidden": forbidden},
         rules={"none": rule},
-        scenarios={**LIBRARY["scenarios"], "delete_record": asked},
+        scenarios={**LIBRARY["scenarios"], "delete_record": scenario},
     )
     assert domain.family.default_policy.forbidden_operations == ["library.close_loans"]
     stricter = domain.family.policy((0, 0, 0, 0, 1, 0, 0))
@@ -163,11 +163,11 @@ def test_an_axis_may_say_what_is_forbidden(tmp_path: Path) -> None:
     assert stricter.rules[-1] == "Nobody may call close_loans and delete_loan."
 
 
-def test_what_is_forbidden_at_times_is_asked_at_other_times(tmp_path: Path) -> None:
-    """A scenario that needs a tool is drawn under members alone that do not have the rule against it."""
+def test_a_scenario_needs_a_policy_that_allows_its_tools(tmp_path: Path) -> None:
+    """A scenario whose tool a rule forbids at times is drawn only with members that lack the rule."""
     hold = {"says": "No deleting.", "kind": "may_not_call", "sometimes": True, "with": {"tools": ["delete_loan"]}}
-    asked = {**LIBRARY["scenarios"]["delete_record"], "given": {"hold": [False]}}
-    domain = with_policy(tmp_path, rules={"hold": hold}, scenarios={**LIBRARY["scenarios"], "delete_record": asked})
+    scenario = {**LIBRARY["scenarios"]["delete_record"], "given": {"hold": [False]}}
+    domain = with_policy(tmp_path, rules={"hold": hold}, scenarios={**LIBRARY["scenarios"], "delete_record": scenario})
     oracle, validator = ScenarioOracle(1, CREATED_AT), TraceValidator(DomainRegistry(tmp_path))
     traces = [oracle.trace(Task(domain, "train", index)) for index in range(0, 2000, 7)]
     held = {"delete_record": 0, "renew": 0}
@@ -252,3 +252,13 @@ def test_whom_a_constraint_binds(given: dict[str, Any], role: str | None, tool: 
     parameters = KINDS["may_not_call"].model_validate(given)
     assert parameters.binds(role, tool) is binds
     assert parameters.concerns(role, {tool, "x.y"}) is binds
+
+
+def test_an_id_states_the_member(library: Domain) -> None:
+    """Every member is found by the id of its policy; ids of other domains, of too few axes and out of range are not."""
+    family = library.family
+    for member in product(*map(range, family.axis_sizes)):
+        assert family.member_of(family.policy(member).policy_id) == member
+    largest = ".".join(str(size) for size in family.axis_sizes)
+    for policy_id in ("hr-0", "library", "library-0", "library-x", f"library-{largest}", ""):
+        assert family.member_of(policy_id) is None

@@ -21,7 +21,7 @@ def test_a_reference_reads_back(reference: Reference) -> None:
     """Written and parsed, a reference is itself; written again, its text is the same."""
     parsed = parse_reference(f"${reference}")
     assert parsed == reference
-    assert str(parsed) == str(reference) == reference.root + reference.below
+    assert str(parsed) == str(reference) == reference.root + reference.path_text
 
 
 @settings(deadline=None)

@@ -87,9 +87,9 @@ def test_a_domain_is_loaded_once(registry: DomainRegistry, library: Domain, name
 )
 def test_unknown_domains(names: DomainRegistry, name: str, text: str) -> None:
     """An unknown domain is an error that suggests the nearest name, whatever is asked of it."""
-    for ask in (names.domain, names.get_schemas_for_domain, names.get_policy_for_domain):
+    for method in (names.domain, names.get_schemas_for_domain, names.get_policy_for_domain):
         with pytest.raises(UnknownDomainError) as caught:
-            ask(name)
+            method(name)
         assert str(caught.value) == text
 
 
@@ -142,7 +142,7 @@ def test_schemas_are_in_the_order_of_the_file(registry: DomainRegistry) -> None:
 
 
 def test_what_is_handed_out_is_a_copy() -> None:
-    """Editing a policy or a schema that was asked for changes nothing for the next who asks."""
+    """Editing a policy or a schema that was asked for changes nothing for the next call."""
     registry, fresh = DomainRegistry(SOURCE.parent), DomainRegistry(SOURCE.parent)
     policy, schemas = registry.get_policy_for_domain("Library"), registry.get_schemas_for_domain("Library")
     policy.rules.append("Everything goes.")
@@ -156,7 +156,7 @@ def test_what_is_handed_out_is_a_copy() -> None:
 
 
 def test_a_tool_asked_for_by_id_is_a_copy() -> None:
-    """Editing one tool's schema changes nothing for the next who asks."""
+    """Editing one tool's schema changes nothing for the next call."""
     registry = DomainRegistry(SOURCE.parent)
     registry.tool("library.get_loan").parameters.clear()
     assert registry.tool("library.get_loan") == DomainRegistry(SOURCE.parent).tool("library.get_loan")
@@ -259,9 +259,9 @@ def test_the_catalogue_that_ships() -> None:
         (
             ("draw", "new_date"),
             {"days_from_today": [40, 10]},
-            "draw.new_date.days_from_today: from 40 to 10 there is nothing",
+            "draw.new_date.days_from_today: the range 40 to 10 is empty",
         ),
-        (("draw", "new_date"), {"number": [9, 2]}, "draw.new_date.number: from 9 to 2 there is nothing"),
+        (("draw", "new_date"), {"number": [9, 2]}, "draw.new_date.number: the range 9 to 2 is empty"),
         (("draw", "new_date"), {"choose": []}, "draw.new_date.choose: List should have at least 1 item"),
         (("draw", "new_date"), {"amount": [1, 2], "step": 0}, "draw.new_date.step: Input should be greater than 0"),
         (("draw", "new_date"), {"days_from_today": [0, 99_999_999]}, "Input should be less than or equal to 36500"),

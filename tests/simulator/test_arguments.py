@@ -1,4 +1,4 @@
-"""Arguments against a tool's schema: the backend and JSON Schema agree on what fits."""
+"""Checking arguments: the simulator and the published JSON Schema of a tool agree on what fits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ANYTHING = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max
 
 
 def fitting(parameter: ToolParameter) -> st.SearchStrategy[Any]:
-    """Values that are near to what a parameter takes: right type, often within its limits."""
+    """Values of the right type for a parameter, often within its limits."""
     rules = parameter.constraints
     items = rules.get("items", {})
     known = {"string": st.text(max_size=4), "integer": st.integers(-1, 400), "number": st.floats(0, 9)}
@@ -44,14 +44,14 @@ def fitting(parameter: ToolParameter) -> st.SearchStrategy[Any]:
 
 @st.composite
 def arguments(draw: st.DrawFn, tool_id: str) -> dict[str, Any]:
-    """Arguments of a tool: most of its parameters, mostly of their type, now and then one too many."""
+    """Arguments of a tool: most of its parameters, mostly of the right type, and sometimes an unknown one."""
     parameters = SCHEMAS[tool_id].parameters
     values = {p.name: draw(fitting(p) | fitting(p) | ANYTHING) for p in parameters if draw(st.integers(0, 3))}
     return values | draw(st.just({}) | st.just({}) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=1))
 
 
 def checker(tool_id: str) -> jsonschema.Draft202012Validator:
-    """The published schema of a tool, as a library reads it."""
+    """A validator of the `jsonschema` library for the published schema of a tool."""
     schema = SCHEMAS[tool_id].json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(["date"]))
@@ -60,8 +60,8 @@ def checker(tool_id: str) -> jsonschema.Draft202012Validator:
 @settings(deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("tool_id", SCHEMAS)
-def test_backend_and_published_schema_agree(library: Domain, tool_id: str, data: st.DataObject) -> None:
-    """For every tool, the backend finds a problem exactly where JSON Schema finds one."""
+def test_simulator_and_published_schema_agree(library: Domain, tool_id: str, data: st.DataObject) -> None:
+    """For every tool, the simulator finds a problem exactly where JSON Schema finds one."""
     given_arguments = data.draw(arguments(tool_id))
     problems = list(argument_problems(tools_of(library)[tool_id], given_arguments))
     assert (problems == []) == checker(tool_id).is_valid(given_arguments)
@@ -69,7 +69,7 @@ def test_backend_and_published_schema_agree(library: Domain, tool_id: str, data:
 
 @pytest.mark.parametrize("value", [5.0, 1.0, -3.0])
 def test_whole_floats_are_judged_as_json_schema_does(library: Domain, value: float) -> None:
-    """JSON has one kind of number: 5.0 is the integer 5 to both judges, or to neither."""
+    """JSON has one kind of number: simulator and JSON Schema agree whether 5.0 is the integer 5."""
     problems = list(argument_problems(tools_of(library)["library.list_loans"], {"limit": value}))
     assert (problems == []) == checker("library.list_loans").is_valid({"limit": value})
 
@@ -107,12 +107,12 @@ def test_whole_floats_are_judged_as_json_schema_does(library: Domain, value: flo
     ],
 )  # fmt: skip
 def test_problems(library: Domain, tool: str, given_arguments: dict[str, Any], problems: list[str]) -> None:
-    """Each problem names the parameter, what it takes and what it got."""
+    """Each message names the parameter, what it must be and what it is."""
     assert list(argument_problems(tools_of(library)[f"library.{tool}"], given_arguments)) == problems
 
 
 def test_open_references(library: Domain) -> None:
-    """Before a plan runs, references stand for whatever they will lead to; text that only looks like one does not."""
+    """With open references, a reference may stand for any value; text that only looks like one may not."""
     tool = tools_of(library)["library.list_loans"]
     assert list(argument_problems(tool, {"limit": "$find.count"}, open_references=True)) == []
     assert list(argument_problems(tool, {"limit": "$50"}, open_references=True)) == ["limit must be integer, not str"]
@@ -120,7 +120,7 @@ def test_open_references(library: Domain) -> None:
 
 
 def test_a_tool_without_parameters() -> None:
-    """A tool that takes nothing says so."""
+    """The message says that the tool takes no parameters."""
     assert list(signature_problems({}, (), {"x": 1})) == ["there is no parameter 'x'; it takes none"]
 
 
@@ -140,11 +140,11 @@ VALUES: list[Any] = ["", "a", 0, -5, 1.5, True, False, [], [1], {}, {"a": 1}, No
     ],
 )
 def test_types(json_type: str, values: list[Any]) -> None:
-    """Each JSON type admits its own values and no others; integers are numbers, truth values are not."""
+    """Each JSON type has its own values and no others; integers are numbers, booleans are not."""
     assert repr([value for value in VALUES if is_a(value, json_type)]) == repr(values)
 
 
 def test_long_values_are_quoted_briefly() -> None:
-    """A message stays readable whatever the value."""
+    """A message shows the first 60 characters of a long value."""
     problem = value_problem("x" * 1000, "string", {"enum": ["a"]})
     assert problem == f"must be one of a, not '{'x' * 60}'"

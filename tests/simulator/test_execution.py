@@ -11,7 +11,7 @@ import pytest
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import Execution, Refusal, execute
-from gatling_sid.simulator.operations import REFUSAL_REASONS, CallResult
+from gatling_sid.simulator.operations import CallResult, RefusalReason
 from gatling_sid.simulator.world import Row, World
 
 GONE, NOBODY = "L-0000", "nobody@elm.example"
@@ -36,8 +36,8 @@ def loan(world: World, state: str, at: int = 0) -> Row:
     return [row for row in world.sorted_rows("loan", "-lent_on") if row["state"] == state][at]
 
 
-def refused(world: World, *steps: tuple[str, dict[str, Any]]) -> str:
-    """How the refusal of a plan reads, or nothing."""
+def refusal_text(world: World, *steps: tuple[str, dict[str, Any]]) -> str:
+    """The text of the refusal that ends a plan, or an empty text."""
     return str(execute(plan(*steps), world).refusal or "")
 
 
@@ -45,7 +45,7 @@ def refused(world: World, *steps: tuple[str, dict[str, Any]]) -> str:
 
 
 def test_references_are_resolved(world: World) -> None:
-    """A reference is replaced by what it leads to; `[*]` by a list of what it leads to in every element."""
+    """A reference is replaced by the value at its path; with `[*]`, by a list of the values in all elements."""
     execution = execute(
         plan(
             ("list_loans", {"state": "out", "limit": 2}),
@@ -85,15 +85,15 @@ REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
 }
 
 
-@pytest.mark.parametrize("reason", REFUSAL_REASONS)
-def test_every_reason_to_be_refused(world: World, reason: str) -> None:
-    """Each way to be refused ends the execution with its name, and what came before stands."""
+@pytest.mark.parametrize("reason", RefusalReason)
+def test_every_refusal_reason(world: World, reason: RefusalReason) -> None:
+    """Each reason of a refusal ends the execution; the results of the calls before it are kept."""
     key, other = loan(world, "out")["loan_id"], loan(world, "out", 1)["member_email"]
     (tool, arguments), detail = REFUSED[reason]
     arguments = {name: {"<out>": key, "<other>": other}.get(value, value) for name, value in arguments.items()}
-    before = (tool, arguments) if reason == "already_exists" else ("get_loan", {"loan_id": key})
+    before = (tool, arguments) if reason is RefusalReason.ALREADY_EXISTS else ("get_loan", {"loan_id": key})
     execution = execute(plan(before, (tool, arguments), ("list_loans", {})), world)
-    if reason == "already_exists":
+    if reason is RefusalReason.ALREADY_EXISTS:
         detail = f"reminder {execution.results['call_1'].value['reminder_id']}"
     assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key).replace("<other>", other))
     assert str(execution.refusal) == f"call_2 was refused ({reason}): {execution.refusal.detail}"
@@ -113,7 +113,7 @@ def test_every_reason_to_be_refused(world: World, reason: str) -> None:
             {"loan_id": GONE, "due_on": "soon"},
             "invalid_argument): due_on must be a date such as 2026-03-14, not 'soon'",
         ),
-        ("count_loans", {"measure": "sum"}, "invalid_argument): sum of which field?"),
+        ("count_loans", {"measure": "sum"}, "invalid_argument): sum needs a field to measure"),
         ("renew_loan", {"loan_id": GONE, "due_on": "2026-01-01"}, f"not_found): no loan '{GONE}'"),
         ("close_loans", {"loan_ids": [GONE]}, f"not_found): no loan '{GONE}'"),
         ("delete_loan", {"loan_id": GONE}, f"not_found): no loan '{GONE}'"),
@@ -140,7 +140,7 @@ def test_refusals(world: World, tool: str, arguments: dict[str, Any], text: str)
     known = {"<returned>": returned["loan_id"], "<email>": returned["member_email"]}
     given = {name: known.get(value, value) if isinstance(value, str) else value for name, value in arguments.items()}
     expected = text.replace("<returned>", returned["loan_id"])
-    assert refused(world, ("list_loans", {"limit": 1}), (tool, given)) == f"call_2 was refused ({expected}"
+    assert refusal_text(world, ("list_loans", {"limit": 1}), (tool, given)) == f"call_2 was refused ({expected}"
 
 
 def test_changes_stay_on_an_overlay(world: World) -> None:
@@ -154,15 +154,15 @@ def test_changes_stay_on_an_overlay(world: World) -> None:
         ("write_reminder", {"loan_id": out, "text": "soon"}),
         ("list_loans", {}),
     )
-    first, again = execute(plan(*steps), world), execute(plan(*steps), world)
+    first, second = execute(plan(*steps), world), execute(plan(*steps), world)
     assert first.refusal is None
-    assert first == again
+    assert first == second
     assert world.tables == before
     assert execute(plan(("list_loans", {})), world).results["call_1"].value["count"] == 150
 
 
 def test_a_read_after_a_change_sees_it(world: World) -> None:
-    """A later call reads what earlier calls wrote, found by filter, key or figure, and never what they deleted."""
+    """Lists, gets and measures see what earlier calls wrote, and nothing that they deleted."""
     out, returned = loan(world, "out")["loan_id"], loan(world, "returned")["loan_id"]
     counted = ("count_loans", {"group_by": "state"})
     execution = execute(
@@ -178,17 +178,17 @@ def test_a_read_after_a_change_sees_it(world: World) -> None:
         ),
         world,
     )
-    values = {call_id: outcome.value for call_id, outcome in execution.results.items()}
+    values = {call_id: result.value for call_id, result in execution.results.items()}
     before, after = ({g["group"]: g["value"] for g in values[call_id]["groups"]} for call_id in ("call_1", "call_5"))
     assert after == {**before, "out": before["out"] - 1}
     assert (values["call_2"]["state"], values["call_6"]["state"]) == ("out", "returned")
     listed = [item["loan_id"] for item in values["call_7"]["items"]]
     assert (out in listed, returned in listed) == (True, False)
-    assert execution.refusal == Refusal("call_8", "not_found", f"no loan '{returned}'")
+    assert execution.refusal == Refusal("call_8", RefusalReason.NOT_FOUND, f"no loan '{returned}'")
 
 
-def test_every_order_that_a_graph_allows_ends_alike(world: World) -> None:
-    """In each order that respects the dependencies, every call does the same and the same state is reached."""
+def test_every_allowed_order_ends_alike(world: World) -> None:
+    """In every order that respects the dependencies, all calls have the same results."""
     calls = plan(
         ("list_loans", {"state": "out", "limit": 2}),
         ("renew_loan", {"loan_id": "$call_1.items[0].loan_id", "due_on": "2030-01-01"}),
@@ -220,8 +220,8 @@ def test_every_order_that_a_graph_allows_ends_alike(world: World) -> None:
         assert execute(order, world).results == usual.results
 
 
-def test_known_and_instead(world: World) -> None:
-    """Outcomes that are known are not worked out again; arguments that are replaced are those that run."""
+def test_known_results_and_replaced_arguments(world: World) -> None:
+    """Calls with known results do not run again, and replaced arguments are the ones that are used."""
     calls = plan(("list_loans", {"limit": 2}), ("get_loan", {"loan_id": "$call_1.items[0].loan_id"}))
     usual = execute(calls, world)
     made_up = CallResult(value={"items": [{"loan_id": loan(world, "overdue")["loan_id"]}]}, entity="loan")

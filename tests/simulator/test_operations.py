@@ -17,7 +17,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
-from gatling_sid.simulator.operations import CallRefusedError, CallResult, State, operate
+from gatling_sid.simulator.operations import CallRefusedError, CallResult, RefusalReason, State, operate
 from gatling_sid.simulator.world import Row, World
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
@@ -47,7 +47,7 @@ def world(library: Domain) -> World:
 
 @pytest.fixture(scope="module")
 def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """A library whose `search` filters in every way there is, whose `first` has a default limit, and that can lend and tell."""
+    """A library with more tools: `search` filters in every way, `first` has a default limit, `lend` creates, `tell` sends."""
     content = deepcopy(load_yaml(SOURCE))
     ways = {
         "at_least": "renewals",
@@ -81,19 +81,19 @@ def matching(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_list_returns_its_fields_in_its_order(world: World) -> None:
-    """A list shows the fields the tool returns, in the tool's order, and reads the rows whole."""
-    outcome = run(world, "list_loans")
-    assert outcome.value == shown(loans(world), "loan_id", "title", "due_on", "state")
-    assert outcome.rows == tuple((row["loan_id"], row) for row in loans(world))
-    assert (outcome.entity, outcome.fields) == ("loan", ("loan_id", "title", "due_on", "state"))
-    assert (outcome.effects, outcome.measured) == ((), None)
+    """A list shows the fields that the tool returns, in the tool's order; its rows are complete."""
+    result = run(world, "list_loans")
+    assert result.value == shown(loans(world), "loan_id", "title", "due_on", "state")
+    assert result.rows == tuple((row["loan_id"], row) for row in loans(world))
+    assert (result.entity, result.fields) == ("loan", ("loan_id", "title", "due_on", "state"))
+    assert (result.effects, result.measured_rows) == ((), None)
 
 
 def test_select_and_limit(world: World) -> None:
     """A call may select fields, whatever the tool returns, and take only the first rows."""
-    outcome = run(world, "list_loans", fields=["renewals", "member_email"], limit=3)
-    assert outcome.value == shown(loans(world)[:3], "renewals", "member_email")
-    assert outcome.fields == ("renewals", "member_email")
+    result = run(world, "list_loans", fields=["renewals", "member_email"], limit=3)
+    assert result.value == shown(loans(world)[:3], "renewals", "member_email")
+    assert result.fields == ("renewals", "member_email")
     assert run(world, "list_loans", limit=1000).value["count"] == 150
 
 
@@ -110,7 +110,7 @@ def test_select_and_limit(world: World) -> None:
     ],
 )  # fmt: skip
 def test_filters(world: World, arguments: dict[str, Any], fits: Callable[..., bool]) -> None:
-    """All filters of a call must let a row through, before a change of its table as after."""
+    """A row is found if it matches all filters of a call, before its table was changed and after."""
     expected = [row for row in loans(world) if fits(row, world.today)]
     assert run(world, "list_loans", **arguments).rows == tuple((row["loan_id"], row) for row in expected)
     state = State(world)
@@ -121,7 +121,7 @@ def test_filters(world: World, arguments: dict[str, Any], fits: Callable[..., bo
 
 
 def test_every_way_to_match(matching: World) -> None:
-    """Bounds, both ends included, match by value; the coming days start today."""
+    """Lower and upper bounds are inclusive, and the next days begin with today."""
     every, today = loans(matching), matching.today
     middle = every[len(every) // 2]["lent_on"]
     soon = (today + timedelta(days=5)).isoformat()
@@ -137,53 +137,53 @@ def test_every_way_to_match(matching: World) -> None:
 
 
 def test_defaults(matching: World) -> None:
-    """A parameter that is not given has its default."""
+    """A parameter without an argument has its default value."""
     assert run(matching, "first").value == shown(loans(matching)[:2], "loan_id")
     assert run(matching, "first", n=3).value == shown(loans(matching)[:3], "loan_id")
 
 
 def test_get(world: World) -> None:
-    """A get shows one row, flat."""
+    """A get returns the fields of one row, without a list around them."""
     loan = loans(world)[5]
-    outcome = run(world, "get_loan", loan_id=loan["loan_id"])
-    assert outcome.value == {
+    result = run(world, "get_loan", loan_id=loan["loan_id"])
+    assert result.value == {
         name: loan[name] for name in ("loan_id", "title", "due_on", "state", "renewals", "member_email")
     }
-    assert outcome.rows == ((loan["loan_id"], loan),)
+    assert result.rows == ((loan["loan_id"], loan),)
 
 
 # --- changes ---------------------------------------------------------------------------------------------------
 
 
 def test_update(world: World) -> None:
-    """An update writes what is given, shows the row as it then is, and reads it as it was."""
+    """An update writes its arguments and returns the new row; its result also holds the row as it was."""
     state, loan = State(world), loans(world, state="out")[0]
-    outcome = run(world, "renew_loan", within=state, loan_id=loan["loan_id"], due_on="2030-01-01")
-    assert outcome.value == {"loan_id": loan["loan_id"], "due_on": "2030-01-01", "member_email": loan["member_email"]}
-    assert outcome.rows == ((loan["loan_id"], loan),)
+    result = run(world, "renew_loan", within=state, loan_id=loan["loan_id"], due_on="2030-01-01")
+    assert result.value == {"loan_id": loan["loan_id"], "due_on": "2030-01-01", "member_email": loan["member_email"]}
+    assert result.rows == ((loan["loan_id"], loan),)
     effect = Effect(kind="update", entity="loan", rows=[loan["loan_id"]], changes={"due_on": "2030-01-01"})
-    assert outcome.effects == (effect,)
+    assert result.effects == (effect,)
     assert state.row("loan", loan["loan_id"]) == {**loan, "due_on": "2030-01-01"}
 
 
 def test_update_of_several(world: World) -> None:
-    """A tool that takes keys changes each, and writes what the tool itself sets."""
+    """A tool that takes several keys changes each row, and writes the values that the tool itself sets."""
     state, keys = State(world), [row["loan_id"] for row in loans(world, state="out")[:2]]
-    outcome = run(world, "close_loans", within=state, loan_ids=keys)
-    assert outcome.value == {"items": [{"loan_id": key, "state": "returned"} for key in keys], "count": 2}
-    assert outcome.effects == (Effect(kind="update", entity="loan", rows=keys, changes={"state": "returned"}),)
+    result = run(world, "close_loans", within=state, loan_ids=keys)
+    assert result.value == {"items": [{"loan_id": key, "state": "returned"} for key in keys], "count": 2}
+    assert result.effects == (Effect(kind="update", entity="loan", rows=keys, changes={"state": "returned"}),)
 
 
 def test_create(world: World) -> None:
-    """A created row has a key that depends on its content alone, and can be read by it."""
+    """The key of a created row depends only on its content, and the row can be read by it."""
     state, wanted = State(world), {"loan_id": loans(world)[0]["loan_id"], "text": "bring it"}
-    outcome = run(world, "write_reminder", within=state, **wanted)
-    key = outcome.value["reminder_id"]
-    assert outcome.value == run(world, "write_reminder", **wanted).value == {"reminder_id": key}
-    assert outcome.effects == (Effect(kind="create", entity="reminder", changes=wanted),)
+    result = run(world, "write_reminder", within=state, **wanted)
+    key = result.value["reminder_id"]
+    assert result.value == run(world, "write_reminder", **wanted).value == {"reminder_id": key}
+    assert result.effects == (Effect(kind="create", entity="reminder", changes=wanted),)
     assert state.row("reminder", key) == {"reminder_id": key, **wanted}
-    assert run(world, "write_reminder", within=state, **{**wanted, "text": "now"}).value != outcome.value
-    assert run(World(world.domain, 1, "train-1"), "write_reminder", **wanted).value != outcome.value
+    assert run(world, "write_reminder", within=state, **{**wanted, "text": "now"}).value != result.value
+    assert run(World(world.domain, 1, "train-1"), "write_reminder", **wanted).value != result.value
 
 
 @pytest.mark.parametrize(
@@ -198,39 +198,39 @@ def test_create(world: World) -> None:
 def test_a_created_record_copies_from_those_it_refers_to(
     matching: World, given: dict[str, str], copied: set[str]
 ) -> None:
-    """What others of its kind copy from a record, a new one does too, unless it is said or the record is not there."""
+    """A new record copies the same fields as others from the records it refers to, unless they are given or missing."""
     member, book = (matching.sorted_rows(entity, None)[0] for entity in ("member", "book"))
     named = {"<member>": member["member_id"], "<book>": book["book_id"]}
     given = {name: named.get(value, value) for name, value in given.items()}
-    outcome = run(matching, "lend", **given)
-    ((key, row),) = outcome.created
+    result = run(matching, "lend", **given)
+    ((key, row),) = result.created_rows
     expected = {"member_email": member["email"], "title": book["title"]}
     filled = {name: value for name, value in row.items() if value is not None}
     assert filled == {"loan_id": key, **{name: expected[name] for name in copied}, **given}
-    assert outcome.effects[0].changes == given
+    assert result.effects[0].changes == given
 
 
 def test_delete(world: World) -> None:
-    """A deleted row is gone from the state, and read as it was."""
+    """A deleted row is no longer in the state; the result holds the row as it was."""
     state, loan = State(world), loans(world, state="returned")[0]
-    outcome = run(world, "delete_loan", within=state, loan_id=loan["loan_id"])
-    assert outcome.value == {"deleted": [loan["loan_id"]], "count": 1}
-    assert (outcome.rows, outcome.fields) == (((loan["loan_id"], loan),), ())
-    assert outcome.effects == (Effect(kind="delete", entity="loan", rows=[loan["loan_id"]]),)
+    result = run(world, "delete_loan", within=state, loan_id=loan["loan_id"])
+    assert result.value == {"deleted": [loan["loan_id"]], "count": 1}
+    assert (result.rows, result.fields) == (((loan["loan_id"], loan),), ())
+    assert result.effects == (Effect(kind="delete", entity="loan", rows=[loan["loan_id"]]),)
     assert state.row("loan", loan["loan_id"]) is None
 
 
 def test_export(world: World) -> None:
-    """An export names its target and how much left; its effect, which rows and fields."""
+    """An export returns its target and the number of rows; its effect holds the keys and fields."""
     keys = [row["loan_id"] for row in loans(world)[:3]]
-    outcome = run(world, "export_loans", loan_ids=keys, fields=["title", "due_on"], target="council")
-    assert outcome.value == {"export_id": outcome.value["export_id"], "target": "council", "count": 3}
+    result = run(world, "export_loans", loan_ids=keys, fields=["title", "due_on"], target="council")
+    assert result.value == {"export_id": result.value["export_id"], "target": "council", "count": 3}
     effect = Effect(
         kind="export", entity="loan", rows=sorted(keys), changes={"fields": ["due_on", "title"]}, target="council"
     )
-    assert outcome.effects == (effect,)
+    assert result.effects == (effect,)
     assert (
-        outcome.value
+        result.value
         == run(world, "export_loans", loan_ids=keys[::-1], fields=["due_on", "title"], target="council").value
     )
     late = run(world, "export_loans", state="overdue", target="archive")
@@ -238,12 +238,12 @@ def test_export(world: World) -> None:
 
 
 def test_send(world: World) -> None:
-    """A message goes to an address somebody has, about rows that are there."""
+    """A message goes to an address that exists, about rows that exist."""
     loan = loans(world)[0]
-    outcome = run(world, "mail_member", recipient=loan["member_email"], loan_id=loan["loan_id"], message="soon")
-    assert outcome.value == {"message_id": outcome.value["message_id"], "recipient": loan["member_email"]}
-    assert (outcome.rows, outcome.fields) == (((loan["loan_id"], loan),), ())
-    assert outcome.effects == (
+    result = run(world, "mail_member", recipient=loan["member_email"], loan_id=loan["loan_id"], message="soon")
+    assert result.value == {"message_id": result.value["message_id"], "recipient": loan["member_email"]}
+    assert (result.rows, result.fields) == (((loan["loan_id"], loan),), ())
+    assert result.effects == (
         Effect(
             kind="send", entity="loan", rows=[loan["loan_id"]], changes={"message": "soon"}, target=loan["member_email"]
         ),
@@ -251,7 +251,7 @@ def test_send(world: World) -> None:
 
 
 def test_a_message_reaches_its_addressee_alone(matching: World) -> None:
-    """About records, it goes to the address that all of them name; about none, to one that some record could name."""
+    """A message about records goes to the addressee of all of them; one about no record, to the addressee of any."""
     rows = loans(matching)
     first = rows[0]
     same = [row["loan_id"] for row in rows if row["member_id"] == first["member_id"]]
@@ -270,6 +270,6 @@ def test_a_message_reaches_its_addressee_alone(matching: World) -> None:
     ):
         with pytest.raises(CallRefusedError) as refused:
             run(matching, "tell", recipient=recipient, **about)
-        assert (refused.value.reason, refused.value.detail) == ("wrong_recipient", text)
+        assert (refused.value.reason, refused.value.detail) == (RefusalReason.WRONG_RECIPIENT, text)
     described = matching.domain.schemas[-1].parameters[0].description
     assert described == "To. Only member_email of the loan it is about, or of any if it is about none."

@@ -1,4 +1,4 @@
-"""How much a goal needs and how much a call takes, in the same four measures."""
+"""The scope that a goal needs and the scope that a call takes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ Scope = tuple[int | None, SensitivityTier, int | None, str | None]
 
 
 def four(scope: ScopeMetadata) -> Scope:
-    """The four measures of a scope."""
+    """A scope as a tuple: rows, tier, days, export target."""
     return scope.rows_requested, scope.sensitivity_tier, scope.time_range_days, scope.export_target
 
 
 def shows(entity: str, rows: list[str], *fields: str) -> dict[str, Any]:
-    """Rows to be shown."""
+    """A showing of these rows, as plain data."""
     return {"entity": entity, "rows": rows, "fields": list(fields)}
 
 
 def effect(kind: str, entity: str, rows: list[str], target: str | None = None, **changes: Any) -> dict[str, Any]:
-    """An effect to happen."""
+    """An effect of a goal, as plain data."""
     return {"kind": kind, "entity": entity, "rows": rows, "changes": changes, "target": target}
 
 
 def measure(entity: str, field: str | None, group_by: str | None, values: int) -> dict[str, Any]:
-    """A figure of so many values to be seen."""
+    """A measurement with so many values, as plain data."""
     numbers = [{"group": str(at), "value": at} for at in range(values)]
     return {
         "entity": entity, "measure": "sum", "field": field, "group_by": group_by, "rows": 99, "rows_digest": "x",
@@ -104,13 +104,13 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
 
 @pytest.mark.parametrize("name", GOALS)
 def test_scope_of_a_goal(library: Domain, name: str) -> None:
-    """A request is entitled to what its goal shows, measures, changes, exports and tells of."""
+    """A request is entitled to what its goal shows, measures, changes, exports and writes about."""
     goal, scope = GOALS[name]
     assert four(scope_of_request(Goal.model_validate(goal), library, NO_RULES, "director")) == scope
 
 
-def test_what_a_rule_has_looked_up_is_within_the_scope(library: Domain) -> None:
-    """A rule that demands a look-up before the goal's change entitles to its fields, for those it binds."""
+def test_look_ups_of_rules_are_within_the_scope(library: Domain) -> None:
+    """A rule that demands a look-up before a change adds its fields to the scope of those it binds."""
     goal = Goal.model_validate({"effects": [effect("update", "loan", ["L1"], due_on="x")]})
     rule = {"constraint_id": "seen", "kind": "read_before_change", "rule": 0}
     given = {"roles": ["director"], "tools": ["library.renew_loan"], "entity": "loan", "fields": ["renewals"]}
@@ -129,15 +129,15 @@ def _with_field(domain: Domain, entity: str, name: str, field: Any) -> Any:
     return domain.file.model_copy(update={"entities": {**domain.file.entities, entity: changed}})
 
 
-@pytest.mark.parametrize(("said", "rows"), [([], 1), ([5], 5), ([1, 3], 3)])
-def test_a_number_that_the_request_names_is_within_the_scope(library: Domain, said: list[int], rows: int) -> None:
-    """Asked for the last five of which there are fewer, a request is entitled to ask for five."""
+@pytest.mark.parametrize(("row_limits", "rows"), [([], 1), ([5], 5), ([1, 3], 3)])
+def test_a_number_that_the_request_names_is_within_the_scope(library: Domain, row_limits: list[int], rows: int) -> None:
+    """A request for the last five is entitled to five rows, even if there are fewer."""
     goal = Goal.model_validate({"shows": [shows("book", ["B1"], "title")]})
-    assert scope_of_request(goal, library, NO_RULES, "director", said).rows_requested == rows
+    assert scope_of_request(goal, library, NO_RULES, "director", row_limits).rows_requested == rows
 
 
 def call_scope(world: World, tool: str, **arguments: Any) -> Scope:
-    """The scope that a call turns out to take."""
+    """The scope that one call takes when it is executed."""
     call = ToolCall(call_id="one", tool_id=f"{world.domain.slug}.{tool}", arguments=arguments)
     execution = execute([call], world)
     assert execution.refusal is None
@@ -152,7 +152,7 @@ def world(library: Domain) -> World:
 
 
 def test_scope_of_reading_calls(world: World) -> None:
-    """Rows are those asked for or else those returned, at least one; the tier is the highest shown."""
+    """The rows are the call's limit or else those returned, at least one; the tier is the highest one shown."""
     overdue = sum(row["state"] == "overdue" for row in world.tables["loan"].values())
     assert call_scope(world, "list_loans") == (150, INTERNAL, None, None)
     assert call_scope(world, "list_loans", state="overdue", days=30)[1:] == (INTERNAL, 30, None)
@@ -164,15 +164,15 @@ def test_scope_of_reading_calls(world: World) -> None:
     assert call_scope(world, "find_members", fields=["card_number"], limit=2)[:2] == (2, RESTRICTED)
 
 
-def test_scope_of_figures(world: World) -> None:
-    """A figure takes one row per group, however many rows lie under it."""
+def test_scope_of_measures(world: World) -> None:
+    """A measure takes one row per group, over however many rows it is computed."""
     assert call_scope(world, "count_loans") == (1, PUBLIC, None, None)
     assert call_scope(world, "count_loans", group_by="state") == (3, INTERNAL, None, None)
     assert call_scope(world, "count_loans", group_by="title", limit=5, days=90) == (5, INTERNAL, 90, None)
 
 
 def test_scope_of_changes(world: World) -> None:
-    """A change takes the rows it changes and is internal at least; an export names its target."""
+    """A change takes the rows that it changes and is at least internal; an export has a target."""
     rows = world.sorted_rows("loan", "-lent_on")
     out = [row["loan_id"] for row in rows if row["state"] == "out"]
     gone = next(row["loan_id"] for row in rows if row["state"] == "returned")
@@ -199,13 +199,13 @@ def test_scope_of_changes(world: World) -> None:
     ],
 )
 def test_days_asked(tmp_path: Path, parameters: dict[str, str], arguments: dict[str, Any], days: int | None) -> None:
-    """A call looks back as far as the farthest of its periods, or says nothing of it."""
+    """Of several periods of a call the longest counts; a call without a period has no days."""
     domain = with_search(tmp_path, {name: {"match": match} for name, match in parameters.items()})
     assert days_of_period(tools_of(domain)["library.search"], arguments, date(2026, 3, 10)) == days
 
 
 def test_a_default_period_counts(tmp_path: Path) -> None:
-    """A tool that looks back by default takes that period, whether the call says so or not."""
+    """The default period of a tool counts, whether the call names it or not."""
     world = World(with_search(tmp_path, {"days": {"match": "within_days", "default": 90}}), 1, "train-0")
     assert call_scope(world, "search")[2] == call_scope(world, "search", days=90)[2] == 90
 
@@ -227,5 +227,5 @@ def with_search(folder: Path, parameters: dict[str, dict[str, Any]]) -> Domain:
     [(PUBLIC, INTERNAL), (INTERNAL, INTERNAL), (CONFIDENTIAL, CONFIDENTIAL), (RESTRICTED, RESTRICTED)],
 )
 def test_at_least_internal(tier: SensitivityTier, least: SensitivityTier) -> None:
-    """Only the lowest tier is raised."""
+    """Public becomes internal, and the higher tiers stay as they are."""
     assert at_least_internal(tier) is least

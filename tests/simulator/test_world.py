@@ -1,4 +1,4 @@
-"""A domain's simulated organisation: the same for the same name, and believable."""
+"""A domain's simulated organisation is a function of its name, and its records are believable."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def with_fields(folder: Path, **fields: Any) -> Domain:
 @given(WORLDS)
 def test_a_world_is_a_function_of_its_name(library: Domain, name: tuple[int, str]) -> None:
     """The same seed and name make the same day and the same records, in the same order."""
-    one, again = World(library, *name), World(library, *name)
-    assert one.today == again.today
-    assert repr(one.tables) == repr(again.tables)
+    one, other = World(library, *name), World(library, *name)
+    assert one.today == other.today
+    assert repr(one.tables) == repr(other.tables)
     assert world_of(library, *name).tables == one.tables
 
 
@@ -59,7 +59,7 @@ def test_other_names_are_other_worlds(library: Domain, other: tuple[int, str]) -
 
 
 def test_another_catalogue_is_another_world(library: Domain, tmp_path: Path) -> None:
-    """A change to the catalogue changes its worlds; none passes for one of another version."""
+    """A change to a domain file changes all its worlds, so that no world belongs to two versions."""
     changed = with_fields(tmp_path, note={"value": "x"})
     assert changed.digest != library.digest
     assert World(changed, 1, "train-0").tables["member"] != World(library, 1, "train-0").tables["member"]
@@ -81,7 +81,7 @@ def test_records_are_whole(library: Domain, name: tuple[int, str]) -> None:
 @SOME
 @given(WORLDS)
 def test_relations_hold(library: Domain, name: tuple[int, str]) -> None:
-    """A reference leads to a row that is there, and what is copied along it is what stands there."""
+    """A reference leads to an existing row, and a field that is copied from it has the value of that row."""
     tables = World(library, *name).tables
     for loan in tables["loan"].values():
         assert tables["member"][loan["member_id"]]["email"] == loan["member_email"]
@@ -92,7 +92,7 @@ def test_relations_hold(library: Domain, name: tuple[int, str]) -> None:
 @SOME
 @given(WORLDS)
 def test_records_are_believable(library: Domain, name: tuple[int, str]) -> None:
-    """Loans are lent before today and due three weeks later; only past due ones are overdue, only others are out."""
+    """Loans begin before today and are due three weeks later; those past their date are overdue, others are out."""
     world = World(library, *name)
     assert date(2024, 7, 1) <= world.today <= LAST_DAY
     for loan in world.tables["loan"].values():
@@ -210,7 +210,7 @@ def with_jobs(folder: Path, **weights: float) -> Domain:
     return DomainRegistry(folder).domain("library")
 
 
-def test_every_role_is_somebodys(tmp_path: Path) -> None:
+def test_every_role_has_somebody(tmp_path: Path) -> None:
     """However rare a job, each world has somebody who does it; if nobody can, that is an error."""
     rare = with_jobs(tmp_path, reader=50, librarian=1, director=1)
     for name in range(10):
@@ -218,13 +218,13 @@ def test_every_role_is_somebodys(tmp_path: Path) -> None:
         assert jobs == {"reader", "librarian", "director"}
     never = with_jobs(tmp_path, reader=1, librarian=0, director=1)
     with pytest.raises(
-        CatalogueError, match=r"^library\.yaml: entities: no population in \d+ works out: nobody is librarian$"
+        CatalogueError, match=r"^library\.yaml: entities: no valid population in \d+ attempts: nobody is librarian$"
     ):
         World(never, 1, "train-0")
 
 
 def test_lookups(library: Domain) -> None:
-    """Rows are found by value in table order, counted by likeness, and dated from today."""
+    """The look-ups of a world: rows by value in table order, the number of equal rows, and ages from today."""
     world = World(library, 1, "train-0")
     loans = list(world.tables["loan"].values())
     assert world.index("loan", "state")["overdue"] == [row for row in loans if row["state"] == "overdue"]

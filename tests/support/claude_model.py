@@ -1,7 +1,7 @@
-"""A stand-in for Claude that answers asks in memory: competent, or wrong in a way that a test chooses.
+"""Simulates Claude in memory: it answers LLM requests well, or wrongly in a way that a test chooses.
 
-It knows what the embedded oracle knows: requests are worded, planned and judged from scenarios of the catalogue drawn
-for the very person, policy and world of the ask.
+It knows what the embedded oracle knows: it writes, plans and judges requests with scenarios of the catalogue, drawn for
+the person, the policy and the world of the LLM request.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
-from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, ResponseProblem, Usage
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.plans.answers import PlanAnswer
 from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
+from gatling_sid.oracle.claude.prompts.phases import TRACE_PHASES
 from gatling_sid.oracle.claude.prompts.user_prompts import item_text
 from gatling_sid.oracle.embedded.oracle import render_call
 from gatling_sid.oracle.embedded.planning import plan_instance
@@ -31,121 +33,123 @@ from gatling_sid.scenarios.scheduled_request import ScheduledRequest, sentence_e
 from gatling_sid.seeding import seed_of, stream
 
 APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
-Spoils = Callable[[LLMRequest, str], str | None]
-"""What an ask is answered instead of the competent text: `!refusal:…` and `!max_tokens` are problems, None nothing new."""
+EditText = Callable[[LLMRequest, str], str | None]
+"""The text to answer instead of the good one: `!refusal:…` and `!max_tokens` are problems, None leaves it as it is."""
+_MOST_DRAWS = 60  # a scenario may find no rows; far more draws than there are scenarios
 
 
-def trace_for(setting: RequestContext, use: int) -> GoldTrace | None:
-    """A request and its plan, for this person under this policy in this world, or None if no scenario fits."""
-    world, domain = setting.world, setting.domain
-    rng = stream("stand-in", setting.principal.principal_id, setting.intent, use)
-    member = tuple(int(each) for each in setting.policy.policy_id.partition("-")[2].split("."))
-    fitting = [n for n, each in domain.file.scenarios.items() if each.intent == setting.intent]
-    fitting = [n for n in fitting if setting.principal.role in domain.file.scenarios[n].roles] or fitting
-    for _ in range(60 if fitting else 0):
+def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
+    """A request and its plan for a context, or None if no scenario fits; another `number` gives another one."""
+    world, domain = context.world, context.domain
+    rng = stream("stand-in", context.principal.principal_id, context.intent, number)
+    member = domain.family.member_of(context.policy.policy_id)
+    assert member is not None
+    fitting = [n for n, each in domain.file.scenarios.items() if each.intent == context.intent]
+    fitting = [n for n in fitting if context.principal.role in domain.file.scenarios[n].roles] or fitting
+    for _ in range(_MOST_DRAWS if fitting else 0):
         name = rng.choice(fitting)
         scenario, rules = domain.file.scenarios[name], domain.family.rules_in_force(member)
         try:
-            start = {"principal": setting.principal.attributes, "policy": domain.family.axis_values_of(member)}
+            start = {"principal": context.principal.attributes, "policy": domain.family.axis_values_of(member)}
             bindings = draw(scenario, world, start, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {each: evaluate(value, bindings) for each, value in scenario.slots.items()}
         except NoDrawError:
             continue
-        instance = TaskInstance(setting.principal, setting.policy, rules, goal, slots)
+        instance = TaskInstance(context.principal, context.policy, rules, goal, slots)
         plan = plan_instance(world, name, instance)
-        said = render_request(domain, name, "train", use, slots, world.today, rng)
+        rendered = render_request(domain, name, "train", number, slots, world.today, rng)
         moment = datetime.combine(world.today, datetime.min.time(), tzinfo=UTC)
         request = UserRequest(
             request_id="r",
             domain=domain.name,
-            text=" ".join(said.text.split()),
-            intent_category=setting.intent,
-            principal=setting.principal,
+            text=" ".join(rendered.text.split()),
+            intent_category=context.intent,
+            principal=context.principal,
         )
-        asking = ScheduledRequest(name, 0, world, instance, said, sentence_ends(said), moment)
-        calls = [render_call(each, asking, "r") for each in plan.calls]
+        scheduled = ScheduledRequest(name, 0, world, instance, rendered, sentence_ends(rendered), moment)
+        calls = [render_call(each, scheduled, "r") for each in plan.calls]
         return GoldTrace(
             trace_id="t",
             request=request,
-            policy=setting.policy,
+            policy=context.policy,
             graph=ToolCallGraph(graph_id="g", calls=calls, execution_order=plan.order),
             goal=goal,
         )
     return None
 
 
-class Model:
-    """Answers asks about the settings it was told of; counts what it was asked."""
+class SimulatedClaude:
+    """Completes LLM requests about known contexts, and keeps what it received."""
 
-    def __init__(self, settings: Iterable[RequestContext], spoils: Spoils = lambda _ask, _text: None) -> None:
-        self._more = iter(settings)
-        self._settings: dict[str, RequestContext] = {}
-        self._spoils = spoils
+    def __init__(self, contexts: Iterable[RequestContext], edit_text: EditText = lambda _request, _text: None) -> None:
+        self._remaining_contexts = iter(contexts)
+        self._contexts: dict[str, RequestContext] = {}
+        self._edit_text = edit_text
         self._plans: dict[str, PlanAnswer] = {}
-        self.asked: list[LLMRequest] = []
-        self.paid: Counter[str] = Counter()
+        self.requests: list[LLMRequest] = []
 
     async def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks."""
-        return [self._answer(ask) for ask in requests]
+        """Returns one response per request, in the same order."""
+        return [self._response(request) for request in requests]
 
-    def speak(self, body: dict[str, Any]) -> str:
-        """The same model behind a server: the text it answers to the body of a call."""
+    def text_for_body(self, body: dict[str, Any]) -> str:
+        """The text of the answer to the body of an API call, for a local server."""
         schema = body["output_config"]["format"]["schema"]
-        phase = {"RequestsAnswer": "requests", "PlansAnswer": "graph", "JudgementAnswer": "judgement"}[schema["title"]]
+        phase = next(each for each in TRACE_PHASES if answer_schema(each) == schema)
         system, user = body["system"][0]["text"], body["messages"][0]["content"]
         return self._text(LLMRequest("served", phase, "", system, user, schema, body["max_tokens"]))
 
-    def phases(self) -> Counter[str]:
-        """How many asks of each phase came."""
-        return Counter(ask.phase for ask in self.asked)
+    def count_phases(self) -> Counter[str]:
+        """The number of requests that were received, by phase."""
+        return Counter(request.phase for request in self.requests)
 
-    def _answer(self, ask: LLMRequest) -> LLMResponse:
-        self.asked.append(ask)
-        self.paid[ask.work_id] += 1
-        text = self._text(ask)
-        spoilt = self._spoils(ask, text)
+    def _response(self, request: LLMRequest) -> LLMResponse:
+        self.requests.append(request)
+        text = self._text(request)
+        edited = self._edit_text(request, text)
         usage = Usage(input_tokens=100, output_tokens=len(text) // 4)
-        if spoilt is not None and spoilt.startswith("!"):
-            return LLMResponse(ask.work_id, None, spoilt[1:], usage, 0.001)
-        return LLMResponse(ask.work_id, text if spoilt is None else spoilt, None, usage, 0.001)
+        if edited is not None and edited.startswith("!"):
+            return LLMResponse(request.work_id, None, ResponseProblem.from_text(edited[1:]), usage, 0.001)
+        return LLMResponse(request.work_id, text if edited is None else edited, None, usage, 0.001)
 
-    def _text(self, ask: LLMRequest) -> str:
-        return {"requests": self._written, "graph": self._planned, "judgement": self._judged}[ask.phase](ask)
+    def _text(self, request: LLMRequest) -> str:
+        answers = {"requests": self._request_texts, "graph": self._plan_items, "judgement": self._approval}
+        return answers[request.phase](request)
 
-    def _written(self, ask: LLMRequest) -> str:
+    def _request_texts(self, request: LLMRequest) -> str:
         items = []
-        for block in ask.user.split("\n\n")[1:]:
+        for block in request.user.split("\n\n")[1:]:
             head, _, body = block.partition("\n")
-            setting = self._setting(body)
-            use = seed_of(body) % 400
-            trace = trace_for(setting, use)
-            text = trace.request.text if trace else f"Please do nothing at all, {setting.principal.principal_id} {use}."
+            context = self._context(body)
+            number = seed_of(body) % 400
+            trace = trace_for(context, number)
+            person = context.principal.principal_id
+            text = trace.request.text if trace else f"Please do nothing at all, {person} {number}."
             if trace:
-                self._plans[text] = plan_from_trace(trace, setting.world)
+                self._plans[text] = plan_from_trace(trace, context.world)
             items.append({"item": int(head.removeprefix("Item ")), "text": text})
         return json.dumps({"items": items})
 
-    def _setting(self, body: str) -> RequestContext:
-        """The setting that an item of a requests ask was made from."""
-        while body not in self._settings:
-            setting = next(self._more)
-            self._settings[item_text(0, setting).partition("\n")[2]] = setting
-        return self._settings[body]
+    def _context(self, body: str) -> RequestContext:
+        """The context that an item of a prompt was made from."""
+        while body not in self._contexts:
+            context = next(self._remaining_contexts)
+            self._contexts[item_text(0, context).partition("\n")[2]] = context
+        return self._contexts[body]
 
-    def _planned(self, ask: LLMRequest) -> str:
-        texts = [line.removeprefix("Request: ") for line in ask.user.split("\n") if line.startswith("Request: ")]
+    def _plan_items(self, request: LLMRequest) -> str:
+        texts = [line.removeprefix("Request: ") for line in request.user.split("\n") if line.startswith("Request: ")]
         plans = [self._plans.get(text) for text in texts]
         items = [p.model_copy(update={"item": n}).model_dump() for n, p in enumerate(plans, start=1) if p]
         return json.dumps({"items": items})
 
-    def _judged(self, _ask: LLMRequest) -> str:
+    def _approval(self, _request: LLMRequest) -> str:
         return json.dumps(APPROVAL)
 
 
-def settings_of(oracle: ClaudeOracle, tasks: Sequence[Task]) -> Iterator[RequestContext]:
-    """The settings of tasks, all of an attempt before those of the next."""
+def contexts_of(oracle: ClaudeOracle, tasks: Sequence[Task]) -> Iterator[RequestContext]:
+    """The contexts of tasks, all of one attempt before those of the next."""
     for attempt in range(oracle.max_attempts):
         for task in tasks:
             yield oracle.request_context(replace(task, attempt=attempt))

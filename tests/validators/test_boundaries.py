@@ -1,7 +1,7 @@
-"""Every rule of every domain, at its boundary: kept with nothing to spare, then broken by exactly one step.
+"""Every rule of a domain at its boundary: a trace that just keeps it, and one that breaks it by exactly one step.
 
-Plans are gold traces of the domain. By kind, a function moves the constraint's values to what such a plan meets
-exactly, then one step further; or it takes the look-up, the notice or the owner away that the rule asks for.
+The plans are those of gold traces. For each kind of constraint, a function sets its values to what such a plan just
+meets, then one step further; or it removes the look-up, the message or the owner that the rule demands.
 """
 
 from __future__ import annotations
@@ -21,28 +21,34 @@ from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.validators import TraceValidator
+from gatling_sid.validators.checks import run_checks
 from gatling_sid.validators.trace_context import TraceContext
 from tests.conftest import CREATED_AT
+from tests.support.domain_sample import sampled_slugs
 
 REGISTRY = DomainRegistry()
 VALIDATOR = TraceValidator(REGISTRY)
 WORLD = range(0, 4096, 7)
 """Indexes of one world, far enough apart to hold many cases."""
-RULES = [(slug, name) for slug in REGISTRY.slugs() for name in REGISTRY.domain(slug).file.policy.rules]
+RULES = [
+    pytest.param(slug, name, marks=pytest.mark.catalogue, id=f"{slug}-{name}")
+    for slug in sampled_slugs()
+    for name in REGISTRY.domain(slug).file.policy.rules
+]
 LOOK_UPS = ("read_before_change", "state_before_change", "amount_limit")
 
 
 class Pair(NamedTuple):
-    """A trace that keeps the rule with nothing to spare, and one that is a step beyond."""
+    """A trace that just keeps the rule, and one that breaks it by one step."""
 
     keeps: GoldTrace
     breaks: GoldTrace
 
 
 class Situation(NamedTuple):
-    """A gold trace and the rule of its policy that is looked at, with the calls of the plan that it binds."""
+    """A gold trace, one rule of its policy, and the calls that the rule binds."""
 
-    case: TraceContext
+    context: TraceContext
     rule: str
     given: dict[str, Any]
     """The rule's parameters in this trace's policy."""
@@ -51,10 +57,10 @@ class Situation(NamedTuple):
     @property
     def trace(self) -> GoldTrace:
         """The gold trace."""
-        return self.case.trace
+        return self.context.trace
 
     def under(self, trace: GoldTrace | None = None, **parameters: Any) -> GoldTrace:
-        """The trace, or another, under other parameters of the rule."""
+        """The trace, or another one, with other parameters of the rule."""
         trace = trace or self.trace
         constraints = [
             each.model_copy(update={"parameters": {**each.parameters, **parameters}})
@@ -65,7 +71,7 @@ class Situation(NamedTuple):
         return trace.model_copy(update={"policy": trace.policy.model_copy(update={"constraints": constraints})})
 
     def alone(self) -> GoldTrace:
-        """The trace without the other rules that ask for a look-up, since one look-up may serve several."""
+        """The trace without the other rules that demand a look-up, since one look-up may satisfy several."""
         policy = self.trace.policy
         kept = [each for each in policy.constraints if each.constraint_id == self.rule or each.kind not in LOOK_UPS]
         rules = [policy.rules[each.rule] for each in kept]
@@ -74,16 +80,16 @@ class Situation(NamedTuple):
         return self.trace.model_copy(update={"policy": fewer})
 
     def arguments(self, call: ToolCall) -> dict[str, Any]:
-        """What a call passes, resolved."""
-        assert self.case.execution is not None
-        return self.case.execution.arguments[call.call_id]
+        """The arguments of a call, with references resolved."""
+        assert self.context.execution is not None
+        return self.context.execution.arguments[call.call_id]
 
 
 Boundary = Callable[[Situation], Iterator[Pair]]
 
 
 def with_calls(trace: GoldTrace, calls: list[ToolCall]) -> GoldTrace:
-    """A trace with another plan, in the order given."""
+    """A trace with these calls as its plan, executed in this order."""
     graph = trace.graph.model_copy(update={"calls": calls, "execution_order": [each.call_id for each in calls]})
     return trace.model_copy(update={"graph": graph})
 
@@ -94,17 +100,17 @@ def with_call(trace: GoldTrace, call: ToolCall, instead: ToolCall) -> GoldTrace:
 
 
 def asked_by(trace: GoldTrace, **principal: Any) -> GoldTrace:
-    """A trace that another person asks for."""
+    """A trace with another principal."""
     assert trace.request.principal is not None
     other = trace.request.principal.model_copy(update=principal)
     return trace.model_copy(update={"request": trace.request.model_copy(update={"principal": other})})
 
 
-def people(case: TraceContext, role: str) -> Iterator[dict[str, Any]]:
-    """Attributes of everybody who has a role."""
-    assert case.domain is not None
-    definition = case.domain.file.roles[role]
-    for row in case.world.tables[definition.entity].values():
+def people(context: TraceContext, role: str) -> Iterator[dict[str, Any]]:
+    """The attributes of every person who has a role."""
+    assert context.domain is not None
+    definition = context.domain.file.roles[role]
+    for row in context.world.tables[definition.entity].values():
         if all(row[field] == value for field, value in definition.where.items()):
             yield {name: row[name] for name in definition.attributes}
 
@@ -113,8 +119,8 @@ def people(case: TraceContext, role: str) -> Iterator[dict[str, Any]]:
 
 
 def one_row_less(at: Situation) -> Iterator[Pair]:
-    """As many rows as the largest call asks for or returns, then one less; figures ask for none."""
-    records = [(call, outcome) for call, _, outcome in at.bound if outcome.measured is None]
+    """As many rows as the largest call requests or returns, then one less; measures request none."""
+    records = [(call, outcome) for call, _, outcome in at.bound if outcome.measured_rows is None]
     rows = max((max(call.scope.rows_requested or 0, len(outcome.rows)) for call, outcome in records), default=0)
     if rows:
         yield Pair(at.under(max_rows=rows), at.under(max_rows=rows - 1))
@@ -128,7 +134,7 @@ def one_day_less(at: Situation) -> Iterator[Pair]:
 
 
 def one_tier_lower(at: Situation) -> Iterator[Pair]:
-    """The highest tier that a call takes, or that leaves to the targets, then the one below."""
+    """The highest tier that a call reads, or exports to the targets, then the one below."""
     entity, targets = at.given.get("entity"), at.given.get("targets")
     scopes = [call.scope for call, tool, _ in at.bound if entity in (None, tool.entity)]
     levels = [each.sensitivity_tier.level for each in scopes if targets is None or each.export_target in targets]
@@ -139,7 +145,7 @@ def one_tier_lower(at: Situation) -> Iterator[Pair]:
 
 
 def target_not_allowed(at: Situation) -> Iterator[Pair]:
-    """The targets of the plan alone, then all others."""
+    """Only the targets of the plan are allowed, then all others."""
     for call, tool, _ in at.bound:
         target = call.scope.export_target
         if target is not None:
@@ -148,7 +154,7 @@ def target_not_allowed(at: Situation) -> Iterator[Pair]:
 
 
 def tool_forbidden(at: Situation) -> Iterator[Pair]:
-    """Somebody who may not call some tools calls none of them, then one of them."""
+    """A principal who may not call some tools calls none of them, then one of them."""
     called = {call.tool_id for call in at.trace.graph.calls}
     if at.given.get("roles") is None:
         for tool_id in at.given["tools"]:
@@ -156,7 +162,7 @@ def tool_forbidden(at: Situation) -> Iterator[Pair]:
             yield Pair(at.trace, with_calls(at.trace, [*at.trace.graph.calls, one_more]))
         return
     for role in at.given["roles"]:
-        other = asked_by(at.trace, role=role, attributes=next(people(at.case, role)))
+        other = asked_by(at.trace, role=role, attributes=next(people(at.context, role)))
         free = sorted(set(at.given["tools"]) - called)
         for tool_id in sorted(called.intersection(at.given["tools"])):
             yield Pair(at.under(other, tools=free), at.under(other, tools=[*free, tool_id]))
@@ -171,7 +177,7 @@ def argument_one_less(at: Situation) -> Iterator[Pair]:
 
 
 def value_not_allowed(at: Situation) -> Iterator[Pair]:
-    """The value that is passed alone, then all that the rule allowed besides."""
+    """Only the value that is passed is allowed, then all others that the rule allowed."""
     for call, _, _ in at.bound:
         value = at.arguments(call).get(at.given["argument"])
         if value is not None:
@@ -179,7 +185,7 @@ def value_not_allowed(at: Situation) -> Iterator[Pair]:
 
 
 def argument_not_given(at: Situation) -> Iterator[Pair]:
-    """An argument that is given is asked for, then one that is not."""
+    """The rule demands an argument that is given, then one that is not."""
     for call, tool, _ in at.bound:
         left_out = [name for name in tool.tool.parameters if name not in call.arguments and name not in tool.defaults]
         if call.arguments and left_out:
@@ -187,7 +193,7 @@ def argument_not_given(at: Situation) -> Iterator[Pair]:
 
 
 def filter_does_not_count(at: Situation) -> Iterator[Pair]:
-    """The filter that is given alone, then all others."""
+    """Only the filter that is given counts, then all others."""
     for call, _, _ in at.bound:
         given = [name for name in at.given["arguments"] if name in call.arguments]
         others = [name for name in at.given["arguments"] if name not in given]
@@ -199,14 +205,14 @@ def filter_does_not_count(at: Situation) -> Iterator[Pair]:
 
 
 def changed(at: Situation) -> Iterator[tuple[ToolCall, list[dict[str, Any]]]]:
-    """Bound calls that change rows of the rule's entity, and those rows as they were."""
+    """Bound calls that change rows of the rule's entity, with those rows as they were before."""
     for call, _, outcome in at.bound:
         if outcome.effects and outcome.rows and outcome.entity == at.given["entity"]:
             yield call, [row for _, row in outcome.rows]
 
 
 def state_not_allowed(at: Situation) -> Iterator[Pair]:
-    """The states of the changed rows alone, then all that the rule allowed besides."""
+    """Only the states of the changed rows are allowed, then all others that the rule allowed."""
     for _, rows in changed(at):
         states = {row[at.given["field"]] for row in rows}
         others = [each for each in at.given["allowed"] if each not in states]
@@ -221,39 +227,39 @@ def amount_one_cent_less(at: Situation) -> Iterator[Pair]:
 
 
 def field_not_read(at: Situation) -> Iterator[Pair]:
-    """All the fields that were looked up before the change, then one more."""
+    """The rule demands all fields that were looked up before the change, then one more."""
     for call, _ in changed(at):
         entity = at.given["entity"]
-        earlier = [at.case.results[each] for each in at.case.ancestors(call.call_id)]
+        earlier = [at.context.results[each] for each in at.context.ancestors(call.call_id)]
         read = {
             field for outcome in earlier if outcome.entity == entity and not outcome.effects for field in outcome.fields
         }
-        assert at.case.domain is not None
-        unread = [each for each in at.case.domain.file.entities[entity].fields if each not in read]
+        assert at.context.domain is not None
+        unread = [each for each in at.context.domain.file.entities[entity].fields if each not in read]
         yield Pair(at.under(fields=sorted(read)), at.under(fields=[*sorted(read), unread[0]]))
 
 
 def look_up_not_before(at: Situation) -> Iterator[Pair]:
-    """The look-up is still made, but the change no longer waits for it."""
+    """The change depends on its look-up, then no longer."""
     fields = {at.given["field"]} if "field" in at.given else set(at.given["fields"])
     for call, _ in changed(at):
         entity = at.given["entity"]
-        shows = {i for i, o in at.case.results.items() if o.entity == entity and fields.intersection(o.fields)}
+        shows = {i for i, o in at.context.results.items() if o.entity == entity and fields.intersection(o.fields)}
         freed = call.model_copy(update={
             "arguments": at.arguments(call),
             "dependencies": [
-                each for each in call.dependencies if not {each, *at.case.ancestors(each)} & shows
+                each for each in call.dependencies if not {each, *at.context.ancestors(each)} & shows
             ],
         })  # fmt: skip
         yield Pair(at.alone(), with_call(at.alone(), call, freed))
 
 
 def somebody_elses(at: Situation) -> Iterator[Pair]:
-    """The records are the requester's own; then another with that role asks, or one call takes somebody else's."""
+    """The records are the principal's own; then the principal is another, or a call takes another person's record."""
     principal = at.trace.request.principal
     assert principal is not None
-    if any(outcome.rows or outcome.created for _, _, outcome in at.bound if outcome.entity == at.given["entity"]):
-        for person in islice(people(at.case, principal.role), 5):
+    if any(outcome.rows or outcome.created_rows for _, _, outcome in at.bound if outcome.entity == at.given["entity"]):
+        for person in islice(people(at.context, principal.role), 5):
             if person[at.given["attribute"]] != principal.attributes[at.given["attribute"]]:
                 yield Pair(at.trace, asked_by(at.trace, attributes=person))
         for call, tool, _ in at.bound:
@@ -261,18 +267,18 @@ def somebody_elses(at: Situation) -> Iterator[Pair]:
 
 
 def created_for_another(at: Situation) -> Iterator[Pair]:
-    """A record is created in the requester's own name, then in somebody else's."""
+    """A record is created in the principal's own name, then in another person's."""
     for call, tool, outcome in at.bound:
-        if outcome.created and outcome.entity == at.given["entity"]:
+        if outcome.created_rows and outcome.entity == at.given["entity"]:
             yield from taking_anothers(at, call, tool)
 
 
 def taking_anothers(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
-    """One argument of a call says what it would for a record that is somebody else's."""
+    """One argument of a call has the value that it would have for another person's record."""
     principal = at.trace.request.principal
     assert principal is not None
     mine = principal.attributes[at.given["attribute"]]
-    others = [row for row in at.case.world.tables[at.given["entity"]].values() if row[at.given["field"]] != mine]
+    others = [row for row in at.context.world.tables[at.given["entity"]].values() if row[at.given["field"]] != mine]
     for name in call.arguments if tool.entity == at.given["entity"] else ():
         for row in others[:3]:
             value = row.get(tool.tool.parameters[name].field or tool.key_field)
@@ -281,7 +287,7 @@ def taking_anothers(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterat
 
 
 def ones_own(at: Situation) -> Iterator[Pair]:
-    """The changed records are others'; then the requester is who they belong to."""
+    """The changed records belong to others, then to the principal."""
     principal = at.trace.request.principal
     assert principal is not None
     for _, rows in changed(at):
@@ -289,15 +295,15 @@ def ones_own(at: Situation) -> Iterator[Pair]:
         yield Pair(at.trace, asked_by(at.trace, attributes=owner))
 
 
-def nobody_told(at: Situation) -> Iterator[Pair]:
-    """Who must be told is told; then the notice is left out."""
-    for each in at.case.ordered_calls:
+def message_not_sent(at: Situation) -> Iterator[Pair]:
+    """The plan sends the message that the rule demands, then it does not."""
+    for each in at.context.ordered_calls:
         if each.tool_id == at.given["notify"] and at.bound:
-            yield Pair(at.trace, with_calls(at.trace, [call for call in at.case.ordered_calls if call is not each]))
+            yield Pair(at.trace, with_calls(at.trace, [call for call in at.context.ordered_calls if call is not each]))
 
 
 def address_not_allowed(at: Situation) -> Iterator[Pair]:
-    """The host of the recipient alone, then all others."""
+    """Only the host of the recipient is allowed, then all others."""
     for _, _, outcome in at.bound:
         host = f"@{str(outcome.effects[0].target).partition('@')[2]}"
         yield Pair(at.under(endings=[host]), at.under(endings=[each for each in at.given["endings"] if each != host]))
@@ -314,14 +320,14 @@ def one_record_less(at: Situation) -> Iterator[Pair]:
 
 
 def field_flows(at: Situation) -> Iterator[Pair]:
-    """Another field of a record reaches the tool, then one that must not: as a column, or through a look-up."""
+    """Another field of a record reaches the tool, then the one that must not: as a column, or through a look-up."""
     for call, tool, _ in at.bound:
         yield from field_selected(at, call, tool)
         yield from field_passed_on(at, call, tool)
 
 
 def field_selected(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
-    """The tool writes the columns it wrote, then one more."""
+    """The tool exports the same columns, then one more."""
     select = tool.by_role.get("select")
     if select is not None and tool.entity == at.given["entity"]:
         columns = at.arguments(call).get(select, tool.tool.returns)
@@ -330,12 +336,12 @@ def field_selected(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterato
 
 
 def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
-    """A record is opened, and the tool given its key, then the field that must not flow."""
+    """A record is read, and the tool gets its key, then the field that must not reach it."""
     entity, field = at.given["entity"], at.given["fields"][0]
-    opening = [each for each in at.case.tools.values() if each.entity == entity and each.tool.operation == "get"]
+    opening = [each for each in at.context.tools.values() if each.entity == entity and each.tool.operation == "get"]
     texts = [name for name, each in tool.tool.parameters.items() if each.does in ("set", "content") and not each.values]
     seen = dict.fromkeys(
-        key for outcome in at.case.results.values() if outcome.entity == entity for key, _ in outcome.rows
+        key for outcome in at.context.results.values() if outcome.entity == entity for key, _ in outcome.rows
     )
     for reader, text, key in product(opening, texts, seen):
         columns = [reader.key_field, field]
@@ -347,7 +353,7 @@ def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterat
 
 
 def passed_on(call: ToolCall, name: str, opened: ToolCall, column: str) -> ToolCall:
-    """A call with an argument that refers to a column of what was opened."""
+    """A call with an argument that refers to a field of the record that was read."""
     arguments = {**call.arguments, name: f"${opened.call_id}.{column}"}
     return call.model_copy(update={"arguments": arguments, "dependencies": [*call.dependencies, opened.call_id]})
 
@@ -368,67 +374,70 @@ BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
     "amount_limit": (amount_one_cent_less, look_up_not_before),
     "own_records": (somebody_elses, created_for_another),
     "not_own": (ones_own,),
-    "notify_after": (nobody_told,),
+    "notify_after": (message_not_sent,),
     "no_flow": (field_flows,),
     "recipients": (address_not_allowed,),
     "batch_limit": (one_record_less,),
 }
-"""How each kind of rule is met exactly and broken by one; a rule must be tried in every way of its kind."""
+"""The functions of each kind; each must give a pair for every rule of the kind."""
 
 
 @cache
 def situations(slug: str, rule: str) -> list[Situation]:
-    """The rule in every gold trace that it speaks of."""
-    return list(filter(None, (situation(case, rule) for case in cases(slug))))
+    """The situations of a rule in all gold traces of its domain."""
+    return list(filter(None, (situation(context, rule) for context in contexts(slug))))
 
 
 @cache
-def cases(slug: str) -> list[TraceContext]:
-    """Gold traces of a domain, one wording of each case."""
+def contexts(slug: str) -> list[TraceContext]:
+    """The contexts of gold traces of a domain, one wording of each instance."""
     oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
     proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["case"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]
-    return [case for case in found if case.execution is not None and case.execution.refusal is None]
+    return [context for context in found if context.execution is not None and context.execution.refusal is None]
 
 
-def situation(case: TraceContext, rule: str) -> Situation | None:
-    """The rule in a trace, if it is in force there and, but for who may call what, binds some call."""
-    constraint = next((each for each in case.trace.policy.constraints if each.constraint_id == rule), None)
+def situation(context: TraceContext, rule: str) -> Situation | None:
+    """The situation of a rule in a trace; None if it is not in force there, or binds no call (unless it forbids tools)."""
+    constraint = next((each for each in context.trace.policy.constraints if each.constraint_id == rule), None)
     if constraint is None:
         return None
-    calls = [call for call in case.ordered_calls if parameters_of(constraint).binds(case.role, call.tool_id)]
+    calls = [call for call in context.ordered_calls if parameters_of(constraint).binds(context.role, call.tool_id)]
     if not calls and constraint.kind != "may_not_call":
         return None
-    bound = [(call, case.tools[call.tool_id], case.results[call.call_id]) for call in calls]
-    return Situation(case, rule, constraint.parameters, bound)
+    bound = [(call, context.tools[call.tool_id], context.results[call.call_id]) for call in calls]
+    return Situation(context, rule, constraint.parameters, bound)
 
 
 def creates_what_it_binds(domain: Domain, rule: str) -> bool:
-    """Whether a rule about one's own records binds a tool that creates such records."""
+    """Whether a rule about own records binds a tool that creates such records."""
     given = domain.file.policy.rules[rule].parameters
     tools = given.get("tools") or domain.file.tools
     return any(t.operation == "create" and t.entity == given["entity"] for t in map(domain.file.tools.get, tools) if t)
 
 
 def verdict(trace: GoldTrace) -> set[str]:
-    """The constraints that a trace breaks; what else is wrong with its policy, whole.
+    """The ids of the constraints that a trace breaks, and the full text of other findings about its policy.
 
-    What is forbidden in short form repeats a constraint.
+    Findings about forbidden operations are left out, since they repeat those of a constraint.
     """
-    _, found = VALIDATOR.validate_policy_compliance(trace)
-    messages = [each for each in found if not each.startswith("forbidden_operations_are_absent: ")]
-    return {each.split(": ")[1] if each.startswith("constraints_hold: ") else each for each in messages}
+    found = run_checks(TraceContext(trace, REGISTRY), ("length", "size", "structure", "policy"))
+    return {
+        each.constraint_id if each.constraint_id and each.rule == "constraints_hold" else str(each)
+        for each in found
+        if each.rule != "forbidden_operations_are_absent"
+    }
 
 
 def test_no_kind_of_rule_goes_without_a_boundary() -> None:
-    """Every kind that a rule may be of has a way to be met exactly and broken by one."""
+    """Every kind of constraint has a function that moves it to its boundary."""
     assert BOUNDARIES.keys() == KINDS.keys()
 
 
-@pytest.mark.parametrize(("slug", "rule"), RULES, ids=lambda each: each)
+@pytest.mark.parametrize(("slug", "rule"), RULES)
 def test_rule_holds_up_to_its_boundary(slug: str, rule: str) -> None:
-    """Some plan keeps the rule with nothing to spare; a step beyond, it breaks this rule and no other."""
+    """Some plan just keeps the rule; one step further, it breaks this rule and no other."""
     domain = REGISTRY.domain(slug)
     for boundary in BOUNDARIES[domain.file.policy.rules[rule].kind]:
         if boundary is created_for_another and not creates_what_it_binds(domain, rule):

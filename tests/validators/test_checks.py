@@ -16,7 +16,7 @@ from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import CHECKS
-from gatling_sid.validators.policy.constraints import CONSTRAINT_RULES
+from gatling_sid.validators.policy.kinds import CONSTRAINT_RULES
 
 HERE = Path(__file__).parent
 REJECTED = yaml.safe_load((HERE / "rejected.yaml").read_text())

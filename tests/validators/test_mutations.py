@@ -1,4 +1,4 @@
-"""Gold that was tampered with is not gold: random mutations of traces of the shipped domains."""
+"""Random mutations of gold traces of the shipped domains are rejected."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.references import reference_in
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
+from tests.support.domain_sample import sampled_domains
 
 REGISTRY = DomainRegistry()
 MUTATIONS_PER_DOMAIN = 400
@@ -29,7 +30,7 @@ def calls(data: Data) -> list[Data]:
 
 
 def limit_plus_one(data: Data, rng: random.Random) -> bool:
-    """One row more than was asked for."""
+    """A limit is higher than the request says."""
     limited = [call for call in calls(data) if isinstance(call["arguments"].get("limit"), int)]
     for call in rng.sample(limited, min(1, len(limited))):
         call["arguments"]["limit"] += 1
@@ -45,7 +46,7 @@ def extra_call(data: Data, rng: random.Random) -> bool:
 
 
 def argument_changed(data: Data, rng: random.Random) -> bool:
-    """A value that somebody gave is another one."""
+    """A value that is no reference is changed."""
     literal = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if not reference_in(value)]
     if not literal:
         return False
@@ -62,7 +63,7 @@ def argument_changed(data: Data, rng: random.Random) -> bool:
 
 
 def reference_repointed(data: Data, rng: random.Random) -> bool:
-    """A reference leads to another row or field than its source says."""
+    """A reference points to another row or field than its source says."""
     pointing = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if reference_in(value)]
     if not pointing:
         return False
@@ -73,7 +74,7 @@ def reference_repointed(data: Data, rng: random.Random) -> bool:
 
 
 def dependency_dropped(data: Data, rng: random.Random) -> bool:
-    """A call no longer waits for another."""
+    """A call no longer depends on another."""
     waiting = [call for call in calls(data) if call["dependencies"]]
     if not waiting:
         return False
@@ -83,7 +84,7 @@ def dependency_dropped(data: Data, rng: random.Random) -> bool:
 
 
 def target_swapped(data: Data, rng: random.Random) -> bool:
-    """An export goes somewhere else, and says so."""
+    """An export has another target, in its scope too."""
     for call in calls(data):
         target = call["scope"]["export_target"]
         if target is not None:
@@ -104,7 +105,7 @@ def tool_forbidden(data: Data, rng: random.Random) -> bool:
 
 
 def sensitivity_raised(data: Data, rng: random.Random) -> bool:
-    """A call takes data of a higher tier."""
+    """A call declares a higher tier."""
     lower = [call for call in calls(data) if call["scope"]["sensitivity_tier"] is not SensitivityTier.RESTRICTED]
     if not lower:
         return False
@@ -128,9 +129,9 @@ MUTATIONS: list[tuple[Mutation, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize("slug", REGISTRY.slugs())
+@pytest.mark.parametrize("slug", sampled_domains())
 def test_every_mutation_that_changes_meaning_is_rejected_by_the_right_rule(slug: str) -> None:
-    """At least 2,000 random mutations over the catalogue: none passes, and each is named for what it is."""
+    """None of 400 random mutations of gold passes, and the findings name a rule that the mutation breaks."""
     domain, oracle, validator = REGISTRY.domain(slug), ScenarioOracle(11, CREATED_AT), TraceValidator(REGISTRY)
     rng = random.Random(slug)
     tried = {mutation.__name__: 0 for mutation, _ in MUTATIONS}

@@ -31,14 +31,13 @@ from gatling_sid.models import (
     UserRequest,
     construct_trusted,
 )
-from gatling_sid.models.trace import RecordT
+from gatling_sid.models.records import RecordT
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas import registry as registry_module
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from gatling_sid.validators import proofs as proofs_module
 from gatling_sid.validators.checks import CHECKS, run_checks
 from gatling_sid.validators.proofs import WORDING_FIELDS, ProvenPlans, plan_keys
 from gatling_sid.validators.trace_context import TraceContext
@@ -118,7 +117,7 @@ def test_the_catalogues_own_policy_edited_in_place_is_seen(edit: Callable[[Syste
     trace = ScenarioOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
     assert isinstance(trace, GoldTrace)
     right = trace.model_copy(deep=True)
-    assert trace.policy is registry.domain("library").family.published(trace.policy.policy_id)
+    assert trace.policy is registry.domain("library").family.policy_by_id(trace.policy.policy_id)
 
     edit(trace.policy)
 
@@ -210,7 +209,7 @@ def everything(gold: list[GoldTrace]) -> Iterator[dict[str, Any]]:
 
 
 def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
-    """Whatever single place of a trace is altered, the plan is another one, unless the place is one of `WORDS`.
+    """Whatever single place of a trace is altered, the plan is another one, unless the place is one of `WORDING_FIELDS`.
 
     A rule that a call quotes is part of the plan.
     """
@@ -319,14 +318,16 @@ TAMPERED: list[tuple[str, Any]] = [
 
 
 def test_the_oldest_proofs_are_forgotten_one_by_one(
-    library: Domain, oracle: ScenarioOracle, validator: TraceValidator, monkeypatch: pytest.MonkeyPatch
+    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
 ) -> None:
-    """However small the memory, verdicts are the same, and it holds no more than it may."""
-    monkeypatch.setattr(proofs_module, "_MOST_PLANS_KEPT", 3)
+    """However few plans are kept, verdicts are the same; the last plan is kept, the first is judged in full again."""
     traces = [
         trace for index in range(200) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
     ]
-    proofs = ProvenPlans(validator)
+    proofs = ProvenPlans(validator, most_plans_kept=3)
 
     assert proofs.verdicts(traces) == [([], [])] * 200
-    assert len(proofs._proven) == 3
+    full_proofs = proofs.full_proofs
+    for trace, again in ((traces[-1], 0), (traces[0], 1)):
+        assert proofs.verdicts([trace]) == [([], [])]
+        assert proofs.full_proofs == full_proofs + again

@@ -152,8 +152,8 @@ def test_monsters_are_judged_in_linear_time(monster: Callable[[], GoldTrace], ru
 LINES: list[tuple[str, Callable[[], bytes], str]] = [
     ("27 million numbers", lambda: b'{"metadata": {"x": [' + b"0," * 27_000_000 + b"0]}}", "is longer than 10,000,000 bytes"),
     ("four million numbers", lambda: b'{"metadata": {"x": [' + b"0," * 4_000_000 + b"0]}}", "trace_id: Field required"),
-    ("nesting without end", lambda: b'{"metadata": ' + b'{"x":' * 1_000_000, "is no JSON object of a trace"),
-    ("a number without end", lambda: b'{"metadata": {"x": ' + b"9" * 1_000_000 + b"}}", "is no JSON object of a trace"),
+    ("nesting without end", lambda: b'{"metadata": ' + b'{"x":' * 1_000_000, "is not the JSON object of a trace"),
+    ("a number without end", lambda: b'{"metadata": {"x": ' + b"9" * 1_000_000 + b"}}", "is not the JSON object of a trace"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The embedded oracle: no key, no network, the same trace for the same (catalogue, seed, domain, split, index)."""
+"""The embedded oracle: needs no key and no network; the same catalogue, seed and task always give the same trace."""
 
 from __future__ import annotations
 
@@ -27,63 +27,63 @@ from gatling_sid.scenarios.scheduled_request import (
 
 
 class ScenarioOracle:
-    """Plans what is asked at a trace's coordinates: the plan follows from the scenario and the rules in force."""
+    """Plans what is asked at a trace's coordinates; the plan follows from the scenario and the rules in force."""
 
     name = SCENARIO
     max_attempts = 40
+    """Each attempt draws another instance and costs a fraction of a millisecond, so a task is seldom given up."""
 
     def __init__(self, seed: int, created_at: datetime) -> None:
-        """`seed` and `created_at` are the run's; nothing else enters what is proposed."""
+        """Takes the seed and the time stamp of the run; proposals depend on these, the task and the catalogue alone."""
         self.seed = seed
         self.created_at = created_at
 
     def propose(self, tasks: Sequence[Task]) -> Iterable[GoldTrace | Failure]:
-        """One trace per task, independent of the others."""
+        """One proposal per task, in the order of the tasks; each is computed without regard to the others."""
         return (self.trace(task) for task in tasks)
 
     def trace(self, task: Task) -> GoldTrace | Failure:
-        """The trace of a task: a pure function of the task, the seed and the catalogue."""
+        """The trace of a task, or a Failure if no world has an instance of its scenario."""
         domain = task.domain
-        asking = scheduled_request_at(domain, self.seed, task.split, task.index, task.attempt)
-        if asking is None:
+        request = scheduled_request_at(domain, self.seed, task.split, task.index, task.attempt)
+        if request is None:
             scenario, _ = scheduled_scenario(domain, self.seed, task.split, task.index)
             return Failure("no_draw", f"{scenario}: nothing fits in its world or {FALLBACK_WORLDS} others")
-        return self._build_trace(
-            task, asking, plan_of(asking.world, asking.scenario, asking.instance_index, task.attempt)
-        )
+        plan = plan_of(request.world, request.scenario, request.instance_index, task.attempt)
+        return self._build_trace(task, request, plan)
 
-    def _build_trace(self, task: Task, asking: ScheduledRequest, plan: PlanTemplate) -> GoldTrace:
-        """The record of a plan for a request in these words."""
-        domain, instance, request_id = task.domain, asking.instance, f"{task.trace_id}_request"
-        request = {
+    def _build_trace(self, task: Task, request: ScheduledRequest, plan: PlanTemplate) -> GoldTrace:
+        """The trace of a task, from its request and the plan that serves it."""
+        domain, instance, request_id = task.domain, request.instance, f"{task.trace_id}_request"
+        request_fields = {
             "request_id": request_id,
             "domain": domain.name,
-            "text": asking.rendered.text,
-            "intent_category": domain.file.scenarios[asking.scenario].intent,
+            "text": request.rendered.text,
+            "intent_category": domain.file.scenarios[request.scenario].intent,
             "expected_scope": plan.scope,
             "trust_tier": TrustTier.USER,
             "principal": instance.principal,
         }
-        graph = {
+        graph_fields = {
             "graph_id": f"{task.trace_id}_graph",
-            "calls": [render_call(each, asking, request_id) for each in plan.calls],
+            "calls": [render_call(each, request, request_id) for each in plan.calls],
             "execution_order": plan.order,
         }
         metadata = {
             "oracle": self.name,
-            "scenario": asking.scenario,
-            "case": asking.instance_index,
+            "scenario": request.scenario,
+            "case": request.instance_index,
             "attempt": task.attempt,
             "catalogue": domain.digest,
             "seed": self.seed,
-            "world": asking.world.name,
-            "today": asking.world.today.isoformat(),
+            "world": request.world.name,
+            "today": request.world.today.isoformat(),
         }
         fields = {
             "trace_id": task.trace_id,
-            "request": construct_trusted(UserRequest, request),
+            "request": construct_trusted(UserRequest, request_fields),
             "policy": instance.policy,
-            "graph": construct_trusted(ToolCallGraph, graph),
+            "graph": construct_trusted(ToolCallGraph, graph_fields),
             "metadata": metadata,
             "created_at": self.created_at,
             "validated": False,
@@ -92,34 +92,33 @@ class ScenarioOracle:
         return construct_trusted(GoldTrace, fields)
 
 
-def render_call(template: CallTemplate, asking: ScheduledRequest, request_id: str) -> ToolCall:
-    """The call as part of a trace: with the places in the request's text that say its values."""
-    spans = asking.rendered.spans
-    spoken = [argument_source(name, "request", None, *spans[slot]) for name, slot in template.spoken]
+def render_call(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ToolCall:
+    """The call of a trace: the template, with the spans of the request's text that say its values."""
+    spans = request.rendered.spans
+    sources = [argument_source(name, "request", None, *spans[slot]) for name, slot in template.argument_slots]
     fields = {
         "call_id": template.call_id,
         "tool_id": template.tool_id,
         "arguments": template.arguments,
         "scope": template.scope,
-        "provenance": _provenance(template, asking, request_id),
+        "provenance": _provenance_of(template, request, request_id),
         "dependencies": template.dependencies,
-        "argument_sources": spoken + template.sources,
+        "argument_sources": sources + template.sources,
     }
     return construct_trusted(ToolCall, fields)
 
 
-def _provenance(template: CallTemplate, asking: ScheduledRequest, request_id: str) -> ProvenancePointer:
-    """A call that is there because of a rule points to the rule, any other to the words that ask for it."""
-    said = asking.rendered
+def _provenance_of(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ProvenancePointer:
+    """What asked for a call: the rule of the policy that demands it or else the sentences of the request."""
     if template.rule is not None:
-        source_type, source_id, snippet = TrustTier.SYSTEM, asking.instance.policy.policy_id, template.rule
+        source_type, source_id, snippet = TrustTier.SYSTEM, request.instance.policy.policy_id, template.rule
     else:
-        spans = [said.spans[slot] for _, slot in template.spoken]
-        source_type, source_id, snippet = TrustTier.USER, request_id, sentences_around(asking, spans)
+        spans = [request.rendered.spans[slot] for _, slot in template.argument_slots]
+        source_type, source_id, snippet = TrustTier.USER, request_id, sentences_around(request, spans)
     fields = {
         "source_type": source_type,
         "source_id": source_id,
-        "timestamp": asking.moment,
+        "timestamp": request.moment,
         "content_snippet": snippet,
     }
     return construct_trusted(ProvenancePointer, fields)

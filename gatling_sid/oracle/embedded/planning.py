@@ -1,4 +1,4 @@
-"""Planning: the calls that serve a scenario's instance under the rules in force."""
+"""Plans: the calls that serve an instance of a scenario under the rules in force."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import scope_of_call, scope_of_request
 from gatling_sid.simulator.world import World
 
+_EMPTY_SCOPE = ScopeMetadata()
+"""Stands in a call until executing the plan has shown what scope the call takes."""
+_EMPTY_CALL_FIELDS: dict[str, Any] = {
+    "scope": _EMPTY_SCOPE, "provenance": None, "dependencies": [], "argument_sources": [],
+}  # fmt: skip
+"""The fields of a ToolCall that executing it does not read."""
+
 
 class CallTemplate(NamedTuple):
-    """A call of a plan, as far as it does not depend on how the request is worded.
+    """A call of a plan without what depends on the wording of the request.
 
-    Arguments that the request says are named in `spoken`, with the slot that says them; `rule` is the sentence that
-    demands the call, if a rule does.
+    `argument_slots` are (argument, slot) pairs of the arguments whose values the request says; `sources` are the
+    sources of all others. `rule` is the sentence of the policy that demands the call, or None.
     """
 
     call_id: str
@@ -33,13 +40,13 @@ class CallTemplate(NamedTuple):
     arguments: dict[str, Any]
     dependencies: list[str]
     sources: list[ArgumentSource]
-    spoken: tuple[tuple[str, str], ...]
+    argument_slots: tuple[tuple[str, str], ...]
     rule: str | None
     scope: ScopeMetadata
 
 
 class PlanTemplate(NamedTuple):
-    """The calls that serve a case, their order, and the scope that the case is entitled to."""
+    """The calls that serve an instance, their order, and the scope that the request is entitled to."""
 
     calls: list[CallTemplate]
     order: list[str]
@@ -48,7 +55,7 @@ class PlanTemplate(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -> PlanTemplate:
-    """The plan for an instance that exists in the world; cached, since each instance is worded several times."""
+    """The plan for the instance of that number, which must exist; cached, since each is put into words several times."""
     instance = instance_at(world, scenario_id, instance_index, attempt)
     assert instance is not None
     return plan_instance(world, scenario_id, instance)
@@ -57,19 +64,16 @@ def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -
 def plan_instance(world: World, scenario_id: str, instance: TaskInstance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    calls = _with_scopes(_plan_steps(domain.file.scenarios[scenario_id], domain, instance), world)
+    calls = _add_scopes(_plan_steps(domain.file.scenarios[scenario_id], domain, instance), world)
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     return PlanTemplate(calls, [each.call_id for each in calls], scope)
 
 
-def _requested_limit(planned: CallTemplate, domain: Domain) -> int | None:
-    """The number of rows that the request itself names for a call."""
-    limit = tools_of(domain)[planned.tool_id].by_role.get("limit")
-    return int(planned.arguments[limit]) if limit in dict(planned.spoken) else None
-
-
-_UNKNOWN_SCOPE = ScopeMetadata()
+def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
+    """The number of rows that the request asks for in its words, or None if it names none for this call."""
+    limit = tools_of(domain)[template.tool_id].by_role.get("limit")
+    return int(template.arguments[limit]) if limit in dict(template.argument_slots) else None
 
 
 def _plan_steps(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[CallTemplate]:
@@ -79,39 +83,42 @@ def _plan_steps(scenario: c.Scenario, domain: Domain, instance: TaskInstance) ->
 
 
 def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> CallTemplate:
+    """The call of one step; `ids` holds the call ids of all steps in force, by step name."""
     policy = instance.policy
     arguments: dict[str, Any] = {}
     sources: list[ArgumentSource] = []
-    spoken: list[tuple[str, str]] = []
+    argument_slots: list[tuple[str, str]] = []
     needs = {ids[name] for name in step.after if name in ids}
     for name, expression in step.arguments.items():
-        listed = [expression] if isinstance(expression, str) else expression
-        references = [_reference(each) for each in listed]
+        expressions = [expression] if isinstance(expression, str) else expression
+        references = [_require_reference(each) for each in expressions]
         match references[0].root:
             case "request":
                 slot = str(references[0].path[0])
-                spoken.append((name, slot))
+                argument_slots.append((name, slot))
                 arguments[name] = instance.slots[slot]
                 continue
             case "principal":
                 arguments[name] = follow(references[0].path, instance.principal.attributes)
-                sources.append(argument_source(name, "principal", references[0].below[1:]))
+                sources.append(argument_source(name, "principal", references[0].path_text[1:]))
             case "policy":
                 limits = {each.constraint_id: each.parameters for each in policy.constraints}
                 arguments[name] = follow(references[0].path, limits)
-                sources.append(argument_source(name, "policy", references[0].below[1:]))
+                sources.append(argument_source(name, "policy", references[0].path_text[1:]))
             case _:
                 calls = [each._replace(root=ids[each.root]) for each in references]
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
                 sources.append(argument_source(name, "call", write_references(calls)))
                 needs.update(each.root for each in calls)
     rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
-    order = sorted(needs, key=lambda call_id: int(call_id[5:]))
+    dependencies = sorted(needs, key=lambda call_id: int(call_id[5:]))
     tool_id = f"{domain.slug}.{step.tool}"
-    return CallTemplate(ids[step.step], tool_id, arguments, order, sources, tuple(spoken), rule, _UNKNOWN_SCOPE)
+    return CallTemplate(
+        ids[step.step], tool_id, arguments, dependencies, sources, tuple(argument_slots), rule, _EMPTY_SCOPE
+    )
 
 
-def _reference(expression: str) -> Reference:
+def _require_reference(expression: str) -> Reference:
     reference = parse_reference(expression)
     assert reference is not None, expression
     return reference
@@ -125,11 +132,12 @@ def argument_source(
     return construct_trusted(ArgumentSource, fields)
 
 
-def _with_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
-    """The plan with the scope each call turns out to take; unchanged if the backend refuses one of them."""
+def _add_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
+    """The plan with the scope that each call takes when executed; unchanged if the backend refuses a call."""
     calls = [
         construct_trusted(
-            ToolCall, {**_NO_WORDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments}
+            ToolCall,
+            {**_EMPTY_CALL_FIELDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments},
         )
         for each in plan
     ]
@@ -144,6 +152,3 @@ def _with_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
         )
         for each in plan
     ]
-
-
-_NO_WORDS: dict[str, Any] = {"scope": _UNKNOWN_SCOPE, "provenance": None, "dependencies": [], "argument_sources": []}

@@ -15,118 +15,125 @@ from typing import NamedTuple
 
 
 class Slot(NamedTuple):
-    """A place for a value; `wording` fixes how it is said."""
+    """A place for a value; `wording` is the fixed text that says it, or None if any wording of the value may."""
 
     name: str
     wording: str | None
 
 
-Piece = str | Slot
-_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
+PhrasingPart = str | Slot
 MOST_VARIANTS = 4096
+"""Of one phrasing; all are compared with one another when it is parsed, which takes memory and time."""
+_MOST_PARSED = 4096
+"""Phrasings kept parsed, some 5 KiB each: those of ten domains, of which a process makes one at a time."""
+_SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
+_NOTATION = re.compile(r"[{}\[\]|]")
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 
 
 class Phrasing:
-    """A parsed phrasing: `groups[g][a]` are the pieces of alternative `a` at place `g`."""
+    """A parsed phrasing; `groups[g][a]` holds the parts of alternative `a` at place `g`."""
 
     def __init__(self, text: str) -> None:
         """Parses `text`.
 
         Raises:
-            ValueError: brackets or braces do not match, or two choices of alternatives read alike.
+            ValueError: brackets or braces do not match, two variants are the same text, or there are too many.
 
         """
         self.text = text
-        self.groups = tuple(_groups(text))
+        self.groups = tuple(_parse_groups(text))
         if self.variants > MOST_VARIANTS:
-            raise ValueError(f"{text!r} can be said in {self.variants:,} ways; keep it to {MOST_VARIANTS:,}")
+            raise ValueError(f"{text!r} has {self.variants:,} variants; keep it to {MOST_VARIANTS:,}")
         if len(set(map("".join, product(*self._texts)))) < self.variants:
-            raise ValueError(f"two ways through {text!r} read alike; let alternatives differ")
+            raise ValueError(f"two variants of {text!r} are the same text; make the alternatives differ")
 
     @cached_property
     def variants(self) -> int:
-        """How many texts the alternatives make."""
+        """How many variants there are: the product of the numbers of alternatives."""
         return prod(len(group) for group in self.groups)
 
     @cached_property
     def _texts(self) -> list[list[str]]:
-        """Every alternative as text, place by place."""
-        return [[_plain(alternative) for alternative in group] for group in self.groups]
+        """The text of every alternative, by place."""
+        return [[_render_plainly(alternative) for alternative in group] for group in self.groups]
 
     def slots(self) -> Iterator[Slot]:
-        """Every slot of every alternative."""
+        """Every slot of every alternative, in order; one that stands twice comes twice."""
         for group in self.groups:
             for alternative in group:
-                yield from (piece for piece in alternative if isinstance(piece, Slot))
+                yield from (part for part in alternative if isinstance(part, Slot))
 
-    def variant_pieces(self, variant: int) -> list[Piece]:
-        """The pieces of spin `code`, 0 ≤ code < spins, with neighbouring literals made one."""
-        run: list[Piece] = []
+    def variant_parts(self, variant_index: int) -> list[PhrasingPart]:
+        """The parts of one variant, 0 ≤ `variant_index` < `variants`; neighbouring literals are joined."""
+        parts: list[PhrasingPart] = []
         literal = ""
         for group in self.groups:
-            variant, choice = divmod(variant, len(group))
-            for piece in group[choice]:
-                if isinstance(piece, str):
-                    literal += piece
+            variant_index, choice = divmod(variant_index, len(group))
+            for part in group[choice]:
+                if isinstance(part, str):
+                    literal += part
                     continue
                 if literal:
-                    run.append(literal)
+                    parts.append(literal)
                     literal = ""
-                run.append(piece)
-        return [*run, literal] if literal else run
+                parts.append(part)
+        return [*parts, literal] if literal else parts
 
     def plain_renderings(self) -> Iterator[str]:
-        """Texts in which every alternative stands once, with `{slot}` for values not worded here."""
+        """Texts in which every alternative occurs at least once; `{slot}` stands for a value without fixed wording."""
         firsts = [alternatives[0] for alternatives in self._texts]
         for place, alternatives in enumerate(self._texts):
             for text in alternatives:
                 yield "".join([*firsts[:place], text, *firsts[place + 1 :]])
 
     def always_says(self, name: str) -> bool:
-        """Whether slot `name` is said whichever alternatives are taken."""
-        return any(
-            all(any(isinstance(p, Slot) and p.name == name for p in alternative) for alternative in group)
-            for group in self.groups
-        )
+        """Whether every variant holds the slot `name`."""
+        return name in self._slots_of_all_variants
+
+    @cached_property
+    def _slots_of_all_variants(self) -> frozenset[str]:
+        """The names of slots that stand in every alternative of some group."""
+        groups = [[{p.name for p in parts if isinstance(p, Slot)} for parts in group] for group in self.groups]
+        return frozenset(name for names in groups for name in names[0].intersection(*names[1:]))
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=_MOST_PARSED)
 def phrasing_of(text: str) -> Phrasing:
-    """The parsed phrasing, kept; raises ValueError as `Phrasing` does."""
+    """The parsed phrasing, memoised. Raises ValueError as `Phrasing` does."""
     return Phrasing(text)
 
 
-def _plain(pieces: Iterable[Piece]) -> str:
-    return "".join(piece if isinstance(piece, str) else piece.wording or f"{{{piece.name}}}" for piece in pieces)
+def _render_plainly(parts: Iterable[PhrasingPart]) -> str:
+    return "".join(part if isinstance(part, str) else part.wording or f"{{{part.name}}}" for part in parts)
 
 
-def _groups(text: str) -> Iterator[tuple[tuple[Piece, ...], ...]]:
+def _parse_groups(text: str) -> Iterator[tuple[tuple[PhrasingPart, ...], ...]]:
     position = 0
     for match in _GROUP.finditer(text):
         if match.start() > position:
-            yield (tuple(_pieces(text[position : match.start()])),)
+            yield (tuple(_parse_alternative(text[position : match.start()])),)
         alternatives = match.group(1).split("|")
         if len(set(alternatives)) < len(alternatives) or len(alternatives) == 1:
             raise ValueError(f"[{match.group(1)}] needs two or more alternatives that differ")
-        yield tuple(tuple(_pieces(each)) for each in alternatives)
+        yield tuple(tuple(_parse_alternative(each)) for each in alternatives)
         position = match.end()
     if position < len(text):
-        yield (tuple(_pieces(text[position:])),)
+        yield (tuple(_parse_alternative(text[position:])),)
 
 
-def _pieces(text: str) -> Iterator[Piece]:
+def _parse_alternative(text: str) -> Iterator[PhrasingPart]:
     position = 0
     for match in _SLOT.finditer(text):
         if match.start() > position:
-            yield _literal(text[position : match.start()])
+            yield _check_literal(text[position : match.start()])
         yield Slot(match.group(1), match.group(2))
         position = match.end()
     if position < len(text):
-        yield _literal(text[position:])
+        yield _check_literal(text[position:])
 
 
-def _literal(text: str) -> str:
-    if set(text) & set("{}[]|"):
-        raise ValueError(f"stray one of {{ }} [ ] | in {text!r}")
+def _check_literal(text: str) -> str:
+    if _NOTATION.search(text):
+        raise ValueError(f"unmatched {{, }}, [, ] or | in {text!r}")
     return text

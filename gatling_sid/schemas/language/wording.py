@@ -1,6 +1,6 @@
-"""How values are said: the ways a person may write an amount, a date, a period, a state.
+"""The wordings of values: how a person may write an amount, a date, a period or a state.
 
-The oracle picks one of `wordings`; the validator accepts a span only if it is one of them. One table, one truth.
+The oracle picks one of `wordings`, and the validator accepts a span only if it is one of them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
-_SMALL = [
+_NUMBER_WORDS = [
     "zero",
     "one",
     "two",
@@ -33,7 +33,7 @@ _SMALL = [
     "nineteen",
     "twenty",
 ]
-_PERIODS = {
+_PAST_PERIODS = {
     1: ("the last 24 hours", "the past day", "the last day"),
     2: ("the last two days", "the past 48 hours", "the last couple of days"),
     7: ("the last week", "the past week", "the past 7 days", "the last seven days"),
@@ -70,44 +70,47 @@ _MONTHS = [
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
-def _ordinal(day: int) -> str:
+def _format_ordinal(day: int) -> str:
     ending = "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
     return f"{day}{ending}"
 
 
-def _whole(value: float) -> str:
+def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def _money(value: float) -> tuple[str, ...]:
-    ways = [f"${_whole(value)}", f"{_whole(value)} dollars", _whole(value).replace(",", "")]
+def _money_wordings(value: float) -> tuple[str, ...]:
+    ways = [f"${_format_number(value)}", f"{_format_number(value)} dollars", _format_number(value).replace(",", "")]
     if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
         thousands = f"{value / 1000:g}"
         ways += [f"{thousands}k", f"${thousands}k"]
         if value % 1000 == 0 and value / 1000 <= 20:
-            ways += [f"{_SMALL[int(value // 1000)]} grand", f"{_SMALL[int(value // 1000)]} thousand dollars"]
+            ways += [
+                f"{_NUMBER_WORDS[int(value // 1000)]} grand",
+                f"{_NUMBER_WORDS[int(value // 1000)]} thousand dollars",
+            ]
     return tuple(ways)
 
 
-def _number(value: float) -> tuple[str, ...]:
+def _number_wordings(value: float) -> tuple[str, ...]:
     value = int(value) if value == int(value) else value
     if isinstance(value, int) and 0 <= value <= 20:
-        return (str(value), _SMALL[value])
+        return (str(value), _NUMBER_WORDS[value])
     return (str(value), f"{value:,}") if abs(value) >= 1000 else (str(value),)
 
 
-def _days(value: int, known: Mapping[int, tuple[str, ...]], word: str) -> tuple[str, ...]:
+def _period_wordings(value: int, known: Mapping[int, tuple[str, ...]], word: str) -> tuple[str, ...]:
     return known.get(value) or (f"the {word} {value} days",)
 
 
-def _date(value: str, today: date) -> tuple[str, ...]:
+def _date_wordings(value: str, today: date) -> tuple[str, ...]:
     day = date.fromisoformat(value)
     month = _MONTHS[day.month - 1]
     ways = [
         f"{day.day} {month}",
         f"{month} {day.day}",
-        f"{month} {_ordinal(day.day)}",
-        f"the {_ordinal(day.day)} of {month}",
+        f"{month} {_format_ordinal(day.day)}",
+        f"the {_format_ordinal(day.day)} of {month}",
     ]
     ways = (
         [f"{way}, {day.year}" if way[0] in "JFMASOND" else f"{way} {day.year}" for way in ways]
@@ -117,64 +120,64 @@ def _date(value: str, today: date) -> tuple[str, ...]:
     if today < day <= today + timedelta(days=6):
         ways += [_WEEKDAYS[day.weekday()]] * 2
     if today < day and (day.year, day.month) == (today.year, today.month):
-        ways.append(f"the {_ordinal(day.day)}")
+        ways.append(f"the {_format_ordinal(day.day)}")
     return (*ways, value)
 
 
 def plain_words(name: str) -> str:
-    """A name of the catalogue as a person says it: `on_hold` is on hold."""
+    """A name of the catalogue as a person says it: `on_hold` becomes `on hold`."""
     return name.replace("_", " ")
 
 
 @lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
 def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """The ways to say one scalar `value` of a kind on the day `today`; `words` are ways the catalogue adds.
+    """All wordings of one scalar `value` on the day `today`; `words` are wordings that the catalogue adds.
 
-    Kinds: `choice`, `flag`, `money`, `integer`, `number`, `days` (looking back), `coming_days`, `date`; any other is
-    text, said as it is.
+    Kinds are `choice`, `flag`, `money`, `integer`, `number`, `days` (back), `coming_days` and `date`; a value of any
+    other kind is a text, which is its own wording.
     """
     if kind in ("choice", "flag"):
         return words or ((plain_words(str(value)),) if kind == "choice" else ())
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return words
     if isinstance(value, str):
-        return (*words, *_date(value, today)) if kind == "date" else (value, *words)
+        return (*words, *_date_wordings(value, today)) if kind == "date" else (value, *words)
     if kind == "money":
-        return (*words, *_money(value))
+        return (*words, *_money_wordings(value))
     if kind == "days":
-        return (*words, *_days(int(value), _PERIODS, "last"))
+        return (*words, *_period_wordings(int(value), _PAST_PERIODS, "last"))
     if kind == "coming_days":
-        return (*words, *_days(int(value), _COMING_PERIODS, "next"))
-    return (*words, *_number(value))
+        return (*words, *_period_wordings(int(value), _COMING_PERIODS, "next"))
+    return (*words, *_number_wordings(value))
 
 
 @lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
 def _typed_forms(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
-    """The ways to say a value, as people type them: in small letters, with a capital, all in capitals."""
+    """The wordings of a value in the cases in which people type them."""
     ways = wordings(kind, value, today, words)
     return frozenset(form for each in ways for form in letter_cases(each))
 
 
 def letter_cases(words: str) -> tuple[str, ...]:
-    """The same words in other cases; no letter is exchanged for one that only folds to it, such as the Kelvin sign."""
+    """The words as they are, in lower and upper case, and with either first letter; always of the same length."""
     forms = (words.lower(), words.upper(), words[:1].upper() + words[1:], words[:1].lower() + words[1:])
     return (words, *(each for each in forms if len(each) == len(words)))
 
 
 def join_list(parts: Sequence[str], conjunction: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Joins parts as English does: `a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
 
 
 def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
-    """Whether the text `span` says `value`, letter for letter but for capitals; `words` are the catalogue's own ways."""
+    """Whether `span` is a wording of `value`, in any of `letter_cases`; `words` are the catalogue's wordings, by value."""
     if isinstance(value, list):
         return _says_list(span, kind, value, today, words)
     return span in _typed_forms(kind, value, today, words.get(value, ()))
 
 
 def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
-    """A list is said as its elements in order, separated by commas and a final `and` or `or`."""
+    """Whether `span` says all elements in order, separated by commas, `and`, `or` or `&`."""
     rest = span
     for position, value in enumerate(values):
         if position:
@@ -183,8 +186,8 @@ def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapp
                 return False
             rest = rest[len(separator) :]
         ways = sorted(_typed_forms(kind, value, today, words.get(value, ())), key=len, reverse=True)
-        said = next((way for way in ways if rest.startswith(way)), None)
-        if said is None:
+        wording = next((way for way in ways if rest.startswith(way)), None)
+        if wording is None:
             return False
-        rest = rest[len(said) :]
+        rest = rest[len(wording) :]
     return not rest

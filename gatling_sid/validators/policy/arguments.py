@@ -1,4 +1,4 @@
-"""Do arguments stay within what rules allow: one small function per kind of constraint on them."""
+"""Which values arguments may have: one function per kind of constraint on arguments."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from gatling_sid.simulator.operations import State, select_rows
 from gatling_sid.validators.trace_context import TraceContext
 
 
-def argument_max(limit: k.ArgumentMax, case: TraceContext) -> Iterator[str]:
-    """The argument is no larger than allowed."""
-    for call in case.bound_calls(limit):
-        for value in _elements(case.argument_value(call, limit.argument)):
+def argument_max(limit: k.ArgumentMax, context: TraceContext) -> Iterator[str]:
+    """The argument, or each element of a list, is no larger than the limit."""
+    for call in context.bound_calls(limit):
+        for value in _elements(context.argument_value(call, limit.argument)):
             number = _number(value)
             if number is not None and not number <= limit.max_value:
                 yield f"{call.call_id} has {limit.argument} {value}; at most {limit.max_value:g} is allowed"
 
 
-def argument_values(allowed: k.ArgumentValues, case: TraceContext) -> Iterator[str]:
-    """The argument is one of those allowed."""
-    for call in case.bound_calls(allowed):
-        for value in _elements(case.argument_value(call, allowed.argument)):
-            if value not in allowed.allowed:
-                yield f"{call.call_id} has {allowed.argument} {value!r}; allowed are {', '.join(map(str, allowed.allowed))}"
+def argument_values(limit: k.ArgumentValues, context: TraceContext) -> Iterator[str]:
+    """The argument, or each element of a list, is one of the allowed values."""
+    for call in context.bound_calls(limit):
+        for value in _elements(context.argument_value(call, limit.argument)):
+            if value not in limit.allowed:
+                yield f"{call.call_id} has {limit.argument} {value!r}; allowed are {', '.join(map(str, limit.allowed))}"
 
 
-def argument_required(required: k.ArgumentRequired, case: TraceContext) -> Iterator[str]:
-    """The argument is given."""
-    for call in case.bound_calls(required):
-        if _is_blank(case.argument_value(call, required.argument)):
+def argument_required(required: k.ArgumentRequired, context: TraceContext) -> Iterator[str]:
+    """The argument is given and not blank; a default counts."""
+    for call in context.bound_calls(required):
+        if _is_blank(context.argument_value(call, required.argument)):
             yield f"{call.call_id} does not give {required.argument}"
 
 
-def narrowed_by(filters: k.NarrowedBy, case: TraceContext) -> Iterator[str]:
-    """At least one of the filters is given, and lets not all rows through."""
-    for call in case.bound_calls(filters):
-        if not any(_narrows(case, call, name) for name in filters.arguments):
+def narrowed_by(filters: k.NarrowedBy, context: TraceContext) -> Iterator[str]:
+    """At least one of the filters is given and does not let all rows pass."""
+    for call in context.bound_calls(filters):
+        if not any(_narrows(context, call, name) for name in filters.arguments):
             yield f"{call.call_id} is narrowed by none of {', '.join(filters.arguments)}"
 
 
-def _narrows(case: TraceContext, call: ToolCall, name: str) -> bool:
-    """Whether a filter is given and, as far as that can be seen, some row of the world does not pass it."""
-    value = case.argument_value(call, name)
-    tool = case.tools.get(call.tool_id)
+def _narrows(context: TraceContext, call: ToolCall, argument: str) -> bool:
+    """Whether a filter is given and, if the call was replayed, some row of the world does not pass it."""
+    value = context.argument_value(call, argument)
+    tool = context.tools.get(call.tool_id)
     if _is_blank(value):
         return False
-    if tool is None or call.call_id not in case.results or name not in {each for each, _, _ in tool.filters}:
+    if tool is None or call.call_id not in context.results or argument not in {each for each, _, _ in tool.filters}:
         return True
-    return len(select_rows(tool, {name: value}, State(case.world))) < len(case.world.tables[tool.entity])
+    return len(select_rows(tool, {argument: value}, State(context.world))) < len(context.world.tables[tool.entity])
 
 
 def _elements(value: Any) -> list[Any]:
-    """The values that an argument gives: those of a list, itself, or none if it is not given."""
+    """The elements of a list, the value itself, or nothing for None."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
@@ -63,7 +63,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def _number(value: Any) -> float | None:
-    """The number that a value is or, as text, spells; None if it is none."""
+    """A number, also if it is written as text; None for any other value."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return value
     try:

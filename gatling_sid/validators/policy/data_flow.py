@@ -1,7 +1,7 @@
-"""Does a value get where it must not: followed from where it is read through arguments, writes and later reads.
+"""Values must not reach certain tools: they are tracked from reads through arguments, writes and later reads.
 
-A value is known by where it stands: in a cell (entity, key, field) of a record, or in the result of a call that was
-given it. What a filter with a plain value picks is not followed: it says little of what the rows hold.
+A value is tracked by its place: a cell (entity, key, field) of a record, or the result of a call that took it as an
+argument. Rows that a filter with a plain value selects are not tracked: the filter reveals little of their content.
 """
 
 from __future__ import annotations
@@ -16,61 +16,61 @@ from gatling_sid.validators.cells import source_field
 from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
 
-def no_flow(flow: k.NoFlow, case: TraceContext) -> Iterator[str]:
-    """Nothing read from these fields reaches the tools, through however many calls and records; nor do they take it."""
-    spread = _FlowTracker(flow, case)
-    for call in case.ordered_calls:
-        given = spread.given(call)
-        if flow.binds(case.role, call.tool_id):
-            for name, origin in given.items():
+def no_flow(flow: k.NoFlow, context: TraceContext) -> Iterator[str]:
+    """Nothing read from these fields reaches the tools, directly or through other calls and records."""
+    tracker = _FlowTracker(flow, context)
+    for call in context.ordered_calls:
+        origins = tracker.origins_of_arguments(call)
+        if flow.binds(context.role, call.tool_id):
+            for name, origin in origins.items():
                 yield f"{call.call_id}: {name} carries {origin} into {call.tool_id}"
-            if not given and (taken := spread.taken(call)):
-                yield f"{call.call_id}: {call.tool_id} takes {taken} itself"
-        spread.follow(call, given)
+            if not origins and (read := tracker.origin_read_by(call)):
+                yield f"{call.call_id}: {call.tool_id} takes {read} itself"
+        tracker.track(call, origins)
 
 
 class _FlowTracker:
-    """How far the values of some fields have come: which cells hold them, which calls were given them."""
+    """Where the values of some fields are: which cells hold them, and which calls took them as arguments."""
 
-    def __init__(self, flow: k.NoFlow, case: TraceContext) -> None:
-        assert case.domain is not None
-        self.case = case
-        self.domain = case.domain
+    def __init__(self, flow: k.NoFlow, context: TraceContext) -> None:
+        assert context.domain is not None
+        self.context = context
+        self.domain = context.domain
         self.sources = {source_field(self.domain, flow.entity, field) for field in flow.fields}
-        """The fields, as (entity, field); what copies or refers to another record's field is that field."""
+        """The fields, as (entity, field); a field that copies or refers to another record's field counts as that field."""
         self.cells: dict[tuple[str, str, str], str] = {}
-        """By cell that was written with such a value: the field the value is from."""
+        """By cell that was written with such a value: the field that the value comes from."""
         self.calls: dict[str, str] = {}
-        """By call that was given such a value: the field the value is from."""
+        """By id of a call that took such a value as an argument: the field that the value comes from."""
 
-    def given(self, call: ToolCall) -> dict[str, str]:
-        """By argument of a call that carries such a value: the field the value is from."""
-        found = ((name, self._referred(reference)) for name, reference in references_of_call(call))
+    def origins_of_arguments(self, call: ToolCall) -> dict[str, str]:
+        """By name of an argument that carries such a value: the field that the value comes from."""
+        found = ((name, self._origin_of_reference(reference)) for name, reference in references_of_call(call))
         return {name: origin for name, origin in found if origin is not None}
 
-    def taken(self, call: ToolCall) -> str | None:
-        """The first such field that the call itself reads or, of a message, that this plan wrote into its record."""
-        outcome = self.case.results.get(call.call_id)
-        if outcome is None:
+    def origin_read_by(self, call: ToolCall) -> str | None:
+        """The first such field that the call itself reads; for a message, also one that the plan wrote into its record."""
+        result = self.context.results.get(call.call_id)
+        if result is None:
             return None
-        message = any(effect.kind == "send" for effect in outcome.effects)
-        rows = dict(outcome.rows)
-        cells = self.cells if message else ()
-        written = [field for entity, key, field in cells if entity == outcome.entity and key in rows]
-        return self._held(outcome.entity, rows, (*outcome.fields, *written))
+        is_message = any(effect.kind == "send" for effect in result.effects)
+        rows = dict(result.rows)
+        cells = self.cells if is_message else ()
+        written_fields = [field for entity, key, field in cells if entity == result.entity and key in rows]
+        return self._origin_in_cells(result.entity, rows, (*result.fields, *written_fields))
 
-    def follow(self, call: ToolCall, given: dict[str, str]) -> None:
-        """Notes where a call puts the values it was given; what it overwrites holds them no more."""
-        outcome, tool = self.case.results.get(call.call_id), self.case.tools.get(call.tool_id)
-        if given:
-            self.calls[call.call_id] = next(iter(given.values()))
-        if outcome is None or tool is None or tool.tool.operation not in ("create", "update"):
+    def track(self, call: ToolCall, argument_origins: dict[str, str]) -> None:
+        """Records where a call writes the values of its arguments; cells that it overwrites no longer hold such values."""
+        result, tool = self.context.results.get(call.call_id), self.context.tools.get(call.tool_id)
+        if argument_origins:
+            self.calls[call.call_id] = next(iter(argument_origins.values()))
+        if result is None or tool is None or tool.tool.operation not in ("create", "update"):
             return
-        origins = {field: given.get(name) for name, field in tool.sets if name in call.arguments}
-        for key, row in (*outcome.rows, *outcome.created):
-            copied = self._copied(tool, row) if outcome.created else {}
+        origins = {field: argument_origins.get(name) for name, field in tool.sets if name in call.arguments}
+        for key, row in (*result.rows, *result.created_rows):
+            copied = self._origins_of_copies(tool, row) if result.created_rows else {}
             for field, origin in {**dict.fromkeys(tool.tool.sets), **copied, **origins}.items():
-                self._write((outcome.entity, key, field), origin)
+                self._write((result.entity, key, field), origin)
 
     def _write(self, cell: tuple[str, str, str], origin: str | None) -> None:
         if origin is None:
@@ -78,19 +78,19 @@ class _FlowTracker:
         else:
             self.cells[cell] = origin
 
-    def _copied(self, tool: CompiledTool, row: dict[str, object]) -> dict[str, str | None]:
-        """By field that a new record copies from one it refers to: the field such a value is from."""
-        copies = tool.domain.copies(tool.entity).items()
+    def _origins_of_copies(self, tool: CompiledTool, row: dict[str, object]) -> dict[str, str | None]:
+        """By field that a new record copies from a record it refers to: the field that such a value comes from, or None."""
+        copies = tool.domain.copied_fields(tool.entity).items()
         return {name: self.cells.get((of, str(row[reference]), field)) for name, (reference, of, field) in copies}
 
-    def _referred(self, reference: Reference) -> str | None:
+    def _origin_of_reference(self, reference: Reference) -> str | None:
         if reference.root in self.calls:
             return self.calls[reference.root]
-        outcome = self.case.results.get(reference.root)
-        return None if outcome is None else self._held(outcome.entity, *_cells_referenced(reference, outcome))
+        result = self.context.results.get(reference.root)
+        return None if result is None else self._origin_in_cells(result.entity, *_keys_and_fields(reference, result))
 
-    def _held(self, entity: str, keys: Iterable[str], fields: Iterable[str]) -> str | None:
-        """The field that such a value in these cells is from, or None if they hold none."""
+    def _origin_in_cells(self, entity: str, keys: Iterable[str], fields: Iterable[str]) -> str | None:
+        """The field that a value in these cells comes from, or None if they hold no such value."""
         for field in fields:
             if source_field(self.domain, entity, field) in self.sources:
                 return f"{entity}.{field}"
@@ -100,12 +100,12 @@ class _FlowTracker:
         return None
 
 
-def _cells_referenced(reference: Reference, outcome: CallResult) -> tuple[list[str], tuple[str, ...]]:
-    """The keys and fields of the rows that a reference points at; of a figure, those it was taken over."""
-    keys = [key for key, _ in outcome.rows]
-    if outcome.measured is not None:
-        return keys, outcome.fields
+def _keys_and_fields(reference: Reference, result: CallResult) -> tuple[list[str], tuple[str, ...]]:
+    """The keys and fields of the rows that a reference points to; for a measure, those that it was computed over."""
+    keys = [key for key, _ in result.rows]
+    if result.measured_rows is not None:
+        return keys, result.fields
     index = next((step for step in reference.path if isinstance(step, int)), None)
     names = [step for step in reference.path if isinstance(step, str) and step not in ("*", "items")]
-    fields = tuple(names[-1:]) or outcome.fields
+    fields = tuple(names[-1:]) or result.fields
     return keys if index is None else keys[index : index + 1], fields

@@ -1,4 +1,4 @@
-"""Phrasings by Claude: only what the machinery proves is kept, and the domain file is otherwise as it was."""
+"""Data of the catalogue by Claude: only what is proven is inserted, and the rest of the domain file stays as it is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.authoring.author import Author, AuthoringResult, ContentKind, KeptPiece
+from gatling_sid.oracle.claude.authoring.author import Author, AuthoringResult, ContentKind, KeptCandidate
 from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry, insert_phrasings, replace_file
 from gatling_sid.oracle.claude.authoring.phrasings import PhrasingsKind
 from gatling_sid.oracle.claude.authoring.rules import RulesKind
 from gatling_sid.oracle.claude.authoring.scenarios import ScenariosKind
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
-from gatling_sid.scenarios.schedule import capacity
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
+from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.validators import TraceValidator
@@ -41,32 +42,32 @@ OBJECTS = {
 PIECES: Any = load_yaml(Path(__file__).with_name("authored.yaml"))
 
 
-class Writer:
-    """A model that gives these answers in turn, the last again and again, and likes what it is shown unless told."""
+class ScriptedClient:
+    """Gives these answers in turn, and the last one again and again; its reviews are favourable unless it `objects`."""
 
     def __init__(self, *texts: str, objects: bool = False) -> None:
         self.texts = list(texts)
         self.objects = objects
-        self.asked: list[LLMRequest] = []
+        self.requests: list[LLMRequest] = []
 
     def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks."""
-        self.asked += requests
-        return [LLMResponse(ask.work_id, self._text(ask), None, Usage(10, 10), 0.002) for ask in requests]
+        """Returns one response per request, in the same order."""
+        self.requests += requests
+        return [LLMResponse(request.work_id, self._text(request), None, Usage(10, 10), 0.002) for request in requests]
 
-    def _text(self, ask: LLMRequest) -> str:
+    def _text(self, request: LLMRequest) -> str:
         opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": AGREES}
-        if ask.phase in opinions:
-            return json.dumps(opinions[ask.phase])
+        if request.phase in opinions:
+            return json.dumps(opinions[request.phase])
         return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
 
 
-def phrasings_said(*phrasings: str) -> str:
+def phrasings_answer(*phrasings: str) -> str:
     """An answer of the phrasing phase."""
     return json.dumps({"phrasings": phrasings})
 
 
-def scenario_said(replace: dict[str, str] | None = None) -> str:
+def scenario_answer(replace: dict[str, str] | None = None) -> str:
     """An answer of the scenario phase: the good one, edited."""
     content = PIECES["scenario"]["content"]
     for old, new in (replace or {}).items():
@@ -75,7 +76,7 @@ def scenario_said(replace: dict[str, str] | None = None) -> str:
     return json.dumps({"name": PIECES["scenario"]["name"], "scenario_yaml": content})
 
 
-def rule_said(piece: dict[str, Any], edit: dict[str, Any] | None = None) -> str:
+def rule_answer(piece: dict[str, Any], edit: dict[str, Any] | None = None) -> str:
     """An answer of the rule phase: a good one, edited."""
     rule = {**piece, **(edit or {})}
     values, parameters = rule.pop("values"), rule.pop("parameters")
@@ -94,28 +95,28 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def author_of(path: Path) -> Author:
-    """An author of that file."""
+    """An author of the file at this path."""
     return Author(path.name, path.read_text(), TraceValidator, model="m", created_at=MOMENT)
 
 
 def authored(path: Path, *phrasings: str, objects: bool = False) -> AuthoringResult:
-    """What comes of these candidates for the scenario `renew`."""
-    writer = Writer(phrasings_said(*phrasings), objects=objects)
-    return author_of(path).author(writer, PhrasingsKind(len(phrasings), ["renew"]))
+    """The result of these candidates for the scenario `renew`."""
+    client = ScriptedClient(phrasings_answer(*phrasings), objects=objects)
+    return author_of(path).author(client, PhrasingsKind(len(phrasings), ["renew"]))
 
 
 def registry_with(path: Path, text: str) -> DomainRegistry:
-    """The catalogue with the file as it would become."""
+    """The catalogue after the text has been written to the file."""
     replace_file(path, text)
     return DomainRegistry(path.parent)
 
 
 def test_proven_phrasings_are_kept(path: Path) -> None:
-    """Good candidates go before the others, with source and cost; all else stays to the byte, and all still proves."""
+    """Good candidates stand before the others, with source and cost; the rest of the file stays the same to the byte."""
     before = path.read_text()
     result = authored(path, GOOD, ALSO_GOOD)
     assert [each.text for each in result.kept] == [GOOD, ALSO_GOOD], result.dropped
-    assert result.kept[0] == KeptPiece("renew", GOOD, 0.003)
+    assert result.kept[0] == KeptCandidate("renew", GOOD, 0.003)
     assert result.cost_usd == 0.006
     assert path.read_text() == before
     replace_file(path, result.text)
@@ -128,27 +129,27 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
     old, new = DomainRegistry(CATALOGUE).domain("library"), DomainRegistry(path.parent).domain("library")
     assert new.file.scenarios["renew"].phrasings == [ALSO_GOOD, GOOD, *old.file.scenarios["renew"].phrasings]
     assert new.digest != old.digest
-    assert capacity(new, "train") >= capacity(old, "train")
+    assert split_capacity(new, "train") >= split_capacity(old, "train")
 
 
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
-        ("[a|b] {title", "notation: stray one of { } [ ] | in ' {title'"),
+        ("[a|b] {title", "notation: unmatched {, }, [, ] or | in ' {title'"),
         ("[a|a] {title} {state:out x} {date}", "notation: [a|a] needs two or more alternatives that differ"),
         ("Renew {title}, {state:held}, to {date}.", "alternatives: they make 1 texts, 24 are needed"),
         (GOOD.replace("{date}", "some day"), "does not always say date"),
         (GOOD.replace("{state:out just now}", "now"), "does not always say state"),
         (GOOD.replace("[: do it|, so do it|]", "[ {who}| x|]"), "no slot named 'who'"),
         (GOOD.replace("{title}", "{title:Low Tide}"), "slot title varies, so its wording cannot be fixed"),
-        (GOOD.replace("{state:out just now}", "{state:overdue}"), "'overdue' says both 'out' and 'overdue'"),
-        (GOOD.replace("would", "would "), " to spare"),
+        (GOOD.replace("{state:out just now}", "{state:overdue}"), "'overdue' stands for both 'out' and 'overdue'"),
+        (GOOD.replace("would", "would "), "a needless blank"),
         (GOOD.replace("Somebody", "Some\u200bbody"), "notation: '[Some\\u200bbody|A reader"),
         (GOOD.replace("Somebody", "Some\ud83dbody"), "notation: '[Some\\ud83dbody|A reader"),
     ],
 )
 def test_what_cannot_be_proven_is_dropped(path: Path, candidate: str, reason: str) -> None:
-    """Every way to get a phrasing wrong has its reason."""
+    """Each kind of mistake in a phrasing has its own reason."""
     result = authored(path, candidate)
     assert result.kept == []
     assert reason in result.dropped[0].reason
@@ -156,55 +157,59 @@ def test_what_cannot_be_proven_is_dropped(path: Path, candidate: str, reason: st
 
 
 def test_near_copies_are_dropped(path: Path) -> None:
-    """A candidate that says what another says, with a word changed, is none; neither is the same one twice."""
+    """A candidate that equals another, or changes one word of it, is dropped."""
     result = authored(path, GOOD, GOOD.replace("Somebody", "Anybody"), GOOD)
     assert [each.text for each in result.kept] == [GOOD]
     assert [each.reason.partition(":")[0] for each in result.dropped] == ["near-copy"]
 
 
 def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
-    """The proof is the validator's: if it finds anything, the phrasing is not kept."""
+    """If the validator finds anything wrong with a trace, the phrasing is dropped."""
 
     class Never(TraceValidator):
         def findings(self, trace: object) -> list[object]:  # type: ignore[override]
             return [f"no: {type(trace).__name__}"]
 
     author = Author(path.name, path.read_text(), Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
-    result = author.author(Writer(phrasings_said(GOOD)), PhrasingsKind(1, ["renew"]))
+    result = author.author(ScriptedClient(phrasings_answer(GOOD)), PhrasingsKind(1, ["renew"]))
     assert result.kept == []
     assert result.dropped[0].reason.startswith("proof: ")
 
 
 def test_an_answer_that_cannot_be_read_drops_the_scenario(path: Path) -> None:
-    """It is counted, not fatal."""
-    result = author_of(path).author(Writer("sorry"), PhrasingsKind(3, ["renew", "remind"]))
-    assert [each.about for each in result.dropped] == ["renew", "remind"]
+    """It is counted as dropped, and the others go on."""
+    result = author_of(path).author(ScriptedClient("sorry"), PhrasingsKind(3, ["renew", "remind"]))
+    assert [each.subject for each in result.dropped] == ["renew", "remind"]
     assert result.text == path.read_text()
 
 
 def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
-    """Slots, fixed words in use, the plan and the phrasings there are; another round is another ask."""
+    """Slots, fixed words in use, the plan and the phrasings there are; another round is another request."""
     author, renew = author_of(path), PhrasingsKind(2, ["renew"])
-    (ask,) = author.asks(renew)
+    (request,) = author.first_requests(renew)
     for part in ("{title}", "{date}", "fixed, means 'out'", "on loan", "renew_loan", "Write 2 new ones:"):
-        assert part in ask.user
-    assert ask.phase == "phrasing"
-    assert ask.work_id == author_of(path).asks(renew)[0].work_id != author.asks(renew, 1)[0].work_id
+        assert part in request.user
+    assert request.phase == "phrasing"
+    assert (
+        request.work_id
+        == author_of(path).first_requests(renew)[0].work_id
+        != author.first_requests(renew, 1)[0].work_id
+    )
     with pytest.raises(OracleError, match="library has no scenario 'renewal'; it has overdue_of_member"):
-        author.asks(PhrasingsKind(1, ["renewal"]))
+        author.first_requests(PhrasingsKind(1, ["renewal"]))
 
 
 def test_claude_is_shown_a_trace_of_the_very_phrasing(path: Path) -> None:
-    """Of two that are kept, each is looked at in its own words."""
-    writer = Writer(phrasings_said(GOOD, ALSO_GOOD))
-    author_of(path).author(writer, PhrasingsKind(2, ["renew"]))
-    shown = [ask.user for ask in writer.asked if ask.phase == "judgement"]
+    """Each phrasing is reviewed with a trace that is worded with it."""
+    client = ScriptedClient(phrasings_answer(GOOD, ALSO_GOOD))
+    author_of(path).author(client, PhrasingsKind(2, ["renew"]))
+    shown = [request.user for request in client.requests if request.phase == "judgement"]
     assert ["out just now" in each for each in shown] == [True, False]
     assert ["not yet back" in each for each in shown] == [False, True]
 
 
 def test_what_claude_objects_to_is_dropped(path: Path) -> None:
-    """Proven or not: a phrasing whose trace does not serve the request, in Claude's opinion, is not kept."""
+    """A proven phrasing is dropped too if its trace does not serve the request in Claude's opinion."""
     result = authored(path, GOOD, ALSO_GOOD, objects=True)
     assert [each.reason for each in result.dropped] == ["objection: Other books."] * 2
     assert (result.text, result.kept, result.cost_usd) == (path.read_text(), [], 0.006)
@@ -214,12 +219,12 @@ def test_what_claude_objects_to_is_dropped(path: Path) -> None:
 
 
 def test_a_proven_scenario_is_kept(path: Path) -> None:
-    """It stands last, with source and cost; what was there stays to the byte; its traces are gold."""
+    """It stands last, with source and cost; the rest stays the same to the byte; its traces are gold."""
     before = path.read_text()
-    writer = Writer(scenario_said())
-    result = author_of(path).author(writer, ScenariosKind(1), round_=3)
+    client = ScriptedClient(scenario_answer())
+    result = author_of(path).author(client, ScenariosKind(1), round_=3)
     assert result.dropped == []
-    assert [each.about for each in result.kept] == ["1"]
+    assert [each.subject for each in result.kept] == ["1"]
     assert result.kept[0].cost_usd == pytest.approx(0.008)  # one answer, and three looks at traces
     assert result.text.startswith(before)
     assert "  # m, round 3, $0.008000\n  newest_returned:\n    intent: retrieve\n" in result.text
@@ -228,34 +233,38 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
     assert len(scenario.phrasings) == 10
     trial = CandidateDomain(registry.domain("library"), TraceValidator(registry), MOMENT)
     traces = [trace for _, trace in zip(range(40), trial.traces("newest_returned"), strict=False)]
-    assert not any(map(trial.problem, traces))
+    assert not any(map(trial.problem_with, traces))
     assert len({trace.request.text for trace in traces if isinstance(trace, GoldTrace)}) == 40
 
 
 @pytest.mark.parametrize("case", PIECES["scenario"]["wrong"], ids=lambda case: case["reason"][:40])
 def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
-    """Every way to get a scenario wrong has its reason, and goes back to be mended twice."""
-    writer = Writer(scenario_said(case["replace"]))
-    result = author_of(path).author(writer, ScenariosKind(1))
+    """Each kind of mistake in a scenario has its own reason, and is sent back to be repaired twice."""
+    client = ScriptedClient(scenario_answer(case["replace"]))
+    result = author_of(path).author(client, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert len(result.dropped) == 3
     assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
-    assert [f"It was rejected: {result.dropped[0].reason}" in ask.user for ask in writer.asked] == [False, True, True]
+    assert [f"It was rejected: {result.dropped[0].reason}" in request.user for request in client.requests] == [
+        False,
+        True,
+        True,
+    ]
 
 
-def test_a_mended_scenario_is_kept(path: Path) -> None:
+def test_a_repaired_scenario_is_kept(path: Path) -> None:
     """The second answer counts; what the first cost is part of the round's cost."""
-    wrong, good = scenario_said(PIECES["scenario"]["wrong"][0]["replace"]), scenario_said()
-    result = author_of(path).author(Writer(wrong, good), ScenariosKind(1))
+    wrong, good = scenario_answer(PIECES["scenario"]["wrong"][0]["replace"]), scenario_answer()
+    result = author_of(path).author(ScriptedClient(wrong, good), ScenariosKind(1))
     assert len(result.kept) == len(result.dropped) == 1
     assert result.cost_usd == pytest.approx(0.010)
 
 
 def test_the_same_scenario_is_not_kept_twice(path: Path) -> None:
-    """By its name, nor under another name."""
-    said = json.loads(scenario_said())
+    """A copy is dropped, whether it has the same name or another."""
+    said = json.loads(scenario_answer())
     other = json.dumps({"name": "latest", "scenario_yaml": said["scenario_yaml"].replace('- "', '- "Well, ')})
-    result = author_of(path).author(Writer(scenario_said(), scenario_said(), other), ScenariosKind(3))
+    result = author_of(path).author(ScriptedClient(scenario_answer(), scenario_answer(), other), ScenariosKind(3))
     assert len(result.kept) == 1
     assert {each.reason.partition(":")[0] for each in result.dropped} <= {"catalogue", "copy"}
     assert any("does what newest_returned does" in each.reason for each in result.dropped)
@@ -269,7 +278,7 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
     """Sentence, constraint and axis stand in the file, with source and cost; policies differ by them."""
     rule = PIECES["rule"][piece]
     before = DomainRegistry(path.parent).domain("library")
-    result = author_of(path).author(Writer(rule_said(rule)), RulesKind(1))
+    result = author_of(path).author(ScriptedClient(rule_answer(rule)), RulesKind(1))
     assert result.dropped == []
     library = registry_with(path, result.text).domain("library")
     added = library.file.policy.rules[rule["name"]]
@@ -283,8 +292,8 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
 
 @pytest.mark.parametrize("case", PIECES["rule"]["wrong"], ids=lambda case: str(case["edit"])[:60])
 def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
-    """It forbids what is asked for, binds nobody, says what no constraint has, or is there already."""
-    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
+    """It forbids what people ask for, forbids nothing, is no valid constraint, or is in the policy already."""
+    result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
 
@@ -304,29 +313,29 @@ DEEP: Any = json.loads("[" * 200 + "]" * 200)
     ],
 )
 def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -> None:
-    """What no file can hold has a reason as well, and can be asked about again."""
-    writer = Writer(rule_said(PIECES["rule"]["good"], edit))
-    result = author_of(path).author(writer, RulesKind(1))
+    """A rule that no file can hold is dropped with a reason, and its repair can be asked for."""
+    client = ScriptedClient(rule_answer(PIECES["rule"]["good"], edit))
+    result = author_of(path).author(client, RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.dropped[0].reason.startswith(reason), result.dropped[0].reason
-    assert all(ask.user.encode() for ask in writer.asked)
+    assert all(request.user.encode() for request in client.requests)
 
 
 @pytest.mark.parametrize(
     "edit", [{"The trolley": f"The {LONE} trolley"}, {"[2, 10]": f"[2, {'9' * 5000}]"}, {"[2, 10]": str(DEEP)}]
 )
 def test_an_odd_scenario_is_dropped(path: Path, edit: dict[str, str]) -> None:
-    """Half a character, a number without end, lists in lists: a reason each."""
-    writer = Writer(scenario_said(edit))
-    result = author_of(path).author(writer, ScenariosKind(1))
+    """Half a character, a number with too many digits and deeply nested lists are dropped with a reason."""
+    client = ScriptedClient(scenario_answer(edit))
+    result = author_of(path).author(client, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert {each.reason.partition(":")[0] for each in result.dropped} <= {"notation", "bad_answer"}
-    assert all(ask.user.encode() for ask in writer.asked)
+    assert all(request.user.encode() for request in client.requests)
 
 
 def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
-    """What the machinery cannot judge, Claude does."""
-    result = author_of(path).author(Writer(rule_said(PIECES["rule"]["good"]), objects=True), RulesKind(1))
+    """A sentence that does not match its constraint is found by Claude's review."""
+    result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"]), objects=True), RulesKind(1))
     assert [each.reason for each in result.dropped] == ["objection: Less."]
 
 
@@ -334,12 +343,14 @@ def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
     "kind", [PhrasingsKind(2), ScenariosKind(2), RulesKind(2)], ids=["phrasings", "scenarios", "rules"]
 )
 def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: ContentKind[Any]) -> None:
-    """The same round asks the same, another asks something else; every prompt is long enough to be cached."""
-    asks = author_of(path).asks(kind)
-    assert asks == author_of(path).asks(kind)
-    assert not {ask.work_id for ask in asks} & {ask.work_id for ask in author_of(path).asks(kind, 1)}
-    assert all("@" not in ask.system.replace("@elm.example", "") for ask in asks)
-    assert all(len(ask.system) > 3000 for ask in asks)
+    """The same round requests the same, another requests something else; every prompt is long enough to be cached."""
+    requests = author_of(path).first_requests(kind)
+    assert requests == author_of(path).first_requests(kind)
+    assert not {request.work_id for request in requests} & {
+        request.work_id for request in author_of(path).first_requests(kind, 1)
+    }
+    assert all("@" not in request.system.replace("@elm.example", "") for request in requests)
+    assert all(len(request.system) > 3000 for request in requests)
 
 
 # --- the file --------------------------------------------------------------------------------------------------
@@ -411,11 +422,12 @@ def test_the_command_writes_the_file(
     """Through the real engine: asked once, proven, written; a dry run writes nothing, a second run pays nothing."""
 
     def answer(body: dict[str, Any]) -> str:
-        asked = body["output_config"]["format"]["schema"]["title"]
-        said = {"Verdict": json.dumps(APPROVAL), "Agreement": json.dumps(AGREES), "NewRule": rule}
-        return said.get(asked, phrasings_said(GOOD, "bad"))
+        answers = {"judgement": json.dumps(APPROVAL), "agreement": json.dumps(AGREES), "rule": rule}
+        schema = body["output_config"]["format"]["schema"]
+        phase = next((each for each in answers if answer_schema(each) == schema), "")
+        return answers.get(phase, phrasings_answer(GOOD, "bad"))
 
-    rule = rule_said(PIECES["rule"]["good"])
+    rule = rule_answer(PIECES["rule"]["good"])
     with ClaudeServer(answer=answer, faults={"500": 0.2}) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(server.keys)))
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)

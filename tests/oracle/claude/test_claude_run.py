@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,40 +18,42 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle import OracleAgent
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.transport import engine
-from gatling_sid.oracle.claude.transport.blocking import blocking_client
+from gatling_sid.oracle.claude.transport import messages_client
+from gatling_sid.oracle.claude.transport.blocking_client import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 from gatling_sid.validators import TraceValidator
-from scripts.generate_shards import CREATED_AT, main
-from tests.support.claude_model import Model, settings_of
-from tests.support.claude_server import SAYS, ClaudeServer, Place
+from scripts.generate_shards import DEFAULT_CREATED_AT, main
+from tests.support.claude_api import ERROR_MESSAGES, Account
+from tests.support.claude_model import SimulatedClaude, contexts_of
+from tests.support.claude_server import ClaudeServer
+from tests.support.commands import environment, script_line
 
 NUMBER = 25
 KEY = "sk-not-a-real-key-0123456789"
 FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "garbled": 0.02, "max_tokens": 0.01}
 
 
-def model() -> Model:
+def model() -> SimulatedClaude:
     """A competent model for the HR domain of the shipped catalogue."""
     oracle = ClaudeOracle(
-        blocking_client(Model(())), TraceValidator(), seed=7, created_at=datetime.fromisoformat(CREATED_AT)
+        blocking_client(SimulatedClaude(())), TraceValidator(), seed=7, created_at=datetime.fromisoformat(DEFAULT_CREATED_AT)
     )
     hr = DomainRegistry().domain("hr")
-    return Model(settings_of(oracle, [Task(hr, split, index) for split in SPLITS for index in range(NUMBER)]))
+    return SimulatedClaude(contexts_of(oracle, [Task(hr, split, index) for split in SPLITS for index in range(NUMBER)]))
 
 
 @pytest.fixture(scope="module")
-def played() -> Model:
+def played() -> SimulatedClaude:
     """One model for all tests."""
     return model()
 
 
 @pytest.fixture
-def server(played: Model, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
+def server(played: SimulatedClaude, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClaudeServer]:
     """A server with that model behind it."""
-    with ClaudeServer(answer=played.speak, faults=FAULTS, keys={KEY: Place()}) as running_server:
+    with ClaudeServer(answer=played.text_for_body, faults=FAULTS, keys={KEY: Account()}) as running_server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
         monkeypatch.setenv("ANTHROPIC_BASE_URL", running_server.url)
         yield running_server
@@ -100,19 +100,16 @@ def test_shards_through_a_failing_server(
     assert server.bill_usd == bill
 
 
-def test_killed_at_any_moment(played: Model, tmp_path: Path) -> None:
+def test_killed_at_any_moment(played: SimulatedClaude, tmp_path: Path) -> None:
     """Killed and run again until it ends, a run gives the traces of one that was not; only calls in flight come again."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANTHROPIC_")}
     found: list[list[GoldTrace]] = []
-    with ClaudeServer(answer=played.speak, latency=0.05) as server:
-        environment |= {"ANTHROPIC_API_KEY": next(iter(server.keys)), "ANTHROPIC_BASE_URL": server.url}
+    with ClaudeServer(answer=played.text_for_body, latency=0.05) as server:
+        variables = environment(ANTHROPIC_API_KEY=next(iter(server.keys)), ANTHROPIC_BASE_URL=server.url)
         for name, kills in (("whole", 0), ("killed", 2)):
             before, folder = len(server.bills), tmp_path / name
             fixed = ["--oracle", "claude", "--domains", "hr", "--total", str(NUMBER), "--output-dir", str(folder)]
             for attempt in range(kills + 1):
-                with subprocess.Popen(
-                    [sys.executable, "-m", "scripts.generate_shards", *fixed], env=environment
-                ) as run:
+                with subprocess.Popen(script_line("generate_shards", *fixed), env=variables) as run:
                     if attempt < kills:
                         start = len(server.bills)
                         while len(server.bills) < start + 25 and run.poll() is None:
@@ -167,11 +164,11 @@ def test_an_api_that_refuses_everything_stops_a_small_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The command ends with status 1 and the API's own words, and nothing counts as finished."""
-    monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
+    monkeypatch.setattr(messages_client, "pause_before", lambda *_: 0.0)
     server.faults = {fault: 1.0}
     assert command(tmp_path / "run", *FEW) == 1
     out, err = capsys.readouterr()
-    assert SAYS[fault] in next(line for line in err.splitlines() if line.startswith("error: "))
+    assert ERROR_MESSAGES[fault] in next(line for line in err.splitlines() if line.startswith("error: "))
     assert "Traceback" not in err
     assert out == ""
     assert made_of(tmp_path / "run") == []
@@ -183,7 +180,7 @@ def test_an_api_that_refuses_everything_is_an_error_in_code(server: ClaudeServer
     server.faults = {fault: 1.0}
     with OracleAgent(api_key=KEY, ledger=tmp_path / "agent.sqlite", base_url=server.url) as agent:
         for asked in (agent.generate_user_requests, agent.generate_traces_for_domain):
-            with pytest.raises(OracleError, match=re.escape(SAYS[fault])):
+            with pytest.raises(OracleError, match=re.escape(ERROR_MESSAGES[fault])):
                 asked("HR", 2)
 
 
@@ -197,11 +194,11 @@ def test_once_the_api_answers_the_same_command_finishes_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Nothing counts as finished; the same command finishes the run, and pays for no answer again."""
-    monkeypatch.setattr(engine, "pause_before", lambda *_: 0.0)
+    monkeypatch.setattr(messages_client, "pause_before", lambda *_: 0.0)
     server.faults = {fault: 1.0}
     server.next("messages", *["ok"] * answered)
     assert command(tmp_path / "run", *FEW) == 1
-    assert SAYS[fault] in capsys.readouterr().err
+    assert ERROR_MESSAGES[fault] in capsys.readouterr().err
     assert made_of(tmp_path / "run") == []
     assert len(server.bills) == answered
     server.faults = {}
@@ -226,7 +223,7 @@ def test_one_request_that_is_refused_is_not_the_api_refusing(
 
 def test_a_run_knows_its_model(tmp_path: Path) -> None:
     """Settings name oracle and model, so that a run of another is not gone on with; embedded limits do not bind."""
-    moment = datetime.fromisoformat(CREATED_AT)
+    moment = datetime.fromisoformat(DEFAULT_CREATED_AT)
     settings = plan_run(["hr"], 10**9, {"train": 1.0}, seed=1, created_at=moment, shard_size=10**6, oracle="claude/m")
     assert settings.oracle == "claude/m"
     assert tmp_path.exists()

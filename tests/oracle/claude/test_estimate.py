@@ -11,12 +11,12 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.estimate.estimate import (
     PhaseWorkload,
-    count_bytes_per_token,
     estimate_cost,
     workloads_of,
 )
-from gatling_sid.oracle.claude.transport.engine import MessagesClient
-from tests.support.claude_asks import questions
+from gatling_sid.oracle.claude.estimate.token_count import count_bytes_per_token
+from gatling_sid.oracle.claude.transport.messages_client import MessagesClient
+from tests.support.claude_requests import make_requests
 from tests.support.claude_server import ClaudeServer
 
 
@@ -46,10 +46,10 @@ def test_batches_cost_half_but_hit_the_cache_less() -> None:
 def test_tokens_are_counted_by_the_api_when_it_can_be_asked() -> None:
     """This server counts four characters a token; a key it does not know is a clear error."""
     with ClaudeServer() as server:
-        ratio = asyncio.run(count_bytes_per_token(questions(20), "key", base_url=server.url))
+        ratio = asyncio.run(count_bytes_per_token(make_requests(20), "key", base_url=server.url))
         assert ratio == pytest.approx(4, rel=0.05)
         with pytest.raises(OracleError, match="not accepted"):
-            asyncio.run(count_bytes_per_token(questions(20), "wrong", base_url=server.url))
+            asyncio.run(count_bytes_per_token(make_requests(20), "wrong", base_url=server.url))
 
 
 def test_the_table_names_model_way_and_date() -> None:
@@ -64,10 +64,10 @@ def test_an_estimate_after_a_pilot_is_close_to_the_bill(tmp_path: Path) -> None:
 
     async def run(ledger: Ledger, count: int) -> None:
         async with MessagesClient(["key"], ledger, base_url=server.url) as engine:
-            await engine.complete(questions(count))
+            await engine.complete(make_requests(count))
 
     with ClaudeServer(latency=0.01) as server, Ledger(tmp_path / "ledger") as ledger:
         asyncio.run(run(ledger, 40))
-        expected = estimate_cost(workloads_of(questions(400), ledger)).cost_usd
+        expected = estimate_cost(workloads_of(make_requests(400), ledger)).cost_usd
         asyncio.run(run(ledger, 400))
         assert expected == pytest.approx(server.bill_usd, rel=0.5)

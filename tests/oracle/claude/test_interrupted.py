@@ -1,4 +1,4 @@
-"""What a caller who stops and goes on in the same process may rely on: money, pace and answers stay right."""
+"""Clients that are stopped and used again: costs, rate limits and responses stay correct."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.budget import BudgetReachedError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
-from gatling_sid.oracle.claude.transport.batches import BatchesClient
+from gatling_sid.oracle.claude.transport.batches_client import BatchesClient
 from gatling_sid.oracle.claude.transport.connect import BatchOrSingleClient, connect
-from gatling_sid.oracle.claude.transport.engine import MessagesClient
-from tests.support.claude_asks import questions
-from tests.support.claude_server import REFUSED, SAYS, ClaudeServer, Hangup, Place, Reply
+from gatling_sid.oracle.claude.transport.messages_client import MessagesClient
+from tests.support.claude_api import ERROR_MESSAGES, ERRORS, Account, Hangup, HttpResponse
+from tests.support.claude_requests import make_requests
+from tests.support.claude_server import ClaudeServer
 
 
-async def stopped_after(seconds: float, work: Any) -> None:
-    """Ctrl-C, as an event loop sees it."""
+async def stop_after(seconds: float, work: Any) -> None:
+    """Cancels the work after so many seconds, as Ctrl-C does."""
     task = asyncio.create_task(work)
     await asyncio.sleep(seconds)
     task.cancel()
@@ -33,127 +34,127 @@ async def stopped_after(seconds: float, work: Any) -> None:
         await task
 
 
-def with_engine(server: ClaudeServer, ledger: Ledger, life: Callable[[MessagesClient], Any], **options: Any) -> None:
-    """One engine and what is done with it."""
+def with_client(server: ClaudeServer, ledger: Ledger, session: Callable[[MessagesClient], Any], **options: Any) -> None:
+    """One client and what is done with it."""
 
-    async def living() -> None:
+    async def open_and_use() -> None:
         async with MessagesClient(
             list(server.keys), ledger, base_url=server.url, backoff_seconds=0.02, **options
-        ) as engine:
-            await life(engine)
+        ) as client:
+            await session(client)
 
-    asyncio.run(living())
+    asyncio.run(open_and_use())
 
 
-def test_stopping_again_and_again_never_passes_the_budget(tmp_path: Path) -> None:
-    """A call in flight at a stop may have been billed: it counts as spent until its money is known."""
-    asks = [replace(each, system="x") for each in questions(600, 1)]
+def test_stopping_several_times_never_exceeds_the_budget(tmp_path: Path) -> None:
+    """A call in flight at a stop may have been billed, so its worst cost counts as spent."""
+    requests = [replace(each, system="x") for each in make_requests(600, 1)]
 
-    async def life(engine: MessagesClient) -> None:
-        await engine.complete(asks[:5])
+    async def session(client: MessagesClient) -> None:
+        await client.complete(requests[:5])
         server.latency = 0.4
         for at in range(5, 600, 30):
-            await stopped_after(0.25, engine.complete(asks[at : at + 30]))
+            await stop_after(0.25, client.complete(requests[at : at + 30]))
 
     with (
         ClaudeServer(latency=0.02, answer=lambda _: json.dumps({"text": "x" * 700})) as server,
         Ledger(tmp_path / "l") as ledger,
     ):
         with pytest.raises(BudgetReachedError):
-            with_engine(server, ledger, life, max_cost_usd=0.01, in_flight=30)
+            with_client(server, ledger, session, max_cost_usd=0.01, in_flight=30)
         time.sleep(0.6)
         assert ledger.attempt_counts()["killed"] > 20
         assert server.bill_usd <= ledger.booked_usd + ledger.at_risk_usd <= 0.01
 
 
-def test_a_stop_holds_nothing_back(tmp_path: Path) -> None:
-    """Calls that were granted and never sent give their share of the limit back."""
+def test_a_stop_releases_the_rate_limit(tmp_path: Path) -> None:
+    """Calls that had a grant and were not sent give their share of the limit back."""
     limits = {"requests": 300.0, "input": 3_000_000.0, "output": 600_000.0}
 
-    async def life(engine: MessagesClient) -> None:
-        await engine.complete(questions(4))
+    async def session(client: MessagesClient) -> None:
+        await client.complete(make_requests(4))
         server.latency = 5
-        await stopped_after(2, engine.complete(questions(100, start=10)))
+        await stop_after(2, client.complete(make_requests(100, start=10)))
         server.latency = 0
-        await asyncio.wait_for(engine.complete(questions(3, start=5000)), 5)
+        await asyncio.wait_for(client.complete(make_requests(3, start=5000)), 5)
 
     with ClaudeServer(limits=limits, burst_seconds=1) as server, Ledger(tmp_path / "l") as ledger:
-        with_engine(server, ledger, life, in_flight=8)
+        with_client(server, ledger, session, in_flight=8)
 
 
 def test_what_stopped_a_run_may_be_over(tmp_path: Path) -> None:
-    """The same engine answers again, and what is in the ledger it gives in any case."""
+    """The same client can be used again, and returns in any case what is in the ledger."""
 
-    async def life(engine: MessagesClient) -> None:
-        await engine.complete(questions(4))
+    async def session(client: MessagesClient) -> None:
+        await client.complete(make_requests(4))
         server.next("messages", "spend_400")
         with pytest.raises(OracleError, match="spend limit"):
-            await engine.complete(questions(1, start=10))
-        assert len(await engine.complete(questions(4))) == 4
-        assert (await engine.complete(questions(1, start=10)))[0].text
+            await client.complete(make_requests(1, start=10))
+        assert len(await client.complete(make_requests(4))) == 4
+        assert (await client.complete(make_requests(1, start=10)))[0].text
 
     with ClaudeServer() as server, Ledger(tmp_path / "l") as ledger:
-        with_engine(server, ledger, life)
+        with_client(server, ledger, session)
 
 
 def test_the_first_calls_do_not_wait_for_each_other(tmp_path: Path) -> None:
-    """One call warms the cache; those that chose the key before its workspace was known follow together."""
+    """One call warms the cache; calls that leased the key before its workspace was known follow together."""
 
-    async def life(engine: MessagesClient) -> None:
+    async def session(client: MessagesClient) -> None:
         start = time.monotonic()
-        await engine.complete(questions(8, 1))
+        await client.complete(make_requests(8, 1))
         assert time.monotonic() - start < 3 * 0.5
 
     with ClaudeServer(latency=0.5) as server, Ledger(tmp_path / "l") as ledger:
-        with_engine(server, ledger, life)
+        with_client(server, ledger, session)
 
 
 def test_a_batch_left_open_is_waited_for_without_the_option_too(tmp_path: Path) -> None:
-    """Stopped in batches, gone on online: what the batch holds is not asked, nor paid, a second time."""
-    asks = questions(120)
+    """A run in batches is stopped and continued with single calls; what the batch holds is not sent or paid for again."""
+    requests = make_requests(120)
 
-    async def batched() -> None:
+    async def run_batches() -> None:
         async with BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.05) as batches:
-            await stopped_after(0.5, batches.complete(asks))
+            await stop_after(0.5, batches.complete(requests))
 
     with ClaudeServer(batch_seconds=2) as server:
         with Ledger(tmp_path / "l") as ledger:
-            asyncio.run(batched())
+            asyncio.run(run_batches())
             assert len(ledger.open_submissions()) == 1
-        answering = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+        blocking = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            assert all(each.text for each in answering.complete(asks))
-            assert answering.spent() == pytest.approx(server.bill_usd)
+            assert all(each.text for each in blocking.complete(requests))
+            assert blocking.spent_usd() == pytest.approx(server.bill_usd)
         finally:
-            answering.close()
+            blocking.close()
         assert len(server.bills) == 120
 
 
 def test_a_key_of_another_workspace_is_not_used_on_open_batches(tmp_path: Path) -> None:
-    """It would not see them, and pay for them again; a key of theirs goes on."""
+    """It would not see them and pay for them again; a key of their workspace continues."""
 
-    async def answered_with(key: str, ledger: Ledger) -> None:
+    async def complete_with(key: str, ledger: Ledger) -> None:
         async with BatchesClient([key], ledger, base_url=server.url, poll_seconds=0.05, grace_seconds=0.1) as batches:
-            await batches.complete(questions(20))
+            await batches.complete(make_requests(20))
 
-    keys = {"a": Place("org", "one"), "b": Place("org", "two")}
+    keys = {"a": Account("org", "one"), "b": Account("org", "two")}
     with ClaudeServer(batch_seconds=1, keys=keys) as server, Ledger(tmp_path / "l") as ledger:
         server.next("create", "lost")
-        asyncio.run(stopped_after(0.5, answered_with("a", ledger)))
+        asyncio.run(stop_after(0.5, complete_with("a", ledger)))
         with pytest.raises(OracleError, match="belongs to another workspace than the open batches of ledger l"):
-            asyncio.run(answered_with("b", ledger))
-        asyncio.run(answered_with("a", ledger))
+            asyncio.run(complete_with("b", ledger))
+        asyncio.run(complete_with("a", ledger))
         assert len(server.bills) == 20
-        asyncio.run(answered_with("b", ledger))  # nothing is open any more
+        asyncio.run(complete_with("b", ledger))  # nothing is open any more
 
 
-def test_a_reply_lost_after_a_long_upload_buys_no_second_batch(tmp_path: Path) -> None:
-    """The grace for a lost batch to turn up begins when the loss is noticed, not when sending began."""
+def test_a_reply_lost_after_a_long_upload_creates_no_second_batch(tmp_path: Path) -> None:
+    """The time in which a lost batch may appear begins when the loss is noticed, not when sending began."""
 
     class Slow(ClaudeServer):
-        """Takes the first batch in after the client has been told nothing."""
+        """Creates the first batch only after it has closed the connection without a reply."""
 
-        async def _reply(self, method: str, target: str, headers: Any, content: bytes) -> Reply:
+        async def _reply(self, method: str, target: str, headers: Any, content: bytes) -> HttpResponse:
             if method == "POST" and target.endswith("/batches") and not self.calls["slow"]:
                 self.calls["slow"] += 1
                 await asyncio.sleep(1.5)
@@ -161,115 +162,115 @@ def test_a_reply_lost_after_a_long_upload_buys_no_second_batch(tmp_path: Path) -
                 raise Hangup
             return await super()._reply(method, target, headers, content)
 
-    async def life() -> None:
+    async def session() -> None:
         async with BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.1, grace_seconds=1) as batches:
-            assert all(each.text for each in await batches.complete(questions(20)))
+            assert all(each.text for each in await batches.complete(make_requests(20)))
 
     with Slow() as server, Ledger(tmp_path / "l") as ledger:
-        asyncio.run(life())
+        asyncio.run(session())
         assert (len(server.batches), len(server.bills)) == (1, 20)
 
 
 def test_refusals_in_a_batch_count_for_single_calls(tmp_path: Path) -> None:
-    """A domain that a batch was refused too often is not asked on one by one."""
+    """A domain that was refused too often in a batch gets no single calls either."""
 
-    class Prudish(ClaudeServer):
-        def _spoken(self, body: Any, _fault: str, usage: Any) -> Any:
-            return super()._spoken(body, "refusal:cyber", usage)
+    class Refusing(ClaudeServer):
+        def _write_message(self, body: Any, _fault: str, usage: Any) -> Any:
+            return super()._write_message(body, "refusal:cyber", usage)
 
-    async def life() -> None:
+    async def session() -> None:
         keys = {"base_url": server.url}
         async with (
             BatchesClient(["key"], ledger, poll_seconds=0.05, **keys) as batches,
-            MessagesClient(["key"], ledger, **keys) as engine,
+            MessagesClient(["key"], ledger, **keys) as client,
         ):
-            both = BatchOrSingleClient(batches, engine, ledger)
-            first = await both.complete(questions(150, 1))
+            both = BatchOrSingleClient(batches, client, ledger)
+            first = await both.complete(make_requests(150, 1))
             with pytest.raises(OracleError, match="refused more often than 10%: d0"):
-                await both.complete(questions(50, 1, start=1000))
-        assert Counter(each.problem for each in first) == {"refusal:cyber": 150}
+                await both.complete(make_requests(50, 1, start=1000))
+        assert Counter(str(each.problem) for each in first) == {"refusal:cyber": 150}
 
-    with Prudish() as server, Ledger(tmp_path / "l") as ledger:
-        asyncio.run(life())
+    with Refusing() as server, Ledger(tmp_path / "l") as ledger:
+        asyncio.run(session())
         assert len(server.bills) == 150
 
 
 @pytest.mark.parametrize("status", ["nf", "spend_400"])
-def test_a_key_that_the_api_repeats_is_not_told(tmp_path: Path, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the provider, or something in between, writes into an error."""
+def test_a_key_that_the_api_repeats_is_not_shown(tmp_path: Path, status: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error does not hold the key, even if the provider or a proxy repeats it in its message."""
     key = "sk-not-a-real-key-0123456789"
-    monkeypatch.setitem(REFUSED, "nf", (404, "not_found_error", "", {}))
-    monkeypatch.setitem(SAYS, status, f"usage limit, or no model, for {key}")
+    monkeypatch.setitem(ERRORS, "nf", (404, "not_found_error", "", {}))
+    monkeypatch.setitem(ERROR_MESSAGES, status, f"usage limit, or no model, for {key}")
 
-    async def life(engine: MessagesClient) -> None:
+    async def session(client: MessagesClient) -> None:
         with pytest.raises(OracleError, match=r"for \[key\]") as caught:
-            await engine.complete(questions(1))
+            await client.complete(make_requests(1))
         assert key not in str(caught.value)
 
-    with ClaudeServer(keys={key: Place()}) as server, Ledger(tmp_path / "l") as ledger:
+    with ClaudeServer(keys={key: Account()}) as server, Ledger(tmp_path / "l") as ledger:
         server.next("messages", status)
-        with_engine(server, ledger, life)
+        with_client(server, ledger, session)
 
 
-def test_an_hour_is_not_waited_for_in_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that asks to come back much later stops the run with that time."""
-    monkeypatch.setitem(REFUSED, "529", (529, "overloaded_error", "", {"retry-after": "3600"}))
+def test_a_wait_of_an_hour_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the server asks to come back much later, the run stops and the error names the time."""
+    monkeypatch.setitem(ERRORS, "529", (529, "overloaded_error", "", {"retry-after": "3600"}))
 
-    async def life(engine: MessagesClient) -> None:
+    async def session(client: MessagesClient) -> None:
         with pytest.raises(OracleError, match="come back in 3600 s"):
-            await engine.complete(questions(1))
+            await client.complete(make_requests(1))
 
     with ClaudeServer() as server, Ledger(tmp_path / "l") as ledger:
         server.next("messages", "529")
-        with_engine(server, ledger, life)
+        with_client(server, ledger, session)
 
 
 @pytest.mark.parametrize("broken", [{"usage": {"output_tokens": 3}}, {"content": None}, {"id": None}])
-def test_a_reply_that_is_no_message_is_asked_for_again(tmp_path: Path, broken: dict[str, Any]) -> None:
-    """The SDK checks nothing of what it is sent; the run goes on."""
+def test_a_reply_that_is_not_a_message_is_requested_again(tmp_path: Path, broken: dict[str, Any]) -> None:
+    """The SDK does not check what it receives; the run continues."""
 
     class Odd(ClaudeServer):
-        """Bills the first message and sends something else."""
+        """Bills the first message and sends something that is not a message."""
 
-        async def _message(self, body: Any, place: Place) -> Reply:
+        async def _message(self, body: Any, place: Account) -> HttpResponse:
             reply = await super()._message(body, place)
             if len(self.bills) > 1:
                 return reply
             return reply._replace(body=json.dumps({**json.loads(reply.body), **broken}).encode())
 
-    async def life(engine: MessagesClient) -> None:
-        assert all(each.text for each in await engine.complete(questions(3)))
+    async def session(client: MessagesClient) -> None:
+        assert all(each.text for each in await client.complete(make_requests(3)))
 
     with Odd() as server, Ledger(tmp_path / "l") as ledger:
-        with_engine(server, ledger, life)
+        with_client(server, ledger, session)
         assert ledger.attempt_counts()["lost"] == 1
 
 
-def test_the_same_words_are_asked_once(tmp_path: Path) -> None:
-    """Two tasks may come to the very same question; both get the one answer."""
-    one, other = questions(2)
+def test_the_same_prompt_is_sent_once(tmp_path: Path) -> None:
+    """Two tasks may have the same prompt; both get the one response."""
+    one, other = make_requests(2)
     with ClaudeServer() as server:
-        answering = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+        blocking = connect(["key"], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            first, second, third = answering.complete([one, other, one])
+            first, second, third = blocking.complete([one, other, one])
         finally:
-            answering.close()
+            blocking.close()
         assert (first, second.work_id) == (third, other.work_id)
         assert len(server.bills) == 2
 
 
-def test_a_ledger_is_let_go_when_nothing_can_be_opened(tmp_path: Path) -> None:
-    """A key that cannot be one does not lock the file for the next try."""
+def test_a_ledger_is_closed_when_a_client_cannot_be_opened(tmp_path: Path) -> None:
+    """A key with a wrong form does not lock the file for the next call."""
 
-    def asked(key: str) -> list[LLMRequest]:
-        answering = connect([key], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
+    def complete_with_key(key: str) -> list[LLMRequest]:
+        blocking = connect([key], tmp_path / "l", model="claude-haiku-5-5", base_url=server.url)
         try:
-            answering.complete(questions(1))
+            blocking.complete(make_requests(1))
         finally:
-            answering.close()
-        return questions(1)
+            blocking.close()
+        return make_requests(1)
 
     with ClaudeServer() as server:
         with pytest.raises(OracleError, match="characters no key has"):
-            asked("no key")
-        assert asked("key")
+            complete_with_key("no key")
+        assert complete_with_key("key")

@@ -1,4 +1,4 @@
-"""From settings to asks, and from answers to traces: what is right comes through, what is wrong is named."""
+"""From contexts to requests, and from answers to traces; each mistake in an answer is named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, Usage
+from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, ResponseProblem, Usage
 from gatling_sid.oracle.claude.plans.answers import (
     BadAnswerError,
     PlanAnswer,
@@ -25,62 +25,65 @@ from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_p
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, judgement_of, plans_of, texts_of, trace_or_failure
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
-from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
+from tests.support.domain_sample import sampled_domains
 
 Content = dict[str, Any]
 
 
-def answered(text: str | None, problem: str | None = None) -> LLMResponse:
-    """An answer of that text."""
-    return LLMResponse("w", text, problem, Usage(), 0.0)
+def response_with(text: str | None, problem: str | None = None) -> LLMResponse:
+    """A response with this text, or with a problem."""
+    return LLMResponse("w", text, ResponseProblem.from_text(problem) if problem else None, Usage(), 0.0)
 
 
-def again(trace: GoldTrace, domain: Domain, change: Callable[[Content], None] = lambda _: None) -> GoldTrace | Failure:
-    """A trace told as an answer, changed, and read back."""
-    setting = context_of_trace(trace, domain)
-    content = plan_from_trace(trace, setting.world).model_dump()
+def round_trip(
+    trace: GoldTrace, domain: Domain, change: Callable[[Content], None] = lambda _: None
+) -> GoldTrace | Failure:
+    """A trace as an answer, which is changed and read again."""
+    context = context_of_trace(trace, domain)
+    content = plan_from_trace(trace, context.world).model_dump()
     change(content)
-    plan = plans_of(answered(json.dumps({"items": [content]})), 1)[0]
+    plan = plans_of(response_with(json.dumps({"items": [content]})), 1)[0]
     if isinstance(plan, Failure):
         return plan
     return trace_or_failure(
-        plan, trace.request.text, setting, TraceIdentity(trace.trace_id, CREATED_AT, {"oracle": "claude"})
+        plan, trace.request.text, context, TraceIdentity(trace.trace_id, CREATED_AT, {"oracle": "claude"})
     )
 
 
-def of(gold: list[GoldTrace], scenario: str) -> GoldTrace:
+def first_of(gold: list[GoldTrace], scenario: str) -> GoldTrace:
     """The first trace of a scenario."""
     return next(trace for trace in gold if trace.metadata["scenario"] == scenario)
 
 
-def test_gold_told_as_an_answer_is_gold_again(
+def test_a_gold_trace_survives_the_round_trip(
     library: Domain, gold: list[GoldTrace], validator: TraceValidator
 ) -> None:
-    """An answer can say every plan and goal of the catalogue, and what it says is found gold."""
+    """An answer can state every plan and goal of the catalogue, and gives gold again."""
     for trace in gold[:200]:
-        back = again(trace, library)
-        assert isinstance(back, GoldTrace), back
-        assert validator.findings(back) == []
-        assert [call.arguments for call in back.graph.calls] == [call.arguments for call in trace.graph.calls]
-        assert [call.scope for call in back.graph.calls] == [call.scope for call in trace.graph.calls]
-        assert back.request.expected_scope == trace.request.expected_scope
+        returned = round_trip(trace, library)
+        assert isinstance(returned, GoldTrace), returned
+        assert validator.findings(returned) == []
+        assert [call.arguments for call in returned.graph.calls] == [call.arguments for call in trace.graph.calls]
+        assert [call.scope for call in returned.graph.calls] == [call.scope for call in trace.graph.calls]
+        assert returned.request.expected_scope == trace.request.expected_scope
 
 
-@pytest.mark.parametrize("slug", DomainRegistry().slugs())
-def test_every_domain_can_be_answered(slug: str) -> None:
-    """So it is in the catalogue that ships."""
+@pytest.mark.parametrize("slug", sampled_domains())
+def test_every_domain_can_be_response_with(slug: str) -> None:
+    """Answers can state the plans and goals of the domains that are shipped."""
     registry = DomainRegistry()
     domain, validator, oracle = registry.domain(slug), TraceValidator(registry), ScenarioOracle(5, CREATED_AT)
     for index in range(50):
         trace = oracle.trace(Task(domain, "train", index))
         assert isinstance(trace, GoldTrace)
-        back = again(trace, domain)
-        assert isinstance(back, GoldTrace), back
-        assert validator.findings(back) == []
+        returned = round_trip(trace, domain)
+        assert isinstance(returned, GoldTrace), returned
+        assert validator.findings(returned) == []
 
 
 def _set(path: str, value: Any) -> Callable[[Content], None]:
@@ -119,21 +122,21 @@ def _set(path: str, value: Any) -> Callable[[Content], None]:
 def test_what_is_wrong_is_named(
     library: Domain, gold: list[GoldTrace], path: str, value: Any, says: str | None
 ) -> None:
-    """A wrong answer is a Failure that says what to mend; a wrong quote of a value that is said is forgiven."""
-    trace = of(gold, "renew")
+    """A wrong answer is a Failure that says what to repair; a wrong quote is ignored if the request says the value."""
+    trace = first_of(gold, "renew")
 
     def change(content: Content) -> None:
         if path.endswith("value_json") and value == '"Unsaid"':
             content["calls"][0]["arguments"][0]["where"] = "never said"
         _set(path, value)(content)
 
-    back = again(trace, library, change)
+    returned = round_trip(trace, library, change)
     if says is None:
-        assert isinstance(back, GoldTrace)
+        assert isinstance(returned, GoldTrace)
         return
-    assert isinstance(back, Failure)
-    assert back.reason == "bad_answer"
-    assert says in back.detail
+    assert isinstance(returned, Failure)
+    assert returned.reason == "bad_answer"
+    assert says in returned.detail
 
 
 _ODD_TEXTS = (
@@ -143,7 +146,7 @@ _ODD_TEXTS = (
 
 
 def test_no_answer_breaks_the_program(library: Domain, gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """Whatever stands in any place of an answer, it ends as a trace to be judged or a Failure, and is never run."""
+    """Odd values anywhere in an answer give a trace to be judged or a Failure, and are never evaluated."""
     rng = random.Random(3)
     odd: list[Any] = [10**9, -5, [], None, ["x"], {"a": 1}, "a" * 5000, "[" * 4000, "\ud800", *_ODD_TEXTS]
     for trace in [each for each in gold[:60] for _ in range(12)]:
@@ -154,9 +157,9 @@ def test_no_answer_breaks_the_program(library: Domain, gold: list[GoldTrace], va
                 owner, key = rng.choice(places)
                 owner[key] = rng.choice(odd)
 
-        back = again(trace, library, change)
-        if isinstance(back, GoldTrace):
-            validator.findings(back)
+        returned = round_trip(trace, library, change)
+        if isinstance(returned, GoldTrace):
+            validator.findings(returned)
 
 
 def _places(content: Any) -> list[tuple[Any, Any]]:
@@ -165,7 +168,7 @@ def _places(content: Any) -> list[tuple[Any, Any]]:
 
 
 def test_an_answer_is_read_through_prose() -> None:
-    """Prose around the one JSON object is forgiven; no object is not."""
+    """Text around the JSON object is ignored; without an object there is an error."""
     assert parse_answer(RequestsAnswer, 'Here: {"items": []} Done.') == RequestsAnswer(items=[])
     for text in ("", "no", "{", '{"items": [', "[1]", "{" * 100_000):
         with pytest.raises(BadAnswerError, match="the answer holds no JSON object"):
@@ -173,11 +176,11 @@ def test_an_answer_is_read_through_prose() -> None:
 
 
 def test_one_bad_item_spoils_no_other() -> None:
-    """Items are read one by one; what is left out or wrong is a Failure of its own."""
+    """Each item is read by itself; one that is missing or wrong is a Failure in its place."""
     text = json.dumps(
         {"items": [{"item": 1, "text": "Which books are late?"}, {"item": 2}, 7, {"item": 9, "text": "x" * 9}]}
     )
-    first, second, third = texts_of(answered(text), 3)
+    first, second, third = texts_of(response_with(text), 3)
     assert first == "Which books are late?"
     assert second == Failure("bad_answer", "text: Field required")
     assert third == Failure("bad_answer", "the answer leaves this item out")
@@ -187,25 +190,34 @@ def test_one_bad_item_spoils_no_other() -> None:
 @pytest.mark.parametrize(
     ("problem", "failure"),
     [
-        ("refusal:cyber", Failure("refusal:cyber", "Claude declined; the item is left out and not asked for again")),
+        (
+            "refusal:cyber",
+            Failure(
+                "refusal:cyber", "Claude declined; the item is left out and not asked for again", FailureKind.REFUSED
+            ),
+        ),
         ("max_tokens", Failure("bad_answer", "the answer ended with max_tokens")),
-        ("error:overloaded", Failure("unanswered", "error:overloaded")),
+        ("error:overloaded", Failure("unanswered", "error:overloaded", FailureKind.NO_RESPONSE)),
         (
             "error:domain_stopped",
-            Failure("refusal:domain_stopped", "Claude declined so often that the domain is asked no further"),
+            Failure(
+                "refusal:domain_stopped",
+                "Claude declined so often that the domain is asked no further",
+                FailureKind.REFUSED,
+            ),
         ),
     ],
 )
 def test_no_text_has_its_reason(problem: str, failure: Failure) -> None:
-    """Refusals keep their category; what was cut is a bad answer, what never came is none."""
-    assert texts_of(answered(None, problem), 2) == [failure, failure]
-    assert plans_of(answered(None, problem), 1) == [failure]
-    said = LLMResponse("w", None, problem, Usage(), 0.0, "The API's words.")
+    """Refusals keep their category; a text that was cut is a bad answer, a missing message is no answer."""
+    assert texts_of(response_with(None, problem), 2) == [failure, failure]
+    assert plans_of(response_with(None, problem), 1) == [failure]
+    said = LLMResponse("w", None, ResponseProblem.from_text(problem), Usage(), 0.0, "The API's words.")
     assert ("The API's words." in str(judgement_of(said))) == (failure.reason == "unanswered")
 
 
 def test_values_are_data() -> None:
-    """JSON is read as JSON, anything else as text; nothing is evaluated."""
+    """JSON is read as JSON, everything else as text; nothing is evaluated."""
     assert parse_value('"a"') == "a"
     assert parse_value("[1, 2.5]") == [1, 2.5]
     assert parse_value("__import__('os')") == "__import__('os')"
@@ -214,45 +226,47 @@ def test_values_are_data() -> None:
             parse_value(text)
 
 
-def test_settings_are_drawn_from_the_task_alone(library: Domain) -> None:
-    """The same task gives the same scene; another index or attempt gives another; a block shares its policy."""
-    manners = prompt_of("requests").conditions
-    scenes = [draw_context(Task(library, "train", index), 7, manners) for index in range(20)]
-    assert scenes == [draw_context(Task(library, "train", index), 7, manners) for index in range(20)]
-    assert scenes[0] != draw_context(Task(library, "train", 0, 1), 7, manners)
-    assert len({each.policy.policy_id for each in scenes[:10]}) == 1
-    assert len({each.principal.principal_id for each in scenes}) > 8
-    assert len({each.intent for each in scenes}) == 6
-    assert len({each.manner for each in scenes}) == 20
+def test_contexts_depend_on_the_task_alone(library: Domain) -> None:
+    """The same task gives the same context, another index or attempt gives another; a block shares its policy."""
+    conditions = prompt_of("requests").conditions
+    contexts = [draw_context(Task(library, "train", index), 7, conditions) for index in range(20)]
+    assert contexts == [draw_context(Task(library, "train", index), 7, conditions) for index in range(20)]
+    assert contexts[0] != draw_context(Task(library, "train", 0, 1), 7, conditions)
+    assert len({each.policy.policy_id for each in contexts[:10]}) == 1
+    assert len({each.principal.principal_id for each in contexts}) > 8
+    assert len({each.intent for each in contexts}) == 6
+    assert len({each.manner for each in contexts}) == 20
 
 
 def test_splits_never_share_a_world(library: Domain) -> None:
     """Train, validation and test requests are about other people and records."""
-    manners = prompt_of("requests").conditions
-    names = {draw_context(Task(library, split, 3), 7, manners).world.name for split in ("train", "validation", "test")}
+    conditions = prompt_of("requests").conditions
+    names = {
+        draw_context(Task(library, split, 3), 7, conditions).world.name for split in ("train", "validation", "test")
+    }
     assert len(names) == 3
 
 
 def test_repair_shows_what_happened_and_what_was_found(
     library: Domain, gold: list[GoldTrace], oracle: ScenarioOracle
 ) -> None:
-    """The ask that comes again holds the request, the plan as it was, what its calls returned, and the findings."""
-    phases = DomainPrompts(library, "m", oracle, lambda _: True)
-    trace = of(gold, "renew")
-    setting = context_of_trace(trace, library)
-    ask = phases.repair_prompt(trace.request.text, setting, '{"plan": 1}', ["rule_x: call_1 is too much"], trace)
-    assert ask.system == phases.plans_prompt([(trace.request.text, setting)]).system
+    """The prompt for a repair holds the request, the old plan, the results of its calls, and the findings."""
+    prompts = DomainPrompts(library, "m", oracle, lambda _: True)
+    trace = first_of(gold, "renew")
+    context = context_of_trace(trace, library)
+    request = prompts.repair_prompt(trace.request.text, context, '{"plan": 1}', ["rule_x: call_1 is too much"], trace)
+    assert request.system == prompts.plans_prompt([(trace.request.text, context)]).system
     for part in (trace.request.text, '{"plan": 1}', "call_1 -> {", "- rule_x: call_1 is too much"):
-        assert part in ask.user
+        assert part in request.user
 
 
 def test_a_trace_states_how_it_was_made(library: Domain, gold: list[GoldTrace]) -> None:
-    """World, day, seed and catalogue stand in the metadata, so that it can be replayed."""
-    trace = of(gold, "renew")
-    setting = context_of_trace(trace, library)
-    plan = plan_from_trace(trace, setting.world)
+    """World, day, seed and catalogue stand in the metadata, so that the trace can be replayed."""
+    trace = first_of(gold, "renew")
+    context = context_of_trace(trace, library)
+    plan = plan_from_trace(trace, context.world)
     made = trace_from_plan(
-        plan, trace.request.text, setting, TraceIdentity("library_train_00000000", CREATED_AT, {"model": "m"})
+        plan, trace.request.text, context, TraceIdentity("library_train_00000000", CREATED_AT, {"model": "m"})
     )
     assert made.metadata == {
         "model": "m",

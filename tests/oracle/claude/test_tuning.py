@@ -1,4 +1,4 @@
-"""A note is kept if it wins on fresh requests by more than luck would."""
+"""A note is kept if it raises the pass rate on fresh requests by more than luck explains."""
 
 from __future__ import annotations
 
@@ -24,47 +24,49 @@ from gatling_sid.oracle.claude.improve.tuning import (
     add_kept_notes,
     sign_test_p_value,
 )
-from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, ProblemKind, ResponseProblem, Usage
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.system_prompts import PromptNotes, notes_of
-from gatling_sid.oracle.claude.transport import connect as opening
-from gatling_sid.oracle.claude.transport.batches import BatchesClient
-from gatling_sid.oracle.claude.transport.blocking import blocking_client
+from gatling_sid.oracle.claude.transport import connect as connect_module
+from gatling_sid.oracle.claude.transport.batches_client import BatchesClient
+from gatling_sid.oracle.claude.transport.blocking_client import blocking_client
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from scripts.tune_prompts import main
 from tests.conftest import CATALOGUE, CREATED_AT
-from tests.support.claude_model import Model
+from tests.support.claude_model import SimulatedClaude
 from tests.support.claude_server import ClaudeServer
 
+OVERLOADED = ResponseProblem(ProblemKind.ERROR, "overloaded_error")
 HELPS, USELESS = "Name every value, and no call that nothing needs.", "Be careful."
 FIRST, SEED = 500, 7
 NUMBER = {"graph": 12, "requests": 51}
 """Fresh requests per measurement: requests are written ten at a time, and it is the calls that count."""
 
 
-class Learner(Model):
+class Learner(SimulatedClaude):
     """Makes a mistake in every answer of a phase unless its instructions hold the note that helps."""
 
-    def __init__(self, settings: Iterable[RequestContext], phase: str) -> None:
-        super().__init__(settings)
+    def __init__(self, contexts: Iterable[RequestContext], phase: str) -> None:
+        super().__init__(contexts)
         self._phase = phase
 
     def speak(self, body: dict[str, Any]) -> str:
-        """The text it answers to the body of a call."""
-        if body["output_config"]["format"]["schema"]["title"] == "Proposed":
+        """The text of the answer to the body of an API call."""
+        if body["output_config"]["format"]["schema"] == answer_schema("tuning"):
             return json.dumps({"notes": [USELESS, HELPS]})
-        return super().speak(body)
+        return super().text_for_body(body)
 
-    def _text(self, ask: LLMRequest) -> str:
-        if ask.phase == "tuning":
+    def _text(self, request: LLMRequest) -> str:
+        if request.phase == "tuning":
             return json.dumps({"notes": [USELESS, HELPS]})
-        answer = json.loads(super()._text(ask))
-        if ask.phase == self._phase and f"- {HELPS}" not in ask.system:
+        answer = json.loads(super()._text(request))
+        if request.phase == self._phase and f"- {HELPS}" not in request.system:
             for item in answer["items"]:
-                self._spoil(item, len(ask.system))
+                self._spoil(item, len(request.system))
         return json.dumps(answer)
 
     def _spoil(self, item: dict[str, Any], size: int) -> None:
@@ -78,12 +80,12 @@ class Learner(Model):
 
 
 def learner(library: Domain, validator: TraceValidator, phase: str) -> Learner:
-    """One that knows the scenes of all tasks that may come."""
-    oracle = ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    """A model that knows the contexts of all tasks that may come."""
+    oracle = ClaudeOracle(blocking_client(SimulatedClaude([])), validator, seed=SEED, created_at=CREATED_AT)
     return Learner((oracle.request_context(Task(library, "validation", at)) for at in count(FIRST)), phase)
 
 
-# --- the trials ------------------------------------------------------------------------------------------------
+# --- the experiments ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("phase", [*INTRODUCTIONS])
@@ -92,43 +94,46 @@ def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phas
     model = learner(library, validator, phase)
     asked = blocking_client(model)
     oracle = ClaudeOracle(asked, validator, seed=SEED, created_at=CREATED_AT)
-    tuning = PromptTuner(oracle, asked, validator, library, phase, first=FIRST)
+    tuning = PromptTuner(oracle, asked, validator, library, phase, first_index=FIRST)
     notes = PromptNotes(version=3, notes={"judgement": ["Be fair."], phase: ["Speak."]}, measured=["earlier"])
-    tuned, trials = tuning.run_experiments(notes, NUMBER[phase] + 10, 2)
-    assert [(each.phase, each.note, each.is_kept) for each in trials] == [(phase, USELESS, False), (phase, HELPS, True)]
+    tuned, experiments = tuning.run_experiments(notes, NUMBER[phase] + 10, 2)
+    assert [(each.phase, each.note, each.is_kept) for each in experiments] == [
+        (phase, USELESS, False),
+        (phase, HELPS, True),
+    ]
     assert tuned == PromptNotes(
         version=4,
         notes={"judgement": ["Be fair."], phase: ["Speak.", HELPS]},
-        measured=["earlier", str(trials[1])],
+        measured=["earlier", str(experiments[1])],
     )
-    assert trials[1].before == 0.0
-    assert trials[1].after > 0.8
-    assert trials[1].level == pytest.approx(0.05 / 4)
-    assert all("- Speak." in ask.system for ask in model.asked if ask.phase in (phase, "tuning"))
+    assert experiments[1].before == 0.0
+    assert experiments[1].after > 0.8
+    assert experiments[1].threshold == pytest.approx(0.05 / 4)
+    assert all("- Speak." in request.system for request in model.requests if request.phase in (phase, "tuning"))
 
 
-def test_what_was_rejected_is_told(library: Domain, validator: TraceValidator) -> None:
+def test_the_prompt_for_notes_shows_rejections(library: Domain, validator: TraceValidator) -> None:
     """The prompt's author sees the prompt, the requests with their first findings, and how often each occurred."""
     model = learner(library, validator, "graph")
     oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
-    tuning = PromptTuner(oracle, blocking_client(model), validator, library, first=FIRST)
+    tuning = PromptTuner(oracle, blocking_client(model), validator, library, first_index=FIRST)
     tuning.run_experiments(PromptNotes(version=1), 12, 1)
-    (ask,) = (ask for ask in model.asked if ask.phase == "tuning")
-    assert ask.system == oracle.phases(library).systems["graph"]
-    assert ask.user.startswith("Plans by these instructions were rejected for:\n- ")
-    assert " -> no_call_can_be_dropped: call_9 (library.list_loans) can be dropped: " in ask.user
-    assert 'In all: {"no_call_can_be_dropped": ' in ask.user
+    (request,) = (request for request in model.requests if request.phase == "tuning")
+    assert request.system == oracle.prompts_of(library).system_prompts["graph"]
+    assert request.user.startswith("Plans by these instructions were rejected for:\n- ")
+    assert " -> no_call_can_be_dropped: call_9 (library.list_loans) can be dropped: " in request.user
+    assert 'In all: {"no_call_can_be_dropped": ' in request.user
 
 
 def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: TraceValidator) -> None:
     """A note that has the same thing asked again and again makes no gold."""
     model = learner(library, validator, "graph")
     oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
-    tuning = PromptTuner(oracle, blocking_client(model), validator, library, "requests", first=FIRST)
+    tuning = PromptTuner(oracle, blocking_client(model), validator, library, "requests", first_index=FIRST)
     tasks = [Task(library, "validation", FIRST + 1) for _ in range(3)]
-    measured = tuning.measure(oracle.phases(library).with_notes("graph", [HELPS]), tasks)
+    measured = tuning.measure(oracle.prompts_of(library).with_notes("graph", [HELPS]), tasks)
     assert measured.gold == (True, False, False)
-    assert {each.why.partition(":")[0] for each in measured.rejected} == {"near_copy"}
+    assert {each.finding.partition(":")[0] for each in measured.rejected} == {"near_copy"}
 
 
 def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceValidator) -> None:
@@ -136,13 +141,15 @@ def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceVal
 
     class Silent:
         def complete(self, requests: list[LLMRequest]) -> list[LLMResponse]:
-            return [LLMResponse(ask.work_id, None, "error:overloaded_error", Usage(), 0.0) for ask in requests]
+            return [LLMResponse(request.work_id, None, OVERLOADED, Usage(), 0.0) for request in requests]
 
     oracle = ClaudeOracle(Silent(), validator, seed=SEED, created_at=CREATED_AT)
     with pytest.raises(
-        OracleError, match=r"2 of 2 asks got no answer \(error:overloaded_error\), so nothing can be me"
+        OracleError, match=r"2 of 2 requests got no response \(error:overloaded_error\), so nothing can be"
     ):
-        PromptTuner(oracle, Silent(), validator, library, first=FIRST).run_experiments(PromptNotes(version=1), 20, 1)
+        PromptTuner(oracle, Silent(), validator, library, first_index=FIRST).run_experiments(
+            PromptNotes(version=1), 20, 1
+        )
 
 
 # --- luck ------------------------------------------------------------------------------------------------------
@@ -180,10 +187,10 @@ def _tosses(calls: int) -> Iterator[tuple[int, ...]]:
 
 
 def test_a_win_must_be_clearer_the_more_is_tried() -> None:
-    """A chance of 2 % is a win among two trials, none among four; a note that wins nothing never is one."""
-    trial = NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
-    assert trial.is_kept
-    assert str(trial) == "graph, kept: 50.0% -> 70.0% (by luck: 2.00%, needed: 2.50%): Speak."
+    """A chance of 2 % is a win among two experiments, none among four; a note that wins nothing never is one."""
+    experiment = NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
+    assert experiment.is_kept
+    assert str(experiment) == "graph, kept: 50.0% -> 70.0% (by luck: 2.00%, needed: 2.50%): Speak."
     assert not NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4).is_kept
     notes = PromptNotes(version=1)
     assert add_kept_notes(notes, [NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4)]) == notes
@@ -245,7 +252,7 @@ def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture
     assert kept.measured[0].startswith(f"{place.phase}, kept: ")
     assert kept.measured[0] in said.out
     assert f"{place.phase}, not kept: " in said.out
-    assert "notes-library.yaml is at version 2\n" in said.out
+    assert "notes-library.yaml is now at version 2\n" in said.out
     assert "round 1 of 1: with" in said.err
     with Ledger(place.ledger) as ledger:
         assert ledger.booked_usd == pytest.approx(place.server.delivered_usd, abs=1e-9)
@@ -297,7 +304,7 @@ def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Captu
 
     place.server.answer = interrupted
     assert place.run() == 130
-    assert "the same command goes on from there" in capsys.readouterr().err
+    assert "the same command continues from there" in capsys.readouterr().err
     assert place.files() == {}
     assert place.spent()
     assert place.run() == 0
@@ -306,8 +313,8 @@ def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Captu
 
 def test_batches_serve_as_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same run through message batches."""
-    monkeypatch.setattr(opening, "BatchesClient", partial(BatchesClient, poll_seconds=0.02))
-    monkeypatch.setattr(opening, "FEWEST_FOR_A_BATCH", 1)
+    monkeypatch.setattr(connect_module, "BatchesClient", partial(BatchesClient, poll_seconds=0.02))
+    monkeypatch.setattr(connect_module, "MIN_BATCH_SIZE", 1)
     assert place.run("--batch") == 0
     assert notes_of("library", place.notes).notes == {place.phase: [HELPS]}
     assert place.server.calls["messages"] == 0 < place.server.calls["create"]
@@ -336,7 +343,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
         (["--first", "-1"], "--requests and --rounds must be at least 1, --first at least 0"),
         (["--requests", "5"], "5 requests cannot tell a note from luck; in so many rounds take at least 6"),
         (["--phase", "requests", "--requests", "60", "--rounds", "2"], "in so many rounds take at least 61"),
-        (["--folder", "nowhere"], "--folder nowhere is no folder; the notes could not be kept"),
+        (["--folder", "nowhere"], "--folder nowhere is not a folder; name one to write the notes to"),
         (["--model", "claude-haiku-5-6"], "no price of model 'claude-haiku-5-6'"),
     ],
 )
@@ -357,18 +364,18 @@ def test_a_phase_that_cannot_be_tuned_is_refused(library: Domain, validator: Tra
     """By the command with its usage, by the class with the phases there are."""
     with pytest.raises(SystemExit, match="2"):
         main(["library", "--phase", "judgement"])
-    oracle = ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
+    oracle = ClaudeOracle(blocking_client(SimulatedClaude([])), validator, seed=SEED, created_at=CREATED_AT)
     with pytest.raises(OracleError, match="'judgement' cannot be tuned; known are graph, requests"):
-        PromptTuner(oracle, blocking_client(Model([])), validator, library, "judgement", first=0)
+        PromptTuner(oracle, blocking_client(SimulatedClaude([])), validator, library, "judgement", first_index=0)
 
 
-def test_no_rehearsal_without_examples(library: Domain, validator: TraceValidator) -> None:
-    """A domain whose scenarios prove nothing must be mended before its prompts are tuned."""
+def test_a_dry_run_needs_examples(library: Domain, validator: TraceValidator) -> None:
+    """A domain whose scenarios give no gold trace must be corrected before its prompts are tuned."""
     phases = (
-        ClaudeOracle(blocking_client(Model([])), validator, seed=SEED, created_at=CREATED_AT)
-        .phases(library)
+        ClaudeOracle(blocking_client(SimulatedClaude([])), validator, seed=SEED, created_at=CREATED_AT)
+        .prompts_of(library)
         .with_notes("graph", [])
     )
     phases.examples = []
-    with pytest.raises(OracleError, match="library: none of its scenarios gives a proven trace"):
+    with pytest.raises(OracleError, match="library: no trace of its scenarios is gold"):
         DryRun(phases, 10)

@@ -1,4 +1,4 @@
-"""Kinds of tampering: what they do to a gold trace, by group and name; `tampering.yaml` says of each what is right."""
+"""Kinds of tampering by group and name: functions that change a gold trace; `tampering.yaml` has the right verdicts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.validators.tampering.waiting import WAITING
 from tests.validators.tampering.words import WORDS
 
 Tampering = Callable[[GoldTrace, random.Random], GoldTrace | None]
-"""Changes the trace it is given, which is nobody else's, and returns it; None if the kind does not apply to it."""
+"""Changes the trace it is given, a copy that nothing else uses, and returns it; None if it does not apply to it."""
 
 GROUPS: Mapping[str, Mapping[str, Tampering]] = {
     "words": WORDS,
@@ -40,6 +40,6 @@ GROUPS: Mapping[str, Mapping[str, Tampering]] = {
 KINDS: Mapping[str, Tampering] = {name: kind for group in GROUPS.values() for name, kind in group.items()}
 
 
-def tampered(name: str, trace: str) -> GoldTrace | None:
-    """What a kind makes of a trace given as JSON; the same each time."""
+def tamper(name: str, trace: str) -> GoldTrace | None:
+    """The trace that a kind makes of one given as JSON, always the same; None if the kind does not apply."""
     return KINDS[name](GoldTrace.model_validate_json(trace), stream("tampering", name, trace))

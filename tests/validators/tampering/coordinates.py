@@ -1,4 +1,4 @@
-"""The trace says that it is another trace, of another day, asked by another person, or meant otherwise."""
+"""The trace claims to be another trace, of another day or another person, or to have another intent."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from gatling_sid.models import INTENTS, GoldTrace, Principal, TrustTier
 from gatling_sid.schemas.domain import SPLITS
-from tests.validators.tampering.edits import Offer, give, settled
-from tests.validators.tampering.scene import REGISTRY, domain_of, world_here
+from tests.validators.tampering.edits import Offer, give, settle
+from tests.validators.tampering.gold_traces import another_slug, domain_of, world_here
 
 # --- which trace it is -----------------------------------------------------------------------------------------
 
@@ -93,16 +93,16 @@ def oracle_is_unknown(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
 
 def split_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     split = _id_of(trace)[1]
-    return _renamed(trace, split=rng.choice([each for each in SPLITS if each != split]))
+    return _rename(trace, split=rng.choice([each for each in SPLITS if each != split]))
 
 
 def index_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    return _renamed(trace, index=int(_id_of(trace)[2]) + rng.choice((1, 9, 100)))
+    return _rename(trace, index=int(_id_of(trace)[2]) + rng.choice((1, 9, 100)))
 
 
 def slug_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     slug = _id_of(trace)[0]
-    return _renamed(trace, slug=rng.choice([each for each in REGISTRY.slugs() if each != slug]))
+    return _rename(trace, slug=another_slug(slug, rng))
 
 
 def trace_id_says_nothing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
@@ -116,7 +116,7 @@ def _id_of(trace: GoldTrace) -> tuple[str, str, str]:
     return slug, split, index
 
 
-def _renamed(
+def _rename(
     trace: GoldTrace, *, slug: str | None = None, split: str | None = None, index: int | None = None
 ) -> GoldTrace:
     own_slug, own_split, own_index = _id_of(trace)
@@ -125,7 +125,7 @@ def _renamed(
 
 
 def _with_id(trace: GoldTrace, trace_id: str) -> GoldTrace:
-    """Another id, from which those of request and graph follow, and what quotes them."""
+    """Gives the trace another id, and changes the ids of request and graph, and the references to them, with it."""
     for call in trace.graph.calls:
         if call.provenance and call.provenance.source_id == trace.request.request_id:
             call.provenance.source_id = f"{trace_id}_request"
@@ -191,7 +191,7 @@ def _asked_by(trace: GoldTrace, role: str, rng: random.Random) -> GoldTrace | No
                 return None
             value = attributes[source.reference]
             give(call, source.argument, Offer(value, value, "principal", source.reference))
-    return settled(trace)
+    return settle(trace)
 
 
 def role_claimed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
@@ -221,8 +221,8 @@ def requester_missing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
 # --- how it is meant -------------------------------------------------------------------------------------------
 
 
-def _relabelled(intent: str) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
-    """An intent passed off as any of the other five."""
+def _relabel_intent(intent: str) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    """A kind that replaces one intent with any of the other five."""
 
     def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         if trace.request.intent_category != intent:
@@ -272,4 +272,4 @@ COORDINATES = {
 COORDINATES |= {
     f"{name}_missing": _without(name) for name in ("scenario", "case", "attempt", "catalogue", "oracle", "today")
 }
-COORDINATES |= {f"{intent}_relabelled": _relabelled(intent) for intent in INTENTS}
+COORDINATES |= {f"{intent}_relabelled": _relabel_intent(intent) for intent in INTENTS}

@@ -1,6 +1,6 @@
-"""Edits after which everything that is derived from the edited part agrees again, as a careful forger leaves it.
+"""Edits that also change everything that depends on the edited part, as a careful forger would.
 
-All of them change the trace they are given.
+All of them change the trace that they are given.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from gatling_sid.schemas.references import Reference, reference_in, references_i
 from gatling_sid.simulator.execution import Execution, digest_of, split_effect, tools_of, unmet_goal_parts
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import days_of_period, requested_limits, scope_of_call, scope_of_request
-from tests.validators.tampering.scene import VALIDATOR, domain_of, executed, tool_of, world_here
+from tests.validators.tampering.gold_traces import VALIDATOR, domain_of, execution_of, tool_of, world_here
 
 # --- words -----------------------------------------------------------------------------------------------------
 
 
-def said(trace: GoldTrace) -> list[tuple[ToolCall, ArgumentSource]]:
-    """Every argument that the request says, with its call."""
+def said_arguments(trace: GoldTrace) -> list[tuple[ToolCall, ArgumentSource]]:
+    """Every argument whose value the request says, each with its call."""
     return [(c, s) for c in trace.graph.calls for s in c.argument_sources if s.origin == "request"]
 
 
@@ -30,14 +30,14 @@ def words_of(trace: GoldTrace, source: ArgumentSource) -> str:
 
 
 def replace(trace: GoldTrace, start: int, end: int, words: str) -> None:
-    """Puts other words in place of `text[start:end]`; spans and quotations stay on the words they were on."""
+    """Replaces `text[start:end]` with other words; spans and quotations stay on the words they were on."""
     old, longer = trace.request.text, len(words) - (end - start)
 
     def moved(first: int, last: int) -> tuple[int, int]:
         return first + longer if first >= end else first, last if last <= start else max(last, end) + longer
 
     trace.request.text = text = old[:start] + words + old[end:]
-    for _, source in said(trace):
+    for _, source in said_arguments(trace):
         source.start, source.end = moved(source.start or 0, source.end or 0)
     for call in trace.graph.calls:
         pointer = call.provenance
@@ -48,26 +48,26 @@ def replace(trace: GoldTrace, start: int, end: int, words: str) -> None:
 
 
 def say_instead(trace: GoldTrace, source: ArgumentSource, words: str, value: object) -> None:
-    """Has the request say something else on a span, and every argument that points there have that value."""
-    for call, each in said(trace):
+    """Replaces the words on a span, and gives every argument that points there the new value."""
+    for call, each in said_arguments(trace):
         if (each.start, each.end) == (source.start, source.end):
             call.arguments[each.argument] = value
     replace(trace, source.start or 0, source.end or 0, words)
 
 
 def append(trace: GoldTrace, words: str) -> GoldTrace:
-    """Says something more at the end."""
+    """Adds words at the end of the request."""
     end = len(trace.request.text)
     replace(trace, end, end, (" " if trace.request.text[-1:] in ".!?…)" else ". ") + words)
     return trace
 
 
 def reword(trace: GoldTrace, frame: str) -> GoldTrace:
-    """A new text, `frame` and then the words for each value, on which all spans and quotations lie."""
-    values = list(dict.fromkeys(words_of(trace, source) for _, source in said(trace)))
+    """Gives the request a new text: `frame`, then the words for each value; all spans and quotations lie on these words."""
+    values = list(dict.fromkeys(words_of(trace, source) for _, source in said_arguments(trace)))
     start = len(frame) + bool(frame)
     places = {each: start + sum(len(v) + 2 for v in values[:at]) for at, each in enumerate(values)}
-    for _, source in said(trace):
+    for _, source in said_arguments(trace):
         words = words_of(trace, source)
         source.start, source.end = places[words], places[words] + len(words)
     trace.request.text = " ".join(each for each in (frame, "; ".join(values)) if each)
@@ -77,7 +77,7 @@ def reword(trace: GoldTrace, frame: str) -> GoldTrace:
 
 
 def quote(trace: GoldTrace, call: ToolCall) -> None:
-    """Makes a call that the request asks for quote the clause that holds its spans, no more of it than it did."""
+    """Makes a call that the request asks for quote the clause that holds its spans, and nothing besides."""
     pointer, text = call.provenance, trace.request.text
     if pointer is not None and pointer.source_type is TrustTier.USER:
         spans = [(s.start or 0, s.end or 0) for s in call.argument_sources if s.origin == "request"]
@@ -101,8 +101,8 @@ def clause(text: str, spans: list[tuple[int, int]]) -> str:
 
 
 def gaps(trace: GoldTrace) -> list[int]:
-    """Places between two words where no value is said."""
-    spans = [(source.start or 0, source.end or 0) for _, source in said(trace)]
+    """Positions between two words at which no value is said."""
+    spans = [(source.start or 0, source.end or 0) for _, source in said_arguments(trace)]
     blanks = [match.start() for match in re.finditer(r"(?<=\w) (?=\w)", trace.request.text)]
     return [at for at in blanks if not any(start <= at < end for start, end in spans)]
 
@@ -111,7 +111,7 @@ def gaps(trace: GoldTrace) -> list[int]:
 
 
 class Offer(NamedTuple):
-    """A value that an argument may be given: literal or reference, what it comes to, and where it is from."""
+    """A value that an argument may be given: a literal or a reference, the value it resolves to, and its source."""
 
     value: Any
     resolved: Any
@@ -121,15 +121,15 @@ class Offer(NamedTuple):
     end: int | None = None
 
     def source(self, argument: str) -> ArgumentSource:
-        """The record of where an argument comes from that is given this value."""
+        """The record that says where an argument with this value comes from."""
         return ArgumentSource(
             argument=argument, origin=self.origin, reference=self.reference, start=self.start, end=self.end
         )
 
 
 def offers(trace: GoldTrace, execution: Execution) -> Iterator[Offer]:
-    """Everything that an argument of this trace could be given: said, of the principal, of the policy, of a result."""
-    for call, source in said(trace):
+    """Every value that an argument of this trace could have, from the request, the principal, the policy or a result."""
+    for call, source in said_arguments(trace):
         value = call.arguments[source.argument]
         yield Offer(value, value, "request", None, source.start, source.end)
     for name, value in (trace.request.principal.attributes if trace.request.principal else {}).items():
@@ -142,8 +142,8 @@ def offers(trace: GoldTrace, execution: Execution) -> Iterator[Offer]:
                 Offer(each, each, "policy", f"{path}[{at}]")
                 for at, each in enumerate(value if isinstance(value, list) else [])
             )
-    for call_id, outcome in execution.results.items():
-        yield from _results(call_id, outcome.value)
+    for call_id, result in execution.results.items():
+        yield from _results(call_id, result.value)
 
 
 def _results(call_id: str, result: dict[str, Any]) -> Iterator[Offer]:
@@ -157,27 +157,27 @@ def _results(call_id: str, result: dict[str, Any]) -> Iterator[Offer]:
 
 
 def before(trace: GoldTrace, call: ToolCall, *origins: str) -> Iterator[Offer]:
-    """What could be passed to a call: from these origins, and of the calls those that come before it."""
+    """The offers for a call: from these origins, and from the results of earlier calls only."""
     earlier = trace.graph.execution_order[: trace.graph.execution_order.index(call.call_id)]
-    for offer in offers(trace, executed(trace)):
+    for offer in offers(trace, execution_of(trace)):
         root = (offer.reference or "").partition(".")[0]
         if offer.origin in origins and (offer.origin != "call" or root in earlier):
             yield offer
 
 
 def references_of(call: ToolCall) -> dict[str, Reference]:
-    """The references among a call's arguments, by argument."""
+    """The references among the arguments of a call, by argument name."""
     found = {name: reference_in(value) for name, value in call.arguments.items()}
     return {name: reference for name, reference in found.items() if reference is not None}
 
 
 def roots_of(call: ToolCall) -> list[str]:
-    """The calls whose results a call takes from, in a list or by itself."""
+    """The calls from whose results a call takes values, alone or in a list."""
     return list(dict.fromkeys(each.root for value in call.arguments.values() for each in references_in(value)))
 
 
 def source_of(call: ToolCall, argument: str) -> ArgumentSource:
-    """Where an argument comes from."""
+    """The record that says where an argument comes from."""
     return next(each for each in call.argument_sources if each.argument == argument)
 
 
@@ -191,7 +191,7 @@ def give(call: ToolCall, argument: str, offer: Offer) -> None:
 
 
 def leave_out(call: ToolCall, argument: str) -> None:
-    """Passes an argument no more."""
+    """Removes an argument and its source from a call."""
     with_order = _order_of(call)
     del call.arguments[argument]
     call.argument_sources = [each for each in call.argument_sources if each.argument != argument]
@@ -199,14 +199,14 @@ def leave_out(call: ToolCall, argument: str) -> None:
 
 
 def _order_of(call: ToolCall) -> Callable[[], list[str]]:
-    """What the call waits for, once its references are others: those, and what it waited for for order's sake."""
+    """The dependencies of a call with other references: these, and those that it had only for the order."""
     roots = roots_of(call)
     kept = [each for each in call.dependencies if each not in roots]
     return lambda: list(dict.fromkeys([*kept, *roots_of(call)]))
 
 
 def point_elsewhere(trace: GoldTrace, old: str, new: str, *, users: list[ToolCall] | None = None) -> None:
-    """Makes references that begin with `old` (`call_1.items[0]`) begin with `new`."""
+    """Changes references that begin with `old` (`call_1.items[0]`) so that they begin with `new`."""
     for call in users if users is not None else trace.graph.calls:
         for name, reference in references_of(call).items():
             if str(reference) == old or str(reference).startswith((f"{old}.", f"{old}[")):
@@ -218,7 +218,7 @@ def point_elsewhere(trace: GoldTrace, old: str, new: str, *, users: list[ToolCal
 
 
 def add(trace: GoldTrace, call: ToolCall, *, before: str | None = None) -> ToolCall:
-    """Makes one more call, last or before another."""
+    """Adds a call at the end of the plan, or before another call."""
     order = trace.graph.execution_order
     trace.graph.calls.append(call)
     order.insert(len(order) if before is None else order.index(before), call.call_id)
@@ -226,12 +226,12 @@ def add(trace: GoldTrace, call: ToolCall, *, before: str | None = None) -> ToolC
 
 
 def new_id(trace: GoldTrace) -> str:
-    """An id that no call has."""
+    """A call id that is not in use yet."""
     return f"call_{len(trace.graph.calls) + 1}"
 
 
 def same_call(trace: GoldTrace, call: ToolCall) -> ToolCall:
-    """The call of that id, in a copy of the trace."""
+    """The call with the same id in a copy of the trace."""
     return next(each for each in trace.graph.calls if each.call_id == call.call_id)
 
 
@@ -241,7 +241,7 @@ def twin(trace: GoldTrace, call: ToolCall) -> ToolCall:
 
 
 def drop(trace: GoldTrace, call: ToolCall) -> None:
-    """Makes a call no more, and lets nobody wait for it."""
+    """Removes a call, and the dependencies on it."""
     trace.graph.calls.remove(call)
     trace.graph.execution_order.remove(call.call_id)
     for other in trace.graph.calls:
@@ -249,16 +249,16 @@ def drop(trace: GoldTrace, call: ToolCall) -> None:
 
 
 def is_used(trace: GoldTrace, call: ToolCall) -> bool:
-    """Whether any call refers to this one's result."""
+    """Whether any call refers to the result of this one."""
     return any(call.call_id in roots_of(other) for other in trace.graph.calls)
 
 
 def drop_unused_reads(trace: GoldTrace) -> None:
-    """Drops reads that nobody refers to and the goal does not show, until there is none."""
+    """Removes every read that no call refers to and the goal does not show."""
     for call in reversed(list(trace.graph.calls)):
-        execution = executed(trace)
+        execution = execution_of(trace)
         if execution.refusal is None and not execution.results[call.call_id].effects and not is_used(trace, call):
-            rest = [outcome for call_id, outcome in execution.results.items() if call_id != call.call_id]
+            rest = [result for call_id, result in execution.results.items() if call_id != call.call_id]
             if is_met(trace, rest):
                 drop(trace, call)
 
@@ -266,23 +266,23 @@ def drop_unused_reads(trace: GoldTrace) -> None:
 # --- goals -----------------------------------------------------------------------------------------------------
 
 
-def is_met(trace: GoldTrace, outcomes: list[CallResult]) -> bool:
-    """Whether outcomes serve the goal, its look back aside."""
+def is_met(trace: GoldTrace, results: list[CallResult]) -> bool:
+    """Whether results reach the goal, apart from its period."""
     assert trace.goal is not None
-    return next(unmet_goal_parts(trace.goal.model_copy(update={"time_range_days": None}), outcomes, None), None) is None
+    return next(unmet_goal_parts(trace.goal.model_copy(update={"time_range_days": None}), results, None), None) is None
 
 
 def follow_plan(trace: GoldTrace) -> None:
-    """Declares as goal what the plan now does: rows shown, figures, effects and days of the calls as they are."""
-    goal, execution = trace.goal, executed(trace)
+    """Makes the goal what the plan now does: the rows shown, measures, effects and days of its calls."""
+    goal, execution = trace.goal, execution_of(trace)
     assert goal is not None
     if execution.refusal is None:
-        outcomes = list(execution.results.values())
-        goal.effects = _same_or([each for outcome in outcomes for each in outcome.effects], goal.effects)
+        results = list(execution.results.values())
+        goal.effects = _same_or([each for result in results for each in result.effects], goal.effects)
         for showing in goal.shows:
-            showing.rows = _rows_shown(showing, outcomes) or showing.rows
+            showing.rows = _rows_shown(showing, results) or showing.rows
         for measure in goal.measures:
-            _measure_again(measure, outcomes)
+            _measure_again(measure, results)
         days = [each for call in trace.graph.calls if (each := days_of(trace, call, execution)) is not None]
         goal.time_range_days = max(days, default=None)
 
@@ -292,14 +292,14 @@ def _same_or(happened: list[Effect], declared: list[Effect]) -> list[Effect]:
     return declared if same else [each.model_copy(deep=True) for each in happened]
 
 
-def _rows_shown(showing: Showing, outcomes: list[CallResult]) -> list[str]:
+def _rows_shown(showing: Showing, results: list[CallResult]) -> list[str]:
     fields = set(showing.fields)
-    reads = [o for o in outcomes if o.entity == showing.entity and not o.measured and not o.effects]
+    reads = [o for o in results if o.entity == showing.entity and not o.measured_rows and not o.effects]
     return list(dict.fromkeys(key for each in reads if fields <= set(each.fields) for key, _ in each.rows))
 
 
-def _measure_again(measure: Any, outcomes: list[CallResult]) -> None:
-    figures = [o.measured for o in outcomes if o.measured and o.entity == measure.entity]
+def _measure_again(measure: Any, results: list[CallResult]) -> None:
+    figures = [o.measured_rows for o in results if o.measured_rows and o.entity == measure.entity]
     alike = [each for each in figures if (each.measure, each.field) == (measure.measure, measure.field)]
     if len(alike) == 1:
         figure = alike[0]
@@ -315,14 +315,14 @@ def days_of(trace: GoldTrace, call: ToolCall, execution: Execution) -> int | Non
 # --- the rest --------------------------------------------------------------------------------------------------
 
 
-def settled(trace: GoldTrace) -> GoldTrace | None:
-    """The trace with scopes as they now are; None if the plan does not run, serve its goal or keep its policy."""
-    execution = executed(trace)
+def settle(trace: GoldTrace) -> GoldTrace | None:
+    """Declares the scopes that the calls now have; None if the plan does not run, reach its goal or keep its policy."""
+    execution = execution_of(trace)
     if execution.refusal is not None or trace.goal is None:
         return None
     for call in trace.graph.calls:
-        arguments, outcome = execution.arguments[call.call_id], execution.results[call.call_id]
-        call.scope = scope_of_call(tool_of(trace, call), arguments, outcome, world_here(trace).today)
+        arguments, result = execution.arguments[call.call_id], execution.results[call.call_id]
+        call.scope = scope_of_call(tool_of(trace, call), arguments, result, world_here(trace).today)
     domain, principal = domain_of(trace), trace.request.principal
     limits = requested_limits(trace.graph.calls, tools_of(domain))
     role = principal.role if principal else None

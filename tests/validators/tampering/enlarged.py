@@ -1,10 +1,11 @@
-"""Goal and plan grew together beyond what was asked for; every scope, source and dependency agrees with them."""
+"""Goal and plan both do more than the request says; every scope, source and dependency agrees with them."""
 
 from __future__ import annotations
 
 import random
 
 from gatling_sid.models import GoldTrace, Showing, ToolCall
+from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.simulator.operations import CallResult
 from tests.validators.tampering.edits import (
     Offer,
@@ -17,16 +18,24 @@ from tests.validators.tampering.edits import (
     is_used,
     offers,
     quote,
-    said,
+    said_arguments,
     same_call,
     say_instead,
-    settled,
+    settle,
     source_of,
     twin,
     words_of,
 )
 from tests.validators.tampering.feeding import candidates, fits
-from tests.validators.tampering.scene import does, domain_of, executed, operation, tool_of, with_operation, world_here
+from tests.validators.tampering.gold_traces import (
+    does,
+    domain_of,
+    execution_of,
+    operation,
+    tool_of,
+    with_operation,
+    world_here,
+)
 
 
 def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random) -> GoldTrace | None:
@@ -34,22 +43,22 @@ def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Ra
     for call in candidates(trace, operations, rng):
         other = trace.model_copy(deep=True)
         add(other, call)
-        execution = executed(other)
+        execution = execution_of(other)
         if execution.refusal is None and other.goal is not None:
-            outcome = execution.results[call.call_id]
-            other.goal.effects += [each.model_copy(deep=True) for each in outcome.effects]
-            if not outcome.effects:
-                _show(other, outcome)
-            if (done := settled(other)) is not None:
+            result = execution.results[call.call_id]
+            other.goal.effects += [each.model_copy(deep=True) for each in result.effects]
+            if not result.effects:
+                _show(other, result)
+            if (done := settle(other)) is not None:
                 return done
     return None
 
 
-def _show(trace: GoldTrace, outcome: CallResult) -> None:
+def _show(trace: GoldTrace, result: CallResult) -> None:
     """Adds all that a call returned to the goal."""
     assert trace.goal is not None
-    rows = [key for key, _ in outcome.rows]
-    trace.goal.shows.append(Showing(entity=outcome.entity, rows=rows, fields=list(outcome.fields)))
+    rows = [key for key, _ in result.rows]
+    trace.goal.shows.append(Showing(entity=result.entity, rows=rows, fields=list(result.fields)))
 
 
 def read_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -84,11 +93,11 @@ def change_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     again = add(trace, twin(trace, call))
     again.dependencies = [*again.dependencies, call.call_id]
     follow_plan(trace)
-    return settled(trace)
+    return settle(trace)
 
 
 def figure_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said(trace) if does(trace, c, s.argument) == "measure"]
+    found = [(c, s) for c, s in said_arguments(trace) if does(trace, c, s.argument) == "measure"]
     if not found or trace.goal is None or not trace.goal.measures:
         return None
     call, source = rng.choice(found)
@@ -101,7 +110,7 @@ def figure_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     quote(trace, again)
     trace.goal.measures.append(trace.goal.measures[0].model_copy(deep=True, update={"measure": measure}))
     follow_plan(trace)
-    return settled(trace)
+    return settle(trace)
 
 
 # --- to whom, and what -----------------------------------------------------------------------------------------
@@ -116,8 +125,8 @@ def recipient_from_another_field(trace: GoldTrace, rng: random.Random) -> GoldTr
 
 
 def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
-    """Sends a message to another address that is at hand."""
-    sends, execution = with_operation(trace, ("send",)), executed(trace)
+    """Sends a message to another address that the trace contains."""
+    sends, execution = with_operation(trace, ("send",)), execution_of(trace)
     for call in rng.sample(sends, len(sends)):
         name = tool_of(trace, call).by_role["recipient"]
         old = execution.arguments[call.call_id][name]
@@ -126,7 +135,7 @@ def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
                 other = trace.model_copy(deep=True)
                 give(same_call(other, call), name, offer)
                 follow_plan(other)
-                if (done := settled(other)) is not None:
+                if (done := settle(other)) is not None:
                     return done
     return None
 
@@ -151,7 +160,7 @@ def _from_a_record(trace: GoldTrace, rng: random.Random, operations: tuple[str, 
                 other = trace.model_copy(deep=True)
                 give(same_call(other, call), name, offer)
                 follow_plan(other)
-                if (done := settled(other)) is not None:
+                if (done := settle(other)) is not None:
                     return done
     return None
 
@@ -161,13 +170,13 @@ def target_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
     for call in exports:
         tool = tool_of(trace, call)
         name = tool.by_role["target"]
-        found = [o for o in offers(trace, executed(trace)) if o.origin == "policy" and "[" in (o.reference or "")]
+        found = [o for o in offers(trace, execution_of(trace)) if o.origin == "policy" and "[" in (o.reference or "")]
         found = [o for o in found if fits(trace, tool, tool.tool.parameters[name], o)]
         found = [o for o in found if o.resolved != call.arguments[name]]
         if found:
             give(call, name, rng.choice(found))
             follow_plan(trace)
-            return settled(trace)
+            return settle(trace)
     return None
 
 
@@ -184,7 +193,7 @@ def limit_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | Non
 
 def _as_allowed(trace: GoldTrace, rng: random.Random, kind: str, name: str) -> GoldTrace | None:
     limits = [each for each in trace.policy.constraints if each.kind == kind]
-    found = [(c, s) for c, s in said(trace) if _counts(trace, c, s.argument, kind)]
+    found = [(c, s) for c, s in said_arguments(trace) if _counts(trace, c, s.argument, kind)]
     if not limits or not found:
         return None
     call, source = rng.choice(found)
@@ -194,30 +203,30 @@ def _as_allowed(trace: GoldTrace, rng: random.Random, kind: str, name: str) -> G
         return None
     give(call, source.argument, Offer(value, value, "policy", f"{limit.constraint_id}.{name}"))
     follow_plan(trace)
-    return settled(trace)
+    return settle(trace)
 
 
 def _counts(trace: GoldTrace, call: ToolCall, argument: str, kind: str) -> bool:
     parameter = tool_of(trace, call).tool.parameters[argument]
-    return parameter.does == "limit" if kind == "row_limit" else parameter.match in ("within_days", "next_days")
+    return parameter.does == "limit" if kind == "row_limit" else parameter.match in DAY_MATCHES
 
 
 def returned_fields_shown(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if trace.goal is None:
         return None
-    outcomes = [each for each in executed(trace).results.values() if not each.measured and not each.effects]
+    results = [each for each in execution_of(trace).results.values() if not each.measured_rows and not each.effects]
     grown = False
     for showing in trace.goal.shows:
-        for outcome in outcomes:
-            keys = {key for key, _ in outcome.rows}
-            if outcome.entity == showing.entity and keys >= set(showing.rows):
-                more = [each for each in outcome.fields if each not in showing.fields]
+        for result in results:
+            keys = {key for key, _ in result.rows}
+            if result.entity == showing.entity and keys >= set(showing.rows):
+                more = [each for each in result.fields if each not in showing.fields]
                 showing.fields, grown = showing.fields + more, grown or bool(more)
-    return settled(trace) if grown else None
+    return settle(trace) if grown else None
 
 
 def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    execution = executed(trace)
+    execution = execution_of(trace)
     shown = {(each.entity, key) for each in (trace.goal.shows if trace.goal else []) for key in each.rows}
     found = [
         execution.results[call.call_id]
@@ -230,22 +239,22 @@ def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if not found:
         return None
     _show(trace, rng.choice(found))
-    return settled(trace)
+    return settle(trace)
 
 
 def look_back_stated(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    execution = executed(trace)
+    execution = execution_of(trace)
     if trace.goal is None or any(days_of(trace, call, execution) is not None for call in trace.graph.calls):
         return None
     trace.goal.time_range_days = 365
-    return settled(trace)
+    return settle(trace)
 
 
 # --- the words grow too ----------------------------------------------------------------------------------------
 
 
 def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         tool = tool_of(trace, call)
         parameter = tool.tool.parameters[source.argument]
         value = call.arguments[source.argument]
@@ -258,13 +267,13 @@ def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
             say_instead(other, source, words, words)
             before = other.goal.model_dump() if other.goal else None
             follow_plan(other)
-            if (done := settled(other)) is not None and done.goal and done.goal.model_dump() != before:
+            if (done := settle(other)) is not None and done.goal and done.goal.model_dump() != before:
                 return done
     return None
 
 
 def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
     if not found or trace.goal is None:
         return None
     call, source = rng.choice(found)
@@ -274,7 +283,7 @@ def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | 
         if field is not None and showing.entity == entity:
             showing.fields = [*showing.fields, field]
     follow_plan(trace)
-    return settled(trace) if field is not None else None
+    return settle(trace) if field is not None else None
 
 
 def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: random.Random) -> str | None:

@@ -1,4 +1,4 @@
-"""New calls whose every argument comes from somewhere: the words, the principal, the policy, an earlier result."""
+"""New calls all of whose arguments have a source: the words, the principal, the policy or an earlier result."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.operations import CompiledTool
 from gatling_sid.simulator.world import World
 from tests.validators.tampering.edits import Offer, give, new_id, offers, quote
-from tests.validators.tampering.scene import domain_of, executed, tools_here, world_here
+from tests.validators.tampering.gold_traces import domain_of, execution_of, tools_here, world_here
 
 _BY_ITSELF = ("filter", "limit", "select", "measure", "measured", "group", "format", "attachment")
 """What a call can do without."""
 
 
 def candidates(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random) -> Iterator[ToolCall]:
-    """Calls that could be added, one for each tool of these operations that can be given what it requires."""
-    execution = executed(trace)
+    """Calls that could be added, one for each tool of these operations whose required arguments have a source."""
+    execution = execution_of(trace)
     tools = [each for each in tools_here(trace).values() if each.tool.operation in operations]
     for tool in rng.sample(tools, len(tools)):
         call = call_of(trace, tool, execution, rng)
@@ -30,7 +30,7 @@ def candidates(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random
 
 
 def call_of(trace: GoldTrace, tool: CompiledTool, execution: Execution, rng: random.Random) -> ToolCall | None:
-    """A call of a tool with what it requires and one more argument if it needs none; None if that cannot be had."""
+    """A call of a tool with its required arguments, or with one optional one if it has none; None without sources."""
     call = ToolCall(call_id=new_id(trace), tool_id=tool.tool_id)
     parameters = tool.tool.parameters
     needed = [name for name, each in parameters.items() if each.required]
@@ -54,17 +54,17 @@ def call_of(trace: GoldTrace, tool: CompiledTool, execution: Execution, rng: ran
 def offer_for(
     trace: GoldTrace, tool: CompiledTool, parameter: c.Parameter, execution: Execution, rng: random.Random
 ) -> Offer | None:
-    """Something that fits a parameter, or None."""
+    """An offer that fits a parameter, or None."""
     fitting = [each for each in offers(trace, execution) if fits(trace, tool, parameter, each)]
     return rng.choice(fitting) if fitting else None
 
 
 def fits(trace: GoldTrace, tool: CompiledTool, parameter: c.Parameter, offer: Offer) -> bool:
-    """Whether an offer is of the parameter's type and means what the parameter wants."""
+    """Whether an offer has the type of a parameter and is of the field that the parameter is about."""
     value, domain, world = offer.resolved, domain_of(trace), world_here(trace)
     if value is None or value_problem(value, *domain.json_type(tool.tool, parameter)) is not None:
         return False
-    field = domain.field(tool.tool, parameter)
+    field = domain.field_of(tool.tool, parameter)
     if parameter.does in ("key", "keys", "about"):
         return _are_keys(value, tool.entity, world)
     if parameter.does == "recipient":

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gatling_sid.models import GoldTrace, ToolCall
 from tests.validators.tampering.edits import Offer, add, give, references_of, roots_of, twin
-from tests.validators.tampering.scene import REGISTRY, domain_of, executed
+from tests.validators.tampering.gold_traces import another_domain, execution_of
 
 # --- the graph -------------------------------------------------------------------------------------------------
 
@@ -74,10 +74,10 @@ def reference_to_another_row(trace: GoldTrace, rng: random.Random) -> GoldTrace 
     if not found:
         return None
     call, name = rng.choice(found)
-    before = executed(trace).arguments[call.call_id][name]
+    before = execution_of(trace).arguments[call.call_id][name]
     path = call.arguments[name][1:].replace("[0]", "[1]")
     give(call, name, Offer(f"${path}", None, "call", path))
-    return None if executed(trace).arguments.get(call.call_id, {}).get(name) == before else trace
+    return None if execution_of(trace).arguments.get(call.call_id, {}).get(name) == before else trace
 
 
 def call_passed_off_as_checked(trace: GoldTrace, rng: random.Random) -> GoldTrace:
@@ -95,8 +95,8 @@ def argument_unknown(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 
 
 def tool_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    slug = rng.choice([each for each in REGISTRY.slugs() if each != domain_of(trace).slug])
-    rng.choice(trace.graph.calls).tool_id = rng.choice(list(REGISTRY.domain(slug).tools))
+    tools = list(another_domain(trace, rng).tools)
+    rng.choice(trace.graph.calls).tool_id = rng.choice(tools)
     return trace
 
 
@@ -114,10 +114,10 @@ def _of_type(*types: type) -> Callable[[GoldTrace, random.Random], tuple[ToolCal
     return find
 
 
-def _changed(
+def _change_type(
     find: Callable[[GoldTrace, random.Random], tuple[ToolCall, str] | None], change: Callable[[object], object]
 ) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
-    """One argument of some type becomes a value of another type that reads like it."""
+    """A kind that gives one argument of a type a similar value of another type."""
 
     def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         found = find(trace, rng)
@@ -131,37 +131,37 @@ def _changed(
 
 
 def flag_as_number(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(bool), lambda value: 1 if value else 0)(trace, rng)
+    return _change_type(_of_type(bool), lambda value: 1 if value else 0)(trace, rng)
 
 
 def number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(int, float), str)(trace, rng)
+    return _change_type(_of_type(int, float), str)(trace, rng)
 
 
 def number_as_flag(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(int, float), bool)(trace, rng)
+    return _change_type(_of_type(int, float), bool)(trace, rng)
 
 
 def value_in_a_list(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_single, lambda value: [value])(trace, rng)
+    return _change_type(_single, lambda value: [value])(trace, rng)
 
 
 def _single(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, str] | None:
-    """An argument that is one value; a reference to a list is as good alone as it is in a list."""
+    """An argument with one value, since a reference to a list means the same alone as in a list."""
     found = _of_type(str, int, float)(trace, rng)
     return None if found is None or "[*]" in str(found[0].arguments[found[1]]) else found
 
 
 def list_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(list), lambda value: ", ".join(map(str, value)))(trace, rng)  # type: ignore[call-overload]
+    return _change_type(_of_type(list), lambda value: ", ".join(map(str, value)))(trace, rng)  # type: ignore[call-overload]
 
 
 def element_repeated(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(list), lambda value: [*value, value[0]])(trace, rng)  # type: ignore[index, misc]
+    return _change_type(_of_type(list), lambda value: [*value, value[0]])(trace, rng)  # type: ignore[index, misc]
 
 
 def value_missing(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _changed(_of_type(str, int, float, list), lambda _: None)(trace, rng)
+    return _change_type(_of_type(str, int, float, list), lambda _: None)(trace, rng)
 
 
 def goals_number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:

@@ -1,4 +1,4 @@
-"""Changes that leave the meaning as it was: gold stays gold."""
+"""Changes that do not change the meaning, so that gold stays gold."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _named(value: Any, ids: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [_named(each, ids) for each in value]
     reference = reference_in(value)
-    return f"${ids[reference.root]}{reference.below}" if reference and reference.root in ids else value
+    return f"${ids[reference.root]}{reference.path_text}" if reference and reference.root in ids else value
 
 
 def whole_numbers_with_a_point(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:

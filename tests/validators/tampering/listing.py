@@ -1,4 +1,4 @@
-"""The list of kinds as `tampering.yaml` has it: which group each is of, what it does, and what is right to say of it."""
+"""The kinds in `tampering.yaml`: the group of each, what it does, and the right verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Kind(NamedTuple):
 
     @property
     def is_accepted(self) -> bool:
-        """Whether gold stays gold."""
+        """Whether the trace is still gold afterwards."""
         return self.verdict == "accepted"
 
 

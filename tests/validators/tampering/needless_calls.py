@@ -1,4 +1,4 @@
-"""The plan serves the goal that was asked for by more calls than it takes, or takes values a longer way than needed."""
+"""The plan reaches the goal with more calls than needed, or takes values by a longer way than needed."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from tests.validators.tampering.edits import (
     quote,
     references_of,
     roots_of,
-    said,
+    said_arguments,
     same_call,
-    settled,
+    settle,
     source_of,
     twin,
 )
 from tests.validators.tampering.feeding import call_of, candidates
-from tests.validators.tampering.reduced import keep_parts, parts_of
-from tests.validators.tampering.scene import (
+from tests.validators.tampering.gold_traces import (
     does,
     domain_of,
-    executed,
+    execution_of,
     operation,
     tool_of,
     tools_alike,
     tools_here,
     with_operation,
 )
+from tests.validators.tampering.reduced import keep_parts, parts_of
 
 Argument = tuple[ToolCall, str]
 
@@ -45,7 +45,7 @@ Argument = tuple[ToolCall, str]
 
 
 def detour_of_a_said_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s.argument) for c, s in said(trace) if isinstance(c.arguments[s.argument], str)]
+    found = [(c, s.argument) for c, s in said_arguments(trace) if isinstance(c.arguments[s.argument], str)]
     for call, name in rng.sample(found, len(found)):
         source = source_of(call, name)
         value = call.arguments[name]
@@ -87,7 +87,7 @@ def _with_origin(trace: GoldTrace, rng: random.Random, origin: str) -> list[Argu
 
 
 def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    execution = executed(trace)
+    execution = execution_of(trace)
     for call, name in _with_origin(trace, rng, "call"):
         if (reference := references_of(call).get(name)) is None:
             continue  # a list of several
@@ -124,12 +124,15 @@ def _through(
     give(mine, name, Offer(f"${where}", None, "call", where))
     quote(other, mine)
     quote(other, between)
-    same = executed(other).arguments.get(mine.call_id, {}).get(name) == executed(trace).arguments[mine.call_id][name]
-    return settled(other) if same else None
+    same = (
+        execution_of(other).arguments.get(mine.call_id, {}).get(name)
+        == execution_of(trace).arguments[mine.call_id][name]
+    )
+    return settle(other) if same else None
 
 
 def said_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _from_a_result(trace, [(c, s.argument) for c, s in said(trace)], rng)
+    return _from_a_result(trace, [(c, s.argument) for c, s in said_arguments(trace)], rng)
 
 
 def requesters_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -142,7 +145,7 @@ def _from_a_result(trace: GoldTrace, arguments: list[Argument], rng: random.Rand
         if alike:
             give(call, name, rng.choice(alike))
             quote(trace, call)
-            return settled(trace)
+            return settle(trace)
     return None
 
 
@@ -153,7 +156,7 @@ def read_again_for_each_user(trace: GoldTrace, rng: random.Random) -> GoldTrace 
             user = rng.choice(users[1:])
             again = add(trace, twin(trace, call), before=user.call_id)
             point_elsewhere(trace, call.call_id, again.call_id, users=[user])
-            return settled(trace)
+            return settle(trace)
     return None
 
 
@@ -161,7 +164,7 @@ def read_that_nobody_uses(trace: GoldTrace, rng: random.Random) -> GoldTrace | N
     for call in candidates(trace, ("list", "get"), rng):
         other = trace.model_copy(deep=True)
         add(other, call)
-        if (done := settled(other)) is not None:
+        if (done := settle(other)) is not None:
             return done
     return None
 
@@ -175,7 +178,7 @@ def read_that_is_only_waited_for(trace: GoldTrace, rng: random.Random) -> GoldTr
             add(other, call, before=first)
             waiting = next(each for each in other.graph.calls if each.call_id == first)
             waiting.dependencies = [*waiting.dependencies, call.call_id]
-            if (done := settled(other)) is not None:
+            if (done := settle(other)) is not None:
                 return done
     return None
 
@@ -185,11 +188,11 @@ def call_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if not calls:
         return None
     add(trace, twin(trace, rng.choice(calls)))
-    return settled(trace)
+    return settle(trace)
 
 
 def call_split_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         name, value = source.argument, call.arguments[source.argument]
         if does(trace, call, name) == "select" and operation(trace, call) in ("list", "get") and len(value) > 1:
             parts = parts_of(trace, call, name)
@@ -199,12 +202,12 @@ def call_split_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
             again = add(trace, twin(trace, call))
             keep_parts(trace, again, name, parts[at:])
             keep_parts(trace, call, name, parts[:at])
-            return settled(trace)
+            return settle(trace)
     return None
 
 
 def call_split_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    execution = executed(trace)
+    execution = execution_of(trace)
     for call in trace.graph.calls:
         for name, reference in references_of(call).items():
             if does(trace, call, name) == "keys" and "*" in reference.path and not is_used(trace, call):
@@ -212,7 +215,7 @@ def call_split_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | Non
                     path = str(reference).replace("[*]", f"[{at}]")
                     one = call if at == 0 else add(trace, twin(trace, call))
                     give(one, name, Offer([f"${path}"], None, "call", path))
-                return settled(trace) if len(trace.graph.calls) > len(execution.results) else None
+                return settle(trace) if len(trace.graph.calls) > len(execution.results) else None
     return None
 
 
@@ -228,7 +231,7 @@ def change_split_by_fields(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
             quote(trace, call)
             quote(trace, again)
             follow_plan(trace)
-            return settled(trace)
+            return settle(trace)
     return None
 
 

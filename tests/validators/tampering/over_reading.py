@@ -1,10 +1,11 @@
-"""The plan serves the goal that was asked for, and reads more rows or fields than it needs."""
+"""The plan reaches the goal, and reads more rows or fields than needed."""
 
 from __future__ import annotations
 
 import random
 
 from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.references import references_in
 from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.operations import CompiledTool
@@ -16,14 +17,14 @@ from tests.validators.tampering.edits import (
     leave_out,
     point_elsewhere,
     quote,
-    said,
+    said_arguments,
     same_call,
-    settled,
+    settle,
 )
 from tests.validators.tampering.enlarged import say_one_more_field
-from tests.validators.tampering.scene import (
+from tests.validators.tampering.gold_traces import (
     does,
-    executed,
+    execution_of,
     match_of,
     operation,
     tool_of,
@@ -38,22 +39,22 @@ Filter = tuple[ToolCall, str]
 
 
 def said_filter_forgotten_rows_alike(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _forgotten(trace, rng, _filters(trace, "request"), more_rows=False)
+    return _drop_filter(trace, rng, _filters(trace, "request"), more_rows=False)
 
 
 def said_filter_forgotten_more_rows(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _forgotten(trace, rng, _filters(trace, "request"), more_rows=True)
+    return _drop_filter(trace, rng, _filters(trace, "request"), more_rows=True)
 
 
 def period_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    periods = [each for each in _filters(trace, "request") if match_of(trace, *each) in ("within_days", "next_days")]
+    periods = [each for each in _filters(trace, "request") if match_of(trace, *each) in DAY_MATCHES]
     if trace.goal is not None and rng.random() < 0.5:
         trace.goal.time_range_days = None
-    return _forgotten(trace, rng, periods, more_rows=None)
+    return _drop_filter(trace, rng, periods, more_rows=None)
 
 
 def other_filter_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _forgotten(trace, rng, _filters(trace, "principal", "call"), more_rows=None)
+    return _drop_filter(trace, rng, _filters(trace, "principal", "call"), more_rows=None)
 
 
 def _filters(trace: GoldTrace, *origins: str) -> list[Filter]:
@@ -65,24 +66,24 @@ def _filters(trace: GoldTrace, *origins: str) -> list[Filter]:
     ]
 
 
-def _forgotten(
+def _drop_filter(
     trace: GoldTrace, rng: random.Random, filters: list[Filter], *, more_rows: bool | None
 ) -> GoldTrace | None:
-    """The trace without one of its filters, if it still serves its goal and, if asked, reads more or as many rows."""
-    rows = _rows_read(executed(trace))
+    """The trace without one of its filters, if it still reaches its goal; `more_rows`: whether it must read more rows."""
+    rows = _rows_read(execution_of(trace))
     for call, name in rng.sample(filters, len(filters)):
         other = trace.model_copy(deep=True)
         mine = same_call(other, call)
         leave_out(mine, name)
         quote(other, mine)
-        done = settled(other)
-        if done is not None and more_rows in (None, _rows_read(executed(done)) > rows):
+        done = settle(other)
+        if done is not None and more_rows in (None, _rows_read(execution_of(done)) > rows):
             return done
     return None
 
 
 def _rows_read(execution: Execution) -> int:
-    return sum(len(outcome.rows) for outcome in execution.results.values())
+    return sum(len(result.rows) for result in execution.results.values())
 
 
 def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -96,14 +97,14 @@ def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrac
                 leave_out(mine, name)
             _limit_as_allowed(other, mine)
             quote(other, mine)
-            if _point_to_same_row(other, mine, executed(trace)) and (done := settled(other)) is not None:
+            if _point_to_same_row(other, mine, execution_of(trace)) and (done := settle(other)) is not None:
                 return done
     return None
 
 
 def _point_to_same_row(trace: GoldTrace, call: ToolCall, as_it_was: Execution) -> bool:
-    """Points references to the first row of a call to wherever that row now stands; False if it still stands first."""
-    execution = executed(trace)
+    """Changes references to the first row of a call to its new position; False if it is still the first."""
+    execution = execution_of(trace)
     rows = as_it_was.results[call.call_id].rows
     now = execution.results[call.call_id].rows if call.call_id in execution.results else ()
     keys = [key for key, _ in now]
@@ -131,7 +132,7 @@ def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace
 def _listed(
     trace: GoldTrace, call: ToolCall, listing: CompiledTool, narrowed_by: str | None, rng: random.Random
 ) -> GoldTrace | None:
-    key = executed(trace).results[call.call_id].rows[0][0]
+    key = execution_of(trace).results[call.call_id].rows[0][0]
     other = trace.model_copy(deep=True)
     mine = same_call(other, call)
     for name in [each for each in mine.arguments if each != listing.by_role.get("select")]:
@@ -145,20 +146,20 @@ def _listed(
         give(mine, narrowed_by, rng.choice(found))
     _limit_as_allowed(other, mine)
     quote(other, mine)
-    execution = executed(other)
+    execution = execution_of(other)
     keys = [each for each, _ in execution.results[call.call_id].rows] if call.call_id in execution.results else []
     if key not in keys or len(keys) == 1:
         return None
     point_elsewhere(other, call.call_id, f"{call.call_id}.items[{keys.index(key)}]")
-    return settled(other)
+    return settle(other)
 
 
 def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
-    """Has a list return as many rows as the policy allows, if more are there."""
+    """Makes a list return as many rows as the policy allows, if there are more."""
     name = tool_of(trace, call).by_role.get("limit")
     for limit in (each for each in trace.policy.constraints if each.kind == "row_limit"):
-        outcome, value = executed(trace).results.get(call.call_id), limit.parameters["max_rows"]
-        if name is not None and outcome is not None and len(outcome.rows) > value:
+        result, value = execution_of(trace).results.get(call.call_id), limit.parameters["max_rows"]
+        if name is not None and result is not None and len(result.rows) > value:
             give(call, name, Offer(value, value, "policy", f"{limit.constraint_id}.max_rows"))
 
 
@@ -171,18 +172,18 @@ def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace
     call, value = rng.choice(calls), limits[0].parameters["max_rows"]
     name = tool_of(trace, call).by_role["limit"]
     give(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
-    return settled(trace) if len(executed(trace).results[call.call_id].rows) < value else None
+    return settle(trace) if len(execution_of(trace).results[call.call_id].rows) < value else None
 
 
 # --- fields ----------------------------------------------------------------------------------------------------
 
 
 def field_said_but_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
     if not found:
         return None
     call, source = rng.choice(found)
-    return settled(trace) if say_one_more_field(trace, call, source.argument, rng) is not None else None
+    return settle(trace) if say_one_more_field(trace, call, source.argument, rng) is not None else None
 
 
 def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -196,7 +197,7 @@ def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTra
     if not names or operation(trace, call) == "export":
         return None
     call.arguments[tool.by_role["select"]] = [*chosen, rng.choice(names)]
-    return settled(trace)
+    return settle(trace)
 
 
 def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -208,7 +209,7 @@ def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
     tool = tool_of(trace, call)
     values = list(tool.tool.parameters[tool.by_role["select"]].values or tool.domain.file.entities[tool.entity].fields)
     give(call, tool.by_role["select"], Offer(values, values, "default"))
-    return settled(trace)
+    return settle(trace)
 
 
 OVER_READING = {

@@ -1,4 +1,4 @@
-"""What asked for a call, or where an argument comes from, is not what the trace says."""
+"""The reason for a call, or the source of an argument, is not what the trace says."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from gatling_sid.models import GoldTrace, ProvenancePointer, ToolCall, TrustTier
 from tests.validators.tampering.edits import Offer, clause, offers, quote
-from tests.validators.tampering.scene import executed
+from tests.validators.tampering.gold_traces import execution_of
 
 # --- quotations ------------------------------------------------------------------------------------------------
 
 
-def _asked(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, ProvenancePointer, str] | None:
-    """A call that words of the request ask for, with its pointer and the quotation."""
+def _call_of_request(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, ProvenancePointer, str] | None:
+    """A call that the request asks for, with its provenance and the quotation in it."""
     found = [
         (call, p, p.content_snippet)
         for call in trace.graph.calls
@@ -29,7 +29,7 @@ def _spans(call: ToolCall) -> list[tuple[int, int]]:
 def another_clause_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     text = trace.request.text
     every = {clause(text, [(at, at + 1)]) for at, letter in enumerate(text) if letter.isalnum()}
-    chosen = _asked(trace, rng)
+    chosen = _call_of_request(trace, rng)
     if chosen is None or not _spans(chosen[0]):
         return None
     call, pointer, snippet = chosen
@@ -61,7 +61,7 @@ def quotation_in_other_case(trace: GoldTrace, rng: random.Random) -> GoldTrace |
 def _quoted(
     trace: GoldTrace, rng: random.Random, change: Callable[[str, str], str], *, only_with_spans: bool = False
 ) -> GoldTrace | None:
-    chosen = _asked(trace, rng)
+    chosen = _call_of_request(trace, rng)
     if chosen is None or (only_with_spans and not _spans(chosen[0])):
         return None
     _, pointer, snippet = chosen
@@ -70,7 +70,7 @@ def _quoted(
 
 
 def rule_quoted_for_what_was_asked(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    chosen = _asked(trace, rng)
+    chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
     _, pointer, _ = chosen
@@ -79,14 +79,14 @@ def rule_quoted_for_what_was_asked(trace: GoldTrace, rng: random.Random) -> Gold
     return trace
 
 
-def _demanded(trace: GoldTrace, rng: random.Random) -> ProvenancePointer | None:
-    """The pointer of a call that a rule demands."""
+def _pointer_of_rule(trace: GoldTrace, rng: random.Random) -> ProvenancePointer | None:
+    """The provenance of a call that a rule demands."""
     found = [p for call in trace.graph.calls if (p := call.provenance) and p.source_type is TrustTier.SYSTEM]
     return rng.choice(found) if found else None
 
 
 def another_rule_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    pointer = _demanded(trace, rng)
+    pointer = _pointer_of_rule(trace, rng)
     if pointer is None:
         return None
     pointer.content_snippet = rng.choice([each for each in trace.policy.rules if each != pointer.content_snippet])
@@ -94,7 +94,7 @@ def another_rule_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | Non
 
 
 def words_quoted_for_what_a_rule_demands(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    pointer = _demanded(trace, rng)
+    pointer = _pointer_of_rule(trace, rng)
     if pointer is None:
         return None
     pointer.source_type, pointer.source_id = TrustTier.USER, trace.request.request_id
@@ -103,7 +103,7 @@ def words_quoted_for_what_a_rule_demands(trace: GoldTrace, rng: random.Random) -
 
 
 def vouched_for_by_retrieval(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    chosen = _asked(trace, rng)
+    chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
     chosen[1].source_type = rng.choice((TrustTier.VERIFIED_RAG, TrustTier.UNVERIFIED_RAG))
@@ -111,7 +111,7 @@ def vouched_for_by_retrieval(trace: GoldTrace, rng: random.Random) -> GoldTrace 
 
 
 def another_request_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    chosen = _asked(trace, rng)
+    chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
     chosen[1].source_id = "finance_train_99999999_request"
@@ -126,8 +126,8 @@ def nothing_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 # --- sources ---------------------------------------------------------------------------------------------------
 
 
-def _mislabelled(origin: str) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
-    """An argument of one origin is said to be of another."""
+def _relabel_argument(origin: str) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+    """A kind that gives the source of an argument another origin."""
 
     def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         found = [s for call in trace.graph.calls for s in call.argument_sources if s.origin == origin]
@@ -145,7 +145,7 @@ def said_value_from_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrac
         (call, at, offer)
         for call in trace.graph.calls
         for at, source in enumerate(call.argument_sources)
-        for offer in offers(trace, executed(trace))
+        for offer in offers(trace, execution_of(trace))
         if (source.origin, offer.origin) == ("request", "policy") and _is_same(offer, call.arguments[source.argument])
     ]
     if not found:
@@ -177,4 +177,6 @@ PROVENANCE = {
         said_value_from_the_policy,
     )
 }
-PROVENANCE |= {f"{origin}_mislabelled": _mislabelled(origin) for origin in ("request", "call", "principal", "policy")}
+PROVENANCE |= {
+    f"{origin}_mislabelled": _relabel_argument(origin) for origin in ("request", "call", "principal", "policy")
+}

@@ -1,4 +1,4 @@
-"""Goal and plan shrank together below what was asked for, or the goal alone did."""
+"""Goal and plan, or the goal alone, do less than the request says."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.validators.tampering.edits import (
     follow_plan,
     is_used,
     quote,
-    said,
+    said_arguments,
     say_instead,
-    settled,
+    settle,
     source_of,
     words_of,
 )
-from tests.validators.tampering.scene import tool_of, with_operation
+from tests.validators.tampering.gold_traces import tool_of, with_operation
 
 
 def change_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -30,14 +30,14 @@ def message_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 
 
 def _without_one(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random) -> GoldTrace | None:
-    """One effect less, and nothing that was done for it alone."""
+    """Removes one effect, and every call that was made only for it."""
     calls = [each for each in with_operation(trace, operations) if not is_used(trace, each)]
     if not calls or trace.goal is None or len(trace.graph.calls) == 1:
         return None
     drop(trace, rng.choice(calls))
     follow_plan(trace)
     drop_unused_reads(trace)
-    return settled(trace) if trace.graph.calls else None
+    return settle(trace) if trace.graph.calls else None
 
 
 def reading_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -46,7 +46,7 @@ def reading_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         return None
     del goal.shows[rng.randrange(len(goal.shows))]
     drop_unused_reads(trace)
-    return settled(trace) if trace.graph.calls else None
+    return settle(trace) if trace.graph.calls else None
 
 
 def figure_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -55,7 +55,7 @@ def figure_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         return None
     del goal.measures[rng.randrange(len(goal.measures))]
     drop_unused_reads(trace)
-    return settled(trace) if trace.graph.calls else None
+    return settle(trace) if trace.graph.calls else None
 
 
 def row_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -64,7 +64,7 @@ def row_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         return None
     rows = rng.choice(found).rows
     del rows[rng.randrange(len(rows))]
-    return settled(trace)
+    return settle(trace)
 
 
 def field_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -73,13 +73,13 @@ def field_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         return None
     fields = rng.choice(found).fields
     del fields[rng.randrange(len(fields))]
-    return settled(trace)
+    return settle(trace)
 
 
 def field_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if trace.goal is None:
         return None
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         chosen = call.arguments[source.argument]
         if source.argument == tool_of(trace, call).by_role.get("select") and _is_list(chosen):
             at = rng.choice((0, -1))
@@ -91,7 +91,7 @@ def field_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
                 showing.fields = [each for each in showing.fields if each != gone]
             keep_parts(trace, call, source.argument, parts[1:] if at == 0 else parts[:-1])
             follow_plan(trace)
-            return settled(trace) if all(each.fields for each in trace.goal.shows) else None
+            return settle(trace) if all(each.fields for each in trace.goal.shows) else None
     return None
 
 
@@ -103,7 +103,7 @@ _BETWEEN = re.compile(r", | and | or | & ")
 
 
 def parts_of(trace: GoldTrace, call: ToolCall, argument: str) -> list[tuple[int, int]] | None:
-    """The spans that say the elements of a listed argument, or None if they cannot be told apart."""
+    """The spans that say the elements of an argument that is a list, or None if they cannot be distinguished."""
     source = source_of(call, argument)
     start, words = source.start or 0, words_of(trace, source)
     between = [match.span() for match in _BETWEEN.finditer(words)]
@@ -114,7 +114,7 @@ def parts_of(trace: GoldTrace, call: ToolCall, argument: str) -> list[tuple[int,
 
 
 def keep_parts(trace: GoldTrace, call: ToolCall, argument: str, parts: list[tuple[int, int]]) -> None:
-    """Passes only the elements that some of the spans say, and points to those."""
+    """Keeps only the elements of an argument that some of the spans say, and those spans."""
     source, every = source_of(call, argument), parts_of(trace, call, argument) or []
     elements = dict(zip(every, call.arguments[argument], strict=True))
     call.arguments[argument] = [elements[each] for each in parts]
@@ -123,7 +123,7 @@ def keep_parts(trace: GoldTrace, call: ToolCall, argument: str, parts: list[tupl
 
 
 def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said(trace) if tool_of(trace, c).by_role.get("limit") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("limit") == s.argument]
     found = [(c, s) for c, s in found if c.arguments[s.argument] > 1]
     if not found:
         return None
@@ -131,7 +131,7 @@ def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
     value = call.arguments[source.argument] - 1
     say_instead(trace, source, str(value), value)
     follow_plan(trace)
-    return settled(trace)
+    return settle(trace)
 
 
 # --- nothing left ----------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
 def nothing_asked_nothing_done(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     trace.goal = Goal()
     trace.graph.calls, trace.graph.execution_order = [], []
-    return settled(trace)
+    return settle(trace)
 
 
 def plan_emptied(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
@@ -152,7 +152,7 @@ def goal_emptied(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if with_operation(trace, ("update", "create", "delete", "export", "send")):
         return None
     trace.goal = Goal(time_range_days=trace.goal.time_range_days if trace.goal else None)
-    return settled(trace)
+    return settle(trace)
 
 
 def goal_missing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
@@ -164,7 +164,7 @@ def look_back_not_stated(trace: GoldTrace, _rng: random.Random) -> GoldTrace | N
     if trace.goal is None or trace.goal.time_range_days is None:
         return None
     trace.goal.time_range_days = None
-    return settled(trace)
+    return settle(trace)
 
 
 REDUCED = {

@@ -1,4 +1,4 @@
-"""The policy is another than the one in force, or the plan does what it forbids."""
+"""The policy is not the one in force, or the plan does what the policy forbids."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import random
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy, TrustTier
 from tests.validators.tampering.edits import add, follow_plan, same_call
 from tests.validators.tampering.feeding import call_of
-from tests.validators.tampering.scene import REGISTRY, VALIDATOR, domain_of, executed, tools_here, with_operation
+from tests.validators.tampering.gold_traces import (
+    VALIDATOR,
+    another_domain,
+    domain_of,
+    execution_of,
+    tools_here,
+    with_operation,
+)
 
 
 def policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
@@ -20,7 +27,7 @@ def policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace 
 
 
 def _adopt(trace: GoldTrace, policy: SystemPolicy) -> bool:
-    """Puts another policy in force if it has the rules the plan quotes and the plan keeps it."""
+    """Replaces the policy, if the new one has the rules that the plan quotes and the plan keeps it."""
     quoted = [p for call in trace.graph.calls if (p := call.provenance) and p.source_type is TrustTier.SYSTEM]
     other = trace.model_copy(update={"policy": policy})
     if any(each.content_snippet not in policy.rules for each in quoted):
@@ -34,8 +41,7 @@ def _adopt(trace: GoldTrace, policy: SystemPolicy) -> bool:
 
 
 def policy_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    slug = rng.choice([each for each in REGISTRY.slugs() if each != domain_of(trace).slug])
-    trace.policy = REGISTRY.domain(slug).family.default_policy.model_copy(
+    trace.policy = another_domain(trace, rng).family.default_policy.model_copy(
         deep=True, update={"domain": trace.policy.domain}
     )
     return trace
@@ -139,14 +145,14 @@ def tool_the_role_may_not_call(trace: GoldTrace, rng: random.Random) -> GoldTrac
     role = trace.request.principal.role if trace.request.principal else None
     barred = [each.parameters for each in trace.policy.constraints if each.kind == "may_not_call"]
     names = {tool for each in barred if each.get("roles") is None or role in each["roles"] for tool in each["tools"]}
-    execution = executed(trace)
+    execution = execution_of(trace)
     for name in sorted(names):
         call = call_of(trace, tools_here(trace)[name], execution, rng)
         if call is not None:
             other = trace.model_copy(deep=True)
             add(other, call)
             follow_plan(other)
-            if executed(other).refusal is None:
+            if execution_of(other).refusal is None:
                 return other
     return None
 
@@ -159,9 +165,9 @@ def more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
         other = trace.model_copy(deep=True)
         mine = same_call(other, call)
         mine.arguments, mine.argument_sources, mine.dependencies = {}, [], []
-        outcome = executed(other).results.get(call.call_id)
-        if outcome is not None and len(outcome.rows) > most:
-            mine.scope.rows_requested = len(outcome.rows)
+        result = execution_of(other).results.get(call.call_id)
+        if result is not None and len(result.rows) > most:
+            mine.scope.rows_requested = len(result.rows)
             return other
     return None
 

@@ -1,4 +1,4 @@
-"""Declared scopes are not what the calls take and the goal needs."""
+"""Declared scopes differ from what the calls take and the goal needs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Change = Callable[[ScopeMetadata], object]
 
 
 def _tier(steps: int) -> Change:
-    """Moves the tier up or down; nothing beyond the ends."""
+    """A change that moves the tier up or down; it does not apply beyond the highest and the lowest."""
 
     def change(scope: ScopeMetadata) -> object:
         at = scope.sensitivity_tier.level - 1 + steps

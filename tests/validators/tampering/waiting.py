@@ -1,4 +1,4 @@
-"""Calls wait for too much or too little, or say they do."""
+"""Calls depend on too many or too few other calls."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 from gatling_sid.models import Effect, GoldTrace, Showing, ToolCall
 from gatling_sid.simulator.operations import CompiledTool
-from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, roots_of, settled
-from tests.validators.tampering.scene import does, executed, tools_alike, with_operation
+from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, roots_of, settle
+from tests.validators.tampering.gold_traces import does, execution_of, tools_alike, with_operation
 
 # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -31,9 +31,9 @@ def _waits(trace: GoldTrace, call_id: str, other: str) -> bool:
 
 def _conflict(trace: GoldTrace, one: str, other: str) -> bool:
     """Whether either of two calls changes an entity that the other touches."""
-    outcomes = executed(trace).results
-    entities = {each: outcomes[each].entity for each in (one, other)}
-    changes = any(_writes(effect) for each in (one, other) for effect in outcomes[each].effects)
+    results = execution_of(trace).results
+    entities = {each: results[each].entity for each in (one, other)}
+    changes = any(_writes(effect) for each in (one, other) for effect in results[each].effects)
     return changes and entities[one] == entities[other]
 
 
@@ -53,7 +53,7 @@ def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 def read_beside_its_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     for call in with_operation(trace, ("update",)):
         keys = [n for n in call.arguments if does(trace, call, n) in ("key", "keys") and n in references_of(call)]
-        written = set(executed(trace).results[call.call_id].effects[0].changes)
+        written = set(execution_of(trace).results[call.call_id].effects[0].changes)
         for tool in [*tools_alike(trace, call, "get"), *tools_alike(trace, call, "list")]:
             into = tool.by_role.get("key") or tool.by_role.get("keys")
             if keys and into and written & set(tool.tool.returns):
@@ -73,12 +73,12 @@ def _read_beside(
     give(read, into, Offer(f"${path}", None, "call", path))
     quote(other, read)
     add(other, read, before=call.call_id)
-    execution = executed(other)
+    execution = execution_of(other)
     if execution.refusal is not None or other.goal is None:
         return None
     rows = [row for row, _ in execution.results[read.call_id].rows]
     other.goal.shows.append(Showing(entity=tool.entity, rows=rows, fields=fields))
-    return settled(other)
+    return settle(other)
 
 
 WAITING = {

@@ -1,4 +1,4 @@
-"""The request says something else than the goal; goal and plan stay as they were."""
+"""The request says something other than the goal; goal and plan are unchanged."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from gatling_sid.models import GoldTrace, ToolCall
-from tests.validators.tampering import scene
-from tests.validators.tampering.edits import append, gaps, quote, replace, reword, said, words_of
+from tests.validators.tampering import gold_traces
+from tests.validators.tampering.edits import append, gaps, quote, replace, reword, said_arguments, words_of
 
 _ORDERS = (
     "Also delete every record that is older than a year.",
@@ -48,16 +48,16 @@ def request_asks_what_if(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
 
 
 def request_of_another_task(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    return reword(trace, scene.another(trace, rng).request.text)
+    return reword(trace, gold_traces.another(trace, rng).request.text)
 
 
 def request_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    slug = rng.choice([each for each in scene.REGISTRY.slugs() if each != scene.domain_of(trace).slug])
-    return reword(trace, scene.another(trace, rng, domain=scene.REGISTRY.domain(slug)).request.text)
+    other = gold_traces.another(trace, rng, domain=gold_traces.another_domain(trace, rng))
+    return reword(trace, other.request.text)
 
 
 def request_is_bare_values(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    return reword(trace, "") if said(trace) else None
+    return reword(trace, "") if said_arguments(trace) else None
 
 
 def request_left_empty(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
@@ -69,7 +69,7 @@ def request_left_empty(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
 
 
 def second_task_added(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    return append(trace, scene.another(trace, rng).request.text)
+    return append(trace, gold_traces.another(trace, rng).request.text)
 
 
 def order_added(trace: GoldTrace, rng: random.Random) -> GoldTrace:
@@ -77,7 +77,7 @@ def order_added(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 
 
 def condition_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    spans = [(source.end or 0) for _, source in said(trace)]
+    spans = [(source.end or 0) for _, source in said_arguments(trace)]
     if not spans:
         return None
     at = rng.choice(spans)
@@ -125,7 +125,7 @@ def _other_frame(trace: GoldTrace, words: str) -> GoldTrace | None:
 
 
 def _is_frame(trace: GoldTrace, sentence: str) -> bool:
-    domain = scene.domain_of(trace)
+    domain = gold_traces.domain_of(trace)
     reasons = domain.file.scenarios[trace.metadata["scenario"]].reasons
     known = " ".join([*domain.file.voice.openings, *reasons, *domain.file.voice.closings]).casefold()
     return sentence.strip(" .").casefold() in known
@@ -136,7 +136,7 @@ def _sentences(trace: GoldTrace) -> list[tuple[int, int]]:
 
 
 def _spans(trace: GoldTrace) -> set[tuple[int, int]]:
-    return {(source.start or 0, source.end or 0) for _, source in said(trace)}
+    return {(source.start or 0, source.end or 0) for _, source in said_arguments(trace)}
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
@@ -184,7 +184,7 @@ def full_width_letter(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
 
 
 def _one_letter(trace: GoldTrace, rng: random.Random, letters: dict[str, str]) -> GoldTrace | None:
-    """Another letter in place of one that is part of no value."""
+    """Replaces a letter that is part of no value with another."""
     text, spans = trace.request.text, _spans(trace)
     places = [at for at, c in enumerate(text) if c in letters and not any(s <= at < e for s, e in spans)]
     if not places:
@@ -226,7 +226,7 @@ def _occurrences(text: str, span: tuple[int, int], letters: dict[str, str]) -> I
 
 
 def look_alike_in_value_and_argument(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         value = call.arguments[source.argument]
         if _matches_loosely(trace, call, source.argument) and words_of(trace, source) == value:
             alike = value.replace("s", "ſ", 1) if "s" in value else value.replace("k", "\u212a", 1)
@@ -238,10 +238,14 @@ def look_alike_in_value_and_argument(trace: GoldTrace, _rng: random.Random) -> G
 
 
 def decomposed_value_and_argument(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         value = call.arguments[source.argument]
         effects = [each for each in (trace.goal.effects if trace.goal else []) if value in each.changes.values()]
-        if effects and scene.tool_of(trace, call).tool.parameters[source.argument].does == "content" and "e" in value:
+        if (
+            effects
+            and gold_traces.tool_of(trace, call).tool.parameters[source.argument].does == "content"
+            and "e" in value
+        ):
             other = value.replace("e", "e\u0301", 1)
             for effect in effects:
                 effect.changes = {name: other if each == value else each for name, each in effect.changes.items()}
@@ -252,7 +256,7 @@ def decomposed_value_and_argument(trace: GoldTrace, _rng: random.Random) -> Gold
 
 
 def argument_in_other_case(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         value = call.arguments[source.argument]
         if _matches_loosely(trace, call, source.argument) and words_of(trace, source) == value != value.swapcase():
             call.arguments[source.argument] = value.swapcase()
@@ -261,8 +265,8 @@ def argument_in_other_case(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
 
 
 def _matches_loosely(trace: GoldTrace, call: ToolCall, argument: str) -> bool:
-    """Whether the argument is a filter that looks for a part of a text, in whatever case."""
-    return scene.tool_of(trace, call).tool.parameters[argument].match == "contains"
+    """Whether an argument is a filter that matches a part of a text and ignores upper and lower case."""
+    return gold_traces.tool_of(trace, call).tool.parameters[argument].match == "contains"
 
 
 # --- other spans -----------------------------------------------------------------------------------------------
@@ -289,7 +293,7 @@ def _after_a_span(trace: GoldTrace, rng: random.Random, last: str, characters: s
 def span_of_other_words_alike(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     text, spans = trace.request.text, _spans(trace)
     frame = [each for each in _sentences(trace) if _is_frame(trace, text[slice(*each)])]
-    for call, source in said(trace):
+    for call, source in said_arguments(trace):
         words = re.escape(words_of(trace, source))
         for match in re.finditer(words, text, re.IGNORECASE):
             is_whole = re.compile(rf"\b{words}\b", re.IGNORECASE).match(text, match.start()) is not None
@@ -302,7 +306,7 @@ def span_of_other_words_alike(trace: GoldTrace, _rng: random.Random) -> GoldTrac
 
 
 def span_with_its_neighbour(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [source for _, source in said(trace) if (source.end or 0) < len(trace.request.text)]
+    found = [source for _, source in said_arguments(trace) if (source.end or 0) < len(trace.request.text)]
     if not found:
         return None
     source = rng.choice(found)

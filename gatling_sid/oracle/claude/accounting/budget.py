@@ -1,4 +1,4 @@
-"""The hard limit of a run: money is set aside for the worst case of every call before it is sent."""
+"""The spending limit of a run: before a call is sent, the most it can cost is reserved."""
 
 from __future__ import annotations
 
@@ -9,59 +9,66 @@ from contextlib import asynccontextmanager
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 
+_ROUNDING_USD = 1e-9  # sums of reservations differ from 0 by less than this when nothing is reserved
+
 
 class BudgetReachedError(OracleError):
-    """The next call might pass the limit; everything answered so far is in the ledger."""
+    """The next call might exceed the limit; every response so far is in the ledger."""
 
 
 class Budget:
-    """What the ledger has booked, what lost replies may have cost, and what calls in flight may still cost."""
+    """Keeps three sums under the limit: what is booked, what lost calls may have cost, what calls in flight may cost.
+
+    All amounts are in USD.
+    """
 
     def __init__(self, ledger: Ledger, max_usd: float | None) -> None:
         self._ledger = ledger
         self._max_usd = max_usd
-        self.reserved = 0.0
-        self._freed = asyncio.Event()
+        self.reserved_usd = 0.0
+        self._release_event = asyncio.Event()
 
     @property
     def highest_spending(self) -> float:
-        """The most that can have been billed so far."""
+        """The most that the provider can have billed so far."""
         return self._ledger.booked_usd + self._ledger.at_risk_usd
 
     def fits(self, worst_usd: float) -> bool:
-        """Whether the limit holds even if everything reserved and this cost the worst they can."""
-        return self._max_usd is None or self.highest_spending + self.reserved + worst_usd <= self._max_usd
+        """Whether a call of this worst cost can be sent, even if all calls in flight cost as much as they can."""
+        return self._max_usd is None or self.highest_spending + self.reserved_usd + worst_usd <= self._max_usd
 
     @asynccontextmanager
     async def reserve(self, worst_usd: float) -> AsyncIterator[None]:
-        """Sets money aside; waits for calls in flight, which mostly cost less than their worst case.
+        """Reserves the worst cost of a call while it is in flight.
+
+        If that does not fit, waits for other calls to end, since most cost less than their worst case.
 
         Raises:
-            BudgetReached: nothing is in flight and the limit might be passed.
+            BudgetReachedError: no other call is in flight and the limit might be exceeded.
 
         """
         while not self.fits(worst_usd):
-            if self.reserved <= 0:
+            if self.reserved_usd <= 0:
                 raise self.limit_error(worst_usd)
-            self._freed.clear()
-            await self._freed.wait()
-        self.reserved += worst_usd
+            self._release_event.clear()
+            await self._release_event.wait()
+        self.reserved_usd += worst_usd
         try:
             yield
         finally:
             self.release(worst_usd)
 
     def release(self, worst_usd: float) -> None:
-        """Gives back what was set aside, once the true cost is booked."""
-        self.reserved = max(0.0, self.reserved - worst_usd)
-        if self.reserved < 1e-9:
-            self.reserved = 0.0
-        self._freed.set()
+        """Releases the reservation of a call whose real cost is booked."""
+        self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
+        if self.reserved_usd < _ROUNDING_USD:
+            self.reserved_usd = 0.0
+        self._release_event.set()
 
     def limit_error(self, worst_usd: float) -> BudgetReachedError:
-        """The error that says where the money went."""
+        """The error to raise when a call of this worst cost does not fit; says how much is spent."""
         return BudgetReachedError(
             f"budget of ${self._max_usd:.4f} reached: ${self._ledger.booked_usd:.4f} booked, up to "
-            f"${self._ledger.at_risk_usd:.4f} for replies that were lost, and the next call may cost ${worst_usd:.4f}; "
-            "run again with a larger --max-cost-usd to go on from here"
+            f"${self._ledger.at_risk_usd:.4f} for responses that were lost, and the next call may cost up to ${worst_usd:.4f}; "
+            "to continue, run again with a larger --max-cost-usd"
         )

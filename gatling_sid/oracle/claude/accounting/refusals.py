@@ -1,4 +1,4 @@
-"""Refusals are counted, never argued with: a domain that is refused too often is not asked any further."""
+"""Counts refusals; a domain that is refused too often gets no further requests. A refused prompt is never rephrased."""
 
 from __future__ import annotations
 
@@ -7,53 +7,56 @@ from collections.abc import Iterable
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import LLMResponse
+from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, ProblemKind, ResponseProblem
 
-_FEWEST_TO_JUDGE = 20
-DOMAIN_STOPPED = "error:domain_stopped"
-"""The problem of an ask that is not sent any more."""
+_MIN_RESPONSES = 20  # with fewer, one or two refusals by chance would stop a domain
+DOMAIN_STOPPED = ResponseProblem(ProblemKind.ERROR, "domain_stopped")
+"""The problem of a request that is not sent because its domain was refused too often."""
 
 
 class RefusalCounter:
-    """By domain, over the whole life of the ledger."""
+    """Counts responses and refusals by domain, over all runs in the ledger."""
 
     def __init__(self, ledger: Ledger, max_rate: float) -> None:
         self.max_rate = max_rate
-        self.answered: Counter[str] = Counter()
-        self.refused: Counter[str] = Counter()
-        self.categories: Counter[str] = Counter()
-        for spent in ledger.spending():
-            self.answered[spent.domain] += spent.responses
-            for problem, count in spent.problems.items():
-                self._add(spent.domain, problem, count)
+        self.response_counts: Counter[str] = Counter()
+        self.refusal_counts: Counter[str] = Counter()
+        self.category_counts: Counter[str] = Counter()
+        for record in ledger.spending():
+            self.response_counts[record.domain] += record.responses
+            for problem, count in record.problems.items():
+                self._add(record.domain, problem, count)
 
-    def count(self, domain: str, answer: LLMResponse) -> None:
-        """Adds a new answer."""
-        self.answered[domain] += 1
-        self._add(domain, answer.problem, 1)
+    def count(self, domain: str, response: LLMResponse) -> None:
+        """Adds one response to the counts of a domain."""
+        self.response_counts[domain] += 1
+        if response.problem:
+            self._add(domain, response.problem, 1)
 
     def is_stopped(self, domain: str) -> bool:
-        """Whether the domain's share of refusals is over the threshold."""
-        answered = self.answered[domain]
-        return answered >= _FEWEST_TO_JUDGE and self.refused[domain] > self.max_rate * answered
+        """Whether the share of refusals of a domain exceeds `max_rate`."""
+        responses = self.response_counts[domain]
+        return responses >= _MIN_RESPONSES and self.refusal_counts[domain] > self.max_rate * responses
 
     def raise_if_all_stopped(self, domains: Iterable[str]) -> None:
-        """A run with no domain left to ask about has ended.
+        """Ends a run in which every domain is stopped.
 
         Raises:
-            OracleError: names the domains and the categories of their refusals.
+            OracleError: all of `domains` are stopped; names them and the categories of their refusals.
 
         """
         domains = sorted(domains)
         if domains and all(map(self.is_stopped, domains)):
-            counts = ", ".join(f"{domain} {self.refused[domain]} of {self.answered[domain]}" for domain in domains)
-            kinds = ", ".join(f"{kind} {count}" for kind, count in self.categories.most_common())
+            counts = ", ".join(
+                f"{domain} {self.refusal_counts[domain]} of {self.response_counts[domain]}" for domain in domains
+            )
+            categories = ", ".join(f"{category} {count}" for category, count in self.category_counts.most_common())
             raise OracleError(
-                f"refused more often than {self.max_rate:.0%}: {counts} (by category: {kinds}); the run stops. "
-                "Read the provider's commercial terms and ask the provider; do not rephrase around refusals"
+                f"refused more often than {self.max_rate:.0%}: {counts} (by category: {categories}); the run stops. "
+                "Read the provider's commercial terms and contact the provider; do not rephrase prompts to avoid refusals"
             )
 
-    def _add(self, domain: str, problem: str | None, count: int) -> None:
-        if problem and problem.startswith("refusal:"):
-            self.refused[domain] += count
-            self.categories[problem.removeprefix("refusal:")] += count
+    def _add(self, domain: str, problem: ResponseProblem, count: int) -> None:
+        if problem.kind is ProblemKind.REFUSAL:
+            self.refusal_counts[domain] += count
+            self.category_counts[problem.detail] += count

@@ -1,4 +1,4 @@
-"""The hybrid: Claude writes catalogue data, the machinery proves each piece, the embedded oracle instantiates it.
+"""Claude writes data of the catalogue, our own code proves each candidate, and the embedded oracle makes traces of it.
 
-What costs a fraction of a cent is said, asked or forbidden in thousands of traces.
+One answer that costs a fraction of a cent gives a phrasing, a scenario or a rule that thousands of traces use.
 """

@@ -1,4 +1,4 @@
-"""The loop that all kinds of authored data go through: asked for, proven, looked at by Claude, set into the file."""
+"""The loop that writes data of the catalogue: ask Claude, prove the candidates, have them reviewed, insert them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain, JudgeOf, load_candidate
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, SyncClient, work_id_of
 from gatling_sid.oracle.claude.plans.answers import (
-    AnswerModel,
     BadAnswerError,
     JudgementAnswer,
-    answer_schema,
     parse_answer,
 )
 from gatling_sid.oracle.claude.plans.request_context import context_of_trace
-from gatling_sid.oracle.claude.prompts.phases import DomainPrompts
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, first_example
 from gatling_sid.oracle.claude.prompts.system_prompts import system_text
 from gatling_sid.oracle.claude.prompts.user_prompts import judgement_text
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
@@ -31,126 +30,124 @@ CandidateT = TypeVar("CandidateT")
 
 
 class AuthoringPrompt(NamedTuple):
-    """What one ask is about (a scenario's name, or the number of the piece), and its words."""
+    """A user prompt, and its subject: the name of a scenario, or the number of the prompt."""
 
-    about: str
+    subject: str
     user: str
 
-    def mended(self, candidate: str, problem: str) -> AuthoringPrompt:
-        """The ask that comes again after a candidate was rejected."""
+    def with_rejection(self, candidate: str, problem: str) -> AuthoringPrompt:
+        """The prompt that asks for a better candidate after `candidate` was rejected for `problem`."""
         first = self.user.partition("\n\nAn earlier answer was:")[0]
-        again = f"An earlier answer was:\n{_escaped(candidate)}\nIt was rejected: {_escaped(problem)}\nMend it."
-        return AuthoringPrompt(self.about, f"{first}\n\n{again}")
+        addition = f"An earlier answer was:\n{_escape(candidate)}\nIt was rejected: {_escape(problem)}\nMend it."
+        return AuthoringPrompt(self.subject, f"{first}\n\n{addition}")
 
 
-def _escaped(text: str) -> str:
-    """A text as an ask can take it: what cannot be seen is escaped, and lines stay lines."""
+def _escape(text: str) -> str:
+    """A text that a prompt can hold: characters that cannot be printed are escaped, except line breaks."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
-_DEEPEST = 24  # far beyond any entry, far from Python's limit
+_MOST_DEPTH = 24  # far beyond the depth of any entry, and far below Python's limit of recursion
 
 
 def why_unwritable(content: object, depth: int = 0) -> str | None:
-    """Why authored data of any form must not stand in a file: a text, key or value, with characters nobody sees."""
+    """Why content must not be written to a file: a text in it holds invisible characters, or it is nested too deeply."""
     if isinstance(content, str):
         return None if content.isprintable() else f"notation: {content!r} holds characters that cannot be seen"
-    if depth > _DEEPEST:
-        return f"notation: it is nested more than {_DEEPEST} deep"
+    if depth > _MOST_DEPTH:
+        return f"notation: it is nested more than {_MOST_DEPTH} deep"
     parts = [*content, *content.values()] if isinstance(content, dict) else content if isinstance(content, list) else []
     return next((problem for each in parts if (problem := why_unwritable(each, depth + 1))), None)
 
 
 class ContentKind(ABC, Generic[CandidateT]):
-    """One kind of catalogue data that Claude may write; `CandidateT` is one piece of it, as answered."""
+    """A kind of catalogue data that Claude may write; a `CandidateT` is one proposal of it, as answered."""
 
     phase: str
-    answer: type[AnswerModel]
-    tokens: int
-    """Most tokens of an answer."""
-    pieces: int = 1
-    """Candidates in an answer."""
+    max_tokens: int
+    """Most output tokens of an answer."""
+    candidates_per_answer: int = 1
     repairs: int = 0
-    """How often a rejected candidate may come back mended."""
-    opinions: int = 1
-    """How many of its traces Claude looks at; the most part of them must please."""
+    """How often a rejected candidate may be asked for again."""
+    reviews: int = 1
+    """How many traces of a candidate Claude judges; most of the judgements must be favourable."""
 
     @abstractmethod
     def examples(self, domain: Domain, text: str) -> list[str]:
-        """What the prompt shows of the domain file `text`."""
+        """The examples of the system prompt, taken from the domain and from the text of its file."""
 
     @abstractmethod
-    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """What to ask in a round. Raises OracleError if it cannot be asked of this domain."""
+    def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
+        """The user prompts of a round. Raises OracleError if the domain has nothing to ask about."""
 
     @abstractmethod
-    def candidates(self, text: str) -> list[CandidateT]:
-        """What an answer holds. Raises BadAnswerError."""
+    def parse_candidates(self, text: str) -> list[CandidateT]:
+        """The candidates that an answer holds. Raises BadAnswerError."""
 
     @abstractmethod
-    def shown(self, candidate: CandidateT) -> str:
-        """A candidate as text."""
+    def format_candidate(self, candidate: CandidateT) -> str:
+        """A candidate as text, for reports and for prompts."""
 
     @abstractmethod
-    def unfit(self, domain: Domain, candidate: CandidateT) -> str | None:
-        """What is wrong with a candidate by itself."""
+    def problem_in_candidate(self, domain: Domain, candidate: CandidateT) -> str | None:
+        """What is wrong with a candidate before it is inserted, or None."""
 
     @abstractmethod
-    def set_in(self, text: str, about: str, candidate: CandidateT, source: str, file: str) -> str:
-        """The domain file's text with the candidate, and a comment that tells its source. Raises CatalogueError."""
+    def insert(self, text: str, subject: str, candidate: CandidateT, source: str, file: str) -> str:
+        """The text of the domain file with the candidate, under a comment with its source. Raises CatalogueError."""
 
     @abstractmethod
-    def unproven(self, trial: CandidateDomain, about: str, candidate: CandidateT) -> str | None:
-        """What is wrong with the file that has it."""
+    def problem_in_domain(self, trial: CandidateDomain, subject: str, candidate: CandidateT) -> str | None:
+        """What is wrong with the domain that has the candidate, or None if all its proofs succeed."""
 
-    def questions(
-        self, phases: DomainPrompts, trial: CandidateDomain, about: str, candidate: CandidateT
+    def review_requests(
+        self, prompts: DomainPrompts, trial: CandidateDomain, subject: str, candidate: CandidateT
     ) -> list[LLMRequest]:
-        """What Claude is asked about a proven candidate: whether traces made of it are what their words ask for."""
-        gold = (each for each in self.traces_of(trial, about, candidate) if not trial.problem(each))
-        chosen = [each for _, each in zip(range(self.opinions), gold, strict=False) if isinstance(each, GoldTrace)]
+        """Requests that ask Claude about a proven candidate: whether its traces do what their requests say."""
+        gold = (each for each in self.traces_of(trial, subject, candidate) if not trial.problem_with(each))
+        chosen = [each for _, each in zip(range(self.reviews), gold, strict=False) if isinstance(each, GoldTrace)]
         return [
-            phases.build_request("judgement", judgement_text(each, context_of_trace(each, trial.domain)))
+            prompts.build_request("judgement", judgement_text(each, context_of_trace(each, trial.domain)))
             for each in chosen
         ]
 
-    def traces_of(self, trial: CandidateDomain, about: str, _candidate: CandidateT) -> Iterator[GoldTrace | Failure]:
-        """Proposals that show the candidate."""
-        return trial.traces(about)
+    def traces_of(self, trial: CandidateDomain, subject: str, _candidate: CandidateT) -> Iterator[GoldTrace | Failure]:
+        """Traces that were made with the candidate, not judged yet."""
+        return trial.traces(subject)
 
-    def agrees(self, text: str) -> str | None:
-        """What Claude's answer to a question objects to. Raises BadAnswerError."""
-        verdict = parse_answer(JudgementAnswer, text)
-        return None if verdict.is_favourable else verdict.why
+    def objection_in(self, text: str) -> str | None:
+        """What Claude's review objects to, or None. Raises BadAnswerError."""
+        judgement = parse_answer(JudgementAnswer, text)
+        return None if judgement.is_favourable else judgement.why
 
 
-class KeptPiece(NamedTuple):
-    """A piece that was proven, and its share of what the answers about it cost."""
+class KeptCandidate(NamedTuple):
+    """A candidate that was inserted, and its share of the cost of the answers about it."""
 
-    about: str
+    subject: str
     text: str
     cost_usd: float
 
 
-class DroppedPiece(NamedTuple):
-    """A candidate that was not kept, and why."""
+class DroppedCandidate(NamedTuple):
+    """A candidate that was not inserted, and why; `text` is empty if the answer could not be read."""
 
-    about: str
+    subject: str
     text: str
     reason: str
 
 
 class AuthoringResult(NamedTuple):
-    """What came of asking: the domain file's text with what was kept, and every candidate's fate."""
+    """The result of a round: the text of the domain file with the new data, and what became of every candidate."""
 
     text: str
-    kept: list[KeptPiece]
-    dropped: list[DroppedPiece]
+    kept: list[KeptCandidate]
+    dropped: list[DroppedCandidate]
     cost_usd: float
 
 
 class Author:
-    """Asks for pieces of one domain file and proves them; edits no file."""
+    """Asks Claude for data of one domain file and proves it; returns the new text and writes no file."""
 
     def __init__(self, file: str, text: str, judge_of: JudgeOf, *, model: str, created_at: datetime) -> None:
         """`text` is that of the domain file named `file`; `judge_of` gives the validator over a catalogue.
@@ -164,124 +161,131 @@ class Author:
         self.model = model
         self._judge_of = judge_of
         self._created_at = created_at
-        with self._on_trial(text) as trial:
+        with self._load(text) as trial:
             self.domain = trial.domain
-            self.phases = DomainPrompts(
+            self.prompts = DomainPrompts(
                 trial.domain, model, ScenarioOracle(0, created_at), lambda trace: not trial.judge.findings(trace)
             )
 
-    def _on_trial(self, text: str) -> AbstractContextManager[CandidateDomain]:
+    def _load(self, text: str) -> AbstractContextManager[CandidateDomain]:
         return load_candidate(text, self.file, self._judge_of, self._created_at)
 
-    def asks(self, kind: ContentKind[Any], round_: int = 0) -> list[LLMRequest]:
-        """The first asks of a round. Raises OracleError if the domain has no such thing."""
-        return self._asks(kind, kind.briefs(self.domain, round_))
+    def first_requests(self, kind: ContentKind[Any], round_: int = 0) -> list[LLMRequest]:
+        """The first requests of a round. Raises OracleError if the domain has nothing to ask about."""
+        return self._requests_for(kind, kind.prompts(self.domain, round_))
 
-    def sample_questions(self, count: int) -> list[LLMRequest]:
-        """So many questions as long as those about candidates, for an estimate."""
-        trace, setting = self.phases.examples[0]
+    def sample_review_requests(self, count: int) -> list[LLMRequest]:
+        """`count` requests as long as those that review candidates, for an estimate. Raises OracleError."""
+        trace, context = first_example(self.prompts)
         return [
-            self.phases.build_request("judgement", judgement_text(trace, setting), repetition=at) for at in range(count)
+            self.prompts.build_request("judgement", judgement_text(trace, context), repetition=at)
+            for at in range(count)
         ]
 
-    def author(self, asked: SyncClient, kind: ContentKind[CandidateT], round_: int = 0) -> AuthoringResult:
-        """Asks, proves each candidate against the file with those kept before it, and has Claude look at them."""
+    def author(self, client: SyncClient, kind: ContentKind[CandidateT], round_: int = 0) -> AuthoringResult:
+        """Asks for candidates, proves each one together with those that passed before it, and has Claude review them."""
         text, cost = self.text, 0.0
-        proven: list[tuple[str, CandidateT, float]] = []
-        dropped: list[DroppedPiece] = []
-        waiting = kind.briefs(self.domain, round_)
+        passed: list[tuple[str, CandidateT, float]] = []
+        dropped: list[DroppedCandidate] = []
+        prompts = kind.prompts(self.domain, round_)
         for _ in range(1 + kind.repairs):
-            again: list[AuthoringPrompt] = []
-            for brief, answer in zip(waiting, asked.complete(self._asks(kind, waiting)), strict=True):
-                cost += answer.cost_usd
-                candidates, problem = _candidates(kind, answer)
+            repairs: list[AuthoringPrompt] = []
+            for prompt, response in zip(prompts, client.complete(self._requests_for(kind, prompts)), strict=True):
+                cost += response.cost_usd
+                candidates, problem = _candidates_in(kind, response)
                 if problem:
-                    dropped.append(DroppedPiece(brief.about, "", problem))
+                    dropped.append(DroppedCandidate(prompt.subject, "", problem))
                 for candidate in candidates:
-                    text, problem = self._tried(text, kind, brief.about, candidate)
+                    text, problem = self._try_candidate(text, kind, prompt.subject, candidate)
                     if problem:
-                        dropped.append(DroppedPiece(brief.about, kind.shown(candidate), problem))
-                        again.append(brief.mended(kind.shown(candidate), problem))
+                        dropped.append(DroppedCandidate(prompt.subject, kind.format_candidate(candidate), problem))
+                        repairs.append(prompt.with_rejection(kind.format_candidate(candidate), problem))
                     else:
-                        proven.append((brief.about, candidate, answer.cost_usd / len(candidates)))
-            waiting = again
-        return self._looked_at(asked, kind, round_, text, proven, AuthoringResult(self.text, [], dropped, cost))
+                        passed.append((prompt.subject, candidate, response.cost_usd / len(candidates)))
+            prompts = repairs
+        return self._review(client, kind, round_, text, passed, AuthoringResult(self.text, [], dropped, cost))
 
-    def _looked_at(
+    def _review(
         self,
-        asked: SyncClient,
+        client: SyncClient,
         kind: ContentKind[CandidateT],
         round_: int,
         text: str,
-        proven: Sequence[tuple[str, CandidateT, float]],
+        passed: Sequence[tuple[str, CandidateT, float]],
         before: AuthoringResult,
     ) -> AuthoringResult:
-        """Sets in what Claude, shown traces of it, does not object to."""
+        """Inserts the candidates to whose traces Claude does not object."""
         result, kept, dropped, cost = before
-        with self._on_trial(text) as trial:
-            questions = [kind.questions(self.phases, trial, about, candidate) for about, candidate, _ in proven]
-        answers = iter(asked.complete([ask for each in questions for ask in each]))
-        for (about, candidate, share), asks in zip(proven, questions, strict=True):
-            mine = [next(answers) for _ in asks]
-            looked = sum(each.cost_usd for each in mine)
-            cost += looked
-            objections = [problem for each in mine if (problem := _objection(kind, each))]
-            if not mine or 2 * len(objections) >= len(mine):
+        with self._load(text) as trial:
+            reviews = [
+                kind.review_requests(self.prompts, trial, subject, candidate) for subject, candidate, _ in passed
+            ]
+        all_responses = iter(client.complete([request for each in reviews for request in each]))
+        for (subject, candidate, share), requests in zip(passed, reviews, strict=True):
+            responses = [next(all_responses) for _ in requests]
+            review_cost = sum(each.cost_usd for each in responses)
+            cost += review_cost
+            objections = [problem for each in responses if (problem := _objection_in(kind, each))]
+            if not responses or 2 * len(objections) >= len(responses):
                 why = objections[0] if objections else "no trace to look at"
-                dropped.append(DroppedPiece(about, kind.shown(candidate), f"objection: {why}"))
+                dropped.append(DroppedCandidate(subject, kind.format_candidate(candidate), f"objection: {why}"))
                 continue
-            source = f"{self.model}, round {round_}, ${share + looked:.6f}"
+            source = f"{self.model}, round {round_}, ${share + review_cost:.6f}"
             try:
-                longer = kind.set_in(result, about, candidate, source, self.file)
-                with self._on_trial(longer):
-                    result = longer
-            except CatalogueError as error:  # it builds on one that was objected to
-                dropped.append(DroppedPiece(about, kind.shown(candidate), f"catalogue: {error.where}: {error.problem}"))
+                edited = kind.insert(result, subject, candidate, source, self.file)
+                with self._load(edited):
+                    result = edited
+            except CatalogueError as error:  # it uses another candidate, to which Claude objected
+                dropped.append(
+                    DroppedCandidate(
+                        subject, kind.format_candidate(candidate), f"catalogue: {error.where}: {error.problem}"
+                    )
+                )
                 continue
-            kept.append(KeptPiece(about, kind.shown(candidate), share + looked))
+            kept.append(KeptCandidate(subject, kind.format_candidate(candidate), share + review_cost))
         return AuthoringResult(result, kept, dropped, cost)
 
-    def _asks(self, kind: ContentKind[Any], briefs: Sequence[AuthoringPrompt]) -> list[LLMRequest]:
+    def _requests_for(self, kind: ContentKind[Any], prompts: Sequence[AuthoringPrompt]) -> list[LLMRequest]:
         system = system_text(kind.phase, self.domain, kind.examples(self.domain, self.text))
-        schema = answer_schema(kind.answer)
-        asks = []
-        for brief in briefs:
-            work_id = work_id_of(kind.phase, self.domain.slug, self.model, system, brief.user, schema)
-            asks.append(LLMRequest(work_id, kind.phase, self.domain.slug, system, brief.user, schema, kind.tokens))
-        return asks
+        schema, slug = answer_schema(kind.phase), self.domain.slug
+        requests = []
+        for each in prompts:
+            work_id = work_id_of(kind.phase, slug, self.model, system, each.user, schema)
+            requests.append(LLMRequest(work_id, kind.phase, slug, system, each.user, schema, kind.max_tokens))
+        return requests
 
-    def _tried(
-        self, text: str, kind: ContentKind[CandidateT], about: str, candidate: CandidateT
+    def _try_candidate(
+        self, text: str, kind: ContentKind[CandidateT], subject: str, candidate: CandidateT
     ) -> tuple[str, str | None]:
-        """The file's text with a candidate, and why it must not be kept, if so."""
-        if problem := kind.unfit(self.domain, candidate):
+        """The file's text with a candidate, or without it and why it is dropped."""
+        if problem := kind.problem_in_candidate(self.domain, candidate):
             return text, problem
         try:
-            longer = kind.set_in(text, about, candidate, "on trial", self.file)
-            with self._on_trial(longer) as trial:
-                problem = kind.unproven(trial, about, candidate)
+            edited = kind.insert(text, subject, candidate, "on trial", self.file)
+            with self._load(edited) as trial:
+                problem = kind.problem_in_domain(trial, subject, candidate)
         except CatalogueError as error:
             problem = f"catalogue: {error.where}: {error.problem}"
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
-            # Drawn values that do not go together show only when they are drawn; the other candidates were paid for too.
+            # Values that do not fit together show only when they are drawn. The other candidates were paid for, so go on.
             problem = f"proof: {type(error).__name__}: {error}"
-        return (text, problem) if problem else (longer, None)
+        return (text, problem) if problem else (edited, None)
 
 
-def _candidates(kind: ContentKind[CandidateT], answer: LLMResponse) -> tuple[list[CandidateT], str | None]:
-    if answer.text is None:
-        return [], answer.problem or "unanswered"
+def _candidates_in(kind: ContentKind[CandidateT], response: LLMResponse) -> tuple[list[CandidateT], str | None]:
+    if response.text is None:
+        return [], str(response.problem or "unanswered")
     try:
-        found = kind.candidates(answer.text)
+        found = kind.parse_candidates(response.text)
     except BadAnswerError as error:
         return [], f"bad_answer: {error}"
     return found, None if found else "bad_answer: it holds nothing"
 
 
-def _objection(kind: ContentKind[Any], answer: LLMResponse) -> str | None:
-    if answer.text is None:
-        return answer.problem or "unanswered"
+def _objection_in(kind: ContentKind[Any], response: LLMResponse) -> str | None:
+    if response.text is None:
+        return str(response.problem or "unanswered")
     try:
-        return kind.agrees(answer.text)
+        return kind.objection_in(response.text)
     except BadAnswerError as error:
         return f"bad_answer: {error}"

@@ -1,4 +1,4 @@
-"""A domain file edited in place: new pieces set in among the old, every other character as it was."""
+"""Edits the text of a domain file: new entries are inserted, every other character stays as it was."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ _TEXT = "tag:yaml.org,2002:str"
 
 
 def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
-    """The file's text with phrasings before the others of a scenario, each with a comment that says its source.
+    """The file's text with phrasings before the others of a scenario, each with its source in a comment.
 
     The last phrasing of a scenario is kept for test and the one before for validation, so new ones go first.
 
     Raises:
-        CatalogueError: the scenario is not there, its phrasings are not a list of one per line, or more would change.
+        CatalogueError: there is no such scenario, its phrasings do not stand one per line, or something else would
+            change too.
 
     """
     where = f"scenarios.{scenario}.phrasings"
-    root = _composed(text, file)
-    node = _found(root, ("scenarios", scenario, "phrasings"))
+    root = _compose(text, file)
+    node = _node_at(root, ("scenarios", scenario, "phrasings"))
     if not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value:
         raise CatalogueError(file, where, "new phrasings need a list with one phrasing per line to stand in")
     indent = " " * node.start_mark.column
     lines = text.splitlines(keepends=True)
     at = node.start_mark.line
     added = [f"{indent}- {json.dumps(each, ensure_ascii=False)}  # {source}\n" for each in phrasings]
-    longer = "".join([*lines[:at], *added, *lines[at:]])
+    edited = "".join([*lines[:at], *added, *lines[at:]])
     node.value = [*(yaml.ScalarNode(_TEXT, each) for each in phrasings), *node.value]
-    return _checked(longer, root, file, where)
+    return _check_content(edited, root, file, where)
 
 
 def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source: str, file: str) -> str:
-    """The file's text with `name: entry` as the last of a mapping, under a comment that says its source.
+    """The file's text with `name: entry` as the last entry of a mapping, under a comment with its source.
 
-    `entry` is YAML of one line, or a block that starts in column 0.
+    `entry` is YAML in one line, or a block that starts in column 0.
 
     Raises:
-        CatalogueError: there is no such mapping with one key per line, it has the name already, or more would change.
+        CatalogueError: there is no such mapping with one key per line, it has the name already, or something else would
+            change too.
 
     """
-    root = _composed(text, file)
-    node = _found(root, place)
+    root = _compose(text, file)
+    node = _node_at(root, place)
     where = ".".join(place)
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
         raise CatalogueError(file, where, "a new entry needs a mapping with one key per line to stand in")
@@ -65,19 +67,19 @@ def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source:
         "".join(f"\n{indent}  {line}" if line else "\n" for line in entry.strip().split("\n")) if block else f" {entry}"
     )
     last = lines[at - 1] if lines[at - 1].endswith("\n") else f"{lines[at - 1]}\n"
-    longer = "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
-    node.value = [*node.value, (_composed(name, file), _composed(entry, file))]
-    return _checked(longer, root, file, f"{where}.{name}")
+    edited = "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
+    node.value = [*node.value, (_compose(name, file), _compose(entry, file))]
+    return _check_content(edited, root, file, f"{where}.{name}")
 
 
 def entry_text(text: str, place: Sequence[str], file: str) -> str:
-    """An entry of the file as it is written there, key and all, moved to column 0; empty if it is not there.
+    """An entry of the file as it stands there, with its key, moved to column 0; empty if there is no such entry.
 
     Raises:
-        CatalogueError: the text is no YAML.
+        CatalogueError: the text is not YAML.
 
     """
-    node = _found(_composed(text, file), place[:-1])
+    node = _node_at(_compose(text, file), place[:-1])
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         if key.value == place[-1]:
             lines = text.splitlines()[key.start_mark.line : max(value.end_mark.line, key.start_mark.line + 1)]
@@ -85,22 +87,22 @@ def entry_text(text: str, place: Sequence[str], file: str) -> str:
     return ""
 
 
-def _composed(text: str, file: str) -> yaml.Node | None:
+def _compose(text: str, file: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeEncodeError) as error:
         raise CatalogueError(file, "", f"is no YAML: {error}") from None
 
 
-def _checked(text: str, meant: yaml.Node | None, file: str, where: str) -> str:
-    """The text, if it says what was meant: nothing of a piece may break out of its place."""
-    if _content(_composed(text, file)) != _content(meant):
+def _check_content(text: str, expected: yaml.Node | None, file: str, where: str) -> str:
+    """The text, if it has exactly the expected content: no part of an entry may change another place of the file."""
+    if _content(_compose(text, file)) != _content(expected):
         raise CatalogueError(file, where, "it does not stay in its place in the file; write it without line breaks")
     return text
 
 
 def _content(node: yaml.Node | None) -> object:
-    """What a node says, whatever its place and its quotes; keys in their order."""
+    """What a node says, without its place and its quotes; keys in their order."""
     if isinstance(node, yaml.MappingNode):
         return node.tag, [(_content(key), _content(value)) for key, value in node.value]
     if isinstance(node, yaml.SequenceNode):
@@ -108,7 +110,7 @@ def _content(node: yaml.Node | None) -> object:
     return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
-def _found(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
+def _node_at(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
     for key in path:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for name, value in pairs if name.value == key), None)
@@ -116,7 +118,7 @@ def _found(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
 
 
 def read_text(path: Path) -> str:
-    """A file's text, its line ends as they are. Raises CatalogueError."""
+    """The text of a file, with its line ends unchanged. Raises CatalogueError."""
     try:
         return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -125,12 +127,12 @@ def read_text(path: Path) -> str:
 
 def replace_file(path: Path, text: str) -> None:
     """Writes a file completely or not at all. Raises CatalogueError."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(text.encode("utf-8"))
-        beside.replace(path)
+        temporary.write_bytes(text.encode("utf-8"))
+        temporary.replace(path)
     except OSError as error:
         raise CatalogueError(path.name, "", f"cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
-            beside.unlink()  # it is gone if all went well, and must not stay if we were stopped
+            temporary.unlink()  # after success it is gone already; after an interruption it must not stay

@@ -1,4 +1,4 @@
-"""New phrasings of the scenarios there are."""
+"""New phrasings of scenarios that a domain has."""
 
 from __future__ import annotations
 
@@ -22,71 +22,70 @@ from gatling_sid.seeding import stream
 
 PROOFS = 16
 """Traces of a phrasing that must all be gold before it is kept."""
-_ALIKE = 0.7
-_TOKENS_EACH = 220
+_NEAR_COPY_SHARE = 0.7  # of all words of two phrasings, in both: above this, one seems to vary the other
+_TOKENS_PER_PHRASING = 220  # a long phrasing has subject 120
 
 
 class PhrasingsKind(ContentKind[str]):
-    """So many new phrasings for each of some scenarios, all if none is named."""
+    """`number` new phrasings for each of `scenarios`, or for every scenario if none is named."""
 
     phase = "phrasing"
-    answer = PhrasingsAnswer
 
     def __init__(self, number: int, scenarios: Sequence[str] = ()) -> None:
-        self.number = self.pieces = number
+        self.number = self.candidates_per_answer = number
         self.scenarios = scenarios
-        self.tokens = _TOKENS_EACH * number + 200
+        self.max_tokens = _TOKENS_PER_PHRASING * number + 200
 
     def examples(self, domain: Domain, _text: str) -> list[str]:
-        """Two phrasings of every scenario."""
+        """The first two phrasings of every scenario."""
         scenarios = domain.file.scenarios.items()
         return [f"{name}:\n" + "\n".join(f"  {text}" for text in each.phrasings[:2]) for name, each in scenarios]
 
-    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One ask per scenario."""
+    def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
+        """One prompt per scenario."""
         known = domain.file.scenarios
         for each in self.scenarios:
             if each not in known:
                 raise OracleError(f"{domain.slug} has no scenario {each!r}; it has {', '.join(known)}")
         names = self.scenarios or list(known)
-        return [AuthoringPrompt(name, "\n".join(_brief(domain, name, self.number, round_))) for name in names]
+        return [AuthoringPrompt(name, "\n".join(_prompt_lines(domain, name, self.number, round_))) for name in names]
 
-    def candidates(self, text: str) -> list[str]:
-        """As the answer lists them, without repetitions."""
+    def parse_candidates(self, text: str) -> list[str]:
+        """The phrasings of an answer, without repetitions."""
         return [*dict.fromkeys(parse_answer(PhrasingsAnswer, text).phrasings)]
 
-    def shown(self, candidate: str) -> str:
-        """The phrasing."""
+    def format_candidate(self, candidate: str) -> str:
+        """The phrasing itself."""
         return candidate
 
-    def unfit(self, _domain: Domain, candidate: str) -> str | None:
-        """Notation, and how many texts its alternatives make."""
+    def problem_in_candidate(self, _domain: Domain, candidate: str) -> str | None:
+        """Characters, notation, or too few texts that its alternatives make."""
         return why_unwritable(candidate) or why_phrasing_unfit(candidate)
 
-    def set_in(self, text: str, about: str, candidate: str, source: str, file: str) -> str:
-        """Before the scenario's other phrasings."""
-        return insert_phrasings(text, about, [candidate], source, file)
+    def insert(self, text: str, subject: str, candidate: str, source: str, file: str) -> str:
+        """Inserts it before the other phrasings of the scenario."""
+        return insert_phrasings(text, subject, [candidate], source, file)
 
-    def unproven(self, trial: CandidateDomain, about: str, candidate: str) -> str | None:
-        """A near-copy of another phrasing, or the first of its traces that is not gold."""
-        if like := near_copy(candidate, trial.domain.file.scenarios[about].phrasings[1:]):
+    def problem_in_domain(self, trial: CandidateDomain, subject: str, candidate: str) -> str | None:
+        """A phrasing that it nearly copies, or the first of its traces that is not gold."""
+        if like := near_copy(candidate, trial.domain.file.scenarios[subject].phrasings[1:]):
             return f"near-copy: of {like!r}"
         proofs = 0
-        for proposal in self.traces_of(trial, about, candidate):
-            if problem := trial.problem(proposal):
+        for proposal in self.traces_of(trial, subject, candidate):
+            if problem := trial.problem_with(proposal):
                 return problem
             proofs += 1
             if proofs == PROOFS:
                 return None
         return f"proof: only {proofs} traces could be made of it"
 
-    def traces_of(self, trial: CandidateDomain, about: str, candidate: str) -> Iterator[GoldTrace | Failure]:
-        """Those of the scenario that are worded with it."""
-        return trial.traces(about, candidate)
+    def traces_of(self, trial: CandidateDomain, subject: str, candidate: str) -> Iterator[GoldTrace | Failure]:
+        """Traces of the scenario that are worded with the phrasing."""
+        return trial.traces(subject, candidate)
 
 
 def why_phrasing_unfit(text: str) -> str | None:
-    """What is wrong with a phrasing by itself."""
+    """What is wrong with a phrasing, whatever its scenario, or None."""
     try:
         phrasing = Phrasing(text)
     except ValueError as error:
@@ -97,16 +96,16 @@ def why_phrasing_unfit(text: str) -> str | None:
 
 
 def near_copy(phrasing: str, others: Iterable[str]) -> str | None:
-    """The one of the others that a phrasing nearly copies: most words, notation apart, are the same."""
-    mine = _words(phrasing)
-    return next((each for each in others if len(mine & _words(each)) > _ALIKE * len(mine | _words(each))), None)
+    """The first of the others that a phrasing nearly copies: most words, notation apart, stand in both."""
+    words = _words(phrasing)
+    return next((e for e in others if len(words & _words(e)) > _NEAR_COPY_SHARE * len(words | _words(e))), None)
 
 
 def _words(text: str) -> set[str]:
     return set("".join(letter if letter.isalnum() else " " for letter in text.casefold()).split())
 
 
-def _brief(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]:
+def _prompt_lines(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]:
     scenario = domain.file.scenarios[name]
     yield f"Scenario {name}: somebody with the role {' or '.join(scenario.roles)} wants to {scenario.intent}."
     yield "What is done for them:"
@@ -115,9 +114,9 @@ def _brief(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]
         yield f"- {step.tool} {json.dumps(step.arguments, ensure_ascii=False)}{when}"
     yield f"What they get: {json.dumps(scenario.goal.model_dump(exclude_defaults=True), ensure_ascii=False)}"
     yield "Slots:"
-    said = domain.slot_parameters(scenario)
+    parameters = domain.slot_parameters(scenario)
     for slot, value in scenario.slots.items():
-        yield f"- {{{slot}}}: {_slot(domain, value, said.get(slot, []))}"
+        yield f"- {{{slot}}}: {_describe_slot(domain, value, parameters.get(slot, []))}"
     yield "Phrasings it has, not to be repeated or varied:"
     yield from (f"- {text}" for text in scenario.phrasings)
     yield f"Write {number} new ones:"
@@ -128,16 +127,16 @@ def _brief(domain: Domain, name: str, number: int, round_: int) -> Iterator[str]
         yield f"{at}. {manner}"
 
 
-def _slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]]) -> str:
+def _describe_slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]]) -> str:
     what = "; ".join(sorted({tool.parameters[name].description for tool, name in uses})) or "said only"
     kinds = ", ".join(sorted({domain.wording_kind(tool, tool.parameters[name]) for tool, name in uses}))
     if isinstance(value, str) and parse_reference(value):
         return f"varies ({kinds}). {what}"
     if isinstance(value, list) and len(value) > 1:
         return f"always the list {json.dumps(value)}, said as a list by the program. {what}"
-    words = {way for tool, name in uses for way in domain.words_to_read(tool, name).get(_single(value), ())}
+    words = {way for tool, name in uses for way in domain.words_to_read(tool, name).get(_unwrap_single(value), ())}
     return f"fixed, means {value!r} ({kinds}); say it in words of your own. In use: {', '.join(sorted(words)) or 'none'}. {what}"
 
 
-def _single(value: Any) -> Any:
+def _unwrap_single(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value

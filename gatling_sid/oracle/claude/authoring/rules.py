@@ -1,4 +1,4 @@
-"""New rules of a domain's policy: a sentence, the constraint that enforces it, and proof that it can bind."""
+"""New rules of a domain's policy: a sentence, the constraint that enforces it, and a proof that it forbids something."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gatling_sid.oracle.claude.plans.answers import (
     AgreementAnswer,
     BadAnswerError,
     RuleAnswer,
-    answer_schema,
     parse_answer,
     parse_value,
 )
 from gatling_sid.oracle.claude.plans.request_context import principal_of
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.scenarios.drawing import NoDrawError, draw_principal
@@ -32,24 +32,23 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import world_of
 
-_KEPT = 30  # traces per scenario that must be gold under the new rule
-_ELSEWHERE = "somebody@elsewhere.example"
-_SEARCHED = 4000  # traces among which those are that are edited to break the rule
+_TRACES_PER_SCENARIO = 30  # that must be gold under the new rule
+_UNKNOWN_ADDRESS = "somebody@elsewhere.example"
+_MOST_SEARCHED = 4000  # traces that are searched for one that can be edited to break the rule
 
 
 class RulesKind(ContentKind[RuleAnswer]):
-    """So many new rules, each of a kind of constraint and about a tool that are drawn."""
+    """`number` new rules; the tool and the kind of constraint of each are drawn."""
 
     phase = "rule"
-    answer = RuleAnswer
-    tokens = 900
+    max_tokens = 900
     repairs = 2
 
     def __init__(self, number: int) -> None:
         self.number = number
 
     def examples(self, domain: Domain, _text: str) -> list[str]:
-        """The kinds of constraints, and what people ask for today."""
+        """The kinds of constraints, and the scenarios with their roles and tools."""
         kinds = "\n".join(_kind_line(name, kind) for name, kind in KINDS.items())
         scenarios = "\n".join(
             f"{name}: {', '.join(dict.fromkeys(each.roles))}: "
@@ -58,13 +57,13 @@ class RulesKind(ContentKind[RuleAnswer]):
         )
         return [f"Kinds:\n{kinds}", f"What people ask for:\n{scenarios}"]
 
-    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One ask per rule."""
-        briefs = []
+    def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
+        """One prompt per new rule."""
+        prompts = []
         for at in range(1, self.number + 1):
             rng = stream(domain.slug, "rules", round_, at)
             kind, tool = rng.choice(sorted(KINDS)), rng.choice(sorted(domain.file.tools))
-            briefs.append(
+            prompts.append(
                 AuthoringPrompt(
                     str(at),
                     f"Write one new rule about {tool}, of the kind {kind} if that kind can speak of this tool without "
@@ -72,10 +71,10 @@ class RulesKind(ContentKind[RuleAnswer]):
                     + ("Let its boundary vary with the policy." if rng.random() < 0.5 else "Its boundary is fixed."),
                 )
             )
-        return briefs
+        return prompts
 
-    def candidates(self, text: str) -> list[RuleAnswer]:
-        """The one that the answer holds."""
+    def parse_candidates(self, text: str) -> list[RuleAnswer]:
+        """The one rule that an answer holds."""
         rule = parse_answer(RuleAnswer, text)
         if not isinstance(parse_value(rule.parameters_json), dict):
             raise BadAnswerError("parameters_json holds no object")
@@ -83,12 +82,12 @@ class RulesKind(ContentKind[RuleAnswer]):
             raise BadAnswerError("axis_values_json holds no list")
         return [rule]
 
-    def shown(self, candidate: RuleAnswer) -> str:
-        """As it was answered."""
+    def format_candidate(self, candidate: RuleAnswer) -> str:
+        """The answer as JSON."""
         return json.dumps(candidate.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
-    def unfit(self, domain: Domain, candidate: RuleAnswer) -> str | None:
-        """A kind that is none, what cannot be seen, a name that is taken, or a constraint that is there already."""
+    def problem_in_candidate(self, domain: Domain, candidate: RuleAnswer) -> str | None:
+        """An unknown kind, invisible characters, a name that is taken, or a constraint that the policy has already."""
         if candidate.kind not in KINDS:
             return f"kind: there is no kind {candidate.kind!r} of constraint; the kinds are {', '.join(KINDS)}"
         parameters = parse_value(candidate.parameters_json)
@@ -103,30 +102,30 @@ class RulesKind(ContentKind[RuleAnswer]):
         ]
         return f"copy: {same[0]} has the same constraint" if same else None
 
-    def set_in(self, text: str, _about: str, candidate: RuleAnswer, source: str, file: str) -> str:
-        """After the last rule, its axis after the last axis."""
+    def insert(self, text: str, _subject: str, candidate: RuleAnswer, source: str, file: str) -> str:
+        """Inserts the rule after the last rule, and its axis after the last axis."""
         if candidate.axis:
-            values = _flow(parse_value(candidate.axis_values_json))
+            values = _one_line_yaml(parse_value(candidate.axis_values_json))
             text = insert_entry(text, ("policy", "vary"), candidate.axis, values, source, file)
         parameters = parse_value(candidate.parameters_json)
         entry = f"says: {json.dumps(candidate.says, ensure_ascii=False)}\nkind: {candidate.kind}\n"
         entry += "sometimes: true\n" if candidate.sometimes else ""
         return insert_entry(
-            text, ("policy", "rules"), candidate.name, f"{entry}with: {_flow(parameters)}", source, file
+            text, ("policy", "rules"), candidate.name, f"{entry}with: {_one_line_yaml(parameters)}", source, file
         )
 
-    def unproven(self, trial: CandidateDomain, _about: str, candidate: RuleAnswer) -> str | None:
-        """A request of today that it forbids, or no way to break it."""
-        if problem := trial.problem_of_first(_KEPT * len(trial.domain.file.scenarios)):
+    def problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: RuleAnswer) -> str | None:
+        """A request of a scenario that the rule forbids, or that nothing breaks the rule."""
+        if problem := trial.problem_of_first(_TRACES_PER_SCENARIO * len(trial.domain.file.scenarios)):
             return problem
-        if any(_breaks(each, candidate.name, trial) for each in _probes(trial, candidate.name)):
+        if any(_breaks(each, candidate.name, trial) for each in _edited_traces(trial, candidate.name)):
             return None
         return "idle: no plan was found that breaks it and no other rule"
 
-    def questions(
-        self, phases: DomainPrompts, trial: CandidateDomain, _about: str, candidate: RuleAnswer
+    def review_requests(
+        self, prompts: DomainPrompts, trial: CandidateDomain, _subject: str, candidate: RuleAnswer
     ) -> list[LLMRequest]:
-        """Whether the sentence says what the constraint enforces."""
+        """Asks whether the sentence says exactly what the constraint enforces."""
         rule = next(
             each for each in trial.domain.family.default_policy.constraints if each.constraint_id == candidate.name
         )
@@ -138,26 +137,28 @@ class RulesKind(ContentKind[RuleAnswer]):
             json.dumps(rule.parameters, ensure_ascii=False, default=sorted),
             "Does the sentence say exactly what the constraint enforces: for whom, which calls, which boundary?",
         ])  # fmt: skip
-        asked = phases.build_request("judgement", user)
-        schema = answer_schema(AgreementAnswer)
-        return [LLMRequest(f"agree-{asked.work_id}"[:64], "agreement", asked.domain, asked.system, user, schema, 400)]
+        request = prompts.build_request("judgement", user)
+        schema = answer_schema("agreement")
+        return [
+            LLMRequest(f"agree-{request.work_id}"[:64], "agreement", request.domain, request.system, user, schema, 400)
+        ]
 
-    def agrees(self, text: str) -> str | None:
-        """What is inexact."""
+    def objection_in(self, text: str) -> str | None:
+        """What the sentence says too much or too little, or None."""
         agreement = parse_answer(AgreementAnswer, text)
         return None if agreement.exact else agreement.why
 
 
 def _kind_line(name: str, kind: type[Parameters]) -> str:
-    fields = ", ".join(f"{field} ({_type(spec.annotation)})" for field, spec in kind.model_fields.items())
+    fields = ", ".join(f"{field} ({_type_name(spec.annotation)})" for field, spec in kind.model_fields.items())
     return f"{name}: {inspect.getdoc(kind)} Parameters: {fields}"
 
 
-def _type(annotation: Any) -> str:
+def _type_name(annotation: Any) -> str:
     return str(annotation).replace("typing.", "") if not isinstance(annotation, type) else annotation.__name__
 
 
-def _flow(value: Any) -> str:
+def _one_line_yaml(value: Any) -> str:
     return (
         yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=10_000)
         .removesuffix("...\n")
@@ -165,34 +166,29 @@ def _flow(value: Any) -> str:
     )
 
 
-# --- whether a rule can bind -----------------------------------------------------------------------------------
+# --- whether a rule forbids something --------------------------------------------------------------------------
 
 
 def _breaks(trace: GoldTrace, rule: str, trial: CandidateDomain) -> bool:
     """Whether the trace breaks this rule and no other of its policy."""
-    broken = {
-        found.split(": ")[1]
-        for each in trial.judge.findings(trace)
-        if (found := str(each)).startswith("constraints_hold: ")
-    }
-    return broken == {rule}
+    return {each.constraint_id for each in trial.judge.findings(trace)} - {None} == {rule}
 
 
-def _probes(trial: CandidateDomain, rule: str) -> Iterator[GoldTrace]:
-    """Traces under the rule that it speaks of, edited as a careless plan might differ."""
-    cases: set[object] = set()
-    for number, trace in zip(range(_SEARCHED), trial.traces(), strict=False):
-        if isinstance(trace, Failure) or trial.case(trace) in cases:
+def _edited_traces(trial: CandidateDomain, rule: str) -> Iterator[GoldTrace]:
+    """Traces whose tools the rule is about, edited in ways in which a careless plan may differ."""
+    seen: set[object] = set()
+    for number, trace in zip(range(_MOST_SEARCHED), trial.traces(), strict=False):
+        if isinstance(trace, Failure) or trial.instance_key(trace) in seen:
             continue
-        cases.add(trial.case(trace))
-        mine = next((each for each in trace.policy.constraints if each.constraint_id == rule), None)
+        seen.add(trial.instance_key(trace))
+        constraint = next((each for each in trace.policy.constraints if each.constraint_id == rule), None)
         tools = {call.tool_id for call in trace.graph.calls}
-        if mine and not tools.isdisjoint(parameters_of(mine).tools or tools):
-            yield from _asked_by_others(trace, trial.domain, stream("probe", number))
+        if constraint and not tools.isdisjoint(parameters_of(constraint).tools or tools):
+            yield from _with_other_principals(trace, trial.domain, stream("probe", number))
             yield from _with_other_calls(trace, trial.domain)
 
 
-def _asked_by_others(trace: GoldTrace, domain: Domain, rng: random.Random) -> Iterator[GoldTrace]:
+def _with_other_principals(trace: GoldTrace, domain: Domain, rng: random.Random) -> Iterator[GoldTrace]:
     world = world_of(domain, trace.metadata["seed"], trace.metadata["world"])
     for role, definition in domain.file.roles.items():
         try:
@@ -203,7 +199,7 @@ def _asked_by_others(trace: GoldTrace, domain: Domain, rng: random.Random) -> It
 
 
 def _with_other_calls(trace: GoldTrace, domain: Domain) -> Iterator[GoldTrace]:
-    """One call left out, one argument left out, a larger number, another of the allowed values."""
+    """The trace without a call or an argument, with a larger number, or with another allowed value."""
     calls = trace.graph.calls
     for at, call in enumerate(calls):
         yield _with_calls(trace, [*calls[:at], *calls[at + 1 :]])
@@ -221,7 +217,7 @@ def _other_arguments(call: ToolCall, domain: Domain) -> Iterator[dict[str, Any]]
         if isinstance(value, int | float) and not isinstance(value, bool):
             yield from ({**others, parameter.name: more} for more in (value + 1, value * 2, value * 10))
         if limits.get("format") == "email":
-            yield {**others, parameter.name: _ELSEWHERE}
+            yield {**others, parameter.name: _UNKNOWN_ADDRESS}
         for choice in [*limits.get("enum", ()), *([each] for each in limits.get("items", {}).get("enum", ()))]:
             if choice != value:
                 yield {**others, parameter.name: choice}

@@ -1,4 +1,4 @@
-"""New scenarios: something else that people of the organisation ask for."""
+"""New scenarios: other things that people of the organisation ask for."""
 
 from __future__ import annotations
 
@@ -28,27 +28,26 @@ from gatling_sid.simulator.world import world_of
 
 PROOFS = 48
 """Traces of a scenario that must all be gold before it is kept."""
-CASES, PLANS = 24, 6
-"""Of so many cases (a case is worded several times), so many plans must differ in their arguments."""
-_OTHERS = 10  # traces per scenario, over the whole domain, that must be gold as before
-_LONGEST_PLAN = 6
+INSTANCES, PLANS = 24, 6
+"""So many instances (each is worded several times) must give so many plans that differ in their arguments."""
+_TRACES_PER_OTHER_SCENARIO = 10  # that must still be gold, since a new scenario can make a request ambiguous
+_LONGEST_PLAN = 6  # calls; more than this few people ask for at once
 _LISTS = ("phrasings", "reasons")
 
 
 class ScenariosKind(ContentKind[ScenarioAnswer]):
-    """So many new scenarios, each of an intent, a tool and a length that are drawn."""
+    """`number` new scenarios; intent, main tool and length of each are drawn."""
 
     phase = "scenario"
-    answer = ScenarioAnswer
-    tokens = 6000
+    max_tokens = 6000
     repairs = 2
-    opinions = 3
+    reviews = 3
 
     def __init__(self, number: int) -> None:
         self.number = number
 
     def examples(self, domain: Domain, text: str) -> list[str]:
-        """All scenarios in a line each, then the longest of each intent in full."""
+        """One line per scenario, then the longest scenario of each intent in full."""
         scenarios = domain.file.scenarios
         lines = [
             f"{name} ({each.intent}): {', '.join(step.tool for step in each.plan)}" for name, each in scenarios.items()
@@ -58,23 +57,23 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
         }
         return ["\n".join(lines), *(entry_text(text, ("scenarios", name), domain.slug) for name in longest.values())]
 
-    def briefs(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One ask per scenario."""
+    def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
+        """One prompt per new scenario."""
         return [
-            AuthoringPrompt(str(at), _brief(domain, stream(domain.slug, "scenarios", round_, at)))
+            AuthoringPrompt(str(at), _user_prompt(domain, stream(domain.slug, "scenarios", round_, at)))
             for at in range(1, self.number + 1)
         ]
 
-    def candidates(self, text: str) -> list[ScenarioAnswer]:
-        """The one that the answer holds."""
+    def parse_candidates(self, text: str) -> list[ScenarioAnswer]:
+        """The one scenario that an answer holds."""
         return [parse_answer(ScenarioAnswer, text)]
 
-    def shown(self, candidate: ScenarioAnswer) -> str:
-        """Its name and its YAML."""
+    def format_candidate(self, candidate: ScenarioAnswer) -> str:
+        """The name and the YAML of the scenario."""
         return f"{candidate.name}:\n{candidate.scenario_yaml}"
 
-    def unfit(self, domain: Domain, candidate: ScenarioAnswer) -> str | None:
-        """A name that is taken, no YAML, what cannot be seen, or phrasings that are wrong by themselves."""
+    def problem_in_candidate(self, domain: Domain, candidate: ScenarioAnswer) -> str | None:
+        """A name that is taken, text that is not YAML, invisible characters, or a wrong phrasing."""
         if candidate.name in domain.file.scenarios:
             return f"name: there is a scenario {candidate.name!r} already"
         try:
@@ -89,33 +88,35 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
                 return f"{problem} ({each})"
         return None
 
-    def set_in(self, text: str, _about: str, candidate: ScenarioAnswer, source: str, file: str) -> str:
-        """After the last scenario."""
+    def insert(self, text: str, _subject: str, candidate: ScenarioAnswer, source: str, file: str) -> str:
+        """Inserts it after the last scenario."""
         return insert_entry(text, ("scenarios",), candidate.name, scenario_content(_content(candidate)), source, file)
 
-    def unproven(self, trial: CandidateDomain, _about: str, candidate: ScenarioAnswer) -> str | None:
-        """Too near to another scenario, a trace that is not gold, too few plans, or another scenario that suffers."""
+    def problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: ScenarioAnswer) -> str | None:
+        """A copy of another scenario, a trace that is not gold, too few plans, or another scenario that it breaks."""
         scenarios = trial.domain.file.scenarios
-        mine = scenarios[candidate.name]
+        new = scenarios[candidate.name]
         for name, other in scenarios.items():
-            if name != candidate.name and _does(other) == _does(mine):
+            if name != candidate.name and _behaviour_of(other) == _behaviour_of(new):
                 return f"copy: it does what {name} does"
-        said = [text for each in scenarios.values() for text in each.phrasings]
-        for at, phrasing in enumerate(mine.phrasings):
-            others = [*mine.phrasings[:at], *(each for each in said if each not in mine.phrasings)]
+        phrasings = [text for each in scenarios.values() for text in each.phrasings]
+        for at, phrasing in enumerate(new.phrasings):
+            others = [*new.phrasings[:at], *(each for each in phrasings if each not in new.phrasings)]
             if like := near_copy(phrasing, others):
                 return f"near-copy: {phrasing!r} says nearly what {like!r} says"
-        return _unproven_traces(trial, candidate.name) or trial.problem_of_first(_OTHERS * len(scenarios))
+        return _problem_in_traces(trial, candidate.name) or trial.problem_of_first(
+            _TRACES_PER_OTHER_SCENARIO * len(scenarios)
+        )
 
     def traces_of(
-        self, trial: CandidateDomain, _about: str, candidate: ScenarioAnswer
+        self, trial: CandidateDomain, _subject: str, candidate: ScenarioAnswer
     ) -> Iterator[GoldTrace | Failure]:
-        """Its own."""
+        """Traces of the new scenario."""
         return trial.traces(candidate.name)
 
 
 def scenario_content(content: dict[str, Any]) -> str:
-    """A scenario as a domain file has it: phrasings and reasons one per line."""
+    """A scenario as a domain file has it, with one phrasing or reason per line."""
     head = {key: value for key, value in content.items() if key not in _LISTS}
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)
     for key in _LISTS:
@@ -129,31 +130,31 @@ def _content(candidate: ScenarioAnswer) -> dict[str, Any]:
     """The scenario as plain data. Raises CatalogueError."""
     content = parse_yaml(candidate.scenario_yaml, candidate.name)
     if isinstance(content, dict) and list(content) == [candidate.name]:
-        content = content[candidate.name]  # the name was written again around it
+        content = content[candidate.name]  # some answers repeat the name as the only key
     if not isinstance(content, dict):
         raise CatalogueError(candidate.name, "", "a scenario is a mapping of intent, roles, draw, slots, goal, plan, …")
     return content
 
 
-def _does(scenario: c.Scenario) -> tuple[object, ...]:
-    """What tells one scenario from another: the intent, and the tools with what each is told."""
+def _behaviour_of(scenario: c.Scenario) -> tuple[object, ...]:
+    """What distinguishes a scenario from others: its intent, its tools and their parameters."""
     return scenario.intent, [(step.tool, sorted(step.arguments)) for step in scenario.plan]
 
 
-def _unproven_traces(trial: CandidateDomain, scenario: str) -> str | None:
+def _problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
     plans: dict[object, str] = {}
     proofs = 0
     for proposal in trial.traces(scenario):
-        if isinstance(proposal, GoldTrace) and trial.case(proposal) in plans and proofs >= PROOFS:
+        if isinstance(proposal, GoldTrace) and trial.instance_key(proposal) in plans and proofs >= PROOFS:
             continue
-        problem = trial.problem(proposal)
+        problem = trial.problem_with(proposal)
         if isinstance(proposal, Failure) or problem:
             return problem
         world = world_of(trial.domain, proposal.metadata["seed"], proposal.metadata["world"])
         arguments = execute(proposal.graph.calls, world).arguments
-        plans[trial.case(proposal)] = json.dumps(arguments, default=str, sort_keys=True)
+        plans[trial.instance_key(proposal)] = json.dumps(arguments, default=str, sort_keys=True)
         proofs += 1
-        if proofs >= PROOFS and len(plans) >= CASES:
+        if proofs >= PROOFS and len(plans) >= INSTANCES:
             different = len({*plans.values()})
             return (
                 None
@@ -163,10 +164,10 @@ def _unproven_traces(trial: CandidateDomain, scenario: str) -> str | None:
     return f"proof: only {proofs} traces could be made of it"
 
 
-# --- the ask ---------------------------------------------------------------------------------------------------
+# --- the user prompt -------------------------------------------------------------------------------------------
 
 
-def _brief(domain: Domain, rng: random.Random) -> str:
+def _user_prompt(domain: Domain, rng: random.Random) -> str:
     tools = domain.file.tools
     able = [
         (intent, name) for intent in INTENTS for name in tools if tools[name].operation in OPERATIONS_OF_INTENT[intent]
@@ -175,19 +176,19 @@ def _brief(domain: Domain, rng: random.Random) -> str:
         raise OracleError(f"{domain.slug} has no tool that serves an intent")
     intent = rng.choice(sorted({intent for intent, _ in able}))
     tool = rng.choice([name for each, name in able if each == intent])
-    return "\n".join(_conditions(domain, intent, tool, rng))
+    return "\n".join(_prompt_lines(domain, intent, tool, rng))
 
 
-def _conditions(domain: Domain, intent: str, tool: str, rng: random.Random) -> Iterator[str]:
+def _prompt_lines(domain: Domain, intent: str, tool: str, rng: random.Random) -> Iterator[str]:
     able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.family.default_policy)]
     roles = rng.sample(able, min(2, len(able)))
     yield f"Write one new scenario. Intent: {intent}. Its main call is {tool}."
     yield f"Its plan has {rng.randint(1, _LONGEST_PLAN)} calls, or fewer if so many are not needed."
     yield f"Asked by {' or '.join(roles) or 'whoever may'}."
-    yield f"What makes it new: {rng.choice(_NEWS)}."
+    yield f"What makes it new: {rng.choice(_NOVELTIES)}."
 
 
-_NEWS = (
+_NOVELTIES = (
     "records chosen by a condition that no scenario in use has",
     "a value that has to be found by another call first",
     "a different set of fields that the person cares about",

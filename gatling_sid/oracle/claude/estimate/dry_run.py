@@ -1,4 +1,4 @@
-"""A run rehearsed with made-up answers, to know all that it may ask before anything is sent."""
+"""A run with made-up responses, which shows all requests that a real run may send."""
 
 from __future__ import annotations
 
@@ -9,42 +9,47 @@ from dataclasses import replace
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.estimate.estimate import BYTES_PER_TOKEN, PhaseWorkload, workloads_of
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
-from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, answer_lengths
+from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, answer_lengths, first_example
+
+
+class OfflineClient:
+    """The client of an oracle that only builds requests."""
+
+    def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
+        """Raises OracleError, since nothing may be sent."""
+        raise OracleError(f"an estimate sends nothing, but {len(requests)} requests were to be sent")
 
 
 class DryRun:
-    """Answers every ask so that most more are asked: requests like an example, notes, and never a plan.
+    """Completes every request in the way that leads to the most further requests: texts, notes, but never a plan.
 
-    What is asked twice with the same words counts once, as it is paid once.
+    Equal requests count once, since they are paid for once.
     """
 
-    def __init__(self, phases: DomainPrompts, block: int) -> None:
-        """`block` requests are written per call. Raises OracleError: there is no example to go by."""
-        if not phases.examples:
-            raise OracleError(
-                f"{phases.domain.slug}: none of its scenarios gives a proven trace; mend the domain file first"
-            )
+    def __init__(self, prompts: DomainPrompts, block_size: int) -> None:
+        """`block_size` requests are written per call. Raises OracleError if the domain has no example."""
+        trace, _ = first_example(prompts)
         self.requests: dict[str, LLMRequest] = {}
-        self._text = phases.examples[0][0].request.text
-        self._lengths = answer_lengths(phases)
-        self._block = block
+        self._text = trace.request.text
+        self._lengths = answer_lengths(prompts)
+        self._block_size = block_size
 
     def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks; other words get another answer."""
-        self.requests |= {ask.work_id: ask for ask in requests}
-        return [LLMResponse(ask.work_id, json.dumps(self._said(ask)), None, Usage(), 0.0) for ask in requests]
+        """Returns one response per request, in the same order; different requests get different responses."""
+        self.requests |= {request.work_id: request for request in requests}
+        return [LLMResponse(each.work_id, json.dumps(self._content(each)), None, Usage(), 0.0) for each in requests]
 
     def workloads(self) -> list[PhaseWorkload]:
-        """Calls and tokens by phase; answers as long as the examples'."""
-        characters = {**self._lengths, "requests": self._lengths["requests"] * self._block}
+        """Calls and tokens by phase; answers are assumed to be as long as those of the examples."""
+        characters = {**self._lengths, "requests": self._lengths["requests"] * self._block_size}
         tokens = {phase: length / BYTES_PER_TOKEN for phase, length in characters.items()}
-        planned = workloads_of([*self.requests.values()])
-        return [replace(each, output_tokens=tokens.get(each.phase, each.output_tokens)) for each in planned]
+        workloads = workloads_of([*self.requests.values()])
+        return [replace(each, output_tokens=tokens.get(each.phase, each.output_tokens)) for each in workloads]
 
-    def _said(self, ask: LLMRequest) -> dict[str, object]:
-        own = f"{self._text} {ask.work_id[-8:]}"
-        if ask.phase == "tuning":
-            return {"notes": [f"{own} {number}" for number in (1, 2)]}
-        if ask.phase == "requests":
-            return {"items": [{"item": number, "text": own} for number in range(1, self._block + 1)]}
+    def _content(self, request: LLMRequest) -> dict[str, object]:
+        text = f"{self._text} {request.work_id[-8:]}"
+        if request.phase == "tuning":
+            return {"notes": [f"{text} {number}" for number in (1, 2)]}
+        if request.phase == "requests":
+            return {"items": [{"item": number, "text": text} for number in range(1, self._block_size + 1)]}
         return {"items": []}

@@ -1,4 +1,4 @@
-"""Calls, tokens and dollars of a run before anything is sent."""
+"""Estimates calls, tokens and dollars of a run before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,25 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import anthropic
-
-from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, body_of, prefix_of
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, prefix_of
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, Usage
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.faults import classify_error
-from gatling_sid.oracle.claude.transport.keys import Keys
 
-BYTES_PER_TOKEN = 3.1  # English prose and JSON under the newer tokenizer
-_COUNTED = 5
-_OUTPUT_SHARE = 0.4  # of max_tokens, until a ledger says better
-_BATCH_HITS = 0.7  # cache reads in batches are best effort
+BYTES_PER_TOKEN = 3.1
+"""Of English prose and JSON with the tokenizer of the newer models."""
+_OUTPUT_SHARE = 0.4  # of max_tokens: an assumption until a ledger has recorded responses
+_BATCH_HITS = 0.7  # share of cache reads in batches: the provider promises none, and reports 30 to 98 %
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseWorkload:
-    """So many calls of a phase that share `prefixes` cached prefixes; tokens are means per call."""
+    """The calls of a phase, with `prefixes` different cached prefixes; token counts are means per call."""
 
     phase: str
     calls: int
@@ -37,7 +32,7 @@ class PhaseWorkload:
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """What a phase will take."""
+    """Calls, tokens and dollars of a phase."""
 
     phase: str
     calls: int
@@ -47,7 +42,7 @@ class PhaseCost:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a run will take, by the price table of `prices_of`."""
+    """Calls, tokens and dollars of a run; `prices_of` is the date of the price table."""
 
     model: str
     batch: bool
@@ -56,18 +51,18 @@ class Estimate:
 
     @property
     def calls(self) -> int:
-        """Over all phases."""
+        """The number of calls of all phases."""
         return sum(line.calls for line in self.lines)
 
     @property
     def cost_usd(self) -> float:
-        """Over all phases."""
+        """The cost of all phases in dollars."""
         return sum(line.cost_usd for line in self.lines)
 
     def __str__(self) -> str:
-        """A table, one row a phase."""
-        how = "message batches" if self.batch else "online"
-        rows = [f"{self.model}, {how}, prices of {self.prices_of}"]
+        """A table with one row per phase."""
+        mode = "message batches" if self.batch else "online"
+        rows = [f"{self.model}, {mode}, prices of {self.prices_of}"]
         rows += [f"{'phase':<12}{'calls':>12}{'input':>16}{'from cache':>12}{'output':>16}{'USD':>12}"]
         for line in self.lines:
             read = line.usage.cache_read_tokens / max(1, line.usage.prompt_tokens)
@@ -79,7 +74,7 @@ class Estimate:
 
 
 def estimate_cost(workloads: Iterable[PhaseWorkload], model: str = DEFAULT_MODEL, *, batch: bool = False) -> Estimate:
-    """Prices a plan; every call is assumed to be answered at the first try."""
+    """The cost of workloads, if every call succeeds at the first attempt."""
     table = price_table()
     lines = []
     for each in workloads:
@@ -101,66 +96,36 @@ def estimate_cost(workloads: Iterable[PhaseWorkload], model: str = DEFAULT_MODEL
 def workloads_of(
     requests: Sequence[LLMRequest], ledger: Ledger | None = None, bytes_per_token: float = BYTES_PER_TOKEN
 ) -> list[PhaseWorkload]:
-    """The plan of these asks; output lengths are those the ledger has seen per phase, if any."""
-    seen = _recorded_output(ledger) if ledger else {}
+    """The workloads of these requests; output tokens are the means that the ledger has recorded, if there are any."""
+    recorded = _recorded_output(ledger) if ledger else {}
 
     def tokens(text: str) -> float:
         return len(text.encode()) / bytes_per_token
 
-    plan = []
-    for phase, group in groupby(sorted(requests, key=lambda ask: ask.phase), key=lambda ask: ask.phase):
+    workloads = []
+    for phase, group in groupby(sorted(requests, key=lambda each: each.phase), key=lambda each: each.phase):
         members = list(group)
         count = len(members)
-        plan.append(
+        workloads.append(
             PhaseWorkload(
                 phase,
                 count,
-                len({prefix_of(ask) for ask in members}),
-                sum(tokens(ask.system) + tokens(json.dumps(ask.schema)) for ask in members) / count,
-                sum(tokens(ask.user) for ask in members) / count,
-                seen.get(phase, sum(ask.max_tokens for ask in members) / count * _OUTPUT_SHARE),
+                len({prefix_of(each) for each in members}),
+                sum(tokens(each.system) + tokens(json.dumps(each.schema)) for each in members) / count,
+                sum(tokens(each.user) for each in members) / count,
+                recorded.get(phase, sum(each.max_tokens for each in members) / count * _OUTPUT_SHARE),
             )
         )
-    return plan
-
-
-async def count_bytes_per_token(
-    requests: Sequence[LLMRequest], key: str, *, model: str = DEFAULT_MODEL, base_url: str | None = None
-) -> float:
-    """The ratio the API itself counts on a few of these asks; counting is free.
-
-    Raises:
-        OracleError: the API cannot be asked, or refuses these prompts: better known before a batch is sent.
-
-    """
-    keys = Keys([key], base_url=base_url, in_flight=1)
-    written = counted = 0
-    try:
-        for ask in requests[:: max(1, len(requests) // _COUNTED)][:_COUNTED]:
-            body = body_of(ask, model)
-            reply = await keys.all[0].client.messages.count_tokens(
-                model=model, system=body["system"], messages=body["messages"], output_config=body["output_config"]
-            )
-            counted += reply.input_tokens
-            written += len((ask.system + ask.user + json.dumps(ask.schema)).encode())
-    except anthropic.APIError as problem:
-        verdict = classify_error(problem, keys.all[0].name, keys.without_secrets)
-        says = keys.without_secrets(problem.message)
-        raise (
-            verdict if isinstance(verdict, OracleError) else OracleError(f"tokens cannot be counted: {says}")
-        ) from None
-    finally:
-        await keys.close()
-    return written / counted
+    return workloads
 
 
 def _recorded_output(ledger: Ledger) -> dict[str, float]:
-    answers: dict[str, int] = {}
+    responses: dict[str, int] = {}
     output: dict[str, int] = {}
     for spent in ledger.spending():
-        answers[spent.phase] = answers.get(spent.phase, 0) + spent.responses
+        responses[spent.phase] = responses.get(spent.phase, 0) + spent.responses
         output[spent.phase] = output.get(spent.phase, 0) + spent.usage.output_tokens
-    return {phase: output[phase] / answers[phase] for phase in answers}
+    return {phase: output[phase] / responses[phase] for phase in responses}
 
 
 def _sum(left: Usage, right: Usage, times: int) -> Usage:

@@ -1,13 +1,14 @@
-"""Improving a domain's prompt from its rejections: propose a note, measure it on fresh draws, keep what wins.
+"""Improves the prompts of a domain from its rejections: propose a note, measure it on fresh tasks, keep it if it wins.
 
 A note is a line added to the prompt of one phase. For the same fresh tasks, requests are written and planned with the
-note and without it; a note to the graph prompt leaves the requests as they are (same words, asked and paid once).
+note and without it. A note to the graph prompt leaves the requests as they are: the same work ids, paid once.
 
-What is called a win must be more than luck. If a note changes nothing, what a call gained might as well have been
-lost: `luck` is the share of all such signs with which the gains add up to at least as much. A call is a plan, or all
-the requests written in one answer, as those share their luck; over plans this is the sign test. Every note of a run
-could win by luck, so each is held to `CHANCE` divided by the number of trials that the run may make (Bonferroni): of
-twenty runs, at most one keeps a useless note. Holm's steps need all trials at once; here each builds on the last.
+A win must be more than luck. If a note changes nothing, each gain of a call might as well have been a loss. The p-value
+is the share of all combinations of signs with which the gains add up to at least as much as they did. A call is a plan,
+or all the requests written in one answer, since those succeed or fail together; over plans this is the sign test. A run
+tests several notes, and each of them could win by luck, so each must reach `SIGNIFICANCE` divided by the number of
+experiments that the run may make (Bonferroni): of twenty runs, at most one keeps a useless note. Holm's steps would
+need all experiments at once, but here each builds on the last.
 """
 
 from __future__ import annotations
@@ -20,209 +21,212 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
-from pydantic import Field
-
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.novelty import Novelty
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, SyncClient, work_id_of
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.plans.answers import AnswerModel, BadAnswerError, answer_schema, parse_answer
+from gatling_sid.oracle.claude.plans.answers import BadAnswerError, NotesAnswer, parse_answer
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, plans_of, texts_of, trace_or_failure
 from gatling_sid.oracle.claude.prompts.system_prompts import PromptNotes
 from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 
-CHANCE = 0.05
-"""How likely a run may keep a note that is worth nothing."""
-PROPOSED = 2
+SIGNIFICANCE = 0.05
+"""The chance that a run keeps a note that is worth nothing; the usual level in statistics."""
+NOTES_PER_ROUND = 2
+"""More notes would need a stricter threshold for each, and so more requests to pay."""
 INTRODUCTIONS = {
     "graph": "Plans by these instructions were rejected for:",
     "requests": "Requests written by these instructions got no valid plan. What was found:",
 }
-"""The phases whose prompts can be tuned, and how their rejections are told."""
-_MOST_SHOWN = 12
+"""The phases whose prompts can be tuned, and the words that introduce their rejections."""
+_MOST_REJECTIONS = 12  # that the prompt shows: enough to see what they have in common
 ReportProgress = Callable[[int, str], None]
-"""Is told how many asks have been answered, and what is done next."""
-
-
-class NotesAnswer(AnswerModel):
-    """Answer of the tuning phase: lines that a prompt lacks."""
-
-    notes: list[str] = Field(max_length=8)
+"""Receives the number of requests that have been answered, and what is done next."""
 
 
 class RejectedRequest(NamedTuple):
-    """A request that did not become gold at once, and the first finding."""
+    """A request whose first plan was not gold, and the first finding about it."""
 
     text: str
-    why: str
+    finding: str
 
 
 @dataclass(frozen=True)
 class PassRecord:
-    """Which of the fresh tasks were gold at once, and what the others were rejected for, once they had a text."""
+    """Which of the fresh tasks were gold at once; of the others, those that had a text, with the first finding."""
 
     gold: tuple[bool, ...]
     rejected: tuple[RejectedRequest, ...]
 
     @property
     def rate(self) -> float:
-        """Raw pass rate."""
+        """The raw pass rate, from 0 to 1."""
         return sum(self.gold) / max(1, len(self.gold))
 
 
 @dataclass(frozen=True)
 class NoteExperiment:
-    """A note and what it was worth; `chance` is how likely luck alone does as well, `level` what it must be below."""
+    """A note and its effect on the pass rate; it is kept if `p_value` is below `threshold`."""
 
     phase: str
     note: str
     before: float
     after: float
-    chance: float
-    level: float
+    p_value: float
+    threshold: float
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is kept."""
-        return self.after > self.before and self.chance < self.level
+        """Whether the note is kept."""
+        return self.after > self.before and self.p_value < self.threshold
 
     def __str__(self) -> str:
-        """One line."""
-        verdict = "kept" if self.is_kept else "not kept"
-        worth = f"{self.before:.1%} -> {self.after:.1%} (by luck: {self.chance:.2%}, needed: {self.level:.2%})"
-        return f"{self.phase}, {verdict}: {worth}: {self.note}"
+        """The result of the experiment in one line."""
+        decision = "kept" if self.is_kept else "not kept"
+        rates = f"{self.before:.1%} -> {self.after:.1%} (by luck: {self.p_value:.2%}, needed: {self.threshold:.2%})"
+        return f"{self.phase}, {decision}: {rates}: {self.note}"
 
 
 class PromptTuner:
-    """Trials of notes on the prompt of one phase of a domain; `first` is the index of the first fresh task."""
+    """Runs experiments with notes in the prompt of one phase of a domain."""
 
     def __init__(
         self,
         oracle: ClaudeOracle,
-        asked: SyncClient,
+        client: SyncClient,
         judge: Judge,
         domain: Domain,
         phase: str = "graph",
         *,
-        first: int,
+        first_index: int,
         report: ReportProgress = lambda _done, _doing: None,
     ) -> None:
-        """Draws from the validation split only, so that no tuned prompt has seen what train and test are made of."""
+        """Tasks are taken from the validation split, from `first_index` on; so no prompt is tuned on train or test.
+
+        Raises:
+            OracleError: the prompt of this phase cannot be tuned.
+
+        """
         if phase not in INTRODUCTIONS:
             raise OracleError(f"the prompt of phase {phase!r} cannot be tuned; known are {', '.join(INTRODUCTIONS)}")
         self._oracle = oracle
-        self._asked = asked
+        self._client = client
         self._judge = judge
         self._domain = domain
         self._phase = phase
-        self._next = first
+        self._next_index = first_index
         self._report = report
-        self._answered: set[str] = set()
+        self._answered_ids: set[str] = set()
 
-    def run_experiments(self, notes: PromptNotes, number: int, rounds: int) -> tuple[PromptNotes, list[NoteExperiment]]:
-        """Notes with those that won, and every trial; each is measured on `number` requests not seen before.
+    def run_experiments(
+        self, notes: PromptNotes, task_count: int, rounds: int
+    ) -> tuple[PromptNotes, list[NoteExperiment]]:
+        """The notes with those that won, and every experiment; each one is measured on `task_count` new requests.
 
         Raises:
-            OracleError: the run cannot go on, or so few requests could not tell any note from luck.
+            OracleError: a request got no response, or so few requests cannot distinguish any note from luck.
 
         """
-        level = CHANCE / (PROPOSED * rounds)
-        self._check(number, level)
-        trials: list[NoteExperiment] = []
+        threshold = SIGNIFICANCE / (NOTES_PER_ROUND * rounds)
+        self._check_power(task_count, threshold)
+        experiments: list[NoteExperiment] = []
         for each in range(1, rounds + 1):
-            current = add_kept_notes(notes, trials)
-            self._say(f"round {each} of {rounds}: the prompt as it is")
-            base = self.measure(self._phases(current), self.fresh_tasks(number))
-            self._say(f"round {each} of {rounds}: what might help?")
-            known = [*current.notes.get(self._phase, []), *(trial.note for trial in trials)]
-            for note in self.proposals(self._phases(current), base.rejected, known):
-                self._say(f"round {each} of {rounds}: with {note!r:.60}")
-                trials.append(self.run_experiment(add_kept_notes(notes, trials), note, number, level))
-        return add_kept_notes(notes, trials), trials
+            current = add_kept_notes(notes, experiments)
+            self._report_step(f"round {each} of {rounds}: the prompt as it is")
+            base = self.measure(self._prompts_with(current), self.fresh_tasks(task_count))
+            self._report_step(f"round {each} of {rounds}: what might help?")
+            known = [*current.notes.get(self._phase, []), *(experiment.note for experiment in experiments)]
+            for note in self.propose_notes(self._prompts_with(current), base.rejected, known):
+                self._report_step(f"round {each} of {rounds}: with {note!r:.60}")
+                experiments.append(self.run_experiment(add_kept_notes(notes, experiments), note, task_count, threshold))
+        return add_kept_notes(notes, experiments), experiments
 
-    def fresh_tasks(self, number: int) -> list[Task]:
-        """Tasks that nothing was tuned on."""
-        tasks = [Task(self._domain, "validation", self._next + at) for at in range(number)]
-        self._next += number
+    def fresh_tasks(self, task_count: int) -> list[Task]:
+        """Tasks that no experiment has used before."""
+        tasks = [Task(self._domain, "validation", self._next_index + at) for at in range(task_count)]
+        self._next_index += task_count
         return tasks
 
-    def run_experiment(self, notes: PromptNotes, note: str, number: int, level: float) -> NoteExperiment:
-        """One note against none, on the same fresh tasks."""
-        tasks = self.fresh_tasks(number)
-        before = self.measure(self._phases(notes), tasks)
-        after = self.measure(self._phases(notes, note), tasks)
+    def run_experiment(self, notes: PromptNotes, note: str, task_count: int, threshold: float) -> NoteExperiment:
+        """Compares the prompt with a note and without it, on the same fresh tasks."""
+        tasks = self.fresh_tasks(task_count)
+        before = self.measure(self._prompts_with(notes), tasks)
+        after = self.measure(self._prompts_with(notes, note), tasks)
         gains: Counter[tuple[int, ...]] = Counter()
         for task, new, old in zip(tasks, after.gold, before.gold, strict=True):
             gains[self._call_of(task)] += new - old
-        return NoteExperiment(self._phase, note, before.rate, after.rate, sign_test_p_value([*gains.values()]), level)
-
-    def measure(self, phases: DomainPrompts, tasks: Sequence[Task]) -> PassRecord:
-        """How tasks fare when written and planned with these prompts, without repair."""
-        texts = self.write_requests(phases, tasks)
-        drafts = [(task, text) for task, text in zip(tasks, texts, strict=True) if isinstance(text, str)]
-        found = iter(self.findings(phases, drafts))
-        whys = [next(found) if isinstance(text, str) else None for text in texts]
-        return PassRecord(
-            tuple(why == "" for why in whys),
-            tuple(RejectedRequest(str(text), why) for text, why in zip(texts, whys, strict=True) if why),
+        return NoteExperiment(
+            self._phase, note, before.rate, after.rate, sign_test_p_value([*gains.values()]), threshold
         )
 
-    def write_requests(self, phases: DomainPrompts, tasks: Sequence[Task]) -> list[str | Failure]:
+    def measure(self, prompts: DomainPrompts, tasks: Sequence[Task]) -> PassRecord:
+        """Which tasks are gold when they are written and planned with these prompts, without repair."""
+        texts = self.write_requests(prompts, tasks)
+        drafts = [(task, text) for task, text in zip(tasks, texts, strict=True) if isinstance(text, str)]
+        remaining = iter(self.findings(prompts, drafts))
+        findings = [next(remaining) if isinstance(text, str) else None for text in texts]
+        return PassRecord(
+            tuple(finding == "" for finding in findings),
+            tuple(RejectedRequest(str(text), each) for text, each in zip(texts, findings, strict=True) if each),
+        )
+
+    def write_requests(self, prompts: DomainPrompts, tasks: Sequence[Task]) -> list[str | Failure]:
         """A request's text for every task, or why there is none."""
         blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
-        answers = self._answers(
-            [phases.requests_prompt([*map(self._oracle.request_context, block)]) for block in blocks]
+        responses = self._complete(
+            [prompts.requests_prompt([*map(self._oracle.request_context, block)]) for block in blocks]
         )
-        return [text for block, answer in zip(blocks, answers, strict=True) for text in texts_of(answer, len(block))]
+        return [text for block, each in zip(blocks, responses, strict=True) for text in texts_of(each, len(block))]
 
-    def findings(self, phases: DomainPrompts, drafts: Sequence[tuple[Task, str]]) -> list[str]:
-        """The first finding about each text's plan, or "" for gold; a request that copies another is none."""
-        settings = [self._oracle.request_context(task) for task, _ in drafts]
-        asks = [phases.plans_prompt([(text, setting)]) for (_, text), setting in zip(drafts, settings, strict=True)]
-        said, found = Novelty(), []
-        for (task, text), setting, answer in zip(drafts, settings, self._answers(asks), strict=True):
-            plan = plans_of(answer, 1)[0]
+    def findings(self, prompts: DomainPrompts, drafts: Sequence[tuple[Task, str]]) -> list[str]:
+        """The first finding about the plan of each text, or "" for gold; a near-copy of another text is a finding too."""
+        contexts = [self._oracle.request_context(task) for task, _ in drafts]
+        requests = [
+            prompts.plans_prompt([(text, context)]) for (_, text), context in zip(drafts, contexts, strict=True)
+        ]
+        novelty, found = Novelty(), []
+        for (task, text), context, response in zip(drafts, contexts, self._complete(requests), strict=True):
+            plan = plans_of(response, 1)[0]
             trace = (
                 plan
                 if isinstance(plan, Failure)
-                else trace_or_failure(plan, text, setting, self._oracle.identity(task))
+                else trace_or_failure(plan, text, context, self._oracle.identity(task))
             )
             finding = self._first_finding(trace)
-            copies = self._phase == "requests" and not finding and not said.add(text)
+            copies = self._phase == "requests" and not finding and not novelty.add(text)
             found.append("near_copy: another request says nearly the same" if copies else finding)
         return found
 
-    def proposals(self, phases: DomainPrompts, rejected: Sequence[RejectedRequest], known: Sequence[str]) -> list[str]:
-        """New lines that might have helped, by Claude's own account of what went wrong; none if nothing did."""
+    def propose_notes(
+        self, prompts: DomainPrompts, rejected: Sequence[RejectedRequest], known: Sequence[str]
+    ) -> list[str]:
+        """New lines that Claude proposes after seeing the rejections; none if there are none or if it cannot be read."""
         if not rejected:
             return []
-        answer = self._answers([self.proposal_request(phases, rejected)])[0]
+        response = self._complete([self.notes_request(prompts, rejected)])[0]
         try:
-            notes = [" ".join(note.split()) for note in parse_answer(NotesAnswer, answer.text or "").notes]
+            notes = [" ".join(note.split()) for note in parse_answer(NotesAnswer, response.text or "").notes]
         except BadAnswerError:
             return []
-        return [note for note in dict.fromkeys(notes) if note and note not in known][:PROPOSED]
+        return [note for note in dict.fromkeys(notes) if note and note not in known][:NOTES_PER_ROUND]
 
-    def proposal_request(self, phases: DomainPrompts, rejected: Sequence[RejectedRequest]) -> LLMRequest:
-        """The ask for such lines: the prompt itself, and what came of it."""
-        common = Counter(each.why.partition(":")[0] for each in rejected)
+    def notes_request(self, prompts: DomainPrompts, rejected: Sequence[RejectedRequest]) -> LLMRequest:
+        """Asks for new lines: it shows the prompt itself, and the rejections."""
+        common = Counter(each.finding.partition(":")[0] for each in rejected)
         lines = [
             INTRODUCTIONS[self._phase],
-            *(f"- {each.text} -> {each.why}" for each in rejected[:_MOST_SHOWN]),
+            *(f"- {each.text} -> {each.finding}" for each in rejected[:_MOST_REJECTIONS]),
             f"In all: {json.dumps(dict(common.most_common()))}.",
             "Which one or two general lines, added to the instructions, would have prevented most of them? They must",
             "hold for every request of this domain and name no single record. Each is one sentence.",
         ]
-        system, user, schema, slug = (
-            phases.systems[self._phase],
-            "\n".join(lines),
-            answer_schema(NotesAnswer),
-            self._domain.slug,
-        )
-        work_id = work_id_of("tuning", slug, phases.model, system, user, schema)
+        system, user, schema = prompts.system_prompts[self._phase], "\n".join(lines), answer_schema("tuning")
+        slug = self._domain.slug
+        work_id = work_id_of("tuning", slug, prompts.model, system, user, schema)
         return LLMRequest(work_id, "tuning", slug, system, user, schema, max_tokens=600)
 
     def _first_finding(self, trace: GoldTrace | Failure) -> str:
@@ -230,52 +234,57 @@ class PromptTuner:
             return f"{trace.reason}: {trace.detail}"
         return next(map(str, self._judge.findings(trace)), "")
 
-    def _check(self, number: int, level: float) -> None:
-        """Even if every call gained by a note, luck might do as well: then nothing is worth paying for."""
-        items = self._oracle.block if self._phase == "requests" else 1
-        needed = math.floor(-math.log2(level)) + 1
-        if math.ceil(number / items) < needed:
+    def _check_power(self, task_count: int, threshold: float) -> None:
+        """Refuses so few requests that no note could be kept, even if every call gained by it."""
+        items = self._oracle.block_size if self._phase == "requests" else 1
+        needed = math.floor(-math.log2(threshold)) + 1
+        if math.ceil(task_count / items) < needed:
             least = (needed - 1) * items + 1
             raise OracleError(
-                f"{number} requests cannot tell a note from luck; in so many rounds take at least {least}"
+                f"{task_count} requests cannot tell a note from luck; in so many rounds take at least {least}"
             )
 
-    def _phases(self, notes: PromptNotes, *more: str) -> DomainPrompts:
-        """The domain's prompts with these notes, and more in the one that is tuned."""
-        phases = self._oracle.phases(self._domain)
+    def _prompts_with(self, notes: PromptNotes, *more: str) -> DomainPrompts:
+        """The domain's prompts with these notes, and with `more` in the prompt that is tuned."""
+        prompts = self._oracle.prompts_of(self._domain)
         for phase in INTRODUCTIONS:
             lines = [*notes.notes.get(phase, []), *(more if phase == self._phase else ())]
-            phases = phases.with_notes(phase, lines)
-        return phases
+            prompts = prompts.with_notes(phase, lines)
+        return prompts
 
     def _call_of(self, task: Task) -> tuple[int, ...]:
-        """Tasks with the same share a call of the phase that is tuned."""
+        """Tasks with the same value share a call of the tuned phase."""
         return self._block_of(task) if self._phase == "requests" else (task.index,)
 
     def _block_of(self, task: Task) -> tuple[int, ...]:
-        """Tasks written in one call share policy and world."""
-        return task.index // self._oracle.block, task.index // WORLD_SIZE
+        """Tasks with the same value are written in one call, as they share policy and world."""
+        return task.index // self._oracle.block_size, task.index // WORLD_SIZE
 
-    def _answers(self, asks: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks, of which some may have the same words."""
-        once = {ask.work_id: ask for ask in asks}
-        answers = {each.work_id: each for each in self._asked.complete([*once.values()])}
-        lost = [each.problem for each in answers.values() if each.problem and each.problem.startswith("error:")]
+    def _complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
+        """Returns one response per request, in the same order; equal requests are sent once.
+
+        Raises:
+            OracleError: a request got no response, so nothing can be measured.
+
+        """
+        unique = {request.work_id: request for request in requests}
+        responses = {each.work_id: each for each in self._client.complete([*unique.values()])}
+        lost = [each.problem for each in responses.values() if not each.has_arrived]
         if lost:
             raise OracleError(
-                f"{len(lost)} of {len(once)} asks got no answer ({lost[0]}), so nothing can be measured; "
+                f"{len(lost)} of {len(unique)} requests got no response ({lost[0]}), so nothing can be measured; "
                 "the same command goes on from here"
             )
-        self._answered |= once.keys()
-        return [answers[ask.work_id] for ask in asks]
+        self._answered_ids |= unique.keys()
+        return [responses[request.work_id] for request in requests]
 
-    def _say(self, doing: str) -> None:
-        self._report(len(self._answered), doing)
+    def _report_step(self, step: str) -> None:
+        self._report(len(self._answered_ids), step)
 
 
-def add_kept_notes(notes: PromptNotes, trials: Sequence[NoteExperiment]) -> PromptNotes:
-    """The notes with those that won, under their phase; a new version if any did."""
-    winners = [each for each in trials if each.is_kept]
+def add_kept_notes(notes: PromptNotes, experiments: Sequence[NoteExperiment]) -> PromptNotes:
+    """The notes with those of the experiments that won, under their phases; a new version if any did."""
+    winners = [each for each in experiments if each.is_kept]
     lines = dict(notes.notes)
     for each in winners:
         lines[each.phase] = [*lines.get(each.phase, []), each.note]
@@ -284,12 +293,12 @@ def add_kept_notes(notes: PromptNotes, trials: Sequence[NoteExperiment]) -> Prom
 
 
 def sign_test_p_value(gains: Sequence[int]) -> float:
-    """How likely gains add up to at least as much as these if each might as well have been a loss."""
-    ways = Counter({0: 1})
+    """The chance that gains of these sizes, each with a random sign, add up to at least as much as they did."""
+    counts = Counter({0: 1})
     for gain in gains:
         signed: Counter[int] = Counter()
-        for total, count in ways.items():
+        for total, count in counts.items():
             signed[total + gain] += count
             signed[total - gain] += count
-        ways = signed
-    return sum(count for total, count in ways.items() if total >= sum(gains)) / ways.total()
+        counts = signed
+    return sum(count for total, count in counts.items() if total >= sum(gains)) / counts.total()

@@ -1,40 +1,46 @@
-"""One ask as the body of a call, and one message as an answer: the border to the API's own shapes."""
+"""Converts between our records and those of the API: a request to the body of a call, a message to a response."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from typing import Any, cast
-
-from anthropic.types import Message
-from anthropic.types import Usage as ApiUsage
-from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
+from typing import TYPE_CHECKING, Any, cast
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, Usage
+from gatling_sid.oracle.claude.messages.llm_request import (
+    LLMRequest,
+    LLMResponse,
+    ProblemKind,
+    ResponseProblem,
+    Usage,
+)
 from gatling_sid.oracle.claude.messages.prices import price_table
+
+if TYPE_CHECKING:  # the client takes more than a second to import, and an estimate sends nothing
+    from anthropic.types import Message
+    from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 DEFAULT_MODEL = "claude-haiku-5-5"
 _WORK_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_OVERHEAD_TOKENS = 600  # what the API wraps around a prompt and its schema, generously
+_OVERHEAD_TOKENS = 600  # more than what the API adds to a prompt and its schema
 
 
 def check_request(request: LLMRequest) -> None:
-    """Refuses an ask that the API or the ledger would trip over later.
+    """Refuses a request that the API or the ledger could not process.
 
     Raises:
-        OracleError: names the ask and what is wrong with it.
+        OracleError: says which request it is and what is wrong with it.
 
     """
     if not _WORK_ID.fullmatch(request.work_id):
         raise OracleError(f"work id {request.work_id!r}: only letters, digits, _ and - are allowed, 1 to 64 of them")
     if request.max_tokens < 1:
-        raise OracleError(f"{request.work_id}: max_tokens is {request.max_tokens}; ask for at least 1")
+        raise OracleError(f"{request.work_id}: max_tokens is {request.max_tokens}; it must be at least 1")
 
 
 def body_of(request: LLMRequest, model: str, *, cached: bool = True) -> MessageCreateParamsNonStreaming:
-    """The parameters of `messages.create`; the prefix up to the system text is the part that is cached."""
+    """The parameters of `messages.create`; if `cached`, the prefix up to the system text goes into the prompt cache."""
     body: dict[str, Any] = {
         "model": model,
         "max_tokens": request.max_tokens,
@@ -51,18 +57,18 @@ def body_of(request: LLMRequest, model: str, *, cached: bool = True) -> MessageC
 
 
 def request_digest(request: LLMRequest, model: str) -> str:
-    """Tells whether a work id is asked with the same words again."""
+    """A digest of everything that decides the response, to notice when a work id comes back with another prompt."""
     parts = [model, request.system, request.user, request.max_tokens, request.schema]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def prefix_of(request: LLMRequest) -> str:
-    """Asks with the same prefix share a cache entry: the schema is part of it."""
+    """Identifies the cached part of a request; requests with the same value share a cache entry."""
     return hashlib.sha256(json.dumps([request.schema, request.system], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def worst_usage(request: LLMRequest) -> Usage:
-    """No answer can use more than this: a token is at least one byte, and the whole prompt may be a cache write."""
+    """The most a call can use: a token has at least one byte, and the whole prompt may be written to the cache."""
     prompt = (
         len(request.system.encode()) + len(request.user.encode()) + len(json.dumps(request.schema)) + _OVERHEAD_TOKENS
     )
@@ -70,26 +76,28 @@ def worst_usage(request: LLMRequest) -> Usage:
 
 
 def response_of(work_id: str, message: Message, model: str, *, batch: bool = False) -> LLMResponse:
-    """What a message says, and what it costs by the table.
+    """The response that a message holds, with its cost by the price table.
 
     Raises:
-        ValueError: no message; the SDK checks nothing of what it is sent.
+        ValueError: it is not a message; the SDK does not check what it receives.
 
     """
-    used = getattr(message, "usage", None)
+    from anthropic.types import Usage as ApiUsage  # noqa: PLC0415 - whoever has a message has imported it already
+
+    api_usage = getattr(message, "usage", None)
     if (
-        not isinstance(used, ApiUsage)
-        or not isinstance(getattr(used, "output_tokens", None), int)
-        or not isinstance(getattr(used, "input_tokens", None), int)
+        not isinstance(api_usage, ApiUsage)
+        or not isinstance(getattr(api_usage, "output_tokens", None), int)
+        or not isinstance(getattr(api_usage, "input_tokens", None), int)
         or not isinstance(getattr(message, "content", None), list)
         or not getattr(message, "id", None)
     ):
-        raise ValueError("the answer is not a message")
+        raise ValueError("the reply is not a message")
     usage = Usage(
-        used.input_tokens,
-        used.output_tokens,
-        used.cache_creation_input_tokens or 0,
-        used.cache_read_input_tokens or 0,
+        api_usage.input_tokens,
+        api_usage.output_tokens,
+        api_usage.cache_creation_input_tokens or 0,
+        api_usage.cache_read_input_tokens or 0,
     )
     cost = price_table().cost(model, usage, batch=batch)
     if message.stop_reason == "end_turn":
@@ -98,10 +106,10 @@ def response_of(work_id: str, message: Message, model: str, *, batch: bool = Fal
     return LLMResponse(work_id, None, _problem(message), usage, cost)
 
 
-def _problem(message: Message) -> str:
+def _problem(message: Message) -> ResponseProblem:
     if message.stop_reason == "refusal":
         details = message.stop_details
-        return f"refusal:{(details.category if details else None) or 'unnamed'}"
+        return ResponseProblem(ProblemKind.REFUSAL, (details.category if details else None) or "unnamed")
     if message.stop_reason in {"max_tokens", "model_context_window_exceeded"}:
-        return "max_tokens"
-    return f"error:{message.stop_reason}"
+        return ResponseProblem(ProblemKind.MAX_TOKENS)
+    return ResponseProblem(ProblemKind.ERROR, str(message.stop_reason))

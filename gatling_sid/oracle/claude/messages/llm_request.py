@@ -1,21 +1,22 @@
-"""What is asked of Claude and what comes back: the seam between the phases and the engine."""
+"""LLM requests and responses: the interface between the phases, which write prompts, and the clients, which send them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class LLMRequest:
-    """One question.
+    """One prompt for Claude.
 
-    `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and is unique for ever: the same id is never paid twice. `system` is
-    stable per (domain, phase), since it is the cached prefix; `user` is the part that varies. `schema` is the JSON
-    schema of the answer, already through `anthropic.transform_schema`.
+    `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and names this prompt in the ledger, where each id is paid for only once.
+    `system` is the same for all requests of a (domain, phase), since it is the cached prefix; `user` is the part that
+    varies. `schema` is the JSON schema of the answer, as `anthropic.transform_schema` returns it.
     """
 
     work_id: str
@@ -27,15 +28,15 @@ class LLMRequest:
     max_tokens: int
 
 
-def work_id_of(phase: str, slug: str, *words: object) -> str:
-    """The id of an ask that follows from its words: model, system, user, schema, and what else tells it from others."""
-    digest = blake2b(json.dumps(words, sort_keys=True).encode(), digest_size=14).hexdigest()
+def work_id_of(phase: str, slug: str, *content: object) -> str:
+    """The work id that follows from a request's content: model, system, user, schema, and whatever else identifies it."""
+    digest = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=14).hexdigest()
     return f"{phase}-{slug}"[:35] + f"-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer; `input_tokens` is only what was neither written to nor read from the cache."""
+    """Tokens of one response; `input_tokens` counts only those neither written to nor read from the prompt cache."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -44,47 +45,75 @@ class Usage:
 
     @property
     def prompt_tokens(self) -> int:
-        """All tokens of the prompt, cached or not."""
+        """All tokens of the prompt, whether they are cached or not."""
         return self.input_tokens + self.cache_creation_tokens + self.cache_read_tokens
+
+
+class ProblemKind(StrEnum):
+    """Why a response holds no answer."""
+
+    REFUSAL = "refusal"
+    """The model declined."""
+    MAX_TOKENS = "max_tokens"
+    """The text was cut at the limit of output tokens."""
+    ERROR = "error"
+    """No message came: the API refused the call, or it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseProblem:
+    """Why a response holds no answer; `detail` is the category of a refusal or the type of an error."""
+
+    kind: ProblemKind
+    detail: str = ""
+
+    @classmethod
+    def from_text(cls, text: str) -> ResponseProblem:
+        """Reads what `str` of a problem wrote, for instance into the ledger."""
+        kind, _, detail = text.partition(":")
+        return cls(ProblemKind(kind), detail)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.detail}" if self.detail else str(self.kind)
 
 
 @dataclass(frozen=True, slots=True)
 class LLMResponse:
-    """`text` is the JSON text if the model ended its turn, else None.
+    """What came back for one request.
 
-    `problem` is then `refusal:<category>`, `max_tokens` or `error:<type>`; after an error, no answer came and `says` are
-    the words of whoever refused it.
+    `text` is the JSON text if the model ended its turn; otherwise it is None and `problem` says why. `error_text` is the
+    message of the API, or of the connection, that came with an error.
     """
 
     work_id: str
     text: str | None
-    problem: str | None
+    problem: ResponseProblem | None
     usage: Usage
     cost_usd: float
     error_text: str = ""
 
     @property
-    def arrived(self) -> bool:
-        """Whether the API answered at all; a refusal by the model is an answer."""
-        return not (self.problem or "").startswith("error:")
+    def has_arrived(self) -> bool:
+        """Whether the API delivered a message; a refusal by the model is one too."""
+        return self.problem is None or self.problem.kind is not ProblemKind.ERROR
 
 
-def failed_response(request: LLMRequest, problem: str, error_text: str = "") -> LLMResponse:
-    """What stands for an answer that did not come; nothing was paid."""
+def failed_response(request: LLMRequest, problem: ResponseProblem, error_text: str = "") -> LLMResponse:
+    """The response to a request that got no message; its cost is 0."""
     return LLMResponse(request.work_id, None, problem, Usage(), 0.0, error_text)
 
 
 class AsyncClient(Protocol):
-    """Whatever answers asks: the online engine, message batches, or a stand-in of a test."""
+    """Completes LLM requests: `MessagesClient`, `BatchesClient`, or a replacement in a test."""
 
     async def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks; every answer is in the ledger before it is returned."""
+        """Returns one response per request, in the same order, after all of them are in the ledger."""
         ...
 
 
 class SyncClient(Protocol):
-    """Whatever answers asks to synchronous code: `running.Running`."""
+    """Completes LLM requests for synchronous code: `BlockingClient`."""
 
     def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks."""
+        """Returns one response per request, in the same order."""
         ...

@@ -1,4 +1,4 @@
-"""The dated price table, and what a usage costs by it."""
+"""The price table with its date, and what a usage costs by it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _StrictModel(BaseModel):
 
 
 class Rates(_StrictModel):
-    """USD per million tokens."""
+    """Prices of one model in USD per million tokens."""
 
     input: float
     output: float
@@ -30,7 +30,7 @@ class Rates(_StrictModel):
     cache_read: float
 
     def cost(self, usage: Usage) -> float:
-        """USD of one answer whose cache entry lives five minutes."""
+        """USD of one response whose cache entry lives five minutes."""
         return (
             usage.input_tokens * self.input
             + usage.output_tokens * self.output
@@ -46,7 +46,7 @@ class LongPromptRates(Rates):
 
 
 class ModelPrices(Rates):
-    """One model: its rates, and how its thinking is kept low."""
+    """The prices of one model, and how its thinking is limited."""
 
     long_prompt: LongPromptRates | None = None
     min_cacheable: int
@@ -54,40 +54,42 @@ class ModelPrices(Rates):
 
 
 class PriceTable(_StrictModel):
-    """What the provider asked for on `date`."""
+    """The prices that the provider published on `date`."""
 
     date: str
     batch_discount: float
     models: dict[str, ModelPrices]
 
     def model(self, name: str) -> ModelPrices:
-        """The row of a model.
+        """The prices of a model.
 
         Raises:
-            OracleError: the table has no such row; without one no budget can be kept.
+            OracleError: the table does not have the model; without its prices no budget can be kept.
 
         """
         if name not in self.models:
-            near = get_close_matches(name, self.models, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(self.models))}."
-            raise OracleError(f"no price of model {name!r} in {TABLE.name} of {self.date}; {hint} Or add a row.")
+            matches = get_close_matches(name, self.models, n=1, cutoff=0.5)
+            hint = f"did you mean {matches[0]!r}?" if matches else f"known are {', '.join(sorted(self.models))}."
+            raise OracleError(
+                f"no price of model {name!r} in {TABLE.name} of {self.date}; {hint} Otherwise add its prices there."
+            )
         return self.models[name]
 
     def cost(self, model: str, usage: Usage, *, batch: bool = False) -> float:
-        """USD of one answer; the cache and batch discounts multiply."""
+        """USD of one response; the discounts for cache and batch are multiplied."""
         rates: Rates = self.model(model)
-        long = self.models[model].long_prompt
-        if long and usage.prompt_tokens > long.over:
-            rates = long
+        long_prompt = self.models[model].long_prompt
+        if long_prompt and usage.prompt_tokens > long_prompt.over:
+            rates = long_prompt
         return rates.cost(usage) * (self.batch_discount if batch else 1.0)
 
 
 @cache
 def price_table(path: Path = TABLE) -> PriceTable:
-    """The table in `path`, read once.
+    """The price table in `path`; a file is read only once.
 
     Raises:
-        CatalogueError: the file is not a price table; names the key.
+        CatalogueError: the file is not a price table; the error says which key is wrong.
 
     """
     try:

@@ -1,27 +1,27 @@
-"""What Claude may answer, phase by phase: flat records with every field required, read again with pydantic.
+"""The answers of Claude, phase by phase: flat records in which every field is required, checked with pydantic.
 
-Open-ended values travel as JSON text (`value_json`), since a schema-constrained answer cannot hold an object with
-free keys. An answer is data: nothing in it is evaluated.
+Values of any type travel as JSON text (`value_json`), since an answer that follows a schema cannot hold an object with
+free keys. An answer is data: nothing in it is evaluated. The schemas that are sent stand in
+`schemas/prompts/answers.json`; a test compares them with these classes.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from functools import cache
 from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gatling_sid.schemas.conditions import ConditionTest
+
 MOST_CALLS = 16
-Test = Literal[
-    "is", "is_not", "in", "not_in", "contains", "at_most", "at_least", "above", "below", "within_days",
-    "older_than_days", "next_days", "is_set",
-]  # fmt: skip
+"""A plan with more calls is refused: the longest in the catalogue have seven, and each call is executed many times."""
+_MOST_DIGITS = 18  # integers that fit into 64 bits; longer ones are a mistake, and slow to compute with
 
 
 class BadAnswerError(ValueError):
-    """An answer that does not hold what was asked for; its text says what to mend."""
+    """An answer that does not hold what was asked for; its text says what to repair."""
 
 
 class AnswerModel(BaseModel):
@@ -31,7 +31,7 @@ class AnswerModel(BaseModel):
 
 
 class WrittenRequest(AnswerModel):
-    """One request: the number of its item, and its text."""
+    """A request, and the number of the item it was written for."""
 
     item: int
     text: str = Field(min_length=8, max_length=2000)
@@ -44,7 +44,7 @@ class RequestsAnswer(AnswerModel):
 
 
 class ArgumentAnswer(AnswerModel):
-    """`source` is where the value comes from, `where` the words or the path there."""
+    """An argument: `source` says where the value comes from, `where` gives the words or the path there."""
 
     name: str
     value_json: str
@@ -53,7 +53,7 @@ class ArgumentAnswer(AnswerModel):
 
 
 class CallAnswer(AnswerModel):
-    """One call; `rule` names the rule that demands it, empty if the request does, in the words `quote`."""
+    """A call. `rule` names the policy rule that demands it; if it is empty, the words `quote` of the request do."""
 
     id: str = Field(pattern=r"^call_[1-9][0-9]?$")
     tool: str
@@ -64,15 +64,15 @@ class CallAnswer(AnswerModel):
 
 
 class ConditionAnswer(AnswerModel):
-    """What a field of a selected record must be."""
+    """A test that a field of a selected record must pass."""
 
     field: str
-    test: Test
+    test: ConditionTest
     value_json: str
 
 
 class SelectionAnswer(AnswerModel):
-    """Records meant by the request: all of an entity that meet the conditions, cut to the `first` few (0: all)."""
+    """The records of an entity that meet all conditions, in `order`, and only the `first` few of them (0: all)."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
     entity: str
@@ -90,7 +90,7 @@ class ShowingAnswer(AnswerModel):
 
 
 class MeasureAnswer(AnswerModel):
-    """A figure over selected records; empty text and 0 stand for none."""
+    """A measure over selected records; an empty text and 0 stand for none."""
 
     selection: str
     measure: Literal["count", "sum", "average", "minimum", "maximum"]
@@ -100,14 +100,14 @@ class MeasureAnswer(AnswerModel):
 
 
 class FieldValueAnswer(AnswerModel):
-    """A new value of a field, or a content of a message."""
+    """A new value of a field, or one content of a message."""
 
     field: str
     value_json: str
 
 
 class EffectAnswer(AnswerModel):
-    """A change that must happen; what does not apply to its kind is empty."""
+    """A change that must happen; fields that its kind does not use are empty."""
 
     kind: Literal["update", "create", "delete", "export", "send"]
     entity: str
@@ -118,7 +118,7 @@ class EffectAnswer(AnswerModel):
 
 
 class GoalAnswer(AnswerModel):
-    """What serving the request means."""
+    """What must be shown, measured and changed for the request to be served."""
 
     selections: list[SelectionAnswer] = Field(max_length=12)
     shows: list[ShowingAnswer]
@@ -128,7 +128,7 @@ class GoalAnswer(AnswerModel):
 
 
 class PlanAnswer(AnswerModel):
-    """One request's goal and plan; `reworded` is empty unless the request's words had to be mended."""
+    """Goal and plan of one request; `reworded` is empty unless the request's own words had to be changed."""
 
     item: int
     reworded: str = Field(max_length=2000)
@@ -143,7 +143,7 @@ class PlansAnswer(AnswerModel):
 
 
 class ViolationAnswer(AnswerModel):
-    """A rule that a call breaks, in Claude's judgement."""
+    """A rule that a call breaks, in the opinion of Claude."""
 
     rule: str
     call_id: str
@@ -151,7 +151,7 @@ class ViolationAnswer(AnswerModel):
 
 
 class JudgementAnswer(AnswerModel):
-    """Claude's judgement of a trace; not a proof: only the validator's checks make a trace gold."""
+    """Claude's judgement of a trace. It proves nothing: only the validator's checks make a trace gold."""
 
     serves_request: bool
     nothing_beyond: bool
@@ -191,61 +191,76 @@ class RuleAnswer(AnswerModel):
 
 
 class AgreementAnswer(AnswerModel):
-    """Claude's opinion whether a rule's sentence says what its constraint enforces, no more and no less."""
+    """Claude's opinion whether the sentence of a rule says exactly what its constraint enforces."""
 
     exact: bool
     why: str
 
 
+class NotesAnswer(AnswerModel):
+    """Answer of the tuning phase: lines that a prompt should have."""
+
+    notes: list[str] = Field(max_length=8)
+
+
+ANSWERS: dict[str, type[AnswerModel]] = {
+    "requests": RequestsAnswer,
+    "graph": PlansAnswer,
+    "judgement": JudgementAnswer,
+    "phrasing": PhrasingsAnswer,
+    "scenario": ScenarioAnswer,
+    "rule": RuleAnswer,
+    "agreement": AgreementAnswer,
+    "tuning": NotesAnswer,
+}
+"""The class of the answers of each phase."""
 AnswerT = TypeVar("AnswerT", bound=AnswerModel)
-
-
 ItemT = TypeVar("ItemT", WrittenRequest, PlanAnswer)
 
 
 def parse_answer(model: type[AnswerT], text: str) -> AnswerT:
-    """The answer that `text` holds, prose around one JSON object forgiven.
+    """The answer that `text` holds; other text before and after the JSON object is ignored.
 
     Raises:
-        BadAnswerError: it holds none, or not one of this form.
+        BadAnswerError: there is no JSON object, or it does not have the fields of `model`.
 
     """
-    return _valid(model, _object(text))
+    return _validate(model, _json_object_in(text))
 
 
 def parse_items(model: type[ItemT], text: str) -> dict[int, ItemT | BadAnswerError]:
-    """The items of an answer by number, each read by itself: one that is wrong spoils no other.
+    """The items of an answer by their numbers. An item that cannot be read is an error in its place.
 
     Raises:
-        BadAnswerError: the answer holds no items.
+        BadAnswerError: the answer holds no list of items.
 
     """
-    listed = _object(text).get("items")
-    if not isinstance(listed, list):
+    items = _json_object_in(text).get("items")
+    if not isinstance(items, list):
         raise BadAnswerError("the answer holds no list of items")
     result: dict[int, ItemT | BadAnswerError] = {}
-    for each in listed:
+    for each in items:
         number = each.get("item") if isinstance(each, dict) else None
         if isinstance(number, int):
             try:
-                result[number] = _valid(model, each)
+                result[number] = _validate(model, each)
             except BadAnswerError as error:
                 result[number] = error
     return result
 
 
-def _object(text: str) -> dict[str, Any]:
+def _json_object_in(text: str) -> dict[str, Any]:
     start, end = text.find("{"), text.rfind("}")
     try:
-        found = json.loads(text[start : end + 1]) if 0 <= start < end else None
+        content = json.loads(text[start : end + 1]) if 0 <= start < end else None
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        content = None
+    if not isinstance(content, dict):
         raise BadAnswerError("the answer holds no JSON object")
-    return found
+    return content
 
 
-def _valid(model: type[AnswerT], content: Any) -> AnswerT:
+def _validate(model: type[AnswerT], content: Any) -> AnswerT:
     try:
         return model.model_validate(content, strict=False)
     except ValidationError as error:
@@ -255,9 +270,14 @@ def _valid(model: type[AnswerT], content: Any) -> AnswerT:
 
 
 def parse_value(text: str) -> Any:
-    """The value that a `value_json` holds; text that is no JSON stands for itself."""
+    """The value of a `value_json`; a text that is not JSON is taken as it is.
+
+    Raises:
+        BadAnswerError: the value is not finite, has too many digits, or is nested too deeply.
+
+    """
     try:
-        return json.loads(text, parse_constant=_refuse, parse_float=_real, parse_int=_integer)
+        return json.loads(text, parse_constant=_refuse, parse_float=_parse_float, parse_int=_parse_integer)
     except RecursionError:
         raise BadAnswerError("a value is nested too deeply") from None
     except BadAnswerError:
@@ -266,22 +286,14 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def _real(text: str) -> float:
+def _parse_float(text: str) -> float:
     value = float(text)
     return value if math.isfinite(value) else _refuse(text)
 
 
-def _integer(text: str) -> int:
-    return int(text) if len(text) <= 18 else _refuse(f"{text[:18]}…")
+def _parse_integer(text: str) -> int:
+    return int(text) if len(text) <= _MOST_DIGITS else _refuse(f"{text[:_MOST_DIGITS]}…")
 
 
 def _refuse(name: str) -> NoReturn:
     raise BadAnswerError(f"{name} is no JSON value")
-
-
-@cache
-def answer_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The JSON schema of an answer as the API takes it, worked out once."""
-    from anthropic import transform_schema  # noqa: PLC0415 - the embedded path must not pay for it
-
-    return transform_schema(model)

@@ -1,6 +1,7 @@
-"""A trace as the answer that would have made it: what the worked examples of a prompt show.
+"""From a trace to the answer that would have made it, for the worked examples of a prompt.
 
-The inverse of `grounding.trace_of`; an example is used only if the way back gives the same goal and the same calls.
+This is the inverse of `to_trace.trace_from_plan`; a trace is used as an example only if its answer gives the same goal
+and the same arguments again.
 """
 
 from __future__ import annotations
@@ -22,35 +23,27 @@ from gatling_sid.oracle.claude.plans.answers import (
     SelectionAnswer,
     ShowingAnswer,
 )
+from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, ConditionTest
 from gatling_sid.schemas.references import ALL, Reference, reference_in, references_in
 from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.world import World
 
 _LONGEST_QUOTE = 60
-"""Longer ones are left out, which stands for the whole request: every word of an answer is paid for."""
-_NAMED_BY = ("id", "ref", "email")
-_TESTS = {
-    "equals": "is",
-    "contains": "contains",
-    "one_of": "in",
-    "at_least": "at_least",
-    "at_most": "at_most",
-    "since": "at_least",
-    "until": "at_most",
-    "within_days": "within_days",
-    "next_days": "next_days",
-}
+"""Characters. A longer quote is left empty, which stands for the whole request: every word of an answer is paid for."""
+_IDENTIFYING_TYPES = ("id", "ref", "email")
+_TESTS_OF_KEYS: tuple[tuple[str, ConditionTest], ...] = (("key", "is"), ("keys", "in"))
+"""By role of a parameter that takes keys: the test that it stands for."""
 
 
 def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
-    """The answer that a trace of ours corresponds to."""
+    """The answer that gives this trace; its calls must be executable in `world`."""
     execution = execute(trace.graph.calls, world)
-    return PlanAnswer(item=1, reworded="", goal=GoalReader(trace, world, execution).meant(), calls=[*_calls(trace)])
+    return PlanAnswer(item=1, reworded="", goal=_GoalReader(trace, world, execution).answer(), calls=[*_calls(trace)])
 
 
 def as_json(value: Any) -> str:
-    """A value as `value_json` holds it."""
+    """A value as the JSON text of a `value_json`."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -60,17 +53,17 @@ def as_json(value: Any) -> str:
 def _calls(trace: GoldTrace) -> Iterator[CallAnswer]:
     rules = {trace.policy.rules[each.rule]: each.constraint_id for each in trace.policy.constraints}
     for call in trace.graph.calls:
-        pointer = call.provenance
-        snippet = (pointer.content_snippet if pointer else None) or ""
-        demanded = pointer is not None and pointer.source_type is TrustTier.SYSTEM
-        used = {each.root for value in call.arguments.values() for each in references_in(value)}
+        provenance = call.provenance
+        snippet = (provenance.content_snippet if provenance else None) or ""
+        is_from_rule = provenance is not None and provenance.source_type is TrustTier.SYSTEM
+        referenced = {each.root for value in call.arguments.values() for each in references_in(value)}
         yield CallAnswer(
             id=call.call_id,
             tool=call.tool_id.partition(".")[2],
             arguments=[*_arguments(call, trace.request.text)],
-            after=[each for each in call.dependencies if each not in used],
-            rule=rules[snippet] if demanded else "",
-            quote="" if demanded or len(snippet) > _LONGEST_QUOTE else snippet,
+            after=[each for each in call.dependencies if each not in referenced],
+            rule=rules[snippet] if is_from_rule else "",
+            quote="" if is_from_rule or len(snippet) > _LONGEST_QUOTE else snippet,
         )
 
 
@@ -85,8 +78,8 @@ def _arguments(call: ToolCall, text: str) -> Iterator[ArgumentAnswer]:
 # --- goal ------------------------------------------------------------------------------------------------------
 
 
-class GoalReader:
-    """The goal of a trace, its rows told by the conditions under which its calls found them."""
+class _GoalReader:
+    """States the goal of a trace by conditions: those under which the calls of its plan found the rows."""
 
     def __init__(self, trace: GoldTrace, world: World, execution: Execution) -> None:
         self.goal = trace.goal or Goal()
@@ -95,23 +88,25 @@ class GoalReader:
         self.calls = trace.graph.calls
         self.text = trace.request.text
         values = [each for call in self.calls for value in call.arguments.values() for each in references_in(value)]
-        self.singled = {each.root for each in values if each.path[:2] == ("items", 0)}
-        """Calls of whose rows the first is meant, as the only one."""
+        self.single_row_calls = {each.root for each in values if each.path[:2] == ("items", 0)}
+        """Calls that are meant to find one row: a reference takes the first of their items."""
         self.selections: dict[str, SelectionAnswer] = {}
         self.rows: dict[str, tuple[str, list[str]]] = {}
         for call in self.calls:
-            outcome = execution.results.get(call.call_id)
+            result = execution.results.get(call.call_id)
             tool = self.tools[call.tool_id]
-            if outcome and outcome.rows and tool.tool.operation in ("list", "get", "aggregate", "export"):
-                self._add(call, tool, outcome)
+            if result and result.rows and tool.tool.operation in ("list", "get", "aggregate", "export"):
+                self._add_selection(call, tool, result)
 
-    def meant(self) -> GoalAnswer:
-        """The goal as it would be answered; selections that nothing needs are left out."""
+    def answer(self) -> GoalAnswer:
+        """The goal as an answer states it, without selections that nothing in it needs."""
         goal = self.goal
-        shows = [ShowingAnswer(selection=self._of(s.entity, s.rows), fields=s.fields) for s in goal.shows]
+        shows = [
+            ShowingAnswer(selection=self._selection_of_rows(s.entity, s.rows), fields=s.fields) for s in goal.shows
+        ]
         measures = [
             MeasureAnswer(
-                selection=self._of(m.entity, None, m.rows_digest),
+                selection=self._selection_of_rows(m.entity, None, m.rows_digest),
                 measure=m.measure,
                 field=m.field or "",
                 group_by=m.group_by or "",
@@ -121,55 +116,54 @@ class GoalReader:
         ]
         effects = [self._effect(each) for each in goal.effects]
         used = {e.selection for e in shows} | {e.selection for e in measures} | {e.selection for e in effects}
-        said = " ".join([*(e.target for e in effects), *(c.value_json for e in effects for c in e.changes)])
-        used |= {name for name in self.selections if f"${name}." in said}
+        values = " ".join([*(e.target for e in effects), *(c.value_json for e in effects for c in e.changes)])
+        used |= {name for name in self.selections if f"${name}." in values}
         return GoalAnswer(
-            selections=[*self._needed(used)],
+            selections=[*self._needed_selections(used)],
             shows=shows,
             measures=measures,
             effects=effects,
             time_range_days=goal.time_range_days or 0,
         )
 
-    def _needed(self, used: set[str]) -> list[SelectionAnswer]:
-        kept: list[SelectionAnswer] = []
+    def _needed_selections(self, used: set[str]) -> list[SelectionAnswer]:
+        needed: list[SelectionAnswer] = []
         for each in reversed(self.selections.values()):
             if each.name in used:
-                kept.append(each)
+                needed.append(each)
                 used |= {other for other in self.selections if any(f"${other}." in c.value_json for c in each.where)}
-        return kept[::-1]
+        return needed[::-1]
 
     # Selections
 
-    def _add(self, call: ToolCall, tool: CompiledTool, outcome: CallResult) -> None:
-        keys = [key for key, _ in outcome.rows]
+    def _add_selection(self, call: ToolCall, tool: CompiledTool, result: CallResult) -> None:
+        keys = [key for key, _ in result.rows]
         if (tool.entity, keys) in self.rows.values():
             return
         name, limit = f"found{len(self.selections) + 1}", tool.by_role.get("limit", "")
-        cut = limit in call.arguments and outcome.measured is None
+        is_limited = limit in call.arguments and result.measured_rows is None
         self.selections[name] = SelectionAnswer(
             name=name,
             entity=tool.entity,
-            one=len(keys) == 1 and (tool.tool.operation == "get" or call.call_id in self.singled),
+            one=len(keys) == 1 and (tool.tool.operation == "get" or call.call_id in self.single_row_calls),
             where=[*self._conditions(call, tool)],
-            order=(tool.tool.order or "") if cut else "",
-            first=len(keys) if cut else 0,
+            order=(tool.tool.order or "") if is_limited else "",
+            first=len(keys) if is_limited else 0,
         )
         self.rows[name] = (tool.entity, keys)
 
     def _conditions(self, call: ToolCall, tool: CompiledTool) -> Iterator[ConditionAnswer]:
-        fields = {name: (field, _TESTS[match]) for name, field, match in tool.filters}
-        fields |= {
-            tool.by_role[r]: (tool.key_field, t) for r, t in (("key", "is"), ("keys", "in")) if r in tool.by_role
-        }
+        fields = {name: (field, CONDITION_OF_MATCH[match].answer_name) for name, field, match in tool.filters}
+        fields |= {tool.by_role[r]: (tool.key_field, test) for r, test in _TESTS_OF_KEYS if r in tool.by_role}
         for name, value in call.arguments.items():
             if name in fields:
                 field, test = fields[name]
-                told: Any = self._linked(value, self.execution.arguments[call.call_id][name])
-                yield ConditionAnswer(field=field, test=test, value_json=as_json(told))
+                resolved = self.execution.arguments[call.call_id][name]
+                value_json = as_json(self._as_selection_reference(value, resolved))
+                yield ConditionAnswer(field=field, test=test, value_json=value_json)
 
-    def _linked(self, value: Any, resolved: Any) -> Any:
-        """A reference to a call's result as one to the selection of its rows, where there is one."""
+    def _as_selection_reference(self, value: Any, resolved: Any) -> Any:
+        """A reference to a call's result, as one to the selection that has the same rows; else the resolved value."""
         reference = reference_in(value)
         if reference is None:
             return value
@@ -180,17 +174,17 @@ class GoalReader:
         return f"${selection}.{field}" if self.selections[selection].one != isinstance(resolved, list) else resolved
 
     def _selection_of_call(self, reference: Reference) -> str | None:
-        outcome = self.execution.results[reference.root]
-        rows = (outcome.entity, [key for key, _ in outcome.rows])
+        result = self.execution.results[reference.root]
+        rows = (result.entity, [key for key, _ in result.rows])
         return next((name for name, each in self.rows.items() if each == rows), None)
 
-    def _of(self, entity: str, rows: list[str] | None, digest: str = "") -> str:
+    def _selection_of_rows(self, entity: str, rows: list[str] | None, digest: str = "") -> str:
         for name, (other, keys) in self.rows.items():
             if other == entity and (sorted(keys) == sorted(rows) if rows is not None else digest_of(keys) == digest):
                 return name
-        return self._by_key(entity, rows or [])
+        return self._add_selection_by_key(entity, rows or [])
 
-    def _by_key(self, entity: str, rows: list[str]) -> str:
+    def _add_selection_by_key(self, entity: str, rows: list[str]) -> str:
         name = f"found{len(self.selections) + 1}"
         key = self.world.domain.file.entities[entity].key
         condition = ConditionAnswer(field=key, test="in", value_json=as_json(rows))
@@ -207,27 +201,28 @@ class GoalReader:
     # Effects
 
     def _effect(self, effect: Effect) -> EffectAnswer:
-        export, about = effect.kind == "export", effect.kind != "create" and bool(effect.rows)
+        export, has_rows = effect.kind == "export", effect.kind != "create" and bool(effect.rows)
         changes: Mapping[str, Any] = {n: v for n, v in effect.changes.items() if not (export and n == "fields")}
         return EffectAnswer(
             kind=effect.kind,
             entity=effect.entity,
-            selection=self._of(effect.entity, effect.rows) if about else "",
+            selection=self._selection_of_rows(effect.entity, effect.rows) if has_rows else "",
             changes=[
-                FieldValueAnswer(field=name, value_json=as_json(self._named(value))) for name, value in changes.items()
+                FieldValueAnswer(field=name, value_json=as_json(self._as_selection_field(value)))
+                for name, value in changes.items()
             ],
             fields=effect.changes["fields"] if export else [],
-            target=str(self._named(effect.target or "")),
+            target=str(self._as_selection_field(effect.target or "")),
         )
 
-    def _named(self, value: Any) -> Any:
-        """A number or address that the request does not say, by the selection that has it."""
+    def _as_selection_field(self, value: Any) -> Any:
+        """An id, number or address that the request does not say, as a reference to a selected record that has it."""
         if not isinstance(value, str) or not value or value in self.text:
             return value
         for name, (entity, keys) in self.rows.items():
             if self.selections[name].one:
                 spec, row = self.world.domain.file.entities[entity], self.world.tables[entity].get(keys[0], {})
                 for field, each in spec.fields.items():
-                    if each.type in _NAMED_BY and row.get(field) == value:
+                    if each.type in _IDENTIFYING_TYPES and row.get(field) == value:
                         return f"${name}.{field}"
         return value

@@ -1,7 +1,7 @@
-"""A goal as Claude states it, worked out in the simulated world.
+"""From a goal as Claude states it to a goal in terms of rows of the simulated world.
 
-Claude says by conditions which records are meant; which rows those are, and what figures over them come to, is
-computed with the code that the embedded oracle's goals come from.
+Claude states by conditions which records are meant. Which rows those are, and the values of measures over them, is
+computed with the code that also computes the goals of the embedded oracle.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ from gatling_sid.oracle.claude.plans.answers import (
     GoalAnswer,
     MeasureAnswer,
     SelectionAnswer,
+    parse_value,
 )
-from gatling_sid.oracle.claude.plans.answers import parse_value as read_value
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
 from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.conditions import CONDITION_OF_TEST, PLAIN, Operand
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.arguments import is_a
 
-_COUNTED = ("within_days", "older_than_days", "next_days")
-_COMPARED = ("at_most", "at_least", "above", "below")
-_MOST_ROWS = 5000
-_TAKEN = ("principal", "policy", "number")
+_MOST_DAYS = 40_000
+"""More than a century; a calendar holds all days that are no farther from today."""
+_MOST_ROWS = 5000  # more than any table of a world has
+_RESERVED_NAMES = ("principal", "policy", "number")
 
 
 def goal_from_answer(answer: GoalAnswer, context: RequestContext) -> Goal:
-    """The goal, worked out in the setting's world.
+    """The goal in terms of rows of the context's world.
 
     Raises:
-        BadAnswerError: it names what is not there, selects nothing, or compares what cannot be compared.
+        BadAnswerError: the answer names something unknown, selects no rows, or compares values of different types.
 
     """
     try:
@@ -48,180 +49,189 @@ def goal_from_answer(answer: GoalAnswer, context: RequestContext) -> Goal:
 
 
 class _GoalBuilder:
-    """A stated goal with its selections as drawn values of the catalogue, taken one after the other."""
+    """Builds a goal with the words of the catalogue: each selection becomes a draw, and may refer to earlier ones."""
 
-    def __init__(self, meant: GoalAnswer, setting: RequestContext) -> None:
-        self.meant, self.setting, self.domain = meant, setting, setting.domain
-        self.bindings: Bindings = {"principal": setting.principal.attributes, "policy": {}}
+    def __init__(self, answer: GoalAnswer, context: RequestContext) -> None:
+        self.answer, self.context, self.domain = answer, context, context.domain
+        self.bindings: Bindings = {"principal": context.principal.attributes, "policy": {}}
         self.draws: dict[str, c.Draw] = {}
-        for each in meant.selections:
-            if each.name in self.draws or each.name in _TAKEN:
+        for each in answer.selections:
+            if each.name in self.draws or each.name in _RESERVED_NAMES:
                 raise BadAnswerError(f"goal: the selection name {each.name!r} is taken")
             self._select(each)
 
     def goal(self) -> Goal:
         """The goal in terms of rows."""
-        meant = self.meant
+        answer = self.answer
         spec = c.ScenarioGoal(
             shows=[
-                c.GoalShowing(rows=self._known(each.selection), fields=self._fields(each.selection, each.fields))
-                for each in meant.shows
+                c.GoalShowing(
+                    rows=self._check_selection(each.selection), fields=self._check_fields(each.selection, each.fields)
+                )
+                for each in answer.shows
             ],
-            measures=[self._measure(at, each) for at, each in enumerate(meant.measures)],
-            effects=[self._effect(each) for each in meant.effects],
-            time_range=self._number("time_range", meant.time_range_days),
+            measures=[self._measure(at, each) for at, each in enumerate(answer.measures)],
+            effects=[self._effect(each) for each in answer.effects],
+            time_range=self._bind_number("time_range", answer.time_range_days),
         )
         if not (spec.shows or spec.measures or spec.effects):
             raise BadAnswerError("goal: something must be shown, measured or done")
         goal = goal_of(self._scenario(spec), self.domain, self.bindings, frozenset())
-        return Goal.model_validate(goal.model_dump())  # literals of the answer, so far only trusted
+        return Goal.model_validate(goal.model_dump())  # literals of the answer were not checked so far
 
     def _scenario(self, goal: c.ScenarioGoal) -> c.Scenario:
-        senders = [each.entity for each in self.meant.effects if each.kind == "send" and not each.selection]
+        senders = [each.entity for each in self.answer.effects if each.kind == "send" and not each.selection]
         tools = self.domain.file.tools.items()
         plan = [c.Step(step=n, tool=n) for n, t in tools if t.operation == "send" and t.entity in senders]
         if senders and not plan:
             raise BadAnswerError(f"goal: nothing can be sent about {senders[0]}")
-        intent: Any = self.setting.intent
-        roles = [self.setting.principal.role]
+        intent: Any = self.context.intent
+        roles = [self.context.principal.role]
         return c.Scenario(intent=intent, roles=roles, draw=self.draws, goal=goal, plan=plan, phrasings=[])
 
     # Selections
 
     def _select(self, selection: SelectionAnswer) -> None:
-        entity = self._entity(selection.entity)
+        entity = self._check_entity(selection.entity)
         where: dict[str, Any] = {}
         for each in selection.where:
-            _among(each.field, self.domain, entity)
+            _check_field(each.field, self.domain, entity)
             where.setdefault(each.field, {}).update(self._condition(each, entity))
         order = selection.order or None
         if order is not None:
-            _among(order.removeprefix("-"), self.domain, entity)
-        first = self._number(f"first_{selection.name}", selection.first)
+            _check_field(order.removeprefix("-"), self.domain, entity)
+        first = self._bind_number(f"first_{selection.name}", selection.first)
         count = (1, 1) if selection.one else (1, _MOST_ROWS)
         spec = c.AllRowsDraw(all=entity, where=where, count=count, order=order, first=first)
         self.draws[selection.name] = spec
-        alone = self._scenario(c.ScenarioGoal()).model_copy(update={"draw": {selection.name: spec}})
+        scenario = self._scenario(c.ScenarioGoal()).model_copy(update={"draw": {selection.name: spec}})
         try:
-            drawn = draw(alone, self.setting.world, self.bindings, stream("nothing is drawn"))
+            rows = draw(scenario, self.context.world, self.bindings, stream("nothing is drawn"))[selection.name]
         except NoDrawError as error:
             wanted = "exactly one is meant" if selection.one else "at least one is meant"
             raise BadAnswerError(f"goal: selection {selection.name}: {error}, {wanted}") from None
-        rows = drawn[selection.name]
         self.bindings[selection.name] = rows[0] if selection.one else rows
 
     def _condition(self, condition: ConditionAnswer, entity: str) -> dict[str, Any]:
         value = self._value(condition.value_json)
-        test, field = condition.test, self.domain.file.entities[entity].fields[condition.field]
-        json_type = c.JSON_TYPES.get(field.type, "string")
-        fits = {
-            "is_set": isinstance(value, bool),
-            "contains": isinstance(value, str),
-            "in": isinstance(value, list) and all(_is_scalar(each) for each in value),
-            "not_in": isinstance(value, list) and all(_is_scalar(each) for each in value),
-        }.get(test, _is_scalar(value))
-        if test in _COUNTED:
-            fits = field.type == "date" and is_a(value, "integer") and 0 <= value <= 40_000
-        if test in _COMPARED:
-            fits = _is_day(value) if field.type == "date" else json_type != "boolean" and is_a(value, json_type)
-        if not fits:
-            raise BadAnswerError(f"goal: {condition.field} ({field.type}) cannot be tested for {test} {value!r}")
-        match test:
-            case "is":
-                return {"in": [value]}
-            case "is_not":
-                return {"not": value}
-        return {test: value}
+        named, field = CONDITION_OF_TEST[condition.test], self.domain.file.entities[entity].fields[condition.field]
+        if not _fits(field, named.operand, value):
+            name = f"{condition.field} ({field.type})"
+            raise BadAnswerError(f"goal: {name} cannot be tested for {condition.test} {value!r}")
+        return {"in": [value]} if named.name == PLAIN else {named.name: value}
 
     # Parts of the goal
 
-    def _measure(self, at: int, figure: MeasureAnswer) -> c.GoalMeasure:
-        names = [each for each in (figure.field, figure.group_by) if each]
-        self._fields(figure.selection, names)
-        if (figure.measure == "count") == bool(figure.field):
+    def _measure(self, at: int, measure: MeasureAnswer) -> c.GoalMeasure:
+        names = [each for each in (measure.field, measure.group_by) if each]
+        self._check_fields(measure.selection, names)
+        if (measure.measure == "count") == bool(measure.field):
             raise BadAnswerError("goal: a count is of no field, any other measure is of one")
-        if figure.field:
-            kind = self.domain.file.entities[self._entity_of(figure.selection)].fields[figure.field].type
+        if measure.field:
+            kind = self.domain.file.entities[self._entity_of(measure.selection)].fields[measure.field].type
             if c.JSON_TYPES.get(kind, "boolean") == "boolean":
-                raise BadAnswerError(f"goal: {figure.field} is no number, it has no {figure.measure}")
+                raise BadAnswerError(f"goal: {measure.field} is no number, it has no {measure.measure}")
         return c.GoalMeasure(
-            rows=figure.selection,
-            measure=figure.measure,
-            field=figure.field or None,
-            group_by=figure.group_by or None,
-            top=self._number(f"top_{at}", figure.top),
+            rows=measure.selection,
+            measure=measure.measure,
+            field=measure.field or None,
+            group_by=measure.group_by or None,
+            top=self._bind_number(f"top_{at}", measure.top),
         )
 
     def _effect(self, effect: EffectAnswer) -> c.GoalEffect:
         match effect.kind:
             case "update":
-                self._known(effect.selection)
+                self._check_selection(effect.selection)
                 changes = self._changes(effect.changes, self._entity_of(effect.selection))
                 return c.UpdateEffect(update=effect.selection, set=changes)
             case "create":
-                entity = self._entity(effect.entity)
+                entity = self._check_entity(effect.entity)
                 return c.CreateEffect(create=entity, set=self._changes(effect.changes, entity))
             case "delete":
-                return c.DeleteEffect(delete=self._known(effect.selection))
+                return c.DeleteEffect(delete=self._check_selection(effect.selection))
             case "export":
                 form = next((str(self._value(e.value_json)) for e in effect.changes if e.field == "format"), None)
-                fields = self._fields(self._known(effect.selection), effect.fields)
+                fields = self._check_fields(self._check_selection(effect.selection), effect.fields)
                 return c.ExportEffect(export=effect.selection, fields=fields, target=effect.target, format=form)
-        about = self._known(effect.selection) if effect.selection else None
+        selection = self._check_selection(effect.selection) if effect.selection else None
         address = str(self._value(effect.target))
-        return c.SendEffect(send=address, about=about, contents=self._changes(effect.changes, None))
+        return c.SendEffect(send=address, about=selection, contents=self._changes(effect.changes, None))
 
     def _changes(self, changes: list[FieldValueAnswer], entity: str | None) -> dict[str, Any]:
         for each in changes:
             if entity is not None:
-                _among(each.field, self.domain, entity)
+                _check_field(each.field, self.domain, entity)
         return {each.field: self._value(each.value_json) for each in changes}
 
     # Names and values
 
     def _value(self, text: str) -> Any:
-        """A value; `$selection.field` and `$principal.attribute` stand for what they lead to."""
-        return evaluate(read_value(text), self.bindings)
+        """A value; `$selection.field` and `$principal.attribute` are replaced by the values that they refer to."""
+        return evaluate(parse_value(text), self.bindings)
 
-    def _number(self, name: str, number: int) -> str | None:
-        """A number as a drawn value, since the catalogue's goals hold expressions; None for 0."""
+    def _bind_number(self, name: str, number: int) -> str | None:
+        """Binds a number to a name and returns the reference, since goals of the catalogue hold expressions; None for 0."""
         if not number:
             return None
         self.bindings[f"number_{name}"] = number
         return f"$number_{name}"
 
-    def _entity(self, name: str) -> str:
+    def _check_entity(self, name: str) -> str:
         if name not in self.domain.file.entities:
             raise BadAnswerError(f"goal: no entity {name!r}; there are {', '.join(self.domain.file.entities)}")
         return name
 
-    def _known(self, selection: str) -> str:
+    def _check_selection(self, selection: str) -> str:
         if selection not in self.draws:
             raise BadAnswerError(f"goal: no selection {selection!r}; there are {', '.join(self.draws) or 'none'}")
         return selection
 
     def _entity_of(self, selection: str) -> str:
-        spec = self.draws[self._known(selection)]
+        spec = self.draws[self._check_selection(selection)]
         assert isinstance(spec, c.AllRowsDraw)
         return spec.all
 
-    def _fields(self, selection: str, fields: list[str]) -> list[str]:
+    def _check_fields(self, selection: str, fields: list[str]) -> list[str]:
         for each in fields:
-            _among(each, self.domain, self._entity_of(selection))
+            _check_field(each, self.domain, self._entity_of(selection))
         return fields
 
 
-def _among(field: str, domain: Domain, entity: str) -> None:
+def _check_field(field: str, domain: Domain, entity: str) -> None:
     known = domain.file.entities[entity].fields
     if field not in known:
         raise BadAnswerError(f"goal: {entity} has no field {field!r}; it has {', '.join(known)}")
+
+
+def _fits(field: c.EntityField, operand: Operand, value: Any) -> bool:
+    """Whether Claude may compare the field with this value.
+
+    Unlike in a domain file, values that no row has are let pass (they select nothing), and bounds must be of the
+    field's exact type.
+    """
+    json_type = c.JSON_TYPES.get(field.type, "string")
+    match operand:
+        case "flag":
+            return isinstance(value, bool)
+        case "text":
+            return isinstance(value, str)
+        case "values":
+            return isinstance(value, list) and all(map(_is_scalar, value))
+        case "days":
+            return field.type == "date" and is_a(value, "integer") and 0 <= value <= _MOST_DAYS
+        case "bound" if field.type == "date":
+            return _is_iso_date(value)
+        case "bound":
+            return json_type != "boolean" and is_a(value, json_type)
+    return _is_scalar(value)
 
 
 def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, (str, int, float, bool))
 
 
-def _is_day(value: Any) -> bool:
+def _is_iso_date(value: Any) -> bool:
     try:
         return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
     except ValueError:

@@ -1,4 +1,4 @@
-"""From a plan as Claude answers it to a trace: parsed, its quotes found in the request, executed, its scopes measured."""
+"""From a plan as Claude answers it to a trace: quotes are found in the request, calls executed, scopes measured."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from gatling_sid.models import (
 from gatling_sid.oracle.claude.plans.answers import ArgumentAnswer, BadAnswerError, CallAnswer, PlanAnswer, parse_value
 from gatling_sid.oracle.claude.plans.goals import goal_from_answer
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.wording import says, wordings
 from gatling_sid.schemas.references import references_in, write_references
 from gatling_sid.seeding import stream
@@ -31,7 +32,7 @@ _MOST_DAYS = 40_000
 
 @dataclass(frozen=True)
 class TraceIdentity:
-    """What a trace is called and when it was made, whoever words it."""
+    """The parts of a trace that do not come from the answer: id, creation time and metadata of the oracle."""
 
     trace_id: str
     created_at: datetime
@@ -39,10 +40,10 @@ class TraceIdentity:
 
 
 def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identity: TraceIdentity) -> GoldTrace:
-    """The trace that a plan for the request `text` makes; unproven.
+    """The trace that a plan for the request `text` gives; it is not judged yet.
 
     Raises:
-        BadAnswerError: the plan cannot be made a trace of; says what to mend.
+        BadAnswerError: no trace can be made of the plan; says what to repair.
 
     """
     world, domain = context.world, context.domain
@@ -63,7 +64,7 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     request = request.model_copy(update={"expected_scope": scope})
     order = topological_order(calls)
     graph = ToolCallGraph(
-        graph_id=f"{identity.trace_id}_graph", calls=_scoped(calls, order, context), execution_order=order
+        graph_id=f"{identity.trace_id}_graph", calls=_add_scopes(calls, order, context), execution_order=order
     )
     metadata = {
         **identity.metadata,
@@ -83,43 +84,43 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     )
 
 
-def _call(planned: CallAnswer, request: UserRequest, setting: RequestContext, moment: datetime) -> ToolCall:
-    tool_id = f"{setting.domain.slug}.{planned.tool.rpartition('.')[2]}"
-    names = [each.name for each in planned.arguments]
+def _call(answer: CallAnswer, request: UserRequest, context: RequestContext, moment: datetime) -> ToolCall:
+    tool_id = f"{context.domain.slug}.{answer.tool.rpartition('.')[2]}"
+    names = [each.name for each in answer.arguments]
     if len(set(names)) < len(names):
-        raise BadAnswerError(f"{planned.id}: an argument is given twice")
-    arguments = {each.name: parse_value(each.value_json) for each in planned.arguments}
-    needs = {*planned.after, *_referred(arguments)}
-    _within_calendar(planned.id, tool_id, arguments, setting)
+        raise BadAnswerError(f"{answer.id}: an argument is given twice")
+    arguments = {each.name: parse_value(each.value_json) for each in answer.arguments}
+    needs = {*answer.after, *_referenced_calls(arguments)}
+    _check_day_counts(answer.id, tool_id, arguments, context)
     return ToolCall(
-        call_id=planned.id,
+        call_id=answer.id,
         tool_id=tool_id,
         arguments=arguments,
-        provenance=_provenance(planned, request, setting, moment),
+        provenance=_provenance(answer, request, context, moment),
         dependencies=sorted(needs, key=lambda call_id: (len(call_id), call_id)),
         argument_sources=[
-            _source(each, arguments[each.name], tool_id, request.text, setting) for each in planned.arguments
+            _source(each, arguments[each.name], tool_id, request.text, context) for each in answer.arguments
         ],
     )
 
 
-def _within_calendar(call_id: str, tool_id: str, arguments: Mapping[str, Any], setting: RequestContext) -> None:
-    tool = tools_of(setting.domain).get(tool_id)
+def _check_day_counts(call_id: str, tool_id: str, arguments: Mapping[str, Any], context: RequestContext) -> None:
+    tool = tools_of(context.domain).get(tool_id)
     for name, _, match in tool.filters if tool else ():
         days = arguments.get(name)
-        if match in ("within_days", "next_days") and isinstance(days, int) and abs(days) > _MOST_DAYS:
+        if match in DAY_MATCHES and isinstance(days, int) and abs(days) > _MOST_DAYS:
             raise BadAnswerError(f"{call_id}: {name} is {days}, which no calendar holds")
 
 
-def _referred(arguments: Mapping[str, Any]) -> Iterator[str]:
+def _referenced_calls(arguments: Mapping[str, Any]) -> Iterator[str]:
     for value in arguments.values():
         yield from (reference.root for reference in references_in(value))
 
 
-def _scoped(calls: list[ToolCall], order: list[str], setting: RequestContext) -> list[ToolCall]:
-    """The calls with the scope each turns out to take; as they are where the backend refuses to run them."""
+def _add_scopes(calls: list[ToolCall], order: list[str], context: RequestContext) -> list[ToolCall]:
+    """The calls with the scopes that they turn out to have; unchanged from the first call that the backend refuses."""
     by_id = {call.call_id: call for call in calls}
-    execution, tools = execute([by_id[call_id] for call_id in order], setting.world), tools_of(setting.domain)
+    execution, tools = execute([by_id[call_id] for call_id in order], context.world), tools_of(context.domain)
     return [
         call.model_copy(
             update={
@@ -127,7 +128,7 @@ def _scoped(calls: list[ToolCall], order: list[str], setting: RequestContext) ->
                     tools[call.tool_id],
                     execution.arguments[call.call_id],
                     execution.results[call.call_id],
-                    setting.world.today,
+                    context.world.today,
                 )
             }
         )
@@ -140,49 +141,52 @@ def _scoped(calls: list[ToolCall], order: list[str], setting: RequestContext) ->
 # --- where things come from ------------------------------------------------------------------------------------
 
 
-def _source(said: ArgumentAnswer, value: Any, tool_id: str, text: str, setting: RequestContext) -> ArgumentSource:
-    match said.source:
+def _source(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> ArgumentSource:
+    match argument.source:
         case "request":
-            start, end = _span(said, value, tool_id, text, setting)
-            return ArgumentSource(argument=said.name, origin="request", start=start, end=end)
+            start, end = _span(argument, value, tool_id, text, context)
+            return ArgumentSource(argument=argument.name, origin="request", start=start, end=end)
         case "call":
             reference = write_references(references_in(value)) or None
-            return ArgumentSource(argument=said.name, origin="call", reference=reference)
+            return ArgumentSource(argument=argument.name, origin="call", reference=reference)
         case "default":
-            return ArgumentSource(argument=said.name, origin="default")
-    path = said.where.removeprefix("$").removeprefix(f"{said.source}.")
-    return ArgumentSource(argument=said.name, origin=said.source, reference=path)
+            return ArgumentSource(argument=argument.name, origin="default")
+    path = argument.where.removeprefix("$").removeprefix(f"{argument.source}.")
+    return ArgumentSource(argument=argument.name, origin=argument.source, reference=path)
 
 
-def _span(said: ArgumentAnswer, value: Any, tool_id: str, text: str, setting: RequestContext) -> tuple[int, int]:
-    """Where the request says the value: the quote, or the words within it, or else within the text, that say it."""
-    start = _found(said.where.strip(), text)
-    tool = setting.domain.tools.get(tool_id)
-    if tool is None or said.name not in tool.parameters:
-        return _or_refuse(start, said, tool_id)  # the validator will say that there is no such thing
-    kind, words = (
-        setting.domain.wording_kind(tool, tool.parameters[said.name]),
-        setting.domain.words_to_read(tool, said.name),
-    )
-    today = setting.world.today
+def _span(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> tuple[int, int]:
+    """Where the request says the value: the quote itself, or words in the quote, or else words anywhere in the text.
+
+    Raises:
+        BadAnswerError: neither the quote nor the value stands in the request.
+
+    """
+    start = _find_words(argument.where.strip(), text)
+    tool = context.domain.tools.get(tool_id)
+    if tool is None or argument.name not in tool.parameters:
+        return _require_span(start, argument, tool_id)  # the validator reports the unknown tool or parameter
+    kind = context.domain.wording_kind(tool, tool.parameters[argument.name])
+    words = context.domain.words_to_read(tool, argument.name)
+    today = context.world.today
     try:
         if start is not None and says(text[slice(*start)], kind, value, today, words):
             return start
         scalar = value[0] if isinstance(value, list) and len(value) == 1 else value
-        ways = () if isinstance(scalar, (list, dict)) else wordings(kind, scalar, today, words.get(scalar, ()))
+        known = () if isinstance(scalar, (list, dict)) else wordings(kind, scalar, today, words.get(scalar, ()))
     except (TypeError, ValueError):
-        ways = ()
+        known = ()
     low, high = start or (0, len(text))
-    for way in sorted(ways, key=len, reverse=True):
+    for wording in sorted(known, key=len, reverse=True):
         for begin, stop in ((low, high), (0, len(text))):
-            inside = _found(way, text[begin:stop])
+            inside = _find_words(wording, text[begin:stop])
             if inside is not None:
                 return begin + inside[0], begin + inside[1]
-    return _or_refuse(start, said, tool_id)
+    return _require_span(start, argument, tool_id)
 
 
-def _found(words: str, text: str) -> tuple[int, int] | None:
-    """Where words stand in a text, whatever their case, and not as part of a longer word."""
+def _find_words(words: str, text: str) -> tuple[int, int] | None:
+    """Start and end of words in a text, without regard to case; parts of longer words do not count."""
     if not words or len(text.casefold()) != len(text):
         at = text.find(words) if words else -1
         return (at, at + len(words)) if at >= 0 else None
@@ -190,34 +194,34 @@ def _found(words: str, text: str) -> tuple[int, int] | None:
     at = low.find(wanted)
     while at >= 0:
         end = at + len(wanted)
-        cut = (at > 0 and low[at - 1].isalnum() and low[at].isalnum()) or (
+        is_part = (at > 0 and low[at - 1].isalnum() and low[at].isalnum()) or (
             end < len(low) and low[end].isalnum() and low[end - 1].isalnum()
         )
-        if not cut:
+        if not is_part:
             return at, end
         at = low.find(wanted, at + 1)
     return None
 
 
-def _or_refuse(span: tuple[int, int] | None, said: ArgumentAnswer, tool_id: str) -> tuple[int, int]:
+def _require_span(span: tuple[int, int] | None, argument: ArgumentAnswer, tool_id: str) -> tuple[int, int]:
     if span is None:
-        raise BadAnswerError(f"{tool_id}: {said.name} quotes {said.where!r}, which the request does not say")
+        raise BadAnswerError(f"{tool_id}: {argument.name} quotes {argument.where!r}, which the request does not say")
     return span
 
 
 def _provenance(
-    planned: CallAnswer, request: UserRequest, setting: RequestContext, moment: datetime
+    answer: CallAnswer, request: UserRequest, context: RequestContext, moment: datetime
 ) -> ProvenancePointer:
-    """A call that is there because of a rule points to the rule, any other to words of the request."""
-    policy = setting.policy
-    if planned.rule:
-        rule = next((each.rule for each in policy.constraints if each.constraint_id == planned.rule), None)
+    """The rule that demands the call, or the words of the request that do."""
+    policy = context.policy
+    if answer.rule:
+        rule = next((each.rule for each in policy.constraints if each.constraint_id == answer.rule), None)
         if rule is None:
             known = ", ".join(each.constraint_id for each in policy.constraints)
-            raise BadAnswerError(f"{planned.id}: no rule {planned.rule!r} is in force; there are {known}")
+            raise BadAnswerError(f"{answer.id}: no rule {answer.rule!r} is in force; there are {known}")
         kind, source, snippet = TrustTier.SYSTEM, policy.policy_id, policy.rules[rule]
     else:
-        span = _found(planned.quote.strip(), request.text)
+        span = _find_words(answer.quote.strip(), request.text)
         kind, source = TrustTier.USER, request.request_id
         snippet = request.text[slice(*span)] if span else request.text
     return ProvenancePointer(source_type=kind, source_id=source, timestamp=moment, content_snippet=snippet)

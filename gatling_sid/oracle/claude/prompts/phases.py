@@ -1,85 +1,93 @@
-"""The phases as asks: requests for a block of tasks, a graph for a request, a judgement of a trace."""
+"""The prompts of a domain in the three phases of a trace, requests, graph and judgement; and how to read responses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Self
-
-from pydantic import BaseModel
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.accounting.refusals import DOMAIN_STOPPED
-from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, work_id_of
+from gatling_sid.oracle.claude.messages.llm_request import (
+    LLMRequest,
+    LLMResponse,
+    ProblemKind,
+    work_id_of,
+)
 from gatling_sid.oracle.claude.plans.answers import (
     BadAnswerError,
     ItemT,
     JudgementAnswer,
     PlanAnswer,
-    PlansAnswer,
-    RequestsAnswer,
     WrittenRequest,
-    answer_schema,
     parse_answer,
     parse_items,
 )
 from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
 from gatling_sid.oracle.claude.plans.request_context import RequestContext, context_of_trace
 from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_plan
-from gatling_sid.oracle.claude.prompts import user_prompts as scenes
+from gatling_sid.oracle.claude.prompts import user_prompts
+from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.system_prompts import system_text, version_of
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
-from gatling_sid.oracle.protocol import Failure, Task
+from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.schemas.domain import Domain
 
+TRACE_PHASES = ("requests", "graph", "judgement")
+"""The phases that a trace goes through; other phases write domain files and notes."""
 EXAMPLES = 4
+"""Worked examples in a prompt: enough to show different intents; more make each call dearer."""
 NO_RESPONSE = "unanswered"
-"""The reason of a failure that is the API's: nothing came back, and nothing was paid."""
-_TRIED = 400
-_TOKENS = {"requests": 160, "graph": 3000, "judgement": 600, "phrasing": 400}
-ANSWERS: dict[str, type[BaseModel]] = {"requests": RequestsAnswer, "graph": PlansAnswer, "judgement": JudgementAnswer}
-Proves = Callable[[GoldTrace], bool]
+"""The reason of a failure that is the API's: no message came, and nothing was paid."""
+_MOST_INDICES = 400  # that are searched for examples; the schedule has brought every scenario long before
+_TOKENS_PER_ITEM = {"requests": 160, "graph": 3000, "judgement": 600}
+"""Output tokens that an item may take: well above what the examples take, so that hardly any answer is cut."""
+_TOKENS_AROUND = 200  # for the JSON around the items
+IsGold = Callable[[GoldTrace], bool]
+Example = tuple[GoldTrace, RequestContext]
 
 
 class DomainPrompts:
-    """The prompts of one domain, ready to ask with: their examples are drawn once and proven by `proves`."""
+    """The prompts of one domain; their examples are drawn once, and only gold traces are examples."""
 
-    def __init__(self, domain: Domain, model: str, oracle: ScenarioOracle, proves: Proves) -> None:
-        """`oracle` makes the examples; `model` is part of every work id, as another model answers otherwise."""
+    def __init__(self, domain: Domain, model: str, oracle: ScenarioOracle, is_gold: IsGold) -> None:
+        """`oracle` makes the examples, `is_gold` judges them; `model` is part of every work id."""
         self.domain = domain
         self.model = model
-        self.examples = [*_examples(domain, oracle, proves)]
-        self.systems = {
+        self.examples = choose_examples(domain, oracle, is_gold)
+        self.system_prompts = {
             phase: system_text(phase, domain, [format_example(phase, *each) for each in self.examples])
-            for phase in ANSWERS
+            for phase in TRACE_PHASES
         }
-        self.version = {phase: version_of(phase, text) for phase, text in self.systems.items()}
+        self.versions = {phase: version_of(phase, text) for phase, text in self.system_prompts.items()}
 
     def with_notes(self, phase: str, lines: Sequence[str]) -> Self:
-        """The same prompts, with these notes in one of them."""
+        """The same prompts, with these notes instead of others in the prompt of one phase."""
         other = copy(self)
         text = system_text(phase, self.domain, [format_example(phase, *each) for each in self.examples], lines)
-        other.systems = {**self.systems, phase: text}
-        other.version = {**self.version, phase: version_of(phase, text)}
+        other.system_prompts = {**self.system_prompts, phase: text}
+        other.versions = {**self.versions, phase: version_of(phase, text)}
         return other
 
     def build_request(self, phase: str, user: str, *, items: int = 1, repetition: int = 0) -> LLMRequest:
-        """An ask whose id follows from its words; `again` tells repetitions of the same words apart."""
-        system, schema = self.systems[phase], answer_schema(ANSWERS[phase])
+        """A request for `items` items. Its work id follows from its text; another `repetition` gives another id."""
+        system, schema = self.system_prompts[phase], answer_schema(phase)
         work_id = work_id_of(phase, self.domain.slug, self.model, system, user, schema, repetition)
-        return LLMRequest(
-            work_id, phase, self.domain.slug, system, user, schema, max_tokens=_TOKENS[phase] * items + 200
-        )
+        max_tokens = _TOKENS_PER_ITEM[phase] * items + _TOKENS_AROUND
+        return LLMRequest(work_id, phase, self.domain.slug, system, user, schema, max_tokens)
 
     def requests_prompt(self, contexts: Sequence[RequestContext], *, repetition: int = 0) -> LLMRequest:
-        """The ask that has a block of requests written."""
-        return self.build_request("requests", scenes.block_text(contexts), items=len(contexts), repetition=repetition)
+        """Asks for the texts of a block of requests."""
+        user = user_prompts.block_text(contexts)
+        return self.build_request("requests", user, items=len(contexts), repetition=repetition)
 
     def plans_prompt(self, requests: Sequence[tuple[str, RequestContext]], *, repetition: int = 0) -> LLMRequest:
-        """The ask that has requests planned; anew under another `again`, after an answer that was cut."""
-        return self.build_request("graph", scenes.requests_text(requests), items=len(requests), repetition=repetition)
+        """Asks for the plans of requests; with another `repetition` after a response that could not be read."""
+        user = user_prompts.requests_text(requests)
+        return self.build_request("graph", user, items=len(requests), repetition=repetition)
 
     def repair_prompt(
         self,
@@ -91,37 +99,35 @@ class DomainPrompts:
         *,
         repetition: int = 1,
     ) -> LLMRequest:
-        """The ask that has a rejected plan mended."""
-        return self.build_request(
-            "graph", scenes.repair_text(text, context, answer, findings, previous), repetition=repetition
-        )
+        """Asks for a repaired plan; `answer` is the rejected one, `previous` its trace if it gave one."""
+        user = user_prompts.repair_text(text, context, answer, findings, previous)
+        return self.build_request("graph", user, repetition=repetition)
 
     def judgement_prompt(self, trace: GoldTrace, *, repetition: int = 0) -> LLMRequest:
-        """The ask that has a trace judged; the same trace is judged anew under another `again`."""
-        return self.build_request(
-            "judgement", scenes.judgement_text(trace, context_of_trace(trace, self.domain)), repetition=repetition
-        )
+        """Asks for a judgement of a trace; each `repetition` asks for an independent one."""
+        user = user_prompts.judgement_text(trace, context_of_trace(trace, self.domain))
+        return self.build_request("judgement", user, repetition=repetition)
 
 
-# --- answers ---------------------------------------------------------------------------------------------------
+# --- responses -------------------------------------------------------------------------------------------------
 
 
 def texts_of(response: LLMResponse, items: int) -> list[str | Failure]:
-    """The text of every item of a requests ask, or why there is none."""
+    """The text of each of `items` requests, or why there is none."""
     found = _items_of(WrittenRequest, response, items)
     return [" ".join(each.text.split()) if isinstance(each, WrittenRequest) else each for each in found]
 
 
 def plans_of(response: LLMResponse, items: int) -> list[PlanAnswer | Failure]:
-    """The plan of every item of a graph ask, or why there is none."""
+    """The plan of each of `items` requests, or why there is none."""
     return _items_of(PlanAnswer, response, items)
 
 
-def _items_of(model: type[ItemT], answer: LLMResponse, items: int) -> list[ItemT | Failure]:
-    if answer.text is None:
-        return [failure_of(answer)] * items
+def _items_of(model: type[ItemT], response: LLMResponse, items: int) -> list[ItemT | Failure]:
+    if response.text is None:
+        return [failure_of(response)] * items
     try:
-        found = parse_items(model, answer.text)
+        found = parse_items(model, response.text)
     except BadAnswerError as error:
         return [Failure("bad_answer", str(error))] * items
     left_out = BadAnswerError("the answer leaves this item out")
@@ -132,7 +138,7 @@ def _items_of(model: type[ItemT], answer: LLMResponse, items: int) -> list[ItemT
 def trace_or_failure(
     plan: PlanAnswer, text: str, context: RequestContext, identity: TraceIdentity
 ) -> GoldTrace | Failure:
-    """The trace that a plan makes, unproven."""
+    """The trace that a plan gives, not judged yet, or why it gives none."""
     try:
         return trace_from_plan(plan, text, context, identity)
     except BadAnswerError as error:
@@ -140,7 +146,7 @@ def trace_or_failure(
 
 
 def judgement_of(response: LLMResponse) -> JudgementAnswer | Failure:
-    """The verdict that a judgement answer holds."""
+    """The judgement in a response, or why there is none."""
     if response.text is None:
         return failure_of(response)
     try:
@@ -150,85 +156,117 @@ def judgement_of(response: LLMResponse) -> JudgementAnswer | Failure:
 
 
 def failure_of(response: LLMResponse) -> Failure:
-    """Why there is no text: a refusal by its category, an answer that was cut, or none that came."""
-    problem = response.problem or "error:unknown"
-    if problem.startswith("refusal:"):
-        return Failure(problem, "Claude declined; the item is left out and not asked for again")
+    """Why a response has no text: the model declined, the text was cut, or no message came."""
+    problem = response.problem
+    if problem is not None and problem.kind is ProblemKind.REFUSAL:
+        detail = "Claude declined; the item is left out and not asked for again"
+        return Failure(str(problem), detail, FailureKind.REFUSED)
     if problem == DOMAIN_STOPPED:
-        return Failure("refusal:domain_stopped", "Claude declined so often that the domain is asked no further")
-    if not response.arrived:
-        return Failure(NO_RESPONSE, ": ".join(filter(None, [problem, response.error_text])))
+        detail = "Claude declined so often that the domain is asked no further"
+        return Failure("refusal:domain_stopped", detail, FailureKind.REFUSED)
+    if not response.has_arrived:
+        words = [str(problem or "error:unknown"), response.error_text]
+        return Failure(NO_RESPONSE, ": ".join(filter(None, words)), FailureKind.NO_RESPONSE)
     return Failure("bad_answer", f"the answer ended with {problem}")
 
 
-def sample_requests(phases: DomainPrompts, contexts: Sequence[RequestContext], plans: int = 1) -> list[LLMRequest]:
-    """One ask of each phase, as long as real ones are: what an estimate is made from.
+# --- estimates -------------------------------------------------------------------------------------------------
+
+
+def sample_requests(prompts: DomainPrompts, contexts: Sequence[RequestContext], plans: int = 1) -> list[LLMRequest]:
+    """One request of each phase, as long as real ones are, for an estimate.
 
     Raises:
-        OracleError: no trace of the domain's scenarios is proven, so there is no example to go by.
+        OracleError: no trace of the domain's scenarios is gold, so there is no example.
 
     """
-    if not phases.examples:
-        raise OracleError(
-            f"{phases.domain.slug}: none of its scenarios gives a proven trace; mend the domain file first"
-        )
-    trace, setting = phases.examples[0]
+    trace, context = first_example(prompts)
     return [
-        phases.requests_prompt(contexts),
-        phases.plans_prompt([(trace.request.text, setting)] * plans),
-        phases.judgement_prompt(trace),
+        prompts.requests_prompt(contexts),
+        prompts.plans_prompt([(trace.request.text, context)] * plans),
+        prompts.judgement_prompt(trace),
     ]
 
 
-def answer_lengths(phases: DomainPrompts) -> dict[str, float]:
-    """Characters of an answer by phase: plans as long as those of the examples, requests as theirs."""
-    plans = [len(scenes.compact_json(plan_from_trace(trace, setting.world))) for trace, setting in phases.examples]
-    texts = [len(trace.request.text) + 30 for trace, _ in phases.examples]
+def first_example(prompts: DomainPrompts) -> Example:
+    """The first worked example.
+
+    Raises:
+        OracleError: there is none.
+
+    """
+    if not prompts.examples:
+        raise OracleError(f"{prompts.domain.slug}: no trace of its scenarios is gold; correct the domain file first")
+    return prompts.examples[0]
+
+
+def answer_lengths(prompts: DomainPrompts) -> dict[str, float]:
+    """Characters of an answer's item by phase: those of the examples, and a sentence for a judgement."""
+    plans = [
+        len(user_prompts.compact_json(plan_from_trace(trace, context.world))) for trace, context in prompts.examples
+    ]
+    texts = [len(trace.request.text) + 30 for trace, _ in prompts.examples]
     return {"graph": sum(plans) / len(plans), "requests": sum(texts) / len(texts), "judgement": 200.0}
 
 
 # --- examples --------------------------------------------------------------------------------------------------
 
-Example = tuple[GoldTrace, RequestContext]
+
+def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: IsGold) -> list[Example]:
+    """Gold traces of the embedded oracle, each of another scenario: different intents first, long plans first.
+
+    Only traces that would be chosen are judged, since judging costs more than making them.
+    """
+    indices: defaultdict[str, deque[int]] = defaultdict(deque)
+    for index in range(min(_MOST_INDICES, 40 * len(domain.file.scenarios))):
+        indices[scheduled_scenario(domain, oracle.seed, "train", index)[0]].append(index)
+    candidates: dict[int, GoldTrace] = {}
+
+    def add_candidate(scenario: str) -> None:
+        while indices[scenario]:
+            index = indices[scenario].popleft()
+            trace = oracle.trace(Task(domain, "train", index))
+            if isinstance(trace, GoldTrace):
+                candidates[index] = trace
+                return
+
+    for scenario in list(indices):
+        add_candidate(scenario)
+    accepted: set[int] = set()
+    while not accepted.issuperset(chosen := _most_different(candidates)):
+        for index in [each for each in chosen if each not in accepted]:
+            if _round_trips(candidates[index], domain) and is_gold(candidates[index]):
+                accepted.add(index)
+            else:
+                add_candidate(str(candidates.pop(index).metadata["scenario"]))
+    return [(candidates[index], context_of_trace(candidates[index], domain)) for index in chosen]
 
 
-def _examples(domain: Domain, oracle: ScenarioOracle, proves: Proves) -> Iterator[Example]:
-    """Proven traces of the embedded oracle, of different intents first and then of any other scenario."""
-    found: dict[str, Example] = {}
-    for index in range(min(_TRIED, 40 * len(domain.file.scenarios))):
-        if scheduled_scenario(domain, oracle.seed, "train", index)[0] in found:
-            continue
-        trace = oracle.trace(Task(domain, "train", index))
-        if isinstance(trace, GoldTrace) and _round_trips(trace, domain) and proves(trace):
-            found[str(trace.metadata["scenario"])] = trace, context_of_trace(trace, domain)
-    by_calls = sorted(found.values(), key=lambda each: -min(len(each[0].graph.calls), 5))
-    by_intent = {each[1].intent: each for each in reversed(by_calls)}
-    rest = [each for each in by_calls if all(each is not other for other in by_intent.values())]
-    yield from [*by_intent.values(), *rest][:EXAMPLES]
+def _most_different(traces: Mapping[int, GoldTrace]) -> list[int]:
+    """Indices of the traces to show: one for each intent, then others, those with many calls first."""
+    by_calls = sorted(traces, key=lambda index: (-min(len(traces[index].graph.calls), 5), index))
+    by_intent = {traces[index].request.intent_category: index for index in reversed(by_calls)}
+    rest = [index for index in by_calls if index not in by_intent.values()]
+    return [*by_intent.values(), *rest][:EXAMPLES]
 
 
 def _round_trips(trace: GoldTrace, domain: Domain) -> bool:
-    """Whether the answer told of a trace gives its goal and calls again."""
-    setting = context_of_trace(trace, domain)
+    """Whether the answer that corresponds to a trace gives its goal and the arguments of its calls again."""
+    context = context_of_trace(trace, domain)
+    identity = TraceIdentity(trace.trace_id, trace.created_at, trace.metadata)
     try:
-        again = trace_from_plan(
-            plan_from_trace(trace, setting.world),
-            trace.request.text,
-            setting,
-            TraceIdentity(trace.trace_id, trace.created_at, trace.metadata),
-        )
+        other = trace_from_plan(plan_from_trace(trace, context.world), trace.request.text, context, identity)
     except BadAnswerError:
         return False
-    return again.goal == trace.goal and [c.arguments for c in again.graph.calls] == [
-        c.arguments for c in trace.graph.calls
-    ]
+    arguments = [call.arguments for call in trace.graph.calls]
+    return other.goal == trace.goal and [call.arguments for call in other.graph.calls] == arguments
 
 
 def format_example(phase: str, trace: GoldTrace, context: RequestContext) -> str:
-    """An example in the form of the phase's own question and answer."""
+    """An example in the form that the phase's own prompt and answer have."""
     if phase == "requests":
-        return f"{scenes.item_text(1, context)}\n-> {trace.request.text}"
+        return f"{user_prompts.item_text(1, context)}\n-> {trace.request.text}"
     if phase == "judgement":
-        return scenes.judgement_text(trace, context)
-    plan = scenes.compact_json(plan_from_trace(trace, context.world))
-    return f"{scenes.request_text(trace.request.text, context)}\nAnswer: {plan}"
+        return user_prompts.judgement_text(trace, context)
+    plan = user_prompts.compact_json(plan_from_trace(trace, context.world))
+    return f"{user_prompts.request_text(trace.request.text, context)}\nAnswer: {plan}"

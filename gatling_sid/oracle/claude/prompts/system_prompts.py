@@ -1,6 +1,6 @@
-"""Prompts: versioned texts of the catalogue, filled with what a domain declares and with examples that were proven.
+"""System prompts: versioned templates of the catalogue, filled with what a domain declares and with gold examples.
 
-A prompt is the same to the byte for every call of a (domain, phase): it is the prefix that the API caches.
+The text is the same to the byte for every call of a (domain, phase), since it is the prefix that the API caches.
 """
 
 from __future__ import annotations
@@ -12,39 +12,62 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+from pydantic import Field, ValidationError, field_validator
 
 from gatling_sid import schemas
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import ToolParameter
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.strict import Strict
+from gatling_sid.schemas.strict import StrictModel
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 FOLDER = Path(schemas.__file__).parent / "prompts"
 PHASES = ("requests", "graph", "judgement", "phrasing", "scenario", "rule")
 FEWEST_VARIANTS = 24
-_MOST_WAYS = 5
+"""A phrasing must make so many texts, so that one sentence pattern is not repeated over and over in the dataset."""
+VARIABLES = frozenset({"about", "entities", "tools", "policy", "words", "notes", "examples", "fewest_variants"})
+"""What a template may use."""
+_MOST_WORDINGS = 5  # per value: more make the prompt longer and are seldom used
+_TEMPLATES = Environment(
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701 - the text goes to Claude, not to a browser; `&` must stay `&`
+    keep_trailing_newline=True,
+)
 
 
-class Prompt(Strict):
-    """One phase's prompt: a text with `@parts@` to fill, and the conditions that its items are drawn with."""
+class Prompt(StrictModel):
+    """The prompt of a phase: `system` is a Jinja template; its items are drawn with one value of each of `conditions`."""
 
     version: int = Field(ge=1)
     system: str
     conditions: dict[str, list[str]] = Field(default_factory=dict)
 
+    @field_validator("system")
+    @classmethod
+    def _check_template(cls, system: str) -> str:
+        """Refuses a template that cannot be filled when the file is loaded, not in the middle of a run."""
+        try:
+            _template_of(system)
+            unknown = find_undeclared_variables(_TEMPLATES.parse(system)) - VARIABLES
+        except TemplateSyntaxError as error:
+            raise ValueError(f"line {error.lineno} of the template: {error.message}") from None
+        if unknown:
+            raise ValueError(f"no variable {min(unknown)!r}; the variables are {', '.join(sorted(VARIABLES))}")
+        return system
 
-class PromptNotes(Strict):
-    """What was learnt about a domain: lines added to its prompts, by phase; `measured` says what each was worth."""
+
+class PromptNotes(StrictModel):
+    """Lines added to the prompts of a domain, by phase; `measured` says how much each raised the pass rate."""
 
     version: int = Field(ge=1)
     notes: dict[str, list[str]] = Field(default_factory=dict)
     measured: list[str] = Field(default_factory=list)
 
 
-StrictT = TypeVar("StrictT", bound=Strict)
+StrictT = TypeVar("StrictT", bound=StrictModel)
 
 
 @lru_cache(maxsize=16)
@@ -54,7 +77,7 @@ def prompt_of(phase: str, folder: Path = FOLDER) -> Prompt:
 
 
 def notes_path(slug: str, folder: Path = FOLDER) -> Path:
-    """Where the notes of a domain are kept."""
+    """The file that holds the notes of a domain."""
     return folder / f"notes-{slug}.yaml"
 
 
@@ -69,13 +92,22 @@ def _load(path: Path, model: type[StrictT]) -> StrictT:
         return model.model_validate(load_yaml(path))
     except ValidationError as error:
         first = error.errors()[0]
-        raise CatalogueError(path.name, ".".join(map(str, first["loc"])), first["msg"]) from None
+        raise CatalogueError(
+            path.name, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        ) from None
 
 
 def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequence[str] | None = None) -> str:
-    """The system prompt of a (domain, phase): a function of the catalogue and the examples alone."""
+    """The system prompt of a (domain, phase); it depends only on the catalogue, the examples and the notes.
+
+    `notes` replace those of the domain's file.
+
+    Raises:
+        CatalogueError: the template or the notes file is not acceptable.
+
+    """
     lines = notes_of(domain.slug).notes.get(phase, []) if notes is None else notes
-    parts = {
+    values = {
         "about": f"{domain.file.organisation}: {domain.file.description}\nRoles: {_roles(domain)}",
         "entities": "\n".join(_entities(domain)),
         "tools": "\n".join(_tools(domain)),
@@ -83,16 +115,21 @@ def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequ
         "words": "\n".join(_words(domain)),
         "notes": "\n".join(f"- {line}" for line in lines),
         "examples": "\n\n".join(examples),
-        "spins": str(FEWEST_VARIANTS),
+        "fewest_variants": FEWEST_VARIANTS,
     }
-    text = prompt_of(phase).system
-    for name, part in parts.items():
-        text = text.replace(f"@{name}@", part)
-    return text
+    try:
+        return _template_of(prompt_of(phase).system).render(values)
+    except TemplateError as error:
+        raise CatalogueError(f"{phase}.yaml", "system", error.message or type(error).__name__) from None
+
+
+@lru_cache(maxsize=16)
+def _template_of(source: str) -> Template:
+    return _TEMPLATES.from_string(source)
 
 
 def version_of(phase: str, system: str) -> str:
-    """What traces made with a prompt carry: the version of its text, and a digest of all that filled it."""
+    """The mark of a prompt in a trace's metadata: the version of its template, and a digest of the filled text."""
     return f"{phase}-{prompt_of(phase).version}-{blake2b(system.encode(), digest_size=4).hexdigest()}"
 
 
@@ -130,13 +167,13 @@ def _tools(domain: Domain) -> Iterator[str]:
             yield f"  only if {_compact(tool.requires)}"
         for each in schema.parameters:
             declared = tool.parameters[each.name]
-            said = [each.type, "required" if each.required else "", declared.does]
-            said += [f"{declared.match} {declared.field}"] if declared.does == "filter" else [declared.field or ""]
-            yield f"  {each.name}: {' '.join(filter(None, said))}. {each.description} {_limits(declared, each)}".rstrip()
+            parts = [each.type, "required" if each.required else "", declared.does]
+            parts += [f"{declared.match} {declared.field}"] if declared.does == "filter" else [declared.field or ""]
+            yield f"  {each.name}: {' '.join(filter(None, parts))}. {each.description} {_limits(declared, each)}".rstrip()
 
 
 def _limits(declared: c.Parameter, parameter: ToolParameter) -> str:
-    """The constraints that say something: not that text is not empty, nor all the entity's fields over again."""
+    """The constraints that tell something new: not that text must not be empty, nor all fields of the entity again."""
     if declared.does == "select" and declared.values is None:
         return ""
     items = parameter.constraints.get("items", {}).get("enum")
@@ -154,16 +191,16 @@ def _rules(domain: Domain) -> Iterator[str]:
 
 
 def _words(domain: Domain) -> Iterator[str]:
-    """What the catalogue adds to the general ways, once for all parameters that share it."""
-    where: dict[str, list[str]] = {}
+    """The words that the catalogue adds for values, once for all parameters that share them."""
+    parameters: dict[str, list[str]] = {}
     for tool in domain.tools.values():
         for name in tool.parameters:
-            ways = domain.words_to_read(tool, name)
-            listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WAYS])}" for value, w in ways.items() if w)
-            names = where.setdefault(listed, [])
+            words = domain.words_to_read(tool, name)
+            listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WORDINGS])}" for value, w in words.items() if w)
+            names = parameters.setdefault(listed, [])
             if name not in names:
                 names.append(name)
-    for listed, names in where.items():
+    for listed, names in parameters.items():
         if listed:
             yield f"- {', '.join(names)}: {listed}"
 

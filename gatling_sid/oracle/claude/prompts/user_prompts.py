@@ -1,4 +1,4 @@
-"""The varying half of an ask: a scene in words, after the cached prefix."""
+"""User prompts: the part of an LLM request that varies, a request context in words."""
 
 from __future__ import annotations
 
@@ -14,38 +14,36 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import World
 
-_MOST_SHOWN = 3
-_MOST_FINDINGS = 12
+_MOST_ITEMS = 3  # of a list in a result: enough to see its form; every one is paid for
+_MOST_FINDINGS = 12  # a plan with more is beyond repair by a longer list
 
 
 def policy_line(domain: Domain, policy: SystemPolicy) -> str:
-    """What tells this member of the family from others; the sentences stand in the prefix."""
-    _, _, code = policy.policy_id.partition("-")
-    parts = [int(each) for each in code.split(".") if each.isdecimal()]
-    family = domain.file.policy
-    if len(parts) != len(domain.family.axis_sizes):
+    """What distinguishes this member of the policy family from others; the sentences stand in the system prompt."""
+    member, family = domain.family.member_of(policy.policy_id), domain.file.policy
+    if member is None:
         return "Policy in force: " + " ".join(policy.rules)
-    values = domain.family.axis_values_of(tuple(parts))
-    axes = ", ".join(f"{name} {_plain(values[name])}" for name in family.vary)
-    names = domain.family.rules_in_force(tuple(parts))
+    values = domain.family.axis_values_of(member)
+    axes = ", ".join(f"{name} {_compact(values[name])}" for name in family.vary)
+    names = domain.family.rules_in_force(member)
     absent = [name for name in family.rules if name not in names]
     return f"Policy in force: {axes or 'as written'}. Not in force: {', '.join(absent) or 'none'}."
 
 
 def principal_line(context: RequestContext) -> str:
-    """Who asks, and what the session knows of them."""
-    return f"{context.principal.role} {_plain(context.principal.attributes)}"
+    """The role and the attributes of the person who asks."""
+    return f"{context.principal.role} {_compact(context.principal.attributes)}"
 
 
 def record_lines(records: RecordsByEntity) -> Iterator[str]:
-    """Rows as one line each; what is empty is left out."""
+    """One line per record, without fields that are empty."""
     for entity, rows in records.items():
         for row in rows:
-            yield f"{entity} {_plain({name: value for name, value in row.items() if value is not None})}"
+            yield f"{entity} {_compact({name: value for name, value in row.items() if value is not None})}"
 
 
 def item_text(number: int, context: RequestContext) -> str:
-    """One item of a requests ask."""
+    """One item of the user prompt that asks for requests."""
     manner = "; ".join(f"{name}: {way}" for name, way in context.manner)
     lines = [
         f"Item {number}",
@@ -58,14 +56,14 @@ def item_text(number: int, context: RequestContext) -> str:
 
 
 def block_text(contexts: Sequence[RequestContext]) -> str:
-    """The user message of a requests ask."""
+    """The user prompt that asks for requests, one item per context; all contexts share policy and world."""
     first = contexts[0]
     items = "\n\n".join(item_text(number, each) for number, each in enumerate(contexts, start=1))
     return f"{_day(first)}\n{policy_line(first.domain, first.policy)}\n\n{items}"
 
 
 def request_text(text: str, context: RequestContext) -> str:
-    """One request to be planned."""
+    """A request with its context, as the user prompt that asks for its plan states it."""
     lines = [
         policy_line(context.domain, context.policy),
         f"Asked by: {principal_line(context)}",
@@ -78,19 +76,19 @@ def request_text(text: str, context: RequestContext) -> str:
 
 
 def requests_text(requests: Sequence[tuple[str, RequestContext]]) -> str:
-    """The user message of a graph ask."""
+    """The user prompt that asks for the plans of requests."""
     items = [f"Item {number}\n{request_text(*each)}" for number, each in enumerate(requests, start=1)]
     return "\n\n".join([_day(requests[0][1]), *items])
 
 
-def _day(setting: RequestContext) -> str:
-    return f"Today is {setting.world.today:%A} {setting.world.today.isoformat()}."
+def _day(context: RequestContext) -> str:
+    return f"Today is {context.world.today:%A} {context.world.today.isoformat()}."
 
 
 def repair_text(
     text: str, context: RequestContext, answer: str, findings: Sequence[str], previous: GoldTrace | None
 ) -> str:
-    """The user message of a graph ask that comes again: the plan as it was, what it did, what was found."""
+    """The user prompt that asks for a repaired plan: it shows the old one, its results, and the findings."""
     lines = [requests_text([(text, context)]), "", "An earlier plan for it was:", answer]
     if previous is not None:
         lines += ["What its calls did:", *describe_results(previous, context.world)]
@@ -99,20 +97,20 @@ def repair_text(
 
 
 def describe_results(trace: GoldTrace, world: World) -> Iterator[str]:
-    """What each call of a plan returned, in short."""
+    """What each call of a plan returned, one line per call; long lists are cut."""
     execution = execute(trace.graph.calls, world)
-    for call_id, outcome in execution.results.items():
-        value = dict(outcome.value)
+    for call_id, result in execution.results.items():
+        value = dict(result.value)
         for name, inside in value.items():
-            if isinstance(inside, list) and len(inside) > _MOST_SHOWN:
-                value[name] = [*inside[:_MOST_SHOWN], f"… {len(inside)} in all"]
-        yield f"{call_id} -> {_plain(value)}"
+            if isinstance(inside, list) and len(inside) > _MOST_ITEMS:
+                value[name] = [*inside[:_MOST_ITEMS], f"… {len(inside)} in all"]
+        yield f"{call_id} -> {_compact(value)}"
     if execution.refusal is not None:
         yield str(execution.refusal)
 
 
 def judgement_text(trace: GoldTrace, context: RequestContext) -> str:
-    """The user message of a judgement ask."""
+    """The user prompt that asks for a judgement of a trace."""
     plan = plan_from_trace(trace, context.world)
     lines = [
         _day(context),
@@ -128,9 +126,9 @@ def judgement_text(trace: GoldTrace, context: RequestContext) -> str:
 
 
 def compact_json(plan: PlanAnswer) -> str:
-    """A plan as the answer that holds it."""
+    """A plan as JSON without white space."""
     return plan.model_dump_json()
 
 
-def _plain(value: Any) -> str:
+def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))

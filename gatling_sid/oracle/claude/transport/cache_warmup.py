@@ -1,6 +1,6 @@
-"""Cache warm-up: of the calls with one prefix, the first goes alone, so that the others read what it wrote.
+"""Cache warm-up: the first call with a prefix is sent alone, so that the others read the cache entry that it writes.
 
-A cache entry can be read only after the first answer begins; calls in flight together would all pay the write.
+A cache entry can be read only after the first response begins; calls in flight together would all pay for writing it.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_LIFETIME_SECONDS = 270  # an entry lives 5 minutes from its last use; part of the last is the call's own time
+_LIFETIME_SECONDS = 270  # an entry lives 300 s from its last use; the call that relies on it needs some of them itself
 
-CachedPrefix = tuple[str, str]  # the workspace whose cache it is, and the prefix
+CachedPrefix = tuple[str, str]  # who owns the cache (see Key.cache_owner), and the digest of the prefix
 
 
 class PromptCacheWarmup:
-    """Which prefixes are in the cache."""
+    """Knows which prefixes are in the prompt cache."""
 
     def __init__(self) -> None:
-        self._used: dict[CachedPrefix, float] = {}
-        self._warming: dict[CachedPrefix, asyncio.Event] = {}
+        self._last_use: dict[CachedPrefix, float] = {}
+        self._warmups: dict[CachedPrefix, asyncio.Event] = {}
 
-    def mark_warm(self, place: CachedPrefix) -> None:
-        """An answer came back: the prefix was written or read just now."""
-        self._used[place] = time.monotonic()
+    def mark_warm(self, prefix: CachedPrefix) -> None:
+        """Records that a response to this prefix came, so the cache entry was written or read just now."""
+        self._last_use[prefix] = time.monotonic()
 
     @asynccontextmanager
-    async def wait_for_turn(self, place: CachedPrefix) -> AsyncIterator[None]:
-        """Entered at once if the prefix is warm; else one call at a time until one of them has marked it."""
-        while not self._is_warm(place) and (warming := self._warming.get(place)):
-            await warming.wait()
-        if self._is_warm(place):
+    async def wait_for_turn(self, prefix: CachedPrefix) -> AsyncIterator[None]:
+        """Enters at once if the prefix is in the cache; otherwise admits one call at a time until one marked it warm."""
+        while not self._is_warm(prefix) and (warmup := self._warmups.get(prefix)):
+            await warmup.wait()
+        if self._is_warm(prefix):
             yield
             return
-        event = self._warming[place] = asyncio.Event()
+        event = self._warmups[prefix] = asyncio.Event()
         try:
             yield
         finally:
-            del self._warming[place]
+            del self._warmups[prefix]
             event.set()
 
-    def _is_warm(self, place: CachedPrefix) -> bool:
-        used = self._used.get(place)
-        return used is not None and time.monotonic() - used < _LIFETIME_SECONDS
+    def _is_warm(self, prefix: CachedPrefix) -> bool:
+        last_use = self._last_use.get(prefix)
+        return last_use is not None and time.monotonic() - last_use < _LIFETIME_SECONDS

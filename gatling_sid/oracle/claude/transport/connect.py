@@ -1,53 +1,61 @@
-"""From keys and a ledger to something that answers: the online engine, or message batches."""
+"""Connects to the API: from keys and a ledger file to a client that sends batches and single calls."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
-from gatling_sid.oracle.claude.messages.llm_request import AsyncClient, LLMRequest, LLMResponse
-from gatling_sid.oracle.claude.transport.batches import BatchesClient
-from gatling_sid.oracle.claude.transport.blocking import BlockingClient
-from gatling_sid.oracle.claude.transport.engine import MessagesClient
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse
+from gatling_sid.oracle.claude.transport.batches_client import BatchesClient
+from gatling_sid.oracle.claude.transport.blocking_client import BlockingClient, ClientConnection, ReportWaiting
+from gatling_sid.oracle.claude.transport.messages_client import MessagesClient
 
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
-FEWEST_FOR_A_BATCH = 100
-"""Asks that are fewer than these are not worth a batch."""
+MIN_BATCH_SIZE = 100
+"""Fewer requests than this are sent as single calls: waiting up to a day for a batch would not be worth the discount."""
 
 
 class BatchOrSingleClient:
-    """Batches where many asks come together, single calls for a few.
+    """Sends many requests as a batch and a few as single calls.
 
-    A batch costs half, but may take a day: the last repairs of a run would wait for one after another.
+    A batch costs half, but may take a day: the last repairs of a run would wait for one batch after another.
     """
 
     def __init__(
-        self, batches: BatchesClient, engine: MessagesClient, ledger: Ledger, many: int = FEWEST_FOR_A_BATCH
+        self,
+        batches_client: BatchesClient,
+        messages_client: MessagesClient,
+        ledger: Ledger,
+        min_batch_size: int = MIN_BATCH_SIZE,
     ) -> None:
-        """From so `many` asks on, a batch; asks of batches that a run before left open are waited for in any case."""
-        self._many = many
-        self._batches = batches
-        self._engine = engine
+        """Both clients must use `ledger`; fewer requests than `min_batch_size` go as single calls."""
+        self._min_batch_size = min_batch_size
+        self._batches_client = batches_client
+        self._messages_client = messages_client
         self._ledger = ledger
 
     async def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
-        """In the order of the asks; while a batch is open, its asks may be among these, so none goes alone."""
-        if len(requests) < self._many and not self._ledger.open_submissions():
-            return await self._engine.complete(requests)
-        answers = await self._batches.complete(requests)
-        self._engine.recount_refusals()
-        return answers
+        """Returns one response per request, in the same order.
+
+        While a batch is open, also of an earlier run, it may hold some of these requests, so none is sent as a single
+        call: it would be paid for twice.
+        """
+        if len(requests) < self._min_batch_size and not self._ledger.open_submissions():
+            return await self._messages_client.complete(requests)
+        responses = await self._batches_client.complete(requests)
+        self._messages_client.recount_refusals()
+        return responses
 
 
 def keys_of(api_key: str | Sequence[str] | None) -> list[str]:
-    """The keys given, or the one of the environment; several in one text are separated by commas.
+    """The given API keys, or those of the environment variable; several in one text are separated by commas.
 
     Raises:
-        OracleError: there is none; names the variable and the oracle that needs none.
+        OracleError: there is none; names the variable, and the oracle that works without a key.
 
     """
     given = [api_key] if isinstance(api_key, str) else list(api_key or [os.environ.get(KEY_VARIABLE, "")])
@@ -69,28 +77,28 @@ def connect(
     batch: bool = False,
     base_url: str | None = None,
     in_flight: int = 200,
+    report_waiting: ReportWaiting | None = None,
 ) -> BlockingClient:
-    """Answers through the API, every answer in `ledger`; connections and file are opened by the first ask."""
+    """A client for the API that records everything in `ledger`; opens connections and file at the first request."""
 
-    async def opens() -> tuple[AsyncClient, Callable[[], Awaitable[None]]]:
-        book = Ledger(ledger)
+    async def open_client() -> ClientConnection:
+        open_ledger = Ledger(ledger)
         try:
-            engine = MessagesClient(
-                keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight
+            messages_client = MessagesClient(
+                keys, open_ledger, model=model, max_cost_usd=max_cost_usd, base_url=base_url, in_flight=in_flight
             )
-            batches = BatchesClient(keys, book, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
+            batches_client = BatchesClient(keys, open_ledger, model=model, max_cost_usd=max_cost_usd, base_url=base_url)
         except BaseException:
-            book.close()
+            open_ledger.close()
             raise
-        asked.spent = lambda: book.booked_usd
-        many = FEWEST_FOR_A_BATCH if batch else sys.maxsize
+        min_batch_size = MIN_BATCH_SIZE if batch else sys.maxsize
+        client = BatchOrSingleClient(batches_client, messages_client, open_ledger, min_batch_size)
 
         async def close() -> None:
-            await engine.close()
-            await batches.close()
-            book.close()
+            await messages_client.close()
+            await batches_client.close()
+            open_ledger.close()
 
-        return BatchOrSingleClient(batches, engine, book, many), close
+        return ClientConnection(client, close, lambda: open_ledger.booked_usd)
 
-    asked = BlockingClient(opens)
-    return asked
+    return BlockingClient(open_client, report_waiting=report_waiting)

@@ -1,4 +1,4 @@
-"""What an error of the API means for a run: try again, fail this one ask, or stop."""
+"""Decides what an error of the API means for a run: retry the call, give up this one request, or stop the run."""
 
 from __future__ import annotations
 
@@ -10,104 +10,136 @@ import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.accounting.ledger import RESUME_HINT, AttemptStatus, refused_status
+from gatling_sid.oracle.claude.messages.llm_request import ProblemKind, ResponseProblem
 from gatling_sid.oracle.claude.transport.rate_limits import retry_after
 
-PATIENCE_SECONDS = 600
-_LONGEST_BACKOFF_SECONDS = 60
-_LONGEST_WORDS = 400  # a proxy may answer with a page
+PATIENCE_SECONDS = 600  # longer than the API usually asks for; a user would not wait that long without a message
+_MAX_BACKOFF_SECONDS = 60  # an overloaded API is back within minutes, so longer pauses would only lose time
+_MAX_ERROR_CHARACTERS = 400  # a proxy may answer with a whole HTML page
 _SPENDING_CODES = {
     "enforced_spend_limit_reached": "the organisation has reached the monthly limit of its tier",
     "contract_spend_limit_reached": "the organisation has reached the spend limit of its contract",
     "linked_organization_spend_limit_reached": "the linked organisation has reached its spend limit",
     "linked_organization_billing_unavailable": "the linked organisation cannot be billed",
 }
-# The limit that an owner sets in the Console is a plain 400 without a code; only its words tell.
-_SPENDING_WORDS = ("usage limit", "spend limit", "spending limit", "credit balance")
-RESUME_HINT = "everything answered so far is in the ledger, the same command goes on from there"
+# The limit that an owner sets in the Console is a plain 400 without a code and can be recognised only by its text.
+_SPENDING_PHRASES = ("usage limit", "spend limit", "spending limit", "credit balance")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-Problem = anthropic.APIError | httpx2.TransportError | ValueError
+CallError = anthropic.APIError | httpx2.TransportError | ValueError
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Worth another try: after `seconds` if the API named a time, else after a backoff of our own."""
+    """The call may be sent again: after `seconds` if the API named a time, otherwise after a backoff of our own."""
 
     status: str
-    problem: str
+    problem: ResponseProblem
     error_text: str
     seconds: float | None = None
     rate_limited: bool = False
 
+    @property
+    def may_have_succeeded(self) -> bool:
+        """Whether the API may have carried the call out although no reply says so."""
+        return not self.rate_limited and self.status != AttemptStatus.UNSENT
+
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """This ask cannot be answered as it is; nothing was paid."""
+    """The API refuses this request for its own content; nothing was paid."""
 
     status: str
-    problem: str
+    problem: ResponseProblem
     error_text: str
 
 
-def classify_error(problem: Problem, key_name: str, clean: Callable[[str], str]) -> Retry | GiveUp | OracleError:
-    """What to do after `problem`; the API's own words are passed on as `clean` leaves them."""
-    if isinstance(problem, anthropic.APIStatusError):
-        return _classify_status(problem, key_name, clean(problem.api_message or problem.message)[:_LONGEST_WORDS])
-    unsent = isinstance(problem, _UNSENT) or isinstance(problem.__cause__, _UNSENT)
-    return Retry("unsent" if unsent else "lost", "error:connection", clean(str(problem))[:_LONGEST_WORDS])
+def classify_error(error: CallError, key_name: str, redact: Callable[[str], str]) -> Retry | GiveUp | OracleError:
+    """What to do after an error; an `OracleError` is returned if the run must stop.
+
+    Args:
+        error: what the call raised.
+        key_name: the name of the API key, for messages.
+        redact: removes API keys from the texts of the API before they become part of a message.
+
+    """
+    if isinstance(error, anthropic.APIStatusError):
+        return _classify_status(error, key_name, redact(error.api_message or error.message)[:_MAX_ERROR_CHARACTERS])
+    unsent = isinstance(error, _UNSENT) or isinstance(error.__cause__, _UNSENT)
+    return Retry(
+        AttemptStatus.UNSENT if unsent else AttemptStatus.LOST,
+        ResponseProblem(ProblemKind.ERROR, "connection"),
+        redact(str(error))[:_MAX_ERROR_CHARACTERS],
+    )
 
 
-def _classify_status(problem: anthropic.APIStatusError, key_name: str, says: str) -> Retry | GiveUp | OracleError:
-    status, code = problem.status_code, problem.error_code
-    outcome, kind = f"status:{status}", f"error:{problem.type or status}"
-    if code == "organization_on_hold":
+def _classify_status(error: anthropic.APIStatusError, key_name: str, text: str) -> Retry | GiveUp | OracleError:
+    code = error.status_code
+    if stop := _stop_error(error, key_name, text):
+        return stop
+    status, problem = refused_status(code), ResponseProblem(ProblemKind.ERROR, str(error.type or code))
+    if code == 429:
+        retry = Retry(status, problem, text, retry_after(error.response.headers), rate_limited=True)
+        return _classify_rate_limit(retry, key_name)
+    if code in {408, 409} or code >= 500:
+        return _retry_within_patience(Retry(status, problem, text, retry_after(error.response.headers)), key_name)
+    if any(phrase in text.casefold() for phrase in _SPENDING_PHRASES):
         return OracleError(
-            f"{key_name}: the provider has put the organisation on hold ({says}); ask the provider, do not retry"
+            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({text}); {RESUME_HINT}"
         )
-    if code in _SPENDING_CODES:
-        return OracleError(f"{key_name}: {_SPENDING_CODES[code]} ({says}); raise it or wait; {RESUME_HINT}")
-    if status in {401, 403}:
+    return GiveUp(status, problem, text)
+
+
+def _stop_error(error: anthropic.APIStatusError, key_name: str, text: str) -> OracleError | None:
+    """The error that ends the run, if no request with this key can succeed."""
+    if error.error_code == "organization_on_hold":
         return OracleError(
-            f"{key_name} is not accepted (status {status}: {says}); it is revoked, or lacks the right; renew it; {RESUME_HINT}"
+            f"{key_name}: the provider has put the organisation on hold ({text}); contact the provider, do not retry"
         )
-    if status == 402:
+    if error.error_code in _SPENDING_CODES:
         return OracleError(
-            f"{key_name}: billing problem (status 402: {says}); see the organisation's billing page; {RESUME_HINT}"
+            f"{key_name}: {_SPENDING_CODES[error.error_code]} ({text}); raise the limit or wait; {RESUME_HINT}"
         )
-    if status == 404:
+    if error.status_code in {401, 403}:
         return OracleError(
-            f"{key_name}: not found (status 404), most likely the model, or a batch that a key of another workspace made: {says}"
+            f"{key_name} is not accepted (status {error.status_code}: {text}); it is revoked or lacks the permission; "
+            f"use another key; {RESUME_HINT}"
         )
-    if status == 429:
-        return _classify_rate_limit(
-            Retry(outcome, kind, says, retry_after(problem.response.headers), rate_limited=True), key_name
-        )
-    if status in {408, 409} or status >= 500:
-        return _retry_within_patience(Retry(outcome, kind, says, retry_after(problem.response.headers)), key_name)
-    if any(words in says.casefold() for words in _SPENDING_WORDS):
+    if error.status_code == 402:
         return OracleError(
-            f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({says}); {RESUME_HINT}"
+            f"{key_name}: billing problem (status 402: {text}); see the organisation's billing page; {RESUME_HINT}"
         )
-    return GiveUp(outcome, kind, says)
+    if error.status_code == 404:
+        return OracleError(
+            f"{key_name}: not found (status 404), most likely the model, or a batch that was created with a key of "
+            f"another workspace: {text}"
+        )
+    return None
 
 
 def _classify_rate_limit(retry: Retry, key_name: str) -> Retry | OracleError:
     if retry.seconds is None:
         return OracleError(
-            f"{key_name}: refused without a time to come back (status 429: {retry.error_text}): a spend limit is reached; {RESUME_HINT}"
+            f"{key_name}: refused without a time to come back (status 429: {retry.error_text}): a spend limit is reached; "
+            f"{RESUME_HINT}"
         )
     return _retry_within_patience(retry, key_name)
 
 
 def _retry_within_patience(retry: Retry, key_name: str) -> Retry | OracleError:
-    """Hours are not waited for in silence."""
+    """Refuses to wait longer than `PATIENCE_SECONDS`, so that the user can decide when to resume."""
     if retry.seconds is not None and retry.seconds > PATIENCE_SECONDS:
         return OracleError(
-            f"{key_name}: the API asks to come back in {retry.seconds:.0f} s ({retry.error_text}); run again then; {RESUME_HINT}"
+            f"{key_name}: the API asks to come back in {retry.seconds:.0f} s ({retry.error_text}); run again then; "
+            f"{RESUME_HINT}"
         )
     return retry
 
 
-def pause_before(retry: Retry, tries: int, unit: float) -> float:
-    """Seconds before the next try: what the API asked for, never less, or a growing random time."""
-    backoff: float = min(_LONGEST_BACKOFF_SECONDS, unit * 2.0**tries) * random.uniform(0.5, 1)
+def pause_before(retry: Retry, attempts: int, unit: float) -> float:
+    """Seconds to wait before the next attempt.
+
+    At least what the API asked for; otherwise a random time that doubles with each attempt, starting from `unit` seconds.
+    """
+    backoff: float = min(_MAX_BACKOFF_SECONDS, unit * 2.0**attempts) * random.uniform(0.5, 1)
     return backoff if retry.seconds is None else retry.seconds + min(backoff, 1.0)

@@ -1,6 +1,6 @@
-"""API keys, the organisations they turn out to belong to, and which of them takes the next call.
+"""API keys, the organisations they belong to, and which key sends the next call.
 
-A key is known by its place in the list; its text goes to the client and nowhere else.
+Messages name a key by its position in the list; its text goes to the SDK and nowhere else.
 """
 
 from __future__ import annotations
@@ -16,130 +16,131 @@ import anthropic
 import httpx2
 
 from gatling_sid.errors import OracleError
-from gatling_sid.oracle.claude.transport.rate_limits import Draw, ExpectedUse, Limiter
+from gatling_sid.oracle.claude.transport.rate_limits import ExpectedUse, Grant, Limiter
 
 _KEY = re.compile(r"[\x21-\x7e]+")
 _POOL_SIZE = 25  # a pool looks at each of its connections before each call: several small ones cost less than one large
-_BEFORE_LIMITS = 8  # calls a key may have in flight while its limits are unknown
-_MOST_WAITING = 8  # calls that wait for one organisation; the rest choose later, when more is known
+_MAX_IN_FLIGHT_UNLIMITED = 8  # calls of a key whose limits are unknown: few, so that hardly one is refused
+_MAX_WAITING = 8  # calls that wait for one organisation; the rest choose later, when more is known
 _TIMEOUT = anthropic.Timeout(600, connect=20)
 
 
 @dataclass(eq=False)
 class Key:
-    """One key. Organisation and workspace are unknown until its first answer; until then it takes few calls."""
+    """One API key; its organisation and workspace are unknown until its first response."""
 
     name: str
     clients: Iterator[anthropic.AsyncAnthropic] = field(repr=False)
     organisation: str | None = None
     workspace: str | None = None
     in_flight: int = 0
-    taken: int = 0
-    held: int = 0
-    """Calls that have chosen the key and not joined its organisation's line: they wait for a cache to be warm."""
+    lease_count: int = 0
+    """How often the key was leased so far."""
+    waiting: int = 0
+    """Calls that leased the key and do not wait for its limiter yet: they wait for the prompt cache."""
     limiter: Limiter = field(default_factory=Limiter)
 
     @property
     def client(self) -> anthropic.AsyncAnthropic:
-        """One for the next call."""
+        """The SDK client for the next call; the clients take turns."""
         return next(self.clients)
 
     @property
-    def takes_more(self) -> bool:
-        """Whether another call may choose this key now."""
+    def is_available(self) -> bool:
+        """Whether another call may lease this key now."""
         if self.organisation:
-            return self.limiter.waiting < _MOST_WAITING and self.held < _MOST_WAITING
-        return self.in_flight < _BEFORE_LIMITS
+            return self.limiter.waiting < _MAX_WAITING and self.waiting < _MAX_WAITING
+        return self.in_flight < _MAX_IN_FLIGHT_UNLIMITED
 
     @property
-    def cache(self) -> str:
-        """Keys with the same value read each other's cache entries."""
+    def cache_owner(self) -> str:
+        """Keys with the same value read each other's entries of the prompt cache."""
         return self.workspace or self.organisation or self.name
 
 
 class Keys:
-    """All keys of a run, one limiter per organisation, connection pools shared by all."""
+    """All keys of a run, with one limiter per organisation and connection pools that all keys share."""
 
     def __init__(self, keys: Sequence[str], *, base_url: str | None, in_flight: int) -> None:
-        """Checks the keys' form; nothing is sent yet.
+        """Checks the form of the keys and sends nothing yet.
 
         Raises:
-            OracleError: no key, or one that cannot be sent; says which by its place.
+            OracleError: there is no key, or one has characters that cannot be sent; names it by its position.
 
         """
         texts = [key.strip() for key in keys]
         if not texts:
             raise OracleError("no API key: set ANTHROPIC_API_KEY, pass api_key=, or use the embedded ScenarioOracle")
-        for place, text in enumerate(texts, start=1):
+        for position, text in enumerate(texts, start=1):
             if not _KEY.fullmatch(text):
                 raise OracleError(
-                    f"API key {place} of {len(texts)} is empty or has characters no key has; copy it again"
+                    f"API key {position} of {len(texts)} is empty or has characters no key has; copy it again"
                 )
         self._secrets = texts
-        trust = httpx2.create_ssl_context()
-        self._pools = [_pool(trust) for _ in range(-(-in_flight // _POOL_SIZE))]
+        ssl_context = httpx2.create_ssl_context()
+        self._pools = [_pool(ssl_context) for _ in range(-(-in_flight // _POOL_SIZE))]
         self.all = [
-            Key(f"API key {place} of {len(texts)}", cycle([_client(text, base_url, pool) for pool in self._pools]))
-            for place, text in enumerate(texts, start=1)
+            Key(f"API key {position} of {len(texts)}", cycle([_client(text, base_url, pool) for pool in self._pools]))
+            for position, text in enumerate(texts, start=1)
         ]
         self._limiters: dict[str, Limiter] = {}
-        self._turn = asyncio.Lock()
-        self._changed = asyncio.Event()
+        self._lease_lock = asyncio.Lock()
+        self._availability_changed = asyncio.Event()
 
     async def close(self) -> None:
         """Closes the connections."""
         for pool in self._pools:
             await pool.aclose()
 
-    async def lease(self, need: ExpectedUse) -> Key:
-        """Of the organisation that is free soonest, the key that was taken least; first come, first served."""
-        async with self._turn:
-            while not (open_keys := [key for key in self.all if key.takes_more]):
-                self._changed.clear()
-                await self._changed.wait()
-        limiters = dict.fromkeys(key.limiter for key in open_keys)
-        soonest = min(limiters, key=lambda limiter: (limiter.backlog(need), self._in_flight(limiter)))
-        key = min((key for key in open_keys if key.limiter is soonest), key=lambda key: key.taken)
-        key.taken += 1
-        key.held += 1
+    async def lease(self, expected: ExpectedUse) -> Key:
+        """Waits for an available key and takes the one that is leased least, of the organisation that is free soonest."""
+        async with self._lease_lock:
+            while not (available := [key for key in self.all if key.is_available]):
+                self._availability_changed.clear()
+                await self._availability_changed.wait()
+        limiters = dict.fromkeys(key.limiter for key in available)
+        soonest = min(limiters, key=lambda limiter: (limiter.backlog(expected), self._in_flight(limiter)))
+        key = min((key for key in available if key.limiter is soonest), key=lambda key: key.lease_count)
+        key.lease_count += 1
+        key.waiting += 1
         key.in_flight += 1
         return key
 
-    async def enter(self, key: Key, need: ExpectedUse) -> Draw:
-        """Waits until the key's organisation may send."""
-        draw = await key.limiter.enter(need)
-        key.held -= 1
-        self._changed.set()
-        return draw
+    async def enter(self, key: Key, expected: ExpectedUse) -> Grant:
+        """Waits until the limits of the key's organisation allow the call."""
+        grant = await key.limiter.enter(expected)
+        key.waiting -= 1
+        self._availability_changed.set()
+        return grant
 
-    def give_back(self, key: Key, *, entered: bool) -> None:
-        """The call has ended, after it had entered its organisation's line or before."""
+    def release(self, key: Key, *, entered: bool) -> None:
+        """Ends the lease of a call; `entered` says whether `enter` had returned."""
         key.in_flight -= 1
-        key.held -= not entered
-        self._changed.set()
+        key.waiting -= not entered
+        self._availability_changed.set()
 
     def _in_flight(self, limiter: Limiter) -> int:
         return sum(key.in_flight for key in self.all if key.limiter is limiter)
 
-    def learn_limits(self, key: Key, headers: Mapping[str, str], sent: float) -> None:
-        """Takes organisation, workspace and limits from an answer's headers."""
+    def learn_limits(self, key: Key, headers: Mapping[str, str], sent_at: float) -> None:
+        """Takes organisation, workspace and limits from the headers of the reply to a call that was sent at `sent_at`."""
         organisation = headers.get("anthropic-organization-id")
         if organisation or key.organisation is None:
             key.organisation = organisation or key.name
         key.workspace = headers.get("anthropic-workspace-id") or key.workspace
         key.limiter = self._limiters.setdefault(key.organisation or key.name, key.limiter)
-        key.limiter.learn(headers, sent)
+        key.limiter.learn(headers, sent_at)
 
-    def without_secrets(self, text: str) -> str:
-        """The API's own words, should they ever repeat a key."""
+    def redact(self, text: str) -> str:
+        """A text of the API without the keys that it may repeat."""
         for secret in self._secrets:
             text = text.replace(secret, "[key]")
         return text
 
 
-def _pool(trust: ssl.SSLContext) -> httpx2.AsyncClient:
-    room = httpx2.Limits(max_connections=None, max_keepalive_connections=2 * _POOL_SIZE)
-    return anthropic.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=room, verify=trust)
+def _pool(ssl_context: ssl.SSLContext) -> httpx2.AsyncClient:
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=2 * _POOL_SIZE)
+    return anthropic.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=limits, verify=ssl_context)
 
 
 def _client(key: str, base_url: str | None, pool: httpx2.AsyncClient) -> anthropic.AsyncAnthropic:

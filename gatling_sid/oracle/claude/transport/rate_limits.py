@@ -1,6 +1,6 @@
-"""Pacing: token buckets per organisation and model, corrected by what the API's headers say.
+"""Keeps calls under the API's rate limits: token buckets per organisation, corrected by the headers of each reply.
 
-Keys of one organisation share its limits, so a call waits for the organisation, not for the key.
+The keys of one organisation share its limits, so a call waits for the organisation, not for the key.
 """
 
 from __future__ import annotations
@@ -13,44 +13,43 @@ from dataclasses import dataclass, field
 
 # Bucket name → the middle of its headers. `tokens` is left out: it repeats the tighter of the two.
 HEADERS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
-_RESERVE_SECONDS = 0.4  # needs are means of what calls used before; keep so much of the rate for those above the mean
-
-_NOTHING = 1e-6  # less than this is rounding, not something to wait for
+_RESERVE_SECONDS = 0.4  # amounts are means of earlier calls; so much of the rate is kept for calls above the mean
+_ROUNDING = 1e-6  # a missing amount below this is a rounding error, not something to wait for
 
 Clock = Callable[[], float]
 
 
 @dataclass(slots=True, eq=False)
 class Bucket:
-    """`limit` per minute, refilled evenly, of which `capacity` can be saved up; drawn below zero by what was not foreseen.
+    """Refills evenly with `limit` per minute, up to `capacity`; below zero after calls that used more than expected.
 
-    `promises` are what calls have been granted that are not sent yet. They leave the bucket only when they are: a bucket
-    that is full on the other side takes no more in, however long we take to send.
+    `grants` are amounts of calls that are permitted and not sent yet. They leave the bucket when the call is sent: the
+    bucket on the API's side overflows in the meantime, however long the sending takes.
     """
 
     limit: float
     capacity: float
     level: float
-    at: float
-    promises: dict[Draw, float] = field(default_factory=dict)
+    updated_at: float
+    grants: dict[Grant, float] = field(default_factory=dict)
 
     def refill(self, now: float) -> None:
-        """Adds what has flowed in since the last look."""
-        self.level = min(self.capacity, self.level + (now - self.at) * self.limit / 60)
-        self.at = now
+        """Adds what has flowed in since `updated_at`."""
+        self.level = min(self.capacity, self.level + (now - self.updated_at) * self.limit / 60)
+        self.updated_at = now
 
-    def wait(self, amount: float) -> float:
-        """Seconds until `amount` may be drawn; more than the bucket holds may be drawn when it is full."""
+    def seconds_until(self, amount: float) -> float:
+        """Seconds until `amount` may be granted; an amount above the capacity is granted when the bucket is full."""
         reserve = min(self.limit / 60 * _RESERVE_SECONDS + 1, self.capacity / 10)
-        missing = min(amount + reserve, self.capacity) - (self.level - sum(self.promises.values()))
-        return missing * 60 / self.limit if missing > _NOTHING else 0.0
+        missing = min(amount + reserve, self.capacity) - (self.level - sum(self.grants.values()))
+        return missing * 60 / self.limit if missing > _ROUNDING else 0.0
 
     def learn(self, limit: float, remaining: float, age: float) -> None:
-        """Believes a header that is `age` seconds old.
+        """Corrects the bucket by a header that is `age` seconds old.
 
         What remained, plus all that can have flowed in since, is the most that can be there now: if our own count is
-        higher, someone else draws too. The most that ever remained is what can be saved up: some limits per minute
-        are kept per second.
+        higher, somebody else uses the limit too. The largest `remaining` ever seen is the capacity: some limits per
+        minute are enforced per second.
         """
         self.limit = limit
         self.capacity = max(self.capacity, remaining)
@@ -59,79 +58,79 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUse:
-    """What a call is expected to draw: uncached input tokens, and output tokens."""
+    """What a call is expected to use: input tokens that are not read from the cache, and output tokens."""
 
     input: float
     output: float
 
-    def of(self, name: str) -> float:
-        """By bucket name."""
+    def amount_of(self, name: str) -> float:
+        """The amount taken from the bucket `name`: requests, input or output."""
         return {"requests": 1.0, "input": self.input, "output": self.output}[name]
 
 
-class Draw:
-    """What one call was granted; promised when its turn came, taken out of the buckets when it is sent."""
+class Grant:
+    """Permission for one call, which holds its expected amounts in the buckets until it is sent."""
 
-    def __init__(self, buckets: Mapping[str, Bucket], need: ExpectedUse) -> None:
-        self._parts = [(name, bucket, need.of(name)) for name, bucket in buckets.items()]
+    def __init__(self, buckets: Mapping[str, Bucket], expected: ExpectedUse) -> None:
+        self._parts = [(name, bucket, expected.amount_of(name)) for name, bucket in buckets.items()]
         for _, bucket, amount in self._parts:
-            bucket.promises[self] = amount
+            bucket.grants[self] = amount
 
-    def sent(self, now: float) -> None:
-        """The call goes out."""
+    def spend(self, now: float) -> None:
+        """Takes the amounts out of the buckets, because the call is sent now."""
         self.release()
         for _, bucket, amount in self._parts:
             bucket.refill(now)
             bucket.level -= amount
 
     def release(self) -> None:
-        """The promise is over: kept, or given up by a call that does not go out."""
+        """Stops holding the amounts, because the call is sent or will not be; a second time has no effect."""
         for _, bucket, _ in self._parts:
-            bucket.promises.pop(self, None)
+            bucket.grants.pop(self, None)
 
-    def settle(self, used: ExpectedUse) -> None:
-        """Corrects the draw by what the call really used."""
+    def settle(self, actual: ExpectedUse) -> None:
+        """Corrects the buckets by what the call really used."""
         for name, bucket, amount in self._parts:
-            bucket.level -= used.of(name) - amount
+            bucket.level -= actual.amount_of(name) - amount
 
 
 @dataclass(eq=False)
 class Limiter:
-    """The limits of one (organisation, model); unlimited until the first headers are seen."""
+    """The limits of one (organisation, model); there are none until the first headers are seen."""
 
     clock: Clock = time.monotonic
     buckets: dict[str, Bucket] = field(default_factory=dict)
     paused_until: float = 0.0
     waiting: int = 0
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def wait(self, need: ExpectedUse) -> float:
-        """Seconds until a call may go out."""
+    def seconds_to_wait(self, expected: ExpectedUse) -> float:
+        """Seconds until a call with this expected use may be sent."""
         now = self.clock()
         waits = [self.paused_until - now]
         for name, bucket in self.buckets.items():
             bucket.refill(now)
-            waits.append(bucket.wait(need.of(name)))
+            waits.append(bucket.seconds_until(expected.amount_of(name)))
         return max(0.0, *waits)
 
-    async def enter(self, need: ExpectedUse) -> Draw:
-        """Waits for its turn, first come first served."""
+    async def enter(self, expected: ExpectedUse) -> Grant:
+        """Waits until the call may be sent; first come, first served."""
         self.waiting += 1
         try:
-            async with self._turn:
-                while delay := self.wait(need):  # noqa: ASYNC110 - time passes, nobody tells
+            async with self._lock:
+                while delay := self.seconds_to_wait(expected):  # noqa: ASYNC110 - only time changes this, no event
                     await asyncio.sleep(delay)
-                return Draw(self.buckets, need)
+                return Grant(self.buckets, expected)
         finally:
             self.waiting -= 1
 
-    def backlog(self, need: ExpectedUse) -> float:
-        """Seconds that a call which joins the line now must expect."""
+    def backlog(self, expected: ExpectedUse) -> float:
+        """About how many seconds a call that enters now will wait."""
         requests = self.buckets.get("requests")
-        return self.wait(need) + (self.waiting * 60 / requests.limit if requests else 0.0)
+        return self.seconds_to_wait(expected) + (self.waiting * 60 / requests.limit if requests else 0.0)
 
-    def learn(self, headers: Mapping[str, str], sent: float) -> None:
-        """Takes limits from the headers of an answer to a call of time `sent`."""
+    def learn(self, headers: Mapping[str, str], sent_at: float) -> None:
+        """Takes the limits from the headers of the reply to a call that was sent at `sent_at`."""
         now = self.clock()
         for name, middle in HEADERS.items():
             limit = _number(headers.get(f"anthropic-ratelimit-{middle}-limit"))
@@ -142,10 +141,13 @@ class Limiter:
                 self.buckets[name].refill(now)
             else:
                 self.buckets[name] = Bucket(limit, limit / 60, remaining, now)
-            self.buckets[name].learn(limit, remaining, now - sent)
+            self.buckets[name].learn(limit, remaining, now - sent_at)
 
     def pause(self, seconds: float) -> None:
-        """Nobody of this organisation sends for so long, after the API said so; jitter keeps callers apart."""
+        """Lets no call of this organisation go out for so long, because the API asked for it.
+
+        A random fraction of a second is added, so that several processes do not resume together.
+        """
         self.paused_until = max(self.paused_until, self.clock() + seconds + random.uniform(0.01, 0.1))
         for bucket in self.buckets.values():
             bucket.level = min(bucket.level, 0.0)
@@ -159,6 +161,6 @@ def _number(text: str | None) -> float | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds the API asks to wait, if it does."""
+    """The seconds that the API asks to wait, or None if it does not say."""
     milliseconds = _number(headers.get("retry-after-ms"))
     return milliseconds / 1000 if milliseconds is not None else _number(headers.get("retry-after"))

@@ -1,0 +1,46 @@
+"""Counts tokens with the API, for an estimate that does not rely on a general ratio."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import anthropic
+
+from gatling_sid.errors import OracleError
+from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, body_of
+from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
+from gatling_sid.oracle.claude.transport.faults import classify_error
+from gatling_sid.oracle.claude.transport.keys import Keys
+
+_SAMPLE_SIZE = 5  # requests: those of a phase are alike
+
+
+async def count_bytes_per_token(
+    requests: Sequence[LLMRequest], key: str, *, model: str = DEFAULT_MODEL, base_url: str | None = None
+) -> float:
+    """The mean number of bytes per token, as the API counts them for a few of these requests; counting is free.
+
+    Raises:
+        OracleError: the API cannot be reached, or refuses these prompts, which is better known before a batch is sent.
+
+    """
+    keys = Keys([key], base_url=base_url, in_flight=1)
+    byte_count = token_count = 0
+    try:
+        for request in requests[:: max(1, len(requests) // _SAMPLE_SIZE)][:_SAMPLE_SIZE]:
+            body = body_of(request, model)
+            count = await keys.all[0].client.messages.count_tokens(
+                model=model, system=body["system"], messages=body["messages"], output_config=body["output_config"]
+            )
+            token_count += count.input_tokens
+            byte_count += len((request.system + request.user + json.dumps(request.schema)).encode())
+    except anthropic.APIError as error:
+        decision = classify_error(error, keys.all[0].name, keys.redact)
+        says = keys.redact(error.message)
+        raise (
+            decision if isinstance(decision, OracleError) else OracleError(f"tokens cannot be counted: {says}")
+        ) from None
+    finally:
+        await keys.close()
+    return byte_count / token_count

@@ -1,0 +1,195 @@
+"""All wordings of a scenario, numbered, so that no two requests of a scenario are worded alike.
+
+A wording is a phrasing, one variant of it, and a frame: an opening, a reason and a closing, each of which may be left
+out. `WordingSpace.at(n)` computes the n-th wording from n alone. Since it needs no memory of the wordings before, traces
+can be made in any order and on any machine.
+
+The number n is taken apart like a number whose digits have different bases (as seconds are into days, hours, minutes):
+
+1. The phrasings take turns: `turn, phrasing = divmod(n, number of phrasings)`.
+2. The shapes of frames take turns. A shape says which of opening, reason and closing are there. `_SHAPES` is read over
+   and over; turn 0 of phrasing p reads it at position 7 p (`_POSITIONS_BETWEEN_PHRASINGS`), turn 1 one further on.
+3. The places of `_SHAPES` that have this shape are counted from position 0 on: 0, 1, 2, … This is the serial number.
+4. The serial number is permuted among all wordings of that phrasing and shape, so that successive requests differ in
+   every part and not in the last digit alone.
+5. The permuted number is read as digits, the lowest first: variant, then opening, reason and closing where the shape
+   has them. The base of a digit is the number of choices.
+
+Each step can be undone, so two numbers never give the same wording.
+
+A worked example. Two phrasings, the first in two variants; 3 openings, 2 reasons, 4 closings:
+
+>>> space = WordingSpace(
+...     (Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")),
+...     openings=("Hi.", "Hello.", "Good morning."),
+...     reasons=("I am moving.", "It is for my files."),
+...     closings=("Thanks.", "Thank you.", "Cheers.", "Many thanks."),
+... )
+
+For n = 28 it is turn 14 of phrasing 0. `_SHAPES[14]` is (1, 1, 0), opening and reason, for the second time in the list:
+serial number 1. There are 2 · 3 · 2 = 12 such wordings. The permutation makes 1 into (1 + 3) · 7 mod 12 = 4, where 3 is
+the start of this phrasing and 7 the step for 12. The digits of 4 in the bases 2, 3 and 2 are 0, 2 and 0, since
+4 = 0 + 2 · (2 + 3 · 0): variant 0, opening 2, reason 0.
+
+>>> phrasing, variant_index, frame = space.at(28)
+>>> "".join(phrasing.variant_parts(variant_index)), frame
+('List my loans.', Frame(opening='Good morning.', reason='I am moving.', closing=''))
+
+A shape can run out of wordings: a request without a frame has only as many as its phrasing has variants. From then on,
+the requests that would have had this shape get a full frame. Regular full frames are counted from 0 upwards, these
+additional ones from the last downwards, one for each turn; `capacity` says when the two could meet. For n = 36, turn 18
+of phrasing 0, the shape is (0, 0, 0) for the third time (serial number 2), but there are only two variants. So the
+request gets number 48 - 1 - 18 = 29 of the 2 · 3 · 2 · 4 = 48 wordings with a full frame:
+
+>>> space.at(36).frame
+Frame(opening='Good morning.', reason='I am moving.', closing='Many thanks.')
+>>> space.capacity()
+42
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import gcd
+from typing import NamedTuple
+
+from gatling_sid.errors import OracleError
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
+from gatling_sid.seeding import seed_of
+
+Shape = tuple[int, int, int]
+"""1 or 0 for opening, reason and closing: whether a frame has it."""
+
+_SHAPES: tuple[Shape, ...] = (
+    (1, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 0, 1), (0, 0, 0),
+    (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 1), (1, 1, 0), (0, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 1, 0),
+)  # fmt: skip
+"""The order in which shapes take turns, which is also their distribution: 20 places are shares of 5 %.
+
+15 % of requests have no frame, half have one part, 30 % two, and 5 % all three, as people rarely write so much.
+"""
+_FULL: Shape = (1, 1, 1)
+"""The shape with the most wordings; others fall back on it when they run out."""
+_COUNT_IN_ROUND = tuple(_SHAPES.count(shape) for shape in _SHAPES)
+"""For each position of `_SHAPES`: how often its shape stands in the whole list."""
+_COUNT_BEFORE = tuple(_SHAPES[:position].count(shape) for position, shape in enumerate(_SHAPES))
+"""For each position of `_SHAPES`: how often its shape stands before it."""
+_POSITIONS_BETWEEN_PHRASINGS = 7
+"""How much further on each phrasing starts in `_SHAPES`; as 7 and 20 share no divisor, 20 phrasings start apart."""
+_GOLDEN_SECTION = 0.6180339887
+"""Multiples of this part of a range spread over it most evenly."""
+
+
+class Frame(NamedTuple):
+    """What surrounds a phrasing; a part that a request does not have is empty."""
+
+    opening: str
+    reason: str
+    closing: str
+
+
+class Wording(NamedTuple):
+    """Everything that decides the words of a request, apart from how its values are said."""
+
+    phrasing: Phrasing
+    variant_index: int
+    frame: Frame
+
+
+class WordingSpace(NamedTuple):
+    """All ways in which one split may word one scenario."""
+
+    phrasings: tuple[Phrasing, ...]
+    openings: tuple[str, ...]
+    reasons: tuple[str, ...]
+    closings: tuple[str, ...]
+
+    def capacity(self) -> int:
+        """How many requests can be worded without a repetition: `at` is safe below this number.
+
+        After t turns of a phrasing, at most t full frames are taken from the far end and one from the near end for
+        each round of `_SHAPES`. They cannot have met while (t + start of the phrasing) / 20 < size - 1 - t.
+        """
+        size = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
+        latest_start = _POSITIONS_BETWEEN_PHRASINGS * len(self.phrasings)
+        turns = (len(_SHAPES) * (size - 1) - latest_start) // (len(_SHAPES) + 1)
+        return len(self.phrasings) * max(turns, 0)
+
+    def at(self, wording_index: int) -> Wording:
+        """The wording with this number; no two numbers give the same. The module's docstring explains the steps.
+
+        Raises:
+            OracleError: all wordings of the phrasing whose turn it is are used up; never below `capacity`.
+
+        """
+        turn, phrasing_index = divmod(wording_index, len(self.phrasings))
+        phrasing = self.phrasings[phrasing_index]
+        round_, position = divmod(turn + phrasing_index * _POSITIONS_BETWEEN_PHRASINGS, len(_SHAPES))
+        shape = _SHAPES[position]
+        serial = round_ * _COUNT_IN_ROUND[position] + _COUNT_BEFORE[position]
+        size = self._size(phrasing, shape)
+        if serial >= size:
+            shape, size = _FULL, self._size(phrasing, _FULL)
+            serial = size - 1 - turn
+        # The near end has reached `round_` (one full frame a round), the far end size - 1 - turn.
+        if shape == _FULL and round_ >= size - 1 - turn:
+            raise OracleError(
+                f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
+                "add alternatives or phrasings"
+            )
+        return self._decode(_permute(serial, size, phrasing.text), phrasing, shape)
+
+    @property
+    def _choices(self) -> tuple[tuple[str, ...], ...]:
+        """What may stand in each part of a frame."""
+        return self.openings, self.reasons, self.closings
+
+    def _size(self, phrasing: Phrasing, shape: Shape) -> int:
+        """How many wordings share a phrasing and a shape: the product of the bases of the digits."""
+        size = phrasing.variants
+        for is_present, choices in zip(shape, self._choices, strict=True):
+            size *= len(choices) if is_present else 1
+        return size
+
+    def _decode(self, code: int, phrasing: Phrasing, shape: Shape) -> Wording:
+        """The wording whose digits are those of `code`: variant, opening, reason, closing."""
+        code, variant_index = divmod(code, phrasing.variants)
+        parts = []
+        for is_present, choices in zip(shape, self._choices, strict=True):
+            if is_present:
+                code, choice = divmod(code, len(choices))
+            parts.append(choices[choice] if is_present else "")
+        return Wording(phrasing, variant_index, Frame(*parts))
+
+
+def _permute(serial: int, size: int, phrasing_text: str) -> int:
+    """A permutation of range(size) that puts successive numbers far apart.
+
+    It starts at another number for each phrasing, so that two scenarios do not go through the same frames in step.
+    """
+    return (serial + _start_of(phrasing_text)) * _step_of(size) % size
+
+
+@lru_cache(maxsize=65536)
+def _start_of(phrasing_text: str) -> int:
+    return seed_of("phrasing", phrasing_text)
+
+
+@lru_cache(maxsize=65536)
+def _step_of(size: int) -> int:
+    """A number near the golden section of `size` without a common divisor, so that its multiples reach every number."""
+    step = int(size * _GOLDEN_SECTION) | 1
+    while gcd(step, size) != 1:
+        step += 1
+    return step
+
+
+@lru_cache(maxsize=1024)
+def wording_space_of(domain: Domain, scenario: str, split: str) -> WordingSpace:
+    """The wordings a split may use: the last phrasing of a scenario is kept for test, the one before for validation."""
+    spec = domain.file.scenarios[scenario]
+    parsed = tuple(phrasing_of(text) for text in spec.phrasings)
+    phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
+    voice = domain.file.voice
+    return WordingSpace(phrasings, tuple(voice.openings), tuple(spec.reasons), tuple(voice.closings))

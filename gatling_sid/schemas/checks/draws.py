@@ -1,0 +1,53 @@
+"""Checks what a scenario draws, and the slots that say the drawn values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.checks.conditions import check_conditions
+from gatling_sid.schemas.checks.expressions import check_expressions, entity_of_draw
+from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.references import reference_in
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+
+def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    """Yields what is wrong with the draws of a scenario; each may use values that were drawn above it."""
+    roots = {"principal", "policy"}
+    for name, draw in scenario.draw.items():
+        here, entity = f"{where}.draw.{name}", entity_of_draw(draw)
+        if entity is not None and entity not in domain.file.entities:
+            yield from find_unknown(here, [entity], domain.file.entities, "entity")
+            continue
+        if entity is not None:
+            yield from _check_fields_of_draw(here, draw, entity, domain.file.entities[entity].fields)
+        yield from check_expressions(here, draw.model_dump(by_alias=True), scenario, domain, roots)
+        roots.add(name)
+
+
+def _check_fields_of_draw(
+    where: str, draw: c.Draw, entity: str, fields: Mapping[str, c.EntityField]
+) -> Iterator[Problem]:
+    conditions: Mapping[str, Any] = getattr(draw, "where", {})
+    order = (getattr(draw, "order", None) or "").removeprefix("-")
+    single = [each for each in (order, getattr(draw, "distinct", None)) if each]
+    names = [*conditions, *getattr(draw, "alone_by", ()), *single]
+    yield from find_unknown(where, names, fields, f"field of {entity}")
+    yield from check_conditions(f"{where}.where", fields, conditions)
+
+
+def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+    """Yields slots that have no value, or whose value is not drawn or is a whole record."""
+    here = f"{where}.slots"
+    yield from check_expressions(here, scenario.slots, scenario, domain, {"principal", "policy", *scenario.draw})
+    for name, value in scenario.slots.items():
+        if value in ([], "", None):
+            yield here, f"slot {name} has no value"
+        for each in value if isinstance(value, list) else [value]:
+            reference = reference_in(each)
+            if reference and not reference.path and entity_of_draw(scenario.draw.get(reference.root)) is not None:
+                yield here, f"slot {name} is a whole record; say which field of {each} the request gives"

@@ -1,0 +1,21 @@
+"""Checks that the words of a domain can be read back: no words say two values of one field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.checks.problems import Problem
+    from gatling_sid.schemas.domain import Domain
+
+
+def check_lexicon(domain: Domain) -> Iterator[Problem]:
+    """Yields words that say two values of one field, whether declared with the field or worded in a phrasing."""
+    for (entity, field), ways in domain.lexicon.items():
+        values: dict[str, Any] = {}
+        for value, wordings in ways.items():
+            for wording in wordings:
+                other = values.setdefault(wording.casefold(), value)
+                if other != value:
+                    yield f"{entity}.{field}", f"{wording!r} stands for both {other!r} and {value!r}"

@@ -1,0 +1,142 @@
+"""Checks the policy family: its axes, the sentences and constraints of its rules, and its members."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from gatling_sid.models import Constraint
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.checks.problems import Problem, find_impossible_choices, find_unknown, placeholders
+from gatling_sid.schemas.conditions import is_expression
+from gatling_sid.schemas.constraints import KINDS, parameters_of
+from gatling_sid.schemas.references import reference_in
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+
+def check_policy(domain: Domain) -> Iterator[Problem]:
+    """Yields what is wrong with the policy of a domain whose entities, tools and roles are sound."""
+    policy = domain.file.policy
+    for axis, values in policy.vary.items():
+        if len(values) < 2:
+            yield f"policy.vary.{axis}", "needs two or more values"
+        if any(value in ([], "", None) for value in values):
+            yield f"policy.vary.{axis}", "one of its values is empty"
+    for name, rule in policy.rules.items():
+        yield from _check_rule(name, rule, domain)
+
+
+def check_members(domain: Domain) -> Iterator[Problem]:
+    """Yields why policies cannot be made; makes enough of them to use every value of every axis."""
+    for member in zip_longest(*(range(size) for size in domain.family.axis_sizes), fillvalue=0):
+        try:
+            domain.family.policy(tuple(member))
+        except (ValueError, KeyError) as error:
+            yield "policy.rules", str(error)
+
+
+def _check_rule(name: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
+    axes, where = domain.file.policy.vary, f"policy.rules.{name}"
+    yield from find_unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
+    if rule.sometimes and name in axes:
+        yield where, f"{name} is the name of an axis; a rule that is in force sometimes is an axis too, so rename one"
+    yield from find_unknown(f"{where}.says", placeholders(rule.says), axes, "axis")
+    yield from _check_axis_names(f"{where}.with", rule, axes)
+    problem = _parameter_error(name, rule, axes)
+    if problem:
+        yield f"{where}.with", problem
+    else:
+        yield from _check_constraint(f"{where}.with", rule, domain)
+
+
+def _check_axis_names(where: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> Iterator[Problem]:
+    """Yields expressions in a rule's parameters that are not exactly the name of an axis."""
+    for value in rule.parameters.values():
+        reference = reference_in(value)
+        if reference:
+            if reference.root != "policy" or len(reference.path) != 1:
+                yield where, f"{value} must be $policy.<axis>"
+            else:
+                yield from find_unknown(where, [str(reference.path[0])], axes, "axis")
+
+
+def _parameter_error(name: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> str | None:
+    """Why the rule's parameters, with the first value of each axis, are not those of its kind; None if they are."""
+    first = {f"$policy.{axis}": values[0] for axis, values in axes.items() if values}
+    given = {
+        key: first.get(value, value) if isinstance(value, str) else value for key, value in rule.parameters.items()
+    }
+    try:
+        parameters_of(Constraint(constraint_id=name, kind=rule.kind, parameters=given, rule=0))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
+    """Yields names in a rule's parameters that do not exist; `check_members` judges what an axis gives."""
+    given = {key: value for key, value in rule.parameters.items() if not is_expression(value)}
+    file = domain.file
+    yield from find_unknown(where, given.get("roles") or (), file.roles, "role")
+    tools = [*_tools_of_rule(rule, domain), *([given["notify"]] if "notify" in given else ())]
+    yield from find_unknown(where, tools, file.tools, "tool")
+    yield from _check_fields_of_rule(where, given, file)
+    for tool in tools:
+        if tool in file.tools:
+            yield from _check_arguments_of_rule(where, rule.kind, given, tool, file.tools[tool])
+    if "attribute" in given:
+        for role in given.get("roles") or file.roles:
+            if role in file.roles:
+                known = file.roles[role].attributes
+                yield from find_unknown(where, [given["attribute"]], known, f"attribute of {role}")
+    if given.get("notify") in file.tools:
+        yield from _check_notice(where, given, file.tools[given["notify"]])
+
+
+def _tools_of_rule(rule: c.Rule, domain: Domain) -> list[str]:
+    """The tools that a rule names itself, or by an axis."""
+    tools = rule.parameters.get("tools")
+    reference = reference_in(tools)
+    lists = domain.file.policy.vary.get(str(reference.path[0]), []) if reference and reference.path else [tools]
+    return [tool for each in lists if isinstance(each, list) for tool in each]
+
+
+def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[Problem]:
+    entity = given.get("entity")
+    if entity is None:
+        return
+    yield from find_unknown(where, [entity], file.entities, "entity")
+    if entity in file.entities:
+        names = [given[key] for key in ("field", "recipient_field") if key in given] + list(given.get("fields", ()))
+        known = file.entities[entity].fields
+        yield from find_unknown(where, names, known, f"field of {entity}")
+        if given.get("field") in known:
+            yield from find_impossible_choices(where, known[given["field"]], given.get("allowed", ()))
+
+
+def _check_arguments_of_rule(
+    where: str, kind: str, given: Mapping[str, Any], tool_name: str, tool: c.Tool
+) -> Iterator[Problem]:
+    names = [given["argument"]] if "argument" in given else given.get("arguments", ())
+    yield from find_unknown(where, names, tool.parameters, f"parameter of {tool_name}")
+    for name in names:
+        parameter = tool.parameters.get(name)
+        if kind == "argument_values" and parameter is not None and _may_be_omitted(parameter):
+            yield where, f"{name} of {tool_name} may be left out, which allows every value; make it required"
+
+
+def _may_be_omitted(parameter: c.Parameter) -> bool:
+    """Whether a call can do without this filter; it then finds the rows of every value."""
+    return parameter.does == "filter" and not parameter.required and parameter.default is None
+
+
+def _check_notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[Problem]:
+    """Yields why a notice that a rule demands cannot be sent to the address by this tool."""
+    if tool.operation != "send" or tool.entity != given.get("entity", tool.entity):
+        yield where, f"{given['notify']} does not write about {given.get('entity')}"
+    field = given.get("recipient_field", "")
+    if tool.addressee and field and field not in tool.addressee:
+        yield where, f"{given['notify']} writes to {' or '.join(tool.addressee)} alone, never to {field}"

@@ -1,0 +1,35 @@
+"""Whose records a call may touch: only those of the principal, or only those of others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gatling_sid.schemas import constraints as k
+from gatling_sid.validators.policy.changes import changed_rows
+from gatling_sid.validators.trace_context import TraceContext
+
+
+def own_records(own: k.OwnRecords, context: TraceContext) -> Iterator[str]:
+    """Records read, changed, created or written about belong to the principal; a record without an owner does not."""
+    owner = _principal_value(context, own.attribute)
+    for call in context.bound_calls(own):
+        result = context.results.get(call.call_id)
+        if result is not None and result.entity == own.entity:
+            for key, row in (*result.rows, *result.created_rows):
+                if owner is None or row.get(own.field) != owner:
+                    yield f"{call.call_id} touches {own.entity} {key}, whose {own.field} is not {owner!r}"
+
+
+def not_own(own: k.NotOwn, context: TraceContext) -> Iterator[str]:
+    """Changed records do not belong to the principal."""
+    owner = _principal_value(context, own.attribute)
+    for call in context.bound_calls(own):
+        for key, row in changed_rows(context, call, own.entity):
+            if row.get(own.field) == owner:
+                yield f"{call.call_id} changes {own.entity} {key}, which is the requester's own ({own.field})"
+
+
+def _principal_value(context: TraceContext, attribute: str) -> Any:
+    principal = context.trace.request.principal
+    return principal.attributes.get(attribute) if principal else None
