@@ -154,7 +154,7 @@ def test_a_release_that_fails_leaves_the_one_before(
         raise ShardError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(release, "_write_split", full)
+        patch.setattr(release, "regroup", full)
         with pytest.raises(ShardError, match="full"):
             release.write_data(made[0], tree)
     assert {path: path.read_bytes() for path in tree.rglob("*.parquet")} == before

@@ -33,7 +33,6 @@ from tests.support.hub_messages import HttpResponse, HubError, HubRequest, json_
 from tests.support.hub_repository import (
     Blob,
     Commit,
-    HubError,
     Repo,
     chunks_of_xorb,
     files_of_shard,

@@ -20,7 +20,7 @@ from gatling_sid.schemas.language.phrasing import Phrasing
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.seeding import stream
 
-PROOFS = 16
+PROOFS_PER_PHRASING = 16
 """Traces of a phrasing that must all be gold before it is kept."""
 _NEAR_COPY_SHARE = 0.7  # of all words of two phrasings, in both: above this, one seems to vary the other
 _TOKENS_PER_PHRASING = 220  # a long phrasing has subject 120
@@ -42,7 +42,7 @@ class PhrasingsKind(ContentKind[str]):
         return [f"{name}:\n" + "\n".join(f"  {text}" for text in each.phrasings[:2]) for name, each in scenarios]
 
     def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One prompt per scenario."""
+        """One prompt per scenario that needs phrasings."""
         known = domain.file.scenarios
         for each in self.scenarios:
             if each not in known:
@@ -55,7 +55,7 @@ class PhrasingsKind(ContentKind[str]):
         return [*dict.fromkeys(parse_answer(PhrasingsAnswer, text).phrasings)]
 
     def format_candidate(self, candidate: str) -> str:
-        """The phrasing itself."""
+        """The phrasing itself, which is text already."""
         return candidate
 
     def problem_in_candidate(self, _domain: Domain, candidate: str) -> str | None:
@@ -75,7 +75,7 @@ class PhrasingsKind(ContentKind[str]):
             if problem := trial.problem_with(proposal):
                 return problem
             proofs += 1
-            if proofs == PROOFS:
+            if proofs == PROOFS_PER_PHRASING:
                 return None
         return f"proof: only {proofs} traces could be made of it"
 

@@ -58,7 +58,7 @@ class RulesKind(ContentKind[RuleAnswer]):
         return [f"Kinds:\n{kinds}", f"What people ask for:\n{scenarios}"]
 
     def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One prompt per new rule."""
+        """One prompt for each new rule."""
         prompts = []
         for at in range(1, self.number + 1):
             rng = stream(domain.slug, "rules", round_, at)
@@ -83,7 +83,7 @@ class RulesKind(ContentKind[RuleAnswer]):
         return [rule]
 
     def format_candidate(self, candidate: RuleAnswer) -> str:
-        """The answer as JSON."""
+        """The rule as one line of JSON."""
         return json.dumps(candidate.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
     def problem_in_candidate(self, domain: Domain, candidate: RuleAnswer) -> str | None:

@@ -26,7 +26,7 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 
-PROOFS = 48
+PROOFS_PER_SCENARIO = 48
 """Traces of a scenario that must all be gold before it is kept."""
 INSTANCES, PLANS = 24, 6
 """So many instances (each is worded several times) must give so many plans that differ in their arguments."""
@@ -58,7 +58,7 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
         return ["\n".join(lines), *(entry_text(text, ("scenarios", name), domain.slug) for name in longest.values())]
 
     def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One prompt per new scenario."""
+        """One prompt for each new scenario."""
         return [
             AuthoringPrompt(str(at), _user_prompt(domain, stream(domain.slug, "scenarios", round_, at)))
             for at in range(1, self.number + 1)
@@ -145,7 +145,7 @@ def _problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
     plans: dict[object, str] = {}
     proofs = 0
     for proposal in trial.traces(scenario):
-        if isinstance(proposal, GoldTrace) and trial.instance_key(proposal) in plans and proofs >= PROOFS:
+        if isinstance(proposal, GoldTrace) and trial.instance_key(proposal) in plans and proofs >= PROOFS_PER_SCENARIO:
             continue
         problem = trial.problem_with(proposal)
         if isinstance(proposal, Failure) or problem:
@@ -154,7 +154,7 @@ def _problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
         arguments = execute(proposal.graph.calls, world).arguments
         plans[trial.instance_key(proposal)] = json.dumps(arguments, default=str, sort_keys=True)
         proofs += 1
-        if proofs >= PROOFS and len(plans) >= INSTANCES:
+        if proofs >= PROOFS_PER_SCENARIO and len(plans) >= INSTANCES:
             different = len({*plans.values()})
             return (
                 None

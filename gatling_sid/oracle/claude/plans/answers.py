@@ -25,7 +25,7 @@ class BadAnswerError(ValueError):
 
 
 class AnswerModel(BaseModel):
-    """Base of all answers."""
+    """Base class of all answers, which are strict and immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
