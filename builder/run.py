@@ -98,7 +98,7 @@ def plan_run(
                     f"{slug} can word {most:,} different {split} requests, but {number:,} are needed; "
                     "lower --total, or add phrasings to the domain"
                 )
-    catalogue = {slug: registry.domain(slug).digest for slug in totals}
+    catalogue = {slug: registry.digest_on_disk(slug) for slug in totals}
     return RunSettings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
 
 

@@ -29,6 +29,8 @@ from scripts.command import progress_bar
 
 REPAIRS = 0.35
 """Repairs of graphs as a share of the traces; an assumption for estimates."""
+DOMAINS_IN_ESTIMATE = 3
+"""Enough for the mean length of prompts; loading every domain would make an estimate slow."""
 PLANS_IN_BATCHES = 5
 """Plans per call in batches, where the prompt cache is not always read, so that fewer calls pay for the prefix."""
 
@@ -104,7 +106,7 @@ def oracle_of(
 
 
 def estimate_run(settings: RunSettings, oracle: ClaudeOracle, registry: DomainRegistry, *, batch: bool) -> Estimate:
-    """What a run will cost, estimated from the first requests for each of its domains."""
+    """What a run will cost, estimated from the first requests for some of its domains, as prompts are about as long."""
     traces = sum(sum(splits.values()) for splits in settings.totals.values())
     calls = {
         "requests": -(-traces // oracle.block_size),
@@ -113,14 +115,19 @@ def estimate_run(settings: RunSettings, oracle: ClaudeOracle, registry: DomainRe
     }
     requests: list[LLMRequest] = []
     lengths = dict.fromkeys(calls, 0.0)
-    for slug in settings.totals:
+    slugs, size = list(settings.totals), min(len(settings.totals), DOMAINS_IN_ESTIMATE)
+    sample = [slugs[at * len(slugs) // size] for at in range(size)]
+    for slug in sample:
         domain = registry.domain(slug)
         contexts = [oracle.request_context(Task(domain, "train", index)) for index in range(oracle.block_size)]
         requests += sample_requests(oracle.prompts_of(domain), contexts, oracle.plans_per_call)
         for phase, length in answer_lengths(oracle.prompts_of(domain)).items():
             items = {"requests": oracle.block_size, "graph": traces * (1 + REPAIRS) / calls["graph"]}.get(phase, 1)
-            lengths[phase] += items * length / BYTES_PER_TOKEN / len(settings.totals)
-    workloads = [replace(e, calls=calls[e.phase], output_tokens=lengths[e.phase]) for e in workloads_of(requests)]
+            lengths[phase] += items * length / BYTES_PER_TOKEN / len(sample)
+    workloads = [
+        replace(e, calls=calls[e.phase], prefixes=len(settings.totals), output_tokens=lengths[e.phase])
+        for e in workloads_of(requests)
+    ]
     return estimate_cost([each for each in workloads if each.calls], oracle.model, batch=batch)
 
 

@@ -124,7 +124,7 @@ def _parse_groups(text: str) -> Iterator[tuple[tuple[PhrasingPart, ...], ...]]:
 
 def _parse_alternative(text: str) -> Iterator[PhrasingPart]:
     position = 0
-    for match in _SLOT.finditer(text):
+    for match in _SLOT.finditer(text) if "{" in text else ():
         if match.start() > position:
             yield _check_literal(text[position : match.start()])
         yield Slot(match.group(1), match.group(2))

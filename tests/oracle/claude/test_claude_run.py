@@ -38,7 +38,10 @@ FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "ga
 def model() -> SimulatedClaude:
     """A competent model for the HR domain of the shipped catalogue."""
     oracle = ClaudeOracle(
-        blocking_client(SimulatedClaude(())), TraceValidator(), seed=7, created_at=datetime.fromisoformat(DEFAULT_CREATED_AT)
+        blocking_client(SimulatedClaude(())),
+        TraceValidator(),
+        seed=7,
+        created_at=datetime.fromisoformat(DEFAULT_CREATED_AT),
     )
     hr = DomainRegistry().domain("hr")
     return SimulatedClaude(contexts_of(oracle, [Task(hr, split, index) for split in SPLITS for index in range(NUMBER)]))

@@ -16,7 +16,7 @@ class LLMRequest:
 
     `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and names this prompt in the ledger, where each id is paid for only once.
     `system` is the same for all requests of a (domain, phase), since it is the cached prefix; `user` is the part that
-    varies. `schema` is the JSON schema of the answer, as `anthropic.transform_schema` returns it.
+    varies. `schema` is the JSON schema of the answer, as `schemas/prompts/answers.json` holds it.
     """
 
     work_id: str

@@ -1,0 +1,70 @@
+"""New entries of a domain file stay in their place, and every other character of the file stays as it is."""
+
+from __future__ import annotations
+
+import pytest
+
+from gatling_sid.errors import CatalogueError
+from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry, insert_phrasings
+
+LONE_SURROGATE = "\ud83d"
+
+
+def test_an_entry_needs_a_place() -> None:
+    """A mapping with one key per line; comments and blank lines after it stay where they are."""
+    text = "a:\n  b: {c: d}\n  # said\n\nz: 1\n"
+    assert (
+        insert_entry(text, ["a"], "e", "[1, 2]", "s", "x.yaml")
+        == "a:\n  b: {c: d}\n  # s\n  e: [1, 2]\n  # said\n\nz: 1\n"
+    )
+    assert (
+        insert_entry("a:\n  b: 1", ["a"], "e", "f: 1\n\ng: 2", "s", "x")
+        == "a:\n  b: 1\n  # s\n  e:\n    f: 1\n\n    g: 2\n"
+    )
+    assert entry_text(text, ["a", "b"], "x.yaml") == "b: {c: d}"
+    assert entry_text(text, ["a", "q"], "x.yaml") == ""
+    for place, name, says in (
+        (["a", "b"], "e", "a new entry needs a mapping"),
+        (["q"], "e", "a new entry needs a mapping"),
+        (["a"], "b", "stands there already"),
+    ):
+        with pytest.raises(CatalogueError, match=says):
+            insert_entry(text, place, name, "1", "s", "x.yaml")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028", "\u2029"])
+def test_nothing_breaks_out_of_its_place(end: str) -> None:
+    """A piece that would end its line and say more elsewhere is refused, however lines end."""
+    for name, entry in (("e", f"1{end}z: 2"), (f"e: 1{end}z", "2"), (f"e: 1{end}  f", "2")):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: "):
+            insert_entry("a:\n  b: 1\n", ["a"], name, entry, "s", "x.yaml")
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+        insert_entry("a:\n  b: 1\n", ["a"], "e", "2", f"s{end}  z: 2", "x.yaml")
+    text = "scenarios:\n  a:\n    phrasings:\n    - x\n"
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: scenarios\.a\.phrasings: it does not stay in its place"):
+        insert_phrasings(text, "a", ["y"], f"s{end}    - z", "x.yaml")
+
+
+@pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
+def test_a_block_keeps_its_indent(end: str) -> None:
+    """A line that only YAML takes for one is not indented with the others, so the block is refused."""
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+        insert_entry("a:\n  b: 1\n", ["a"], "e", f"f: x\ng: 3{end}z: 2", "s", "x.yaml")
+
+
+def test_a_broken_file_is_named() -> None:
+    """A text that is no YAML, or cannot be written, is a fault of the catalogue."""
+    for text in ("a: [", f"a: {LONE_SURROGATE}"):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            insert_entry(text, ["a"], "e", "1", "s", "x.yaml")
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            insert_phrasings(text, "a", ["y"], "s", "x.yaml")
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+            entry_text(text, ["a"], "x.yaml")
+
+
+def test_a_list_in_one_line_cannot_be_added_to() -> None:
+    """The error names the key."""
+    text = "name: X\nscenarios:\n  a: {phrasings: [x]}\n"
+    with pytest.raises(CatalogueError, match=r"x\.yaml: scenarios\.a\.phrasings: new phrasings need a list"):
+        insert_phrasings(text, "a", ["y"], "s", "x.yaml")
