@@ -1,7 +1,6 @@
 """Compares the traces of two versions of a domain file: what a change of the file does to them.
 
-A domain's digest seeds all randomness, so after any edit at all, every trace is another one. Here both versions get the
-digest of the first, so that only the change itself shows.
+Randomness depends on names alone, so both versions draw alike wherever they say the same, and only the change shows.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.models import GoldTrace
+from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.domain import SPLITS
 from gatling_sid.validators import TraceValidator
 from gatling_sid.views.text import to_text
 
@@ -159,27 +158,10 @@ def compare_versions(slug: str, before: bytes, after: bytes, *, traces: int, see
             name: _load_version(Path(folder) / name, slug, content)
             for name, content in {"before": before, "after": after}.items()
         }
-        domains = {name: registry.domain(slug) for name, registry in registries.items()}
-        digest = domains["before"].digest
-        proposals = {
-            name: _make_proposals(name, _PinnedRegistry(Path(folder) / name, domain, digest), slug, traces, seed)
-            for name, domain in domains.items()
-        }
+        files = {name: registry.domain(slug).file for name, registry in registries.items()}
+        proposals = {name: _make_proposals(name, registry, slug, traces, seed) for name, registry in registries.items()}
     pairs = [TracePair(*each) for each in zip(proposals["before"], proposals["after"], strict=True)]
-    return DomainDiff(pairs, _compare_declarations(domains["before"].file, domains["after"].file))
-
-
-class _PinnedRegistry(DomainRegistry):
-    """A registry of one domain, which has another digest than its file gives it."""
-
-    def __init__(self, folder: Path, domain: Domain, digest: str) -> None:
-        super().__init__(folder)
-        self._pinned = Domain(domain.slug, digest, domain.file, domain.pools)
-
-    def domain(self, name: str) -> Domain:
-        """The domain with the other digest. Raises UnknownDomainError for any other name."""
-        super().domain(name)
-        return self._pinned
+    return DomainDiff(pairs, _compare_declarations(files["before"], files["after"]))
 
 
 def _load_version(folder: Path, slug: str, content: bytes) -> DomainRegistry:
@@ -213,9 +195,11 @@ def _judge_proposal(
     if isinstance(proposal, Failure):
         return JudgedProposal(None, proposal.reason, proposal.detail, proposal.detail)
     text, findings = to_text(proposal, registry), validator.findings(proposal)
+    metadata = {name: value for name, value in proposal.metadata.items() if name != "catalogue"}
+    trace = replace_fields(proposal, metadata=metadata)  # the versions themselves always differ
     if not findings:
-        return JudgedProposal(proposal, None, "", text)
-    return JudgedProposal(proposal, f"{proposal.metadata['scenario']}: {findings[0].rule}", findings[0].message, text)
+        return JudgedProposal(trace, None, "", text)
+    return JudgedProposal(trace, f"{metadata['scenario']}: {findings[0].rule}", findings[0].message, text)
 
 
 def _compare_declarations(before: DomainFile, after: DomainFile) -> dict[str, Declarations]:

@@ -70,26 +70,13 @@ def plan_run(
         UnknownDomainError: a domain does not exist.
 
     """
-    if total < 1:
-        raise GenerationError(f"total is {total}; ask for at least 1 trace")
-    if total > MOST_TRACES:
-        raise GenerationError(f"total has {len(str(total))} digits; a run has at most {MOST_TRACES:,} traces")
     if shard_size < 1:
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     if created_at.date() < LAST_DAY:
         raise GenerationError(
             f"created_at is {created_at.date()}; it must be {LAST_DAY} or later, the last day of the simulated worlds"
         )
-    unknown = sorted(set(splits) - set(SPLITS))
-    if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
-        raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
-    registry = DomainRegistry()
-    chosen = sorted({registry.domain(name).slug for name in domains}) or registry.slugs()
-    totals = {
-        slug: {split: n for split, n in split_by_share(part, splits).items() if n}
-        for slug, part in split_by_share(total, dict.fromkeys(chosen, 1.0)).items()
-        if part
-    }
+    registry, totals = DomainRegistry(), plan_totals(domains, total, splits)
     for slug, parts in totals.items() if oracle == ScenarioOracle.name else ():
         for split, number in parts.items():
             most = split_capacity(registry.domain(slug), split)
@@ -100,6 +87,32 @@ def plan_run(
                 )
     catalogue = {slug: registry.digest_on_disk(slug) for slug in totals}
     return RunSettings(seed, oracle, created_at.isoformat(), shard_size, totals, catalogue)
+
+
+def plan_totals(domains: Sequence[str], total: int, splits: Mapping[str, float]) -> dict[str, dict[str, int]]:
+    """Traces by domain (slug) and split: `total` divided evenly among domains and by share among splits.
+
+    No domain file is loaded. Without names, all domains are chosen.
+
+    Raises:
+        GenerationError: a number is out of range.
+        UnknownDomainError: a domain does not exist.
+
+    """
+    if total < 1:
+        raise GenerationError(f"total is {total}; ask for at least 1 trace")
+    if total > MOST_TRACES:
+        raise GenerationError(f"total has {len(str(total))} digits; a run has at most {MOST_TRACES:,} traces")
+    unknown = sorted(set(splits) - set(SPLITS))
+    if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
+        raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
+    registry = DomainRegistry()
+    chosen = sorted({registry.slug_of(name) for name in domains}) or registry.slugs()
+    return {
+        slug: {split: n for split, n in split_by_share(part, splits).items() if n}
+        for slug, part in split_by_share(total, dict.fromkeys(chosen, 1.0)).items()
+        if part
+    }
 
 
 def split_by_share(total: int, shares: Mapping[str, float]) -> dict[str, int]:

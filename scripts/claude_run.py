@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from builder.run import Progress, RunResult, run
@@ -35,8 +34,17 @@ PLANS_IN_BATCHES = 5
 """Plans per call in batches, where the prompt cache is not always read, so that fewer calls pay for the prefix."""
 
 
+def print_estimate(totals: Mapping[str, Mapping[str, int]], args: argparse.Namespace) -> int:
+    """Prints what a run would cost; nothing is sent. Returns the exit status."""
+    registry = DomainRegistry()
+    # The worlds of the prompts' examples are populated anyway, so the requests are drawn from them too.
+    oracle = oracle_of(OfflineClient(), registry, args, seed=EXAMPLE_SEED)
+    print(estimate_run(totals, oracle, registry, batch=args.batch))
+    return 0
+
+
 def generate_online(root: Path, settings: RunSettings, args: argparse.Namespace) -> int:
-    """Makes the run with Claude, or only prints what it would cost; returns the exit status."""
+    """Makes the run with Claude and prints how each domain went; returns the exit status."""
     if settings.shard_size % DEFAULT_BLOCK_SIZE and settings.shard_size % WORLD_SIZE:
         raise OracleError(
             f"--shard-size is {settings.shard_size}; with Claude it must be a multiple of {DEFAULT_BLOCK_SIZE} or {WORLD_SIZE}, "
@@ -44,10 +52,6 @@ def generate_online(root: Path, settings: RunSettings, args: argparse.Namespace)
         )
     args.ledger = args.ledger or root.with_name(f"{root.name}-claude-ledger.sqlite")
     registry = DomainRegistry()
-    if args.estimate:
-        oracle = oracle_of(OfflineClient(), settings, registry, args)
-        print(estimate_run(settings, oracle, registry, batch=args.batch))
-        return 0
     from gatling_sid.oracle.claude.transport.connect import keys_of  # noqa: PLC0415 - an estimate needs no API client
     from scripts.claude_options import connect_from_options  # noqa: PLC0415
 
@@ -60,7 +64,7 @@ def generate_online(root: Path, settings: RunSettings, args: argparse.Namespace)
                 settings,
                 workers=1,
                 report=lambda state: progress.show(state, client.spent_usd()),
-                online=oracle_of(client, settings, registry, args),
+                online=oracle_of(client, registry, args, seed=settings.seed),
             )
     with Ledger(args.ledger) as ledger:
         cost_usd: defaultdict[str, float] = defaultdict(float)
@@ -90,24 +94,24 @@ class TraceProgress:
         self._bar(self._done, self._total, waiting_for)
 
 
-def oracle_of(
-    client: SyncClient, settings: RunSettings, registry: DomainRegistry, args: argparse.Namespace
-) -> ClaudeOracle:
-    """The oracle that a run with these settings and options uses."""
+def oracle_of(client: SyncClient, registry: DomainRegistry, args: argparse.Namespace, *, seed: int) -> ClaudeOracle:
+    """The oracle that a run with these options uses."""
     return ClaudeOracle(
         client,
         TraceValidator(registry),
-        seed=EXAMPLE_SEED if args.estimate else settings.seed,  # the worlds of the examples are populated anyway
-        created_at=datetime.fromisoformat(settings.created_at),
+        seed=seed,
+        created_at=args.created_at,
         model=args.model,
         plans_per_call=PLANS_IN_BATCHES if args.batch else 1,
         judge_share=args.judged,
     )
 
 
-def estimate_run(settings: RunSettings, oracle: ClaudeOracle, registry: DomainRegistry, *, batch: bool) -> Estimate:
+def estimate_run(
+    totals: Mapping[str, Mapping[str, int]], oracle: ClaudeOracle, registry: DomainRegistry, *, batch: bool
+) -> Estimate:
     """What a run will cost, estimated from the first requests for some of its domains, as prompts are about as long."""
-    traces = sum(sum(splits.values()) for splits in settings.totals.values())
+    traces = sum(sum(splits.values()) for splits in totals.values())
     calls = {
         "requests": -(-traces // oracle.block_size),
         "graph": -(-traces // oracle.plans_per_call) + round(traces * REPAIRS),
@@ -115,7 +119,7 @@ def estimate_run(settings: RunSettings, oracle: ClaudeOracle, registry: DomainRe
     }
     requests: list[LLMRequest] = []
     lengths = dict.fromkeys(calls, 0.0)
-    slugs, size = list(settings.totals), min(len(settings.totals), DOMAINS_IN_ESTIMATE)
+    slugs, size = list(totals), min(len(totals), DOMAINS_IN_ESTIMATE)
     sample = [slugs[at * len(slugs) // size] for at in range(size)]
     for slug in sample:
         domain = registry.domain(slug)
@@ -125,7 +129,7 @@ def estimate_run(settings: RunSettings, oracle: ClaudeOracle, registry: DomainRe
             items = {"requests": oracle.block_size, "graph": traces * (1 + REPAIRS) / calls["graph"]}.get(phase, 1)
             lengths[phase] += items * length / BYTES_PER_TOKEN / len(sample)
     workloads = [
-        replace(e, calls=calls[e.phase], prefixes=len(settings.totals), output_tokens=lengths[e.phase])
+        replace(e, calls=calls[e.phase], prefixes=len(totals), output_tokens=lengths[e.phase])
         for e in workloads_of(requests)
     ]
     return estimate_cost([each for each in workloads if each.calls], oracle.model, batch=batch)

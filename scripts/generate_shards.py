@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.run import Progress, RunResult, plan_run, rejections_by_reason, run
+from builder.run import Progress, RunResult, plan_run, plan_totals, rejections_by_reason, run
 from builder.shards import RunSettings
 from gatling_sid.errors import GenerationError
 from gatling_sid.scenarios.schedule import WORLD_SIZE
@@ -41,7 +41,10 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shard-size", type=int, default=SHARD_SIZE, help=f"traces per file (default {SHARD_SIZE})")
     parser.add_argument("--splits", default="train=0.9,validation=0.05,test=0.05", help="share of each split")
     parser.add_argument(
-        "--created-at", default=DEFAULT_CREATED_AT, help=f"time stamp of the traces (default {DEFAULT_CREATED_AT})"
+        "--created-at",
+        type=parse_moment,
+        default=DEFAULT_CREATED_AT,
+        help=f"time stamp of the traces (default {DEFAULT_CREATED_AT})",
     )
     parser.add_argument("--oracle", choices=["scenario", "claude"], default="scenario", help="who proposes traces")
     online = parser.add_argument_group("with --oracle claude (costs money; needs a key in ANTHROPIC_API_KEY)")
@@ -97,12 +100,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not 0 <= args.judged <= 1:
         raise GenerationError(f"--judged is {args.judged}; it is a share from 0 to 1")
     root = args.output_dir or Path("out/sample")
-    settings = plan_run(
+    asked = (
         [name for name in args.domains.split(",") if name.strip()],
         SAMPLE_SIZE if args.sample else args.total,
         parse_splits(args.splits),
+    )
+    if args.estimate:
+        from scripts.claude_run import print_estimate  # noqa: PLC0415 - the embedded path must not pay for the client
+
+        return print_estimate(plan_totals(*asked), args)
+    settings = plan_run(
+        *asked,
         seed=args.seed,
-        created_at=parse_moment(args.created_at),
+        created_at=args.created_at,
         shard_size=args.shard_size,
         oracle="scenario" if args.oracle == "scenario" else f"claude/{args.model}",
     )

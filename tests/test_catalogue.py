@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
+from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.registry import CATALOGUE, POOLS
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
@@ -34,6 +37,13 @@ def traces(domain: Domain) -> list[GoldTrace]:
     oracle = ScenarioOracle(3, CREATED_AT)
     proposed = [oracle.trace(Task(domain, SPLITS[n % 3], n * 61)) for n in range(TRACES)]
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
+
+
+@pytest.mark.parametrize("path", [*sorted(CATALOGUE.glob("*.yaml")), POOLS], ids=lambda path: path.stem)
+def test_lines_can_be_reviewed(path: Path) -> None:
+    """No line of a domain file or of the pools is so long that a difference in it would be hard to see."""
+    lines = path.read_text(encoding="utf-8").split("\n")
+    assert [number for number, line in enumerate(lines, start=1) if len(line) > LINE_WIDTH] == []
 
 
 def test_shipped_domains_are_those_of_the_first_version() -> None:

@@ -30,7 +30,7 @@ class TaskInstance(NamedTuple):
 @lru_cache(maxsize=8)
 def _members_in_world(world: World) -> list[tuple[int, ...]]:
     """The members of the policy family that are in use in a world."""
-    rng = stream(world.domain.digest, world.seed, world.domain.slug, "policies", world.name)
+    rng = stream(world.seed, world.domain.slug, "policies", world.name)
     return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES_PER_WORLD)]
 
 
@@ -42,7 +42,7 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
     """
     domain, members = world.domain, _members_in_world(world)
     scenario = domain.file.scenarios[scenario_id]
-    rng = stream(domain.digest, world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
+    rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
     for _ in range(_MOST_DRAWS):
         member = rng.choice(members)
         role = rng.choice(scenario.roles)

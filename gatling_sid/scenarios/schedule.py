@@ -36,7 +36,7 @@ def _schedule_length(domain: Domain) -> int:
 def _shuffled_schedule(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str, int, int]]:
     """One round: (scenario, its rank among the entries of that scenario, its weight)."""
     entries = [(name, rank, s.weight) for name, s in domain.file.scenarios.items() for rank in range(s.weight)]
-    stream(domain.digest, seed, domain.slug, split, "deck", round_).shuffle(entries)
+    stream(seed, domain.slug, split, "schedule", round_).shuffle(entries)
     return entries
 
 

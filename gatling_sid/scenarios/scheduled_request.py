@@ -50,7 +50,7 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
             break
     else:
         return None
-    rng = stream(domain.digest, seed, trace_id_of(domain, split, index), attempt)
+    rng = stream(seed, trace_id_of(domain, split, index), attempt)
     rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
     moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
     return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)

@@ -14,6 +14,7 @@ from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.wording import plain_words
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
+from gatling_sid.schemas.versions import version_of
 
 SPLITS = ("train", "validation", "test")
 
@@ -27,15 +28,16 @@ class CopySource(NamedTuple):
 
 
 class Domain:
-    """One domain of the catalogue; immutable. `digest` is the version of all files and code that its traces depend on."""
+    """One domain of the catalogue; immutable. `digest` is its version as text."""
 
-    def __init__(self, slug: str, digest: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]]) -> None:
+    def __init__(self, slug: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]]) -> None:
         """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
         self.slug = slug
-        self.digest = digest
         self.file = file
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
+        self.version = version_of(file, self.pools)
+        self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
 

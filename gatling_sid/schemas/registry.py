@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from functools import cached_property, lru_cache
-from hashlib import blake2b
 from pathlib import Path
 
 import yaml
@@ -21,8 +20,6 @@ from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
-ENGINE = 2
-"""Version of the code that turns a catalogue into traces; must rise whenever the same catalogue gives other bytes."""
 
 
 class DomainRegistry:
@@ -70,12 +67,22 @@ class DomainRegistry:
             CatalogueError: its file is not acceptable.
 
         """
-        slug = self._slug(name)
-        if slug is None:
-            raise UnknownDomainError(name, self._names.values())
+        slug = self.slug_of(name)
         if slug not in self._domains:
             self._domains[slug] = load_domain(self._files[slug])
         return self._domains[slug]
+
+    def slug_of(self, name: str) -> str:
+        """The slug of the domain with this display name or slug; its file is not loaded.
+
+        Raises:
+            UnknownDomainError: no domain has this name; the error suggests the most similar name.
+
+        """
+        slug = self._slug(name)
+        if slug is None:
+            raise UnknownDomainError(name, self._names.values())
+        return slug
 
     def digest_on_disk(self, slug: str) -> str:
         """The version of a domain by what its files hold now, even if it was loaded before they changed.
@@ -84,7 +91,7 @@ class DomainRegistry:
             CatalogueError: a file cannot be read.
 
         """
-        return _digest(read_bytes(self._folder / f"{slug}.yaml"), read_bytes(POOLS))
+        return load_domain(self._folder / f"{slug}.yaml").digest
 
     def has_domain(self, name: str) -> bool:
         """Whether there is a domain with this display name or slug."""
@@ -131,11 +138,6 @@ def _pools_of(content: bytes) -> dict[str, list[str]]:
     return {str(name): [str(each) for each in values] for name, values in parse_yaml_bytes(content, POOLS.name).items()}
 
 
-def _digest(domain: bytes, pools: bytes) -> str:
-    """The version of a domain: a digest of its own file, of the shared pools and of `ENGINE`."""
-    return blake2b(domain + pools + bytes([ENGINE]), digest_size=6).hexdigest()
-
-
 def load_domain(path: Path) -> Domain:
     """Reads and checks one domain file; the same bytes give the same `Domain` object.
 
@@ -148,7 +150,7 @@ def load_domain(path: Path) -> Domain:
 
 @lru_cache(maxsize=256)
 def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
-    """The domain that these bytes describe; its digest is of the same bytes, even if a file is edited meanwhile."""
+    """The domain that these bytes describe, even if a file is edited meanwhile."""
     name = f"{slug}.yaml"
     content = parse_yaml_bytes(read, name)
     if not isinstance(content, dict):
@@ -159,7 +161,7 @@ def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise CatalogueError(name, where, first["msg"].removeprefix("Value error, ")) from None
-    domain = Domain(slug, _digest(read, pools), file, _pools_of(pools))
+    domain = Domain(slug, file, _pools_of(pools))
     for where, problem in domain_problems(domain):
         raise CatalogueError(name, where, problem)
     return domain

@@ -50,11 +50,11 @@ class World:
         self.name = name
         self.tables: dict[str, dict[str, Row]] = {}
         for salt in range(_MOST_POPULATIONS):
-            rng = stream(domain.digest, seed, domain.slug, "world", name, salt)
-            self.today = _FIRST_DAY + timedelta(days=rng.randrange(_DAYS_OF_WORLDS))
+            path = (seed, domain.slug, "world", name, salt)
+            self.today = _FIRST_DAY + timedelta(days=stream(*path).randrange(_DAYS_OF_WORLDS))
             try:
                 for entity_name, entity in domain.file.entities.items():
-                    self.tables[entity_name] = _populate(self, entity, rng)
+                    self.tables[entity_name] = _populate(self, entity, (*path, entity_name))
             except _NoRowError as error:
                 problem = str(error)
                 continue
@@ -169,13 +169,14 @@ def _role_without_people(world: World) -> str:
     return ""
 
 
-def _populate(world: World, entity: c.Entity, rng: random.Random) -> dict[str, Row]:
-    context = _FillContext(world, entity, rng)
+def _populate(world: World, entity: c.Entity, path: tuple[int | str, ...]) -> dict[str, Row]:
+    """The rows of an entity. Each field has its own random stream, so that a change of one field changes no other."""
+    contexts = {name: _FillContext(world, entity, stream(*path, name)) for name in entity.fields}
     table: dict[str, Row] = {}
     for _ in range(entity.count):
         row: Row = {}
         for name, field in entity.fields.items():
-            row[name] = _fill(field.populate, row, context)
+            row[name] = _fill(field.populate, row, contexts[name])
         table[row[entity.key]] = row
     return table
 

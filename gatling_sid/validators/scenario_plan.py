@@ -38,7 +38,7 @@ def task_is_the_scenarios(context: TraceContext) -> Iterator[str]:
     instance, trace, domain = context.instance, context.trace, context.domain
     if not context.is_embedded or domain is None:
         return
-    scenario, index = trace.metadata.get("scenario"), trace.metadata.get("case")
+    scenario, index = trace.metadata.get("scenario"), trace.metadata.get("instance")
     if instance is None:
         yield f"its world holds no case {index!r} of a scenario {scenario!r}"
         return

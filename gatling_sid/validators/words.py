@@ -95,7 +95,7 @@ def words_follow_from_coordinates(context: TraceContext) -> Iterator[str]:
         attempt, seed = metadata.get("attempt"), metadata.get("seed")
         yield f"nothing is asked at {context.trace.trace_id!r}, attempt {attempt!r}, of seed {seed!r}"
         return
-    index = metadata.get("case")
+    index = metadata.get("instance")
     actual = metadata.get("scenario"), (type(index), index), metadata.get("world"), context.trace.request.text
     expected = scheduled.scenario, (int, scheduled.instance_index), scheduled.world.name, scheduled.rendered.text
     yield from differences(("the scenario", "the case", "the world", "the text"), actual, expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def nonzero(diff: DomainDiff) -> set[str]:
 
 
 def test_a_comment_changes_nothing() -> None:
-    """Another digest alone is no difference, though a run would give other traces."""
+    """What changes no trace is no difference."""
     diff = compare(("name: Library\n", "name: Library\n# a small one\n"))
 
     assert nonzero(diff) == {"equal"}
@@ -49,8 +50,8 @@ def test_an_edited_phrasing_changes_words_alone() -> None:
     assert diff.declarations["phrasings"] == Declarations([f"renew: {EDITED}{rest}"], [f"renew: {PHRASING}{rest}"], [])
     assert diff.declarations["scenarios"] == NOTHING
     shown = "\n".join(describe_diff(diff, show=1))
-    assert "\n-  “till april 27th for small hours - it is out" in shown
-    assert "\n+  “until april 27th for small hours" in shown
+    assert re.search(r"\n- .*\btill ", shown, re.IGNORECASE)
+    assert re.search(r"\n\+ .*\buntil ", shown, re.IGNORECASE)
     assert shown.count("--- before") == 1
 
 
@@ -86,8 +87,8 @@ def test_what_is_rejected_now_is_counted_by_reason() -> None:
 
     assert diff.counts["now rejected"] == diff.rejections.total() > 0
     assert diff.rejections.keys() == {"export_overdue: scope_limits_hold", "overdue_of_member: scope_limits_hold"}
-    example = "export_overdue: scope_limits_hold, such as: call_1 takes 6 rows; the limit max_results is 2"
-    assert any(line.endswith(example) for line in describe_diff(diff))
+    example = r"export_overdue: scope_limits_hold, such as: call_1 takes \d+ rows; the limit max_results is 2"
+    assert any(re.search(example, line) for line in describe_diff(diff))
     back = DomainDiff([pair._replace(before=pair.after, after=pair.before) for pair in diff.pairs], diff.declarations)
     assert back.counts["no longer rejected"] == diff.counts["now rejected"]
     assert back.counts["now rejected"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -73,9 +74,16 @@ def versions(root: Path) -> dict[str, set[str]]:
     }
 
 
-def append(path: Path) -> None:
-    """Another version of the file that loads alike."""
-    path.write_text(path.read_text(encoding="utf-8") + "# edited\n", encoding="utf-8")
+def change(path: Path) -> None:
+    """Another version of the file, which loads as well: one record more of an entity, or one value more of each pool."""
+    text = path.read_text(encoding="utf-8")
+    text = re.sub(r"\bcount: (\d+)", lambda match: f"count: {int(match[1]) + 1}", text, count=1)
+    path.write_text(re.sub(r"^(\w+: \[)$", r"\1Zyx, ", text, flags=re.MULTILINE), encoding="utf-8")
+
+
+def comment(path: Path) -> None:
+    """The same version of the file, with a comment."""
+    path.write_text(path.read_text(encoding="utf-8") + "# read once more\n", encoding="utf-8")
 
 
 def cut(path: Path) -> None:
@@ -86,8 +94,8 @@ def cut(path: Path) -> None:
 @pytest.mark.parametrize("online", [False, True], ids=["embedded", "online"])
 @pytest.mark.parametrize(
     ("file", "edit"),
-    [("domains/library.yaml", append), ("domains/library.yaml", cut), ("domains/library.yaml", Path.unlink),
-     ("pools.yaml", append)],
+    [("domains/library.yaml", change), ("domains/library.yaml", cut), ("domains/library.yaml", Path.unlink),
+     ("pools.yaml", change)],
     ids=["edited", "cut", "gone", "pools"],
 )  # fmt: skip
 def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
@@ -112,13 +120,21 @@ def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
     assert read_files(tmp_path / "run") == read_files(tmp_path / "calm")
 
 
+@pytest.mark.parametrize("file", ["domains/library.yaml", "pools.yaml"])
+def test_a_comment_stops_no_run(catalogue: Path, tmp_path: Path, file: str) -> None:
+    """What changes no trace is no other version, and the run ends in the same bytes."""
+    made(tmp_path / "calm", small(), lambda _: None, online=False)
+    made(tmp_path / "run", small(), lambda _: comment(catalogue.parent / file), online=False)
+    assert read_files(tmp_path / "run") == read_files(tmp_path / "calm")
+
+
 @pytest.mark.parametrize("online", [False, True], ids=["embedded", "online"])
 def test_an_edit_between_the_settings_and_the_first_shard_stops_the_run(
     catalogue: Path, tmp_path: Path, *, online: bool
 ) -> None:
     """What was planned with one version is not made with another."""
     settings = small()
-    append(catalogue / "archive.yaml")
+    change(catalogue / "archive.yaml")
     with pytest.raises(GenerationError, match=r"^archive\.yaml \(or pools\.yaml, .* changed after the run in"):
         made(tmp_path / "run", settings, lambda _: None, online=online)
     assert versions(tmp_path / "run") == {}
@@ -133,7 +149,7 @@ def test_an_edit_that_was_undone_after_it_was_loaded_stops_the_run(
 
     def edited_meanwhile(registry: registry_module.DomainRegistry, slug: str) -> str:
         found = digest(registry, slug)
-        append(path)
+        change(path)
         registry.domain(slug)
         path.write_bytes(before)
         return found
@@ -150,7 +166,7 @@ def test_an_edit_after_the_last_shard_changes_nothing(catalogue: Path, tmp_path:
 
     def edit_after_all(progress: Progress) -> None:
         if progress.done == progress.total:
-            append(catalogue / "library.yaml")
+            change(catalogue / "library.yaml")
 
     made(tmp_path / "run", settings, edit_after_all, online=False)
     assert versions(tmp_path / "run") == {slug: {digest} for slug, digest in settings.catalogue.items()}
@@ -161,7 +177,7 @@ def test_an_edit_after_the_last_shard_changes_nothing(catalogue: Path, tmp_path:
 def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_path: Path) -> None:
     """The same command after an edit says which file it was, and what to do; with other settings besides, which."""
     made(tmp_path / "run", small(), lambda _: None, online=False)
-    append(catalogue / "library.yaml")
+    change(catalogue / "library.yaml")
     with pytest.raises(ShardError) as caught:
         made(tmp_path / "run", small(), lambda _: None, online=False)
     assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
@@ -211,7 +227,7 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
         while not list(root.glob("finance/*.arrow")):
             assert process.poll() is None
             time.sleep(0.01)
-        append(path)
+        change(path)
         _, said = process.communicate(timeout=60)
 
     assert process.returncode == 1

@@ -103,5 +103,5 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
     pools = load_yaml(POOLS)
     for case in CASES:
         file = DomainFile.model_validate_json(json.dumps(edited(case)))
-        list(domain_problems(Domain("library", "", file, pools)))
+        list(domain_problems(Domain("library", file, pools)))
     assert set(finders.values()) == CHECKS.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.versions import version_of
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 SOURCE = Path(__file__).parent.parent / "catalogue" / "library.yaml"
@@ -238,10 +241,44 @@ def test_every_listed_name_leads_to_its_domain(tmp_path: Path, slug: str, first:
     assert {name: registry.domain(name).name for name in names} == {"Library": "Library"}
 
 
-def test_the_digest_is_that_of_the_file(tmp_path: Path, library: Domain) -> None:
-    """The same file anywhere has the same digest; one more comment makes another version."""
-    assert registry_of(tmp_path, library=TEXT).domain("library").digest == library.digest
-    assert registry_of(tmp_path, library=f"{TEXT}# more\n").domain("library").digest != library.digest
+def test_the_version_is_that_of_the_content(tmp_path: Path, library: Domain) -> None:
+    """Comments, layout, pools that nothing uses and what a domain says of itself change no version."""
+    content = yaml.safe_load(TEXT)
+    same = {
+        "comment": f"{TEXT}# more\n",
+        "layout": "name: Library\n"
+        + yaml.safe_dump({k: v for k, v in content.items() if k != "name"}, sort_keys=False),
+        "description": TEXT.replace(f"description: {content['description']}", "description: Something else.", 1),
+    }
+    assert all(text != TEXT for text in same.values())
+    for number, text in enumerate(same.values()):
+        (folder := tmp_path / str(number)).mkdir()
+        assert registry_of(folder, library=text).domain("library").version == library.version
+    assert version_of(library.file, {**library.pools, "planets": ["Mars"]}) == library.version
+
+
+@pytest.mark.parametrize(
+    ("edit", "part"),
+    [
+        (lambda file, _: file["entities"]["member"].update(count=file["entities"]["member"]["count"] + 1), "world"),
+        (lambda file, _: next(iter(file["tools"].values())).update(description="It does something."), "world"),
+        (lambda _, pools: pools.update(family_names=[*pools["family_names"], "Zyx"]), "world"),
+        (lambda file, _: file["policy"].update(description="Another one."), "policy"),
+        (lambda file, _: file["voice"]["closings"].append("So long."), "tasks"),
+        (lambda file, _: next(iter(file["scenarios"].values()))["phrasings"].reverse(), "tasks"),
+    ],
+)
+def test_a_version_tells_which_part_changed(library: Domain, edit: Callable[[Any, Any], None], part: str) -> None:
+    """World, policy and tasks have a digest each; an edit of one changes no other."""
+    file, pools = yaml.safe_load(TEXT), dict(library.pools)
+    edit(file, pools)
+    other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools)
+    assert library.version.changed_parts(str(other)) == [part]
+
+
+def test_no_version_of_another_form_is_the_same(library: Domain) -> None:
+    """What is no version at all differs in every part."""
+    assert library.version.changed_parts("a1b2c3") == ["world", "policy", "tasks"]
 
 
 def test_the_catalogue_that_ships() -> None:

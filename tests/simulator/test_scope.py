@@ -116,7 +116,7 @@ def test_look_ups_of_rules_are_within_the_scope(library: Domain) -> None:
     given = {"roles": ["director"], "tools": ["library.renew_loan"], "entity": "loan", "fields": ["renewals"]}
     policy = NO_RULES.model_copy(update={"constraints": [Constraint.model_validate({**rule, "parameters": given})]})
     file = library.file.entities["loan"].fields["renewals"].model_copy(update={"sensitivity": CONFIDENTIAL})
-    secret = Domain("library", "other", _with_field(library, "loan", "renewals", file), library.pools)
+    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools)
 
     assert four(scope_of_request(goal, secret, policy, "director")) == (1, CONFIDENTIAL, None, None)
     assert four(scope_of_request(goal, secret, policy, "librarian")) == (1, INTERNAL, None, None)

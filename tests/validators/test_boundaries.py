@@ -393,7 +393,7 @@ def contexts(slug: str) -> list[TraceContext]:
     """The contexts of gold traces of a domain, one wording of each instance."""
     oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
     proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
-    traces = {(t.metadata["scenario"], t.metadata["case"]): t for t in proposed if isinstance(t, GoldTrace)}
+    traces = {(t.metadata["scenario"], t.metadata["instance"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]
     return [context for context in found if context.execution is not None and context.execution.refusal is None]
 

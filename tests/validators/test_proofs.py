@@ -54,7 +54,7 @@ def rewordings(library: Domain, oracle: ScenarioOracle) -> tuple[GoldTrace, Gold
     for index in range(1000):
         trace = oracle.trace(Task(library, "train", index))
         assert isinstance(trace, GoldTrace)
-        key = (trace.metadata["scenario"], trace.metadata["case"])
+        key = (trace.metadata["scenario"], trace.metadata["instance"])
         if key in first and len(trace.graph.calls) == 4:
             return first[key].model_copy(deep=True), trace.model_copy(deep=True)
         first.setdefault(key, trace)

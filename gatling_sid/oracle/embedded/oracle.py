@@ -72,7 +72,7 @@ class ScenarioOracle:
         metadata = {
             "oracle": self.name,
             "scenario": request.scenario,
-            "case": request.instance_index,
+            "instance": request.instance_index,
             "attempt": task.attempt,
             "catalogue": domain.digest,
             "seed": self.seed,

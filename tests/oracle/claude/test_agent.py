@@ -92,7 +92,7 @@ def test_nobody_pays_for_what_is_not_used(code: str, absent: str) -> None:
 
 def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: TraceValidator) -> None:
     """Every trace is gold to a validator of our own, is marked so, and is judged by Claude as well."""
-    simulated = simulate(registry)
+    simulated = simulate(registry, seed=1)
     traces = simulated.make(30)
     assert len(traces) == 30
     for trace in traces:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import yaml
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry, insert_phrasings
+from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH, entry_text, insert_entry, insert_phrasings
 
 LONE_SURROGATE = "\ud83d"
 
@@ -68,3 +71,22 @@ def test_a_list_in_one_line_cannot_be_added_to() -> None:
     text = "name: X\nscenarios:\n  a: {phrasings: [x]}\n"
     with pytest.raises(CatalogueError, match=r"x\.yaml: scenarios\.a\.phrasings: new phrasings need a list"):
         insert_phrasings(text, "a", ["y"], "s", "x.yaml")
+
+
+def test_long_lines_are_folded() -> None:
+    """What is inserted stays within the width of a domain file, whatever it holds, and reads back as it was."""
+    phrasing = "Which of the [people|colleagues] " + "in [our|the] very, very large team - say 'ours' - " * 8 + "{ask}?"
+    rule = {
+        "says": "word " * 60 + "end.",
+        "kind": "row_limit",
+        "parameters": {"tools": [f"tool_{at}" for at in range(40)]},
+    }
+    text = "policy:\n  rules:\n    a: {kind: b}\nscenarios:\n  a:\n    phrasings:\n    - x\n"
+    text = insert_phrasings(text, "a", [phrasing], "by somebody", "x.yaml")
+    text = insert_entry(text, ["policy", "rules"], "flat", json.dumps(rule), "by somebody", "x.yaml")
+    block = f"says: {json.dumps(rule['says'])}\nkind: row_limit\nparameters: {json.dumps(rule['parameters'])}"
+    text = insert_entry(text, ["policy", "rules"], "block", block, "by somebody", "x.yaml")
+    assert max(map(len, text.split("\n"))) <= LINE_WIDTH
+    content = yaml.safe_load(text)
+    assert content["scenarios"]["a"]["phrasings"] == [phrasing, "x"]
+    assert content["policy"]["rules"] == {"a": {"kind": "b"}, "flat": rule, "block": rule}

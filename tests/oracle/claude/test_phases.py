@@ -229,13 +229,13 @@ def test_values_are_data() -> None:
 def test_contexts_depend_on_the_task_alone(library: Domain) -> None:
     """The same task gives the same context, another index or attempt gives another; a block shares its policy."""
     conditions = prompt_of("requests").conditions
-    contexts = [draw_context(Task(library, "train", index), 7, conditions) for index in range(20)]
-    assert contexts == [draw_context(Task(library, "train", index), 7, conditions) for index in range(20)]
+    contexts = [draw_context(Task(library, "train", index), 7, conditions) for index in range(40)]
+    assert contexts == [draw_context(Task(library, "train", index), 7, conditions) for index in range(40)]
     assert contexts[0] != draw_context(Task(library, "train", 0, 1), 7, conditions)
     assert len({each.policy.policy_id for each in contexts[:10]}) == 1
     assert len({each.principal.principal_id for each in contexts}) > 8
     assert len({each.intent for each in contexts}) == 6
-    assert len({each.manner for each in contexts}) == 20
+    assert len({each.manner for each in contexts}) == 40
 
 
 def test_splits_never_share_a_world(library: Domain) -> None:

@@ -73,7 +73,7 @@ def test_notes_change_the_prompt_and_its_version(library: Domain) -> None:
     plain = prompts.system_text("graph", library, [], [])
     noted = prompts.system_text("graph", library, [], ["Loans are found by title and state."])
     assert "- Loans are found by title and state." in noted
-    assert prompts.version_of("graph", plain) != prompts.version_of("graph", noted)
+    assert prompts.prompt_version("graph", plain) != prompts.prompt_version("graph", noted)
 
 
 def test_a_malformed_prompt_is_refused(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_every_tool_rule_and_field_is_told(library: Domain) -> None:
 def domain_with_description(library: Domain, description: str) -> Domain:
     """The domain with other words about its organisation."""
     file = library.file.model_copy(update={"description": description})
-    return Domain(library.slug, library.digest, file, library.pools)
+    return Domain(library.slug, file, library.pools)
 
 
 def test_text_of_the_catalogue_is_never_a_template(library: Domain) -> None:

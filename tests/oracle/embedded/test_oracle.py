@@ -135,7 +135,7 @@ def test_ids_and_metadata(library: Domain, oracle: ScenarioOracle) -> None:
     scenario, wording_index = scheduled_scenario(library, 1, "validation", 42)
     world = world_of(library, 1, "validation-0")
     assert trace.metadata == {
-        "oracle": "scenario", "scenario": scenario, "case": instance_of_wording(wording_index), "attempt": 0,
+        "oracle": "scenario", "scenario": scenario, "instance": instance_of_wording(wording_index), "attempt": 0,
         "catalogue": library.digest, "seed": 1, "world": "validation-0", "today": world.today.isoformat(),
     }  # fmt: skip
 

@@ -32,7 +32,7 @@ def scenario_of_the_same_intent(trace: GoldTrace, rng: random.Random) -> GoldTra
 
 
 def case_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
-    trace.metadata["case"] += 1
+    trace.metadata["instance"] += 1
     return trace
 
 
@@ -270,6 +270,6 @@ COORDINATES = {
     )
 }
 COORDINATES |= {
-    f"{name}_missing": _without(name) for name in ("scenario", "case", "attempt", "catalogue", "oracle", "today")
+    f"{name}_missing": _without(name) for name in ("scenario", "instance", "attempt", "catalogue", "oracle", "today")
 }
 COORDINATES |= {f"{intent}_relabelled": _relabel_intent(intent) for intent in INTENTS}

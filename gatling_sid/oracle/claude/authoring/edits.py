@@ -7,13 +7,15 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from textwrap import dedent
+from textwrap import dedent, wrap
 
 import yaml
 
 from gatling_sid.errors import CatalogueError
 
 _TEXT = "tag:yaml.org,2002:str"
+LINE_WIDTH = 140
+"""Characters in a line of a domain file; what is longer is hard to review."""
 
 
 def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
@@ -34,7 +36,10 @@ def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source:
     indent = " " * node.start_mark.column
     lines = text.splitlines(keepends=True)
     at = node.start_mark.line
-    added = [f"{indent}- {json.dumps(each, ensure_ascii=False)}  # {source}\n" for each in phrasings]
+    added = [
+        f"{indent}# {source}\n" + _fold(f"{indent}- {json.dumps(each, ensure_ascii=False)}") + "\n"
+        for each in phrasings
+    ]
     edited = "".join([*lines[:at], *added, *lines[at:]])
     node.value = [*(yaml.ScalarNode(_TEXT, each) for each in phrasings), *node.value]
     return _check_content(edited, root, file, where)
@@ -63,11 +68,13 @@ def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source:
     while not lines[at - 1].strip() or lines[at - 1].lstrip().startswith("#"):
         at -= 1
     block = "\n" in entry.strip()
-    body = (
-        "".join(f"\n{indent}  {line}" if line else "\n" for line in entry.strip().split("\n")) if block else f" {entry}"
-    )
+    if block:
+        body = "".join("\n" + _fold(f"{indent}  {line}") if line else "\n" for line in entry.strip().split("\n"))
+        added = f"{indent}{name}:{body}"
+    else:
+        added = _fold(f"{indent}{name}: {entry}")
     last = lines[at - 1] if lines[at - 1].endswith("\n") else f"{lines[at - 1]}\n"
-    edited = "".join([*lines[: at - 1], last, f"{indent}# {source}\n{indent}{name}:{body}\n", *lines[at:]])
+    edited = "".join([*lines[: at - 1], last, f"{indent}# {source}\n{added}\n", *lines[at:]])
     node.value = [*node.value, (_compose(name, file), _compose(entry, file))]
     return _check_content(edited, root, file, f"{where}.{name}")
 
@@ -85,6 +92,21 @@ def entry_text(text: str, place: Sequence[str], file: str) -> str:
             lines = text.splitlines()[key.start_mark.line : max(value.end_mark.line, key.start_mark.line + 1)]
             return dedent("\n".join(lines)).strip()
     return ""
+
+
+def _fold(line: str) -> str:
+    """The line in lines of at most `LINE_WIDTH` characters, broken at blanks; YAML reads each break as one blank."""
+    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    pieces = wrap(
+        line,
+        LINE_WIDTH,
+        subsequent_indent=indent,
+        expand_tabs=False,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(pieces) or line
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:

@@ -12,7 +12,7 @@ import yaml
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import INTENTS, GoldTrace
 from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
-from gatling_sid.oracle.claude.authoring.edits import entry_text, insert_entry
+from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH, entry_text, insert_entry
 from gatling_sid.oracle.claude.authoring.phrasings import near_copy, why_phrasing_unfit
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.plans.answers import ScenarioAnswer, parse_answer
@@ -118,7 +118,7 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
 def scenario_content(content: dict[str, Any]) -> str:
     """A scenario as a domain file has it, with one phrasing or reason per line."""
     head = {key: value for key, value in content.items() if key not in _LISTS}
-    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, default_flow_style=None, width=10_000)
+    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, default_flow_style=None, width=LINE_WIDTH)
     for key in _LISTS:
         lines = content.get(key)
         if isinstance(lines, list) and lines:

@@ -43,7 +43,7 @@ class CandidateDomain:
     @staticmethod
     def instance_key(trace: GoldTrace) -> tuple[object, object, object]:
         """What traces that differ only in their words have in common."""
-        return trace.metadata["world"], trace.metadata["scenario"], trace.metadata["case"]
+        return trace.metadata["world"], trace.metadata["scenario"], trace.metadata["instance"]
 
     def problem_with(self, proposal: GoldTrace | Failure) -> str | None:
         """Why a proposal is not gold, or None if it is."""

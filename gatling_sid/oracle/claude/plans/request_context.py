@@ -65,7 +65,7 @@ def draw_context(
     domain = task.domain
     world = world_of(domain, seed, world_name(task.split, task.index, 0))
     policy = domain.family.policy(_policy_member_of(task, seed, block_size))
-    rng = stream(domain.digest, seed, task.trace_id, "claude", task.attempt)
+    rng = stream(seed, task.trace_id, "claude", task.attempt)
     for _ in range(_MOST_DRAWS):
         role = rng.choice(list(domain.file.roles))
         allowed = [name for name in domain.file.tools if may_call(role, domain, name, policy)]
@@ -115,7 +115,7 @@ def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
 def _policy_member_of(task: Task, seed: int, block_size: int) -> tuple[int, ...]:
     """The policy of a task; tasks of a block share it, so that a prompt states it once."""
     domain = task.domain
-    rng = stream(domain.digest, seed, domain.slug, task.split, "claude policy", task.index // block_size)
+    rng = stream(seed, domain.slug, task.split, "claude policy", task.index // block_size)
     return tuple(map(rng.randrange, domain.family.axis_sizes))
 
 

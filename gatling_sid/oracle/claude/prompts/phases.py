@@ -30,7 +30,7 @@ from gatling_sid.oracle.claude.plans.request_context import RequestContext, cont
 from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_plan
 from gatling_sid.oracle.claude.prompts import user_prompts
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
-from gatling_sid.oracle.claude.prompts.system_prompts import system_text, version_of
+from gatling_sid.oracle.claude.prompts.system_prompts import prompt_version, system_text
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
@@ -62,14 +62,14 @@ class DomainPrompts:
             phase: system_text(phase, domain, [format_example(phase, *each) for each in self.examples])
             for phase in TRACE_PHASES
         }
-        self.versions = {phase: version_of(phase, text) for phase, text in self.system_prompts.items()}
+        self.versions = {phase: prompt_version(phase, text) for phase, text in self.system_prompts.items()}
 
     def with_notes(self, phase: str, lines: Sequence[str]) -> Self:
         """The same prompts, with these notes instead of others in the prompt of one phase."""
         other = copy(self)
         text = system_text(phase, self.domain, [format_example(phase, *each) for each in self.examples], lines)
         other.system_prompts = {**self.system_prompts, phase: text}
-        other.versions = {**self.versions, phase: version_of(phase, text)}
+        other.versions = {**self.versions, phase: prompt_version(phase, text)}
         return other
 
     def build_request(self, phase: str, user: str, *, items: int = 1, repetition: int = 0) -> LLMRequest:

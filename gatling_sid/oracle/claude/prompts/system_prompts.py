@@ -128,7 +128,7 @@ def _template_of(source: str) -> Template:
     return _TEMPLATES.from_string(source)
 
 
-def version_of(phase: str, system: str) -> str:
+def prompt_version(phase: str, system: str) -> str:
     """The mark of a prompt in a trace's metadata: the version of its template, and a digest of the filled text."""
     return f"{phase}-{prompt_of(phase).version}-{blake2b(system.encode(), digest_size=4).hexdigest()}"
 
