@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parse_splits(args.splits),
     )
     if args.estimate:
-        from scripts.claude_run import print_estimate  # noqa: PLC0415 - the embedded path must not pay for the client
+        from scripts.generate_with_claude import print_estimate  # noqa: PLC0415 - the embedded path must not pay for the client
 
         return print_estimate(plan_totals(*asked), args)
     settings = plan_run(
@@ -117,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         oracle="scenario" if args.oracle == "scenario" else f"claude/{args.model}",
     )
     if args.oracle == "claude":
-        from scripts.claude_run import generate_online  # noqa: PLC0415 - the embedded path must not pay for the client
+        from scripts.generate_with_claude import generate_online  # noqa: PLC0415 - the embedded path must not pay for the client
 
         return generate_online(root, settings, args)
     with progress_bar("traces") as bar:

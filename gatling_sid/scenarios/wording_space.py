@@ -108,8 +108,8 @@ class WordingSpace(NamedTuple):
     def capacity(self) -> int:
         """How many requests can be worded without a repetition: `at` is safe below this number.
 
-        After t turns of a phrasing, at most t full frames are taken from the far end and one from the near end for
-        each round of `_SHAPES`. They cannot have met while (t + start of the phrasing) / 20 < size - 1 - t.
+        After t turns of a phrasing, at most t full frames were counted down from the last, and one for each round of
+        `_SHAPES` was counted up from 0. They cannot have met while (t + start of the phrasing) / 20 < size - 1 - t.
         """
         size = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
         latest_start = _POSITIONS_BETWEEN_PHRASINGS * len(self.phrasings)
@@ -132,7 +132,7 @@ class WordingSpace(NamedTuple):
         if serial >= size:
             shape, size = _FULL, self._size(phrasing, _FULL)
             serial = size - 1 - turn
-        # The near end has reached `round_` (one full frame a round), the far end size - 1 - turn.
+        # Counting up has reached `round_` (one full frame a round), counting down size - 1 - turn.
         if shape == _FULL and round_ >= size - 1 - turn:
             raise OracleError(
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "

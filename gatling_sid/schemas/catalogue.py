@@ -47,7 +47,7 @@ class Entity(StrictModel):
 
 Operation = Literal["list", "get", "create", "update", "delete", "export", "aggregate", "send"]
 Match = Literal["equals", "contains", "one_of", "at_least", "at_most", "within_days", "next_days", "since", "until"]
-ParameterRole = Literal[
+ParameterPurpose = Literal[
     "filter", "key", "keys", "set", "limit", "select", "target", "format", "measure", "measured", "group",
     "recipient", "about", "content", "attachment",
 ]  # fmt: skip
@@ -63,7 +63,7 @@ class Parameter(StrictModel):
     JSON type and allowed values follow from the field unless they are given.
     """
 
-    does: ParameterRole
+    does: ParameterPurpose
     description: str
     field: str | None = None
     match: Match = "equals"

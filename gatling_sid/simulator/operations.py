@@ -115,7 +115,7 @@ class CompiledTool:
     tool: c.Tool
     domain: Domain
     key_field: str
-    by_role: dict[str, str]
+    parameter_for: dict[str, str]
     filters: tuple[tuple[str, str, str], ...]
     periods: tuple[tuple[str, str], ...]
     sets: tuple[tuple[str, str], ...]
@@ -129,7 +129,7 @@ class CompiledTool:
 
     def fields(self, arguments: dict[str, Any]) -> tuple[str, ...]:
         """The fields that a call shows: those it selects, or all that the tool returns."""
-        select = self.by_role.get("select")
+        select = self.parameter_for.get("select")
         return tuple(arguments[select]) if select in arguments else tuple(self.tool.returns)
 
     def sensitivity(self, fields: tuple[str, ...]) -> SensitivityTier:
@@ -153,7 +153,7 @@ def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
         tool=tool,
         domain=domain,
         key_field=domain.file.entities[tool.entity].key,
-        by_role={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
+        parameter_for={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
         filters=tuple((name, p.field or "", p.match) for name, p in parameters if p.does == "filter"),
         periods=tuple((name, p.match) for name, p in parameters if p.does == "filter" and p.match in _PERIOD_MATCHES),
         sets=tuple((name, p.field or "") for name, p in parameters if p.does == "set"),
@@ -177,7 +177,7 @@ def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
     world, entity = state.world, tool.entity
     order = tool.tool.order
     given = [(name, field_name, match) for name, field_name, match in tool.filters if name in arguments]
-    keys = tool.by_role.get("keys")
+    keys = tool.parameter_for.get("keys")
     rows: list[Row] | None = None
     if keys in arguments:
         rows = [_require_row(tool, key, state) for key in arguments[keys]]
@@ -214,7 +214,7 @@ def _filter_rows(rows: list[Row], field: str, match: str, want: Any, tool: Compi
 
 
 def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
-    limit = tool.by_role.get("limit")
+    limit = tool.parameter_for.get("limit")
     return rows[: int(arguments[limit])] if limit in arguments else rows
 
 
@@ -244,7 +244,7 @@ def _list_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> C
 
 
 def _get_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    key = arguments[tool.by_role["key"]]
+    key = arguments[tool.parameter_for["key"]]
     row = _require_row(tool, key, state)
     fields = tool.fields(arguments)
     return CallResult(value=_project(row, fields), entity=tool.entity, rows=((key, row),), fields=fields)
@@ -252,7 +252,7 @@ def _get_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Cal
 
 def _aggregate_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     rows = select_rows(tool, arguments, state)
-    roles = tool.by_role
+    roles = tool.parameter_for
     measure = arguments.get(roles.get("measure", ""), "count")
     field_name = arguments.get(roles.get("measured", ""))
     group_by = arguments.get(roles.get("group", ""))
@@ -303,9 +303,9 @@ def _require_state(tool: CompiledTool, key: str, row: Row) -> None:
 
 
 def _target_keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
-    if "keys" in tool.by_role:
-        return list(arguments[tool.by_role["keys"]])
-    return [arguments[tool.by_role["key"]]]
+    if "keys" in tool.parameter_for:
+        return list(arguments[tool.parameter_for["keys"]])
+    return [arguments[tool.parameter_for["key"]]]
 
 
 def _create_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
@@ -339,7 +339,7 @@ def _update_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) ->
     fields = tuple(tool.tool.returns)
     shown = [_project(state.row(tool.entity, key) or {}, fields) for key in keys]
     effect = _new_effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
-    value = {"items": shown, "count": len(shown)} if "keys" in tool.by_role else shown[0]
+    value = {"items": shown, "count": len(shown)} if "keys" in tool.parameter_for else shown[0]
     return CallResult(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
 
 
@@ -359,10 +359,10 @@ def _export_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) ->
     rows = _apply_limit(tool, arguments, select_rows(tool, arguments, state))
     fields = tool.fields(arguments)
     keys = [row[tool.key_field] for row in rows]
-    target = arguments[tool.by_role["target"]]
+    target = arguments[tool.parameter_for["target"]]
     changes: dict[str, Any] = {"fields": sorted(fields)}
-    if "format" in tool.by_role and tool.by_role["format"] in arguments:
-        changes["format"] = arguments[tool.by_role["format"]]
+    if "format" in tool.parameter_for and tool.parameter_for["format"] in arguments:
+        changes["format"] = arguments[tool.parameter_for["format"]]
     effect = _new_effect(kind="export", entity=tool.entity, rows=sorted(keys), changes=changes, target=target)
     export_id = content_id("export", tool.entity, sorted(keys), sorted(fields), target)
     return CallResult(
@@ -375,11 +375,11 @@ def _export_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) ->
 
 
 def _send_message(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
-    recipient = arguments[tool.by_role["recipient"]]
-    known = tool.tool.parameters[tool.by_role["recipient"]].values
+    recipient = arguments[tool.parameter_for["recipient"]]
+    known = tool.tool.parameters[tool.parameter_for["recipient"]].values
     if known is None and not _is_address_in(address_fields(state.world), recipient, state):
         raise CallRefusedError(RefusalReason.UNKNOWN_RECIPIENT, f"nobody has the address {recipient!r}")
-    about = arguments.get(tool.by_role.get("about", ""))
+    about = arguments.get(tool.parameter_for.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
     rows = tuple((key, _require_row(tool, key, state)) for key in keys)
     if tool.tool.addressee:

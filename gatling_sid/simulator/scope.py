@@ -54,7 +54,7 @@ def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool
         for source in call.argument_sources
         if source.origin == "request"
         and call.tool_id in tools
-        and source.argument == tools[call.tool_id].by_role.get("limit")
+        and source.argument == tools[call.tool_id].parameter_for.get("limit")
         and isinstance(call.arguments.get(source.argument), (int, float))
     ]
 
@@ -116,12 +116,12 @@ def scope_of_call(tool: CompiledTool, arguments: Mapping[str, Any], result: Call
     writes. Days: see `days_of_period`. Target: where it exports to, or None.
     """
     returned = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
-    rows = arguments.get(tool.by_role.get("limit", ""), returned)
+    rows = arguments.get(tool.parameter_for.get("limit", ""), returned)
     changed_fields = tuple(
         name for effect in result.effects if "fields" not in effect.changes for name in effect.changes
     )
     tier = _highest_tier(tool.domain, tool.entity, (*result.fields, *changed_fields))
-    target = tool.by_role.get("target")
+    target = tool.parameter_for.get("target")
     return construct_trusted(
         ScopeMetadata,
         {

@@ -35,12 +35,12 @@ def needs_call(context: TraceContext, dropped: str) -> bool:
     """Whether the goal is not met without what a call shows and changes; calls that refer to it keep their values."""
     if context.results[dropped].effects:
         return True  # the goal names exactly the effects that happen, and the goal is met
-    return not meets_goal(context.remember(_context_without, dropped))
+    return not meets_goal(context.compute_once(_context_without, dropped))
 
 
 def rules_broken_without(context: TraceContext, dropped: str) -> frozenset[str]:
     """The ids of the constraints that the plan breaks without a call."""
-    other = context.remember(_context_without, dropped)
+    other = context.compute_once(_context_without, dropped)
     return frozenset(each.constraint_id for each in breaches(other, BREAKABLE_BY_OMISSION))
 
 

@@ -1,7 +1,7 @@
 """Which values of which records a plan takes from a call: cells, and the fact that a cell holds.
 
-A field that copies a field of another record holds that record's fact; a reference field holds the key of the record
-it points to. So the same fact is recognised wherever it is stored, and facts that only have equal values are not mixed.
+If `invoice.vendor_name` is a copy of `vendor.name`, both hold the same fact: the name of that vendor. A reference such
+as `invoice.vendor_id` holds the key of that vendor. Two people in one department hold two facts with equal values.
 """
 
 from __future__ import annotations

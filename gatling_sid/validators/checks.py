@@ -9,8 +9,8 @@ from typing import NamedTuple
 from gatling_sid.models import Finding, Verdict
 from gatling_sid.validators import (
     detours,
+    domain_fit,
     grounding,
-    membership,
     merging,
     need,
     replay,
@@ -34,15 +34,15 @@ LONGEST_MESSAGE = 2_000
 
 
 class Check(NamedTuple):
-    """A named group of rules; `verdict` and `messages` are its keys in a report.
+    """A named group of rules; `result_key` and `messages_key` are its keys in a report.
 
     The rules in `replayed` need the plan to be executed again, those in `known` a domain of the catalogue, and those in
     `rules` neither. If `worded` is true, the rules may read the whole trace; otherwise they must not read the fields in
     `proofs.WORDING_FIELDS`. If a check with a `gate` fails, no other check is judged, for the reason that `gate` states.
     """
 
-    verdict: str
-    messages: str
+    result_key: str
+    messages_key: str
     rules: tuple[CheckRule, ...] = ()
     known: tuple[CheckRule, ...] = ()
     replayed: tuple[CheckRule, ...] = ()
@@ -71,9 +71,9 @@ CHECKS: Mapping[str, Check] = {
         "valid",
         "errors",
         rules=(structure.domains_agree, structure.intent_is_known),
-        known=(membership.tools_belong_to_domain, membership.intent_fits, membership.policy_is_as_published),
+        known=(domain_fit.tools_belong_to_domain, domain_fit.intent_fits, domain_fit.policy_is_as_published),
     ),
-    "arguments": Check("valid", "errors", known=(membership.arguments_fit_schemas,)),
+    "arguments": Check("valid", "errors", known=(domain_fit.arguments_fit_schemas,)),
     "replay": Check(
         "valid",
         "errors",

@@ -86,7 +86,11 @@ def _equality_filters(context: TraceContext, call: ToolCall, cell: Cell) -> list
     """The parameters of the call that the cell's field must equal: equality filters and keys."""
     tool = context.tools[call.tool_id]
     equal = [name for name, field, match in tool.filters if field == cell.field and match == "equals"]
-    keys = [tool.by_role[role] for role in ("key", "keys") if role in tool.by_role and cell.field == tool.key_field]
+    keys = [
+        tool.parameter_for[role]
+        for role in ("key", "keys")
+        if role in tool.parameter_for and cell.field == tool.key_field
+    ]
     return equal + keys
 
 

@@ -29,7 +29,7 @@ def _merge(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, A
     different = [name for name in names if first.arguments.get(name) != second.arguments.get(name)]
     if not different:
         return dict(first.arguments)
-    mergeable = {tool.by_role.get(role) for role in ("keys", "about", "select")}
+    mergeable = {tool.parameter_for.get(role) for role in ("keys", "about", "select")}
     if (
         len(different) > 1
         or different[0] not in mergeable
@@ -37,7 +37,9 @@ def _merge(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, A
     ):
         return None
     name = different[0]
-    if name == tool.by_role.get("about") and not (_is_many(first.arguments[name]) and _is_many(second.arguments[name])):
+    if name == tool.parameter_for.get("about") and not (
+        _is_many(first.arguments[name]) and _is_many(second.arguments[name])
+    ):
         return None
     values = [_as_list(each.arguments[name]) for each in (first, second)]
     return {**first.arguments, name: [*values[0], *(each for each in values[1] if each not in values[0])]}

@@ -22,7 +22,7 @@ _FREE_LEVEL = SensitivityTier.INTERNAL.level
 
 def rows_are_needed(context: TraceContext) -> Iterator[str]:
     """Each row that a call returns is shown by the goal, passed on, or read as a rule's evidence."""
-    fields_used = context.remember(_fields_used)
+    fields_used = context.compute_once(_fields_used)
     for call, result in _reads(context):
         used_by_key = fields_used[call.call_id]
         unused = [key for key, _ in result.rows if key not in used_by_key]
@@ -33,10 +33,10 @@ def rows_are_needed(context: TraceContext) -> Iterator[str]:
 
 def fields_are_needed(context: TraceContext) -> Iterator[str]:
     """Each requested field is used of some row; each confidential or restricted field is used of every row."""
-    fields_used = context.remember(_fields_used)
+    fields_used = context.compute_once(_fields_used)
     for call, result in _reads(context):
         fields = context.tools[call.tool_id].domain.file.entities[result.entity].fields
-        select = context.tools[call.tool_id].by_role.get("select")
+        select = context.tools[call.tool_id].parameter_for.get("select")
         used_by_key = fields_used[call.call_id]
         for name in result.fields:
             rows_using = [key for key, _ in result.rows if name in used_by_key.get(key, ())]

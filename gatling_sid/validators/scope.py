@@ -90,7 +90,7 @@ def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
         tool = context.tools[call.tool_id]
         arguments_from_request = {each.argument for each in call.argument_sources if each.origin == "request"}
         arguments, result = context.execution.arguments[call.call_id], context.results[call.call_id]
-        if tool.by_role.get("limit") in arguments.keys() - arguments_from_request:
+        if tool.parameter_for.get("limit") in arguments.keys() - arguments_from_request:
             yield from _limit_above_rows(call, tool, arguments, result)
         for what, narrower in narrowings(tool, arguments, result):
             if not fails_with(context, call, narrower):
@@ -101,7 +101,7 @@ def _limit_above_rows(
     call: ToolCall, tool: CompiledTool, arguments: dict[str, Any], result: CallResult
 ) -> Iterator[str]:
     """A limit that the request does not state is no larger than what there is; "the last five" may find only three."""
-    limit = arguments[tool.by_role["limit"]]
+    limit = arguments[tool.parameter_for["limit"]]
     found = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
     if limit > found:
         yield f"{call.call_id} ({call.tool_id}) needs less: a limit of {found} instead of {limit} is enough"
@@ -114,7 +114,7 @@ def narrowings(
 
     A step is one group of a measure less, one day less, or the next narrower target.
     """
-    limit, target = tool.by_role.get("limit"), tool.by_role.get("target")
+    limit, target = tool.parameter_for.get("limit"), tool.parameter_for.get("target")
     if (
         limit is not None
         and result.measured_rows

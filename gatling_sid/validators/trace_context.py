@@ -60,7 +60,7 @@ class TraceContext:
         self._ancestors: dict[str, set[str]] = {}
         self._remembered: dict[tuple[Hashable, ...], Any] = {}
 
-    def remember(
+    def compute_once(
         self,
         function: Callable[Concatenate[TraceContext, _ArgumentsP], _ValueT],
         *args: _ArgumentsP.args,

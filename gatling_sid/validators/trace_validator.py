@@ -45,12 +45,12 @@ class TraceValidator:
         for name, check in CHECKS.items():
             found = [] if gate else list(findings_of_check(context, name))
             reason = gate or why_skipped(context, name)
-            checks[name] = {check.verdict: not found, check.messages: [str(each) for each in found]}
+            checks[name] = {check.result_key: not found, check.messages_key: [str(each) for each in found]}
             if reason:
                 checks[name]["skipped"] = reason
             if found and check.gate:
                 gate = check.gate
-        valid = all(checks[name][check.verdict] for name, check in CHECKS.items())
+        valid = all(checks[name][check.result_key] for name, check in CHECKS.items())
         return valid, {
             "trace_id": trace.trace_id,
             "validated": valid and not any("skipped" in each for each in checks.values()),

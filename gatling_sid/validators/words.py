@@ -98,7 +98,7 @@ def words_follow_from_coordinates(context: TraceContext) -> Iterator[str]:
     index = metadata.get("instance")
     actual = metadata.get("scenario"), (type(index), index), metadata.get("world"), context.trace.request.text
     expected = scheduled.scenario, (int, scheduled.instance_index), scheduled.world.name, scheduled.rendered.text
-    yield from differences(("the scenario", "the case", "the world", "the text"), actual, expected)
+    yield from differences(("the scenario", "the instance", "the world", "the text"), actual, expected)
 
 
 def all_that_is_said_is_used(context: TraceContext) -> Iterator[str]:

@@ -149,7 +149,9 @@ def target_not_allowed(at: Situation) -> Iterator[Pair]:
     for call, tool, _ in at.bound:
         target = call.scope.export_target
         if target is not None:
-            others = [each for each in tool.tool.parameters[tool.by_role["target"]].values or [] if each != target]
+            others = [
+                each for each in tool.tool.parameters[tool.parameter_for["target"]].values or [] if each != target
+            ]
             yield Pair(at.under(allowed=[target]), at.under(allowed=others))
 
 
@@ -328,7 +330,7 @@ def field_flows(at: Situation) -> Iterator[Pair]:
 
 def field_selected(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
     """The tool exports the same columns, then one more."""
-    select = tool.by_role.get("select")
+    select = tool.parameter_for.get("select")
     if select is not None and tool.entity == at.given["entity"]:
         columns = at.arguments(call).get(select, tool.tool.returns)
         more = call.model_copy(update={"arguments": {**call.arguments, select: [*columns, at.given["fields"][0]]}})
@@ -345,7 +347,7 @@ def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterat
     )
     for reader, text, key in product(opening, texts, seen):
         columns = [reader.key_field, field]
-        asked = {reader.by_role["key"]: key, reader.by_role["select"]: columns}
+        asked = {reader.parameter_for["key"]: key, reader.parameter_for["select"]: columns}
         opened = ToolCall(call_id="opened", tool_id=reader.tool_id, arguments=asked)
         passing = [passed_on(call, text, opened, column) for column in columns]
         plans = [with_call(at.trace, call, each) for each in passing]

@@ -72,7 +72,7 @@ def plan_instance(world: World, scenario_id: str, instance: TaskInstance) -> Pla
 
 def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
     """The number of rows that the request asks for in its words, or None if it names none for this call."""
-    limit = tools_of(domain)[template.tool_id].by_role.get("limit")
+    limit = tools_of(domain)[template.tool_id].parameter_for.get("limit")
     return int(template.arguments[limit]) if limit in dict(template.argument_slots) else None
 
 

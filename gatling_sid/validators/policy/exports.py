@@ -29,7 +29,7 @@ def export_sensitivity(limit: k.ExportSensitivity, context: TraceContext) -> Ite
 def targets_of(context: TraceContext, call: ToolCall) -> set[str]:
     """The targets that a call exports to: the declared one and, if the tool is known, its argument or default."""
     tool = context.tools.get(call.tool_id)
-    name = tool.by_role.get("target") if tool is not None else None
+    name = tool.parameter_for.get("target") if tool is not None else None
     if name is None and call.scope.export_target is None:
         return set()
     argument = context.argument_value(call, name) if name is not None else None

@@ -27,7 +27,7 @@ def not_own(own: k.NotOwn, context: TraceContext) -> Iterator[str]:
     for call in context.bound_calls(own):
         for key, row in changed_rows(context, call, own.entity):
             if row.get(own.field) == owner:
-                yield f"{call.call_id} changes {own.entity} {key}, which is the requester's own ({own.field})"
+                yield f"{call.call_id} changes {own.entity} {key}, which is the principal's own ({own.field})"
 
 
 def _principal_value(context: TraceContext, attribute: str) -> Any:

@@ -24,7 +24,7 @@ def _rows_taken(context: TraceContext, call: ToolCall) -> float:
     tool, result = context.tools.get(call.tool_id), context.results.get(call.call_id)
     if tool is not None and tool.tool.operation == "aggregate":
         return 0
-    limit = call.arguments.get(tool.by_role.get("limit", "")) if tool is not None else None
+    limit = call.arguments.get(tool.parameter_for.get("limit", "")) if tool is not None else None
     rows_returned = len(result.rows) if result is not None else 0
     return max(call.scope.rows_requested or 0, limit if is_number(limit) else 0, rows_returned)
 

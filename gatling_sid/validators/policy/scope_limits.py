@@ -153,7 +153,7 @@ def _rows_taken(context: TraceContext, call: ToolCall, kind: LimitKind) -> float
     tool = context.tools.get(call.tool_id)
     if tool is not None and tool.tool.operation == "aggregate":
         return 0
-    keys = context.argument_value(call, tool.by_role.get("keys", "")) if tool is not None else None
+    keys = context.argument_value(call, tool.parameter_for.get("keys", "")) if tool is not None else None
     return max(
         _largest_amount(context, call, call.scope.rows_requested, kind), len(keys) if isinstance(keys, list) else 0
     )
@@ -178,7 +178,7 @@ def _limit_arguments(context: TraceContext, call: ToolCall, kind: LimitKind) -> 
         return [name for name in call.arguments if limit_kind_of(name) in kinds]
     if kind is DAYS:
         return [name for name, _, match in tool.filters if match in DAY_MATCHES]
-    return [name for does, name in tool.by_role.items() if does == "limit"]
+    return [name for does, name in tool.parameter_for.items() if does == "limit"]
 
 
 def _exports(context: TraceContext, call: ToolCall) -> bool:
@@ -204,7 +204,7 @@ def _all_targets_of(context: TraceContext, call: ToolCall) -> set[str]:
 def _recipients_of(context: TraceContext, call: ToolCall) -> set[str]:
     """Addresses that a call writes to; a reference counts as one address unless the plan was replayed."""
     tool = context.tools.get(call.tool_id)
-    names = {tool.by_role.get("recipient")} if tool else _RECIPIENT_ARGUMENTS
+    names = {tool.parameter_for.get("recipient")} if tool else _RECIPIENT_ARGUMENTS
     arguments = (context.execution.arguments.get(call.call_id) if context.execution else None) or call.arguments
     values = [value for name, value in arguments.items() if (name if tool else _plain(name)) in names]
     flat = [each for value in values for each in (value if isinstance(value, list) else [value]) if each is not None]

@@ -128,7 +128,7 @@ def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
     """Sends a message to another address that the trace contains."""
     sends, execution = with_operation(trace, ("send",)), execution_of(trace)
     for call in rng.sample(sends, len(sends)):
-        name = tool_of(trace, call).by_role["recipient"]
+        name = tool_of(trace, call).parameter_for["recipient"]
         old = execution.arguments[call.call_id][name]
         for offer in before(trace, call, origin):
             if isinstance(offer.resolved, str) and "@" in offer.resolved and offer.resolved != old:
@@ -169,7 +169,7 @@ def target_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
     exports = with_operation(trace, ("export",))
     for call in exports:
         tool = tool_of(trace, call)
-        name = tool.by_role["target"]
+        name = tool.parameter_for["target"]
         found = [o for o in offers(trace, execution_of(trace)) if o.origin == "policy" and "[" in (o.reference or "")]
         found = [o for o in found if fits(trace, tool, tool.tool.parameters[name], o)]
         found = [o for o in found if o.resolved != call.arguments[name]]
@@ -273,7 +273,7 @@ def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
 
 
 def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("select") == s.argument]
     if not found or trace.goal is None:
         return None
     call, source = rng.choice(found)

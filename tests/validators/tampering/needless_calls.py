@@ -70,10 +70,12 @@ def detour_of_the_requesters_value(trace: GoldTrace, rng: random.Random) -> Gold
         for tool in (
             t for t in tools_here(trace).values() if t.entity == entity and t.tool.operation in ("get", "list")
         ):
-            key = tool.by_role.get("key") or next((n for n, f, _ in tool.filters if f in principal.attributes), None)
+            key = tool.parameter_for.get("key") or next(
+                (n for n, f, _ in tool.filters if f in principal.attributes), None
+            )
             path = attribute if tool.tool.operation == "get" else f"items[0].{attribute}"
             if key is not None and attribute in tool.tool.returns:
-                known = key_field if "key" in tool.by_role else tool.tool.parameters[key].field or ""
+                known = key_field if "key" in tool.parameter_for else tool.tool.parameters[key].field or ""
                 value = principal.attributes.get(known)
                 done = _through(trace, call, name, tool, {key: Offer(value, value, "principal", known)}, path)
                 if done is not None:
@@ -98,11 +100,13 @@ def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None
             continue
         for tool in [*tools_alike(trace, origin, "get"), *tools_alike(trace, origin, "list")]:
             shown = execution.results[origin.call_id].fields
-            key = tool.by_role.get("key") or next((n for n, f, m in tool.filters if m == "equals" and f in shown), None)
+            key = tool.parameter_for.get("key") or next(
+                (n for n, f, m in tool.filters if m == "equals" and f in shown), None
+            )
             if key is None or field not in tool.tool.returns:
                 continue
-            by = tool.key_field if "key" in tool.by_role else tool.tool.parameters[key].field
-            path = field if "key" in tool.by_role else f"items[0].{field}"
+            by = tool.key_field if "key" in tool.parameter_for else tool.tool.parameters[key].field
+            path = field if "key" in tool.parameter_for else f"items[0].{field}"
             offer = Offer(f"${row}.{by}", None, "call", f"{row}.{by}")
             if by in shown and (done := _through(trace, call, name, tool, {key: offer}, path)) is not None:
                 return done

@@ -135,7 +135,7 @@ def _listed(
     key = execution_of(trace).results[call.call_id].rows[0][0]
     other = trace.model_copy(deep=True)
     mine = same_call(other, call)
-    for name in [each for each in mine.arguments if each != listing.by_role.get("select")]:
+    for name in [each for each in mine.arguments if each != listing.parameter_for.get("select")]:
         leave_out(mine, name)
     mine.tool_id = listing.tool_id
     if narrowed_by is not None:
@@ -156,7 +156,7 @@ def _listed(
 
 def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
     """Makes a list return as many rows as the policy allows, if there are more."""
-    name = tool_of(trace, call).by_role.get("limit")
+    name = tool_of(trace, call).parameter_for.get("limit")
     for limit in (each for each in trace.policy.constraints if each.kind == "row_limit"):
         result, value = execution_of(trace).results.get(call.call_id), limit.parameters["max_rows"]
         if name is not None and result is not None and len(result.rows) > value:
@@ -165,12 +165,12 @@ def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
 
 def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     limits = [each for each in trace.policy.constraints if each.kind == "row_limit"]
-    calls = [c for c in with_operation(trace, ("list",)) if "limit" in tool_of(trace, c).by_role]
-    calls = [c for c in calls if tool_of(trace, c).by_role["limit"] not in c.arguments]
+    calls = [c for c in with_operation(trace, ("list",)) if "limit" in tool_of(trace, c).parameter_for]
+    calls = [c for c in calls if tool_of(trace, c).parameter_for["limit"] not in c.arguments]
     if not limits or not calls:
         return None
     call, value = rng.choice(calls), limits[0].parameters["max_rows"]
-    name = tool_of(trace, call).by_role["limit"]
+    name = tool_of(trace, call).parameter_for["limit"]
     give(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
     return settle(trace) if len(execution_of(trace).results[call.call_id].rows) < value else None
 
@@ -179,7 +179,7 @@ def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace
 
 
 def field_said_but_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("select") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("select") == s.argument]
     if not found:
         return None
     call, source = rng.choice(found)
@@ -187,28 +187,30 @@ def field_said_but_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace 
 
 
 def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    calls = [c for c in trace.graph.calls if tool_of(trace, c).by_role.get("select", "") in c.arguments]
+    calls = [c for c in trace.graph.calls if tool_of(trace, c).parameter_for.get("select", "") in c.arguments]
     if not calls:
         return None
     call = rng.choice(calls)
     tool = tool_of(trace, call)
-    chosen = call.arguments[tool.by_role["select"]]
+    chosen = call.arguments[tool.parameter_for["select"]]
     names = [each for each in tool.domain.file.entities[tool.entity].fields if each not in chosen]
     if not names or operation(trace, call) == "export":
         return None
-    call.arguments[tool.by_role["select"]] = [*chosen, rng.choice(names)]
+    call.arguments[tool.parameter_for["select"]] = [*chosen, rng.choice(names)]
     return settle(trace)
 
 
 def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    calls = [c for c in with_operation(trace, ("list", "get")) if "select" in tool_of(trace, c).by_role]
-    calls = [c for c in calls if tool_of(trace, c).by_role["select"] not in c.arguments]
+    calls = [c for c in with_operation(trace, ("list", "get")) if "select" in tool_of(trace, c).parameter_for]
+    calls = [c for c in calls if tool_of(trace, c).parameter_for["select"] not in c.arguments]
     if not calls:
         return None
     call = rng.choice(calls)
     tool = tool_of(trace, call)
-    values = list(tool.tool.parameters[tool.by_role["select"]].values or tool.domain.file.entities[tool.entity].fields)
-    give(call, tool.by_role["select"], Offer(values, values, "default"))
+    values = list(
+        tool.tool.parameters[tool.parameter_for["select"]].values or tool.domain.file.entities[tool.entity].fields
+    )
+    give(call, tool.parameter_for["select"], Offer(values, values, "default"))
     return settle(trace)
 
 

@@ -81,7 +81,7 @@ def field_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         return None
     for call, source in said_arguments(trace):
         chosen = call.arguments[source.argument]
-        if source.argument == tool_of(trace, call).by_role.get("select") and _is_list(chosen):
+        if source.argument == tool_of(trace, call).parameter_for.get("select") and _is_list(chosen):
             at = rng.choice((0, -1))
             parts = parts_of(trace, call, source.argument)
             if parts is None:
@@ -123,7 +123,7 @@ def keep_parts(trace: GoldTrace, call: ToolCall, argument: str, parts: list[tupl
 
 
 def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).by_role.get("limit") == s.argument]
+    found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("limit") == s.argument]
     found = [(c, s) for c, s in found if c.arguments[s.argument] > 1]
     if not found:
         return None

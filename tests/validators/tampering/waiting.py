@@ -55,7 +55,7 @@ def read_beside_its_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
         keys = [n for n in call.arguments if does(trace, call, n) in ("key", "keys") and n in references_of(call)]
         written = set(execution_of(trace).results[call.call_id].effects[0].changes)
         for tool in [*tools_alike(trace, call, "get"), *tools_alike(trace, call, "list")]:
-            into = tool.by_role.get("key") or tool.by_role.get("keys")
+            into = tool.parameter_for.get("key") or tool.parameter_for.get("keys")
             if keys and into and written & set(tool.tool.returns):
                 done = _read_beside(trace, call, keys[0], tool, into, sorted(written & set(tool.tool.returns)))
                 if done is not None:

@@ -10,7 +10,7 @@ import anthropic
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.messages.api_format import DEFAULT_MODEL, body_of
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
-from gatling_sid.oracle.claude.transport.faults import classify_error
+from gatling_sid.oracle.claude.transport.api_errors import classify_error
 from gatling_sid.oracle.claude.transport.keys import Keys
 
 _SAMPLE_SIZE = 5  # requests: those of a phase are alike

@@ -140,7 +140,7 @@ class _GoalReader:
         keys = [key for key, _ in result.rows]
         if (tool.entity, keys) in self.rows.values():
             return
-        name, limit = f"found{len(self.selections) + 1}", tool.by_role.get("limit", "")
+        name, limit = f"found{len(self.selections) + 1}", tool.parameter_for.get("limit", "")
         is_limited = limit in call.arguments and result.measured_rows is None
         self.selections[name] = SelectionAnswer(
             name=name,
@@ -154,7 +154,9 @@ class _GoalReader:
 
     def _conditions(self, call: ToolCall, tool: CompiledTool) -> Iterator[ConditionAnswer]:
         fields = {name: (field, CONDITION_OF_MATCH[match].answer_name) for name, field, match in tool.filters}
-        fields |= {tool.by_role[r]: (tool.key_field, test) for r, test in _TESTS_OF_KEYS if r in tool.by_role}
+        fields |= {
+            tool.parameter_for[r]: (tool.key_field, test) for r, test in _TESTS_OF_KEYS if r in tool.parameter_for
+        }
         for name, value in call.arguments.items():
             if name in fields:
                 field, test = fields[name]
@@ -195,7 +197,7 @@ class _GoalReader:
         return name
 
     def _top(self, group_by: str | None, values: int) -> int:
-        limits = [self.tools[call.tool_id].by_role.get("limit", "") in call.arguments for call in self.calls]
+        limits = [self.tools[call.tool_id].parameter_for.get("limit", "") in call.arguments for call in self.calls]
         return values if group_by and any(limits) else 0
 
     # Effects

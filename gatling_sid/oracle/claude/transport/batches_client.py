@@ -37,8 +37,8 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
+from gatling_sid.oracle.claude.transport.api_errors import CallError, GiveUp, Retry, classify_error, pause_before
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
-from gatling_sid.oracle.claude.transport.faults import CallError, GiveUp, Retry, classify_error, pause_before
 
 _CONNECTIONS = 10  # one process creates and reads few batches at a time
 _MAX_BYTES = 200_000_000  # the API takes 256 MB

@@ -30,9 +30,9 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
+from gatling_sid.oracle.claude.transport.api_errors import CallError, GiveUp, Retry, classify_error, pause_before
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
 from gatling_sid.oracle.claude.transport.cache_warmup import CachedPrefix, PromptCacheWarmup
-from gatling_sid.oracle.claude.transport.faults import CallError, GiveUp, Retry, classify_error, pause_before
 from gatling_sid.oracle.claude.transport.keys import Key
 from gatling_sid.oracle.claude.transport.rate_limits import ExpectedUse, Grant
 

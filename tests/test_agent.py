@@ -78,7 +78,7 @@ def test_no_key_is_a_clear_error() -> None:
     ("code", "absent"),
     [
         ("from gatling_sid.oracle import ScenarioOracle; import scripts.generate_shards", "anthropic"),
-        ("import scripts.claude_run", "anthropic"),
+        ("import scripts.generate_with_claude", "anthropic"),
         ("import gatling_sid.oracle.claude.oracle", "gatling_sid.validators"),
     ],
 )
