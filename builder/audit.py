@@ -89,7 +89,7 @@ def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[s
             shard_texts = [text for texts in request_texts(root / name) for text in texts]
             if _split_of(name) == "train":
                 for text in shard_texts:
-                    known.learn(text)
+                    known.add(text)
                 yield name, []
             else:
                 yield name, [text for text in shard_texts if not known.is_new(text)]

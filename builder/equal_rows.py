@@ -8,7 +8,7 @@ import pyarrow as pa
 
 Numbers = npt.NDArray[np.int64]
 
-_LARGEST_NUMBER = 2**62
+_MAX_NUMBER = 2**62
 """Two columns are numbered together while their product stays below this, and so within 64 bits."""
 
 
@@ -31,7 +31,7 @@ def _number_values(values: pa.Array) -> Numbers:
 def _number_structs(array: pa.StructArray) -> Numbers:
     numbers, size = _number_values(array.is_null()), 2
     for field in array.flatten():
-        if size * (len(array) + 1) >= _LARGEST_NUMBER:
+        if size * (len(array) + 1) >= _MAX_NUMBER:
             numbers, size = _number_values(pa.array(numbers)), len(array)
         numbers, size = numbers * (len(array) + 1) + number_rows(field), size * (len(array) + 1)
     return _number_values(pa.array(numbers))

@@ -348,7 +348,7 @@ def _effect_row(effect: Effect) -> dict[str, Any]:
     return {**effect.__dict__, "changes": _json(effect.changes)}
 
 
-_LARGEST_EXACT = 2.0**53
+_MAX_EXACT = 2.0**53
 """From here on, not every integer is a float."""
 
 
@@ -356,9 +356,7 @@ def _json(value: dict[str, Any]) -> str:
     """JSON text of a dict. Raises ValueError naming a value that a reader would not get back unchanged."""
     for name, each in value.items():
         kind = type(each)
-        simple = (
-            each.isascii() if kind is str else kind is int and -_LARGEST_EXACT < each < _LARGEST_EXACT
-        )  # nearly all are
+        simple = each.isascii() if kind is str else kind is int and -_MAX_EXACT < each < _MAX_EXACT  # nearly all are
         if not isinstance(name, str) or not (simple or _check_survives(each)):
             raise ValueError(f"{name}: {_describe(each)} cannot be published: a reader would not get it back unchanged")
     return to_json(value).decode()
@@ -371,7 +369,7 @@ def _describe(value: Any) -> str:
         return "a value nested this deep"
 
 
-_DEEPEST = 100
+_MAX_DEPTH = 100
 """Nesting of JSON beyond which readers may give up."""
 
 
@@ -388,12 +386,12 @@ def _check_survives(value: Any, depth: int = 0) -> bool:
         return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
     if isinstance(value, bool) or value is None:
         return True
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return False
     if isinstance(value, int):
         return -(2**63) <= value < 2**64
     if isinstance(value, float):
-        return abs(value) < _LARGEST_EXACT if value.is_integer() else _decodes_to_itself(value)
+        return abs(value) < _MAX_EXACT if value.is_integer() else _decodes_to_itself(value)
     if isinstance(value, list):
         return all(_check_survives(each, depth + 1) for each in value)
     return isinstance(value, dict) and all(

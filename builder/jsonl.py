@@ -17,7 +17,7 @@ BATCH = 512
 """Lines read at a time; bounds the memory of a process."""
 BLOCK = 16 * 2**20
 """Bytes of a piece, which is then extended to the end of its last line."""
-LONGEST_LINE = 10_000_000
+MAX_LINE_LENGTH = 10_000_000
 """Bytes; every trace that the checks accept takes fewer."""
 
 
@@ -26,7 +26,7 @@ def cut_into_pieces(path: Path) -> Iterator[Piece]:
     start = number = 0
     with path.open("rb") as file:
         while block := file.read(BLOCK):
-            block += file.readline(LONGEST_LINE)
+            block += file.readline(MAX_LINE_LENGTH)
             lines = block.count(b"\n") + (not block.endswith(b"\n"))
             yield Piece(path, path.name, start, start + len(block), number, lines)
             start, number = start + len(block), number + lines
@@ -62,9 +62,9 @@ def read_lines(piece: Piece) -> Iterator[list[GoldTrace]]:
 
 
 def _read_line(file: IO[bytes], where: str) -> bytes:
-    line = file.readline(LONGEST_LINE)
-    if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-        raise TraceFormatError(where, f"is longer than {LONGEST_LINE:,} bytes, which no trace may be")
+    line = file.readline(MAX_LINE_LENGTH)
+    if len(line) == MAX_LINE_LENGTH and not line.endswith(b"\n"):
+        raise TraceFormatError(where, f"is longer than {MAX_LINE_LENGTH:,} bytes, which no trace may be")
     return line
 
 

@@ -17,7 +17,7 @@ from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
-MOST_SHOWN = 20
+MAX_SHOWN = 20
 """How many rejected rows a tally names; more would only repeat the same faults."""
 ROWS_PER_WORKER = 4_000
 """Rows that take longer to judge than a process takes to start; for fewer, no further worker is started."""
@@ -51,7 +51,7 @@ class Tally:
             self.partly_judged + other.partly_judged,
             self.full_proofs + other.full_proofs,
             self.rejected + other.rejected,
-            (self.examples + other.examples)[:MOST_SHOWN],
+            (self.examples + other.examples)[:MAX_SHOWN],
             self.ids + other.ids,
             self.repeated + other.repeated,
         )
@@ -72,7 +72,7 @@ def judge_source(
     seen: set[str] = set()
     for tally in _piece_tallies(source, every, min(workers, 1 + source.rows // every // rows_per_worker)):
         repeated_ids = list(_find_repeated(tally.ids, seen))
-        examples = tuple(f"{each}: another trace has this id" for each in repeated_ids[:MOST_SHOWN])
+        examples = tuple(f"{each}: another trace has this id" for each in repeated_ids[:MAX_SHOWN])
         yield replace(tally, ids=(), repeated=len(repeated_ids), examples=tally.examples + examples)
 
 
@@ -147,4 +147,4 @@ def _tally_traces(
 
 
 def _describe_rejected(rows: Iterable[tuple[GoldTrace, Sequence[Finding]]]) -> list[str]:
-    return [f"{trace.trace_id}: {findings[0]}" for trace, findings in rows if findings][:MOST_SHOWN]
+    return [f"{trace.trace_id}: {findings[0]}" for trace, findings in rows if findings][:MAX_SHOWN]

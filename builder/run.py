@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 
 from builder.audit import count_repeated_texts, request_texts
 from builder.shards import (
-    Batch,
     Receipt,
     RunSettings,
     Shard,
+    ShardPart,
     domains_changed_message,
     open_run,
     read_receipt,
@@ -39,7 +39,7 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 TRACES_AT_ONCE = 2048
 """Traces made, judged and written at a time; bounds the memory of a worker."""
-MOST_TRACES = 10**11
+MAX_TRACES = 10**11
 """Traces per run: the index in a trace's id has at most 11 digits."""
 ONLINE_BATCH = 20_000
 """Traces that an online oracle makes at a time, in whole shards of any domain: each phase waits for the one before."""
@@ -101,8 +101,8 @@ def plan_totals(domains: Sequence[str], total: int, splits: Mapping[str, float])
     """
     if total < 1:
         raise GenerationError(f"total is {total}; ask for at least 1 trace")
-    if total > MOST_TRACES:
-        raise GenerationError(f"total has {len(str(total))} digits; a run has at most {MOST_TRACES:,} traces")
+    if total > MAX_TRACES:
+        raise GenerationError(f"total has {len(str(total))} digits; a run has at most {MAX_TRACES:,} traces")
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown or not splits or min(splits.values()) < 0 or not 0 < sum(splits.values()) < 1e6:
         raise GenerationError(f"splits are shares of {', '.join(SPLITS)}, such as train=0.9,validation=0.05,test=0.05")
@@ -189,7 +189,7 @@ def _make_shards_online(
             ids = [task.trace_id for task in tasks[shard]]
             own_traces = [traces[each] for each in ids if each in traces]
             own_rejections = [rejection for each in ids for rejection in rejections.get(each, ())]
-            batch = Batch(own_traces, own_rejections, judge.proofs[shard].full_proofs)
+            batch = ShardPart(own_traces, own_rejections, judge.proofs[shard].full_proofs)
             yield shard, write_shard(root, shard, [batch])
 
 
@@ -227,7 +227,7 @@ def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
     yield from [group] if group else []
 
 
-def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -> Iterator[Batch]:
+def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -> Iterator[ShardPart]:
     for start in range(shard.start, shard.stop, TRACES_AT_ONCE):
         tasks = [Task(domain, shard.split, index) for index in range(start, min(start + TRACES_AT_ONCE, shard.stop))]
         before = judge.full_proofs
@@ -239,7 +239,7 @@ def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -
                 f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last one ({last.scenario}): "
                 f"{last.reason}: {last.message}"
             )
-        yield Batch(result.traces, result.rejections, judge.full_proofs - before)
+        yield ShardPart(result.traces, result.rejections, judge.full_proofs - before)
 
 
 # --- all shards ------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from gatling_sid.errors import ShardError
 from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
 
-FORMAT = 1
+FORMAT_VERSION = 1
 """Version of the layout and columns of the files; raised when a reader of the one before could not read them."""
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
@@ -44,7 +44,7 @@ class RunSettings:
     shard_size: int
     totals: dict[str, dict[str, int]]
     catalogue: dict[str, str]
-    format: int = FORMAT
+    format: int = FORMAT_VERSION
 
 
 class Shard(NamedTuple):
@@ -163,7 +163,7 @@ class _HashingFile:
         self.closed = True
 
 
-class Batch(NamedTuple):
+class ShardPart(NamedTuple):
     """Part of what a shard holds: traces, the rejections on the way to them, and how many were judged in full."""
 
     traces: list[GoldTrace]
@@ -171,7 +171,7 @@ class Batch(NamedTuple):
     full_proofs: int = 0
 
 
-def write_shard(root: Path, shard: Shard, batches: Iterable[Batch]) -> Receipt:
+def write_shard(root: Path, shard: Shard, batches: Iterable[ShardPart]) -> Receipt:
     """Writes a shard from batches of traces, then its receipt.
 
     Raises:
@@ -371,7 +371,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
     shards = manifest.get("shards") if isinstance(manifest, dict) else None
     if (
         not isinstance(settings, dict)
-        or settings.get("format") != FORMAT
+        or settings.get("format") != FORMAT_VERSION
         or not isinstance(settings.get("totals"), dict)
         or not isinstance(settings.get("catalogue"), dict)
         or not isinstance(manifest.get("rows"), int)

@@ -13,13 +13,13 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from builder.features import SCHEMA
-from builder.shards import FORMAT, MANIFEST, read_manifest, read_tables, verified_shards
+from builder.shards import FORMAT_VERSION, MANIFEST, read_manifest, read_tables, verified_shards
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS
 
 DEFAULT_CONFIG = "default"
-DATASET_VERSION = datasets.Version(f"{FORMAT}.0.0")
+DATASET_VERSION = datasets.Version(f"{FORMAT_VERSION}.0.0")
 """What `datasets` calls the version of a config: that of the columns, not of a release."""
 FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
 """The columns in terms of `datasets`: nested structs, and `Json()` for what has no fixed shape."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gatling_sid.generator import Rejection
-from gatling_sid.oracle.claude.oracle import MOST_PLANS
+from gatling_sid.oracle.claude.oracle import MAX_PLANS
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,6 @@ def domain_report(domain: str, tasks: int, gold: int, rejections: Sequence[Rejec
         counts[each.reason] = counts.get(each.reason, 0) + 1
     times = Counter(each.trace_id for each in rejections)
     replaced = {each.trace_id for each in rejections if not each.is_repairable}
-    not_repaired = {trace_id for trace_id, count in times.items() if count >= MOST_PLANS or trace_id in replaced}
+    not_repaired = {trace_id for trace_id, count in times.items() if count >= MAX_PLANS or trace_id in replaced}
     ordered = dict(sorted(counts.items(), key=lambda each: -each[1]))
     return DomainReport(domain, tasks, tasks - len(times), tasks - len(not_repaired), gold, ordered, cost_usd)

@@ -1,6 +1,6 @@
 """Finding near-copies among request texts.
 
-Two texts are near-copies if they share more than `MOST_SHARED_PAIRS` of all pairs of neighbouring words that one of
+Two texts are near-copies if they share more than `MAX_SHARED_PAIRS` of all pairs of neighbouring words that one of
 them has (their Jaccard index). Comparing a text with all known ones would take quadratic time. Instead the prefix filter
 of Chaudhuri, Ganti and Kaushik, "A Primitive Operator for Similarity Joins in Data Cleaning" (2006), finds the
 candidates: of the n pairs of a text, a near-copy lacks fewer than 30 %, so it has at least one of any 30 %. The filter
@@ -16,7 +16,7 @@ from hashlib import blake2b
 from itertools import chain, pairwise
 from math import ceil
 
-MOST_SHARED_PAIRS = 0.7
+MAX_SHARED_PAIRS = 0.7
 """Above this share of word pairs, texts are near-copies. With 0.7, one changed word makes a new text out of ten words
 (9 of 13 pairs are shared), and two make one out of twenty (17 of 25): about as much as a reader would call different."""
 
@@ -35,27 +35,27 @@ class Novelty:
 
     def _candidates(self, pairs: set[int]) -> Iterator[array[int]]:
         """The pairs of the known texts that may be near-copies of a text with these pairs."""
-        least_shared = ceil(MOST_SHARED_PAIRS * len(pairs))
+        least_shared = ceil(MAX_SHARED_PAIRS * len(pairs))
         rarest_first = sorted((self._texts_with_pair.get(pair, array("I")) for pair in pairs), key=len)
         prefix = rarest_first[: len(pairs) - least_shared + 1]
         for number, shared in Counter(chain.from_iterable(prefix)).items():
             known = self._pairs_of_texts[number]
             most_shared = min(shared + least_shared - 1, len(known))
-            if _overlap(most_shared, len(pairs), len(known)) > MOST_SHARED_PAIRS:
+            if _overlap(most_shared, len(pairs), len(known)) > MAX_SHARED_PAIRS:
                 yield known
 
-    def learn(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Adds a text to the known ones, whether it is new or not."""
         pairs = _word_pairs(text)
         for pair in pairs:
             self._texts_with_pair[pair].append(len(self._pairs_of_texts))
         self._pairs_of_texts.append(array("q", pairs))
 
-    def add(self, text: str) -> bool:
+    def add_if_new(self, text: str) -> bool:
         """Adds a text to the known ones if it is new; returns whether it was."""
         is_new = self.is_new(text)
         if is_new:
-            self.learn(text)
+            self.add(text)
         return is_new
 
 
@@ -67,7 +67,7 @@ def _word_pairs(text: str) -> set[int]:
 
 
 def _are_near_copies(pairs: set[int], known: array[int]) -> bool:
-    return _overlap(len(pairs.intersection(known)), len(pairs), len(known)) > MOST_SHARED_PAIRS
+    return _overlap(len(pairs.intersection(known)), len(pairs), len(known)) > MAX_SHARED_PAIRS
 
 
 def _overlap(shared: int, one: int, other: int) -> float:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.prompts.system_prompts import FEWEST_VARIANTS
+from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import split_capacity
@@ -77,9 +77,9 @@ def describe_domain(domain: Domain, traces: Sequence[GoldTrace]) -> Iterable[str
         text
         for s in domain.file.scenarios.values()
         for text in s.phrasings
-        if phrasing_of(text).variants < FEWEST_VARIANTS
+        if phrasing_of(text).variants < MIN_VARIANTS
     ]
-    yield f"phrasings with fewer than {FEWEST_VARIANTS} variants: {len(with_few_variants)}"
+    yield f"phrasings with fewer than {MIN_VARIANTS} variants: {len(with_few_variants)}"
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.audit import near_copies
-from builder.judging import MOST_SHOWN, Tally, judge_source
+from builder.judging import MAX_SHOWN, Tally, judge_source
 from builder.sources import open_source
 from gatling_sid.errors import ShardError
 from scripts.command import FAILED, command, progress_bar
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with progress_bar("traces") as bar:
         for tally in judge_source(source, every=args.every, workers=args.workers):
             print(
-                "".join(f"{line}\n" for line in tally.examples[: MOST_SHOWN - len(total.examples)]), end="", flush=True
+                "".join(f"{line}\n" for line in tally.examples[: MAX_SHOWN - len(total.examples)]), end="", flush=True
             )
             total += tally
             bar(total.judged, -(-source.rows // args.every), f"{total.rejected.total():,} rejected")
@@ -73,9 +73,7 @@ def count_near_copies(folder: Path, files: Sequence[str]) -> int:
         for number, (name, texts) in enumerate(near_copies(folder, files), start=1):
             copies += [f"{name}: {text!r} nearly copies a request of train" for text in texts]
             bar(number, len(files), f"{len(copies)} near-copies")
-    print(
-        "\n".join([*copies[:MOST_SHOWN], f"{len(copies):,} requests of validation and test nearly copy one of train"])
-    )
+    print("\n".join([*copies[:MAX_SHOWN], f"{len(copies):,} requests of validation and test nearly copy one of train"]))
     return len(copies)
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding", "gatling_sid.novelty",
-        "gatling_sid.also_on_class",
+        "gatling_sid.instance_or_class_method",
     ),
     ("gatling_sid.digests",),
     ("gatling_sid.schemas.language",),

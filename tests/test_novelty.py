@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatling_sid.novelty import MOST_SHARED_PAIRS, Novelty
+from gatling_sid.novelty import MAX_SHARED_PAIRS, Novelty
 
 LONG = "Could you list the overdue loans of Rahul, with their due dates, so that I can call him this afternoon?"
 JARGON = "for the reconciliation of intercompany receivables under shared procurement responsibilities"
@@ -31,22 +31,22 @@ words = st.lists(st.sampled_from(["a", "b", "c", "d"]), min_size=1, max_size=12)
 def test_near_copies_are_recognised(text: str, new: bool) -> None:
     """Other letter cases and punctuation, one word more or another last word make no new request; another subject does."""
     novelty = Novelty()
-    assert novelty.add("What did the library pay for new books in March?")
-    assert novelty.add(LONG)
-    assert novelty.add(text) is new
+    assert novelty.add_if_new("What did the library pay for new books in March?")
+    assert novelty.add_if_new(LONG)
+    assert novelty.add_if_new(text) is new
 
 
 def alike(one: str, other: str) -> bool:
     """Whether two texts are near-copies, by the definition."""
     a, b = ({*zip(["", *each.split()], [*each.split(), ""], strict=True)} for each in (one, other))
-    return len(a & b) > MOST_SHARED_PAIRS * len(a | b)
+    return len(a & b) > MAX_SHARED_PAIRS * len(a | b)
 
 
 @given(st.lists(words, max_size=12))
 def test_no_two_of_the_texts_added_are_near_copies(texts: list[list[str]]) -> None:
     """The filter misses no near-copy that a comparison of all texts with each other would find."""
     novelty = Novelty()
-    kept = [each for each in map(" ".join, texts) if novelty.add(each)]
+    kept = [each for each in map(" ".join, texts) if novelty.add_if_new(each)]
     assert not any(alike(one, other) for one, other in combinations(kept, 2))
 
 
@@ -60,7 +60,7 @@ def test_new_texts_are_those_of_the_definition(length: int, drafts: list[list[tu
     *known, text = [edited(SPOKEN[:length], each) for each in drafts]
     novelty = Novelty()
     for each in [*known, "w1 w2", "", " ".join(SPOKEN)]:
-        novelty.learn(each)
+        novelty.add(each)
     assert novelty.is_new(text) is not any(alike(text, each) for each in [*known, " ".join(SPOKEN)])
 
 
@@ -76,7 +76,7 @@ def knowing(texts: int) -> Novelty:
     """A collection of so many texts that share long words, and differ in short ones."""
     novelty = Novelty()
     for at in range(texts):
-        novelty.learn(f"{JARGON} I need a{at} b{at} c{at} d{at} by e{at}")
+        novelty.add(f"{JARGON} I need a{at} b{at} c{at} d{at} by e{at}")
     return novelty
 
 

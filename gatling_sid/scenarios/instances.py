@@ -13,7 +13,7 @@ from gatling_sid.simulator.world import World
 
 _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands that a family may hold."""
-_MOST_DRAWS = 200
+_MAX_DRAWS = 200
 """Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
 
 
@@ -43,7 +43,7 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
     domain, members = world.domain, _members_in_world(world)
     scenario = domain.file.scenarios[scenario_id]
     rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
-    for _ in range(_MOST_DRAWS):
+    for _ in range(_MAX_DRAWS):
         member = rng.choice(members)
         role = rng.choice(scenario.roles)
         definition = domain.file.roles[role]

@@ -108,7 +108,7 @@ def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
         tool, name = uses[0]
         parameter = tool.parameters[name]
         kind = "quote" if parameter.does == "content" else domain.wording_kind(tool, parameter)
-        rules[slot] = _SlotRule(kind, domain.words_to_say(tool, name))
+        rules[slot] = _SlotRule(kind, domain.wordings_to_render(tool, name))
     return rules
 
 

@@ -13,12 +13,12 @@ from pydantic import AfterValidator, Field
 
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas.population import Populate
-from gatling_sid.schemas.strict import Scalar, StrictModel, one_form_of
+from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
 ]
-MOST_DAYS = 36_500
+MAX_DAYS = 36_500
 """A century: no date of a domain lies farther from today."""
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
 """The JSON type of each field type that is not a string."""
@@ -200,9 +200,7 @@ class AmountDraw(StrictModel):
 class DateDraw(StrictModel):
     """A date this many days from today (negative: before)."""
 
-    days_from_today: Annotated[
-        tuple[Annotated[int, Field(ge=-MOST_DAYS)], Annotated[int, Field(le=MOST_DAYS)]], Ordered
-    ]
+    days_from_today: Annotated[tuple[Annotated[int, Field(ge=-MAX_DAYS)], Annotated[int, Field(le=MAX_DAYS)]], Ordered]
 
 
 class AgeDraw(StrictModel):
@@ -213,7 +211,7 @@ class AgeDraw(StrictModel):
 
 Draw = Annotated[
     OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw,
-    one_form_of({
+    choose_model_by_key({
         "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw,
         "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw,
     }),
@@ -281,7 +279,7 @@ class SendEffect(StrictModel):
 
 GoalEffect = Annotated[
     UpdateEffect | CreateEffect | DeleteEffect | ExportEffect | SendEffect,
-    one_form_of({
+    choose_model_by_key({
         "update": UpdateEffect, "create": CreateEffect, "delete": DeleteEffect, "export": ExportEffect,
         "send": SendEffect,
     }),

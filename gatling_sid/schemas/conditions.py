@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from gatling_sid.schemas.catalogue import MOST_DAYS, EntityField, Match
+from gatling_sid.schemas.catalogue import MAX_DAYS, EntityField, Match
 from gatling_sid.schemas.references import reference_in
 
 ConditionTest = Literal[
@@ -136,7 +136,7 @@ def _is_date(value: Any) -> bool:
 
 
 def _days_fit(field: EntityField, value: Any) -> bool:
-    return field.type == "date" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_DAYS
+    return field.type == "date" and isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_DAYS
 
 
 def _values_fit(field: EntityField, values: Any) -> bool:

@@ -234,7 +234,7 @@ def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | 
 
 
 _PARSED: dict[tuple[str, str, str], Parameters | str] = {}
-_MOST_KEPT = 50_000
+_MAX_KEPT = 50_000
 """More than the constraints of all families; the limit keeps traces from elsewhere from filling the memory."""
 
 
@@ -242,7 +242,7 @@ def _parse_constraint(constraint: Constraint) -> Parameters | str:
     """The typed parameters, or what is wrong with them; memoised, since all traces of a policy have the same constraints."""
     key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
     if key not in _PARSED:
-        if len(_PARSED) >= _MOST_KEPT:
+        if len(_PARSED) >= _MAX_KEPT:
             _PARSED.clear()
         try:
             _PARSED[key] = parameters_of(constraint)

@@ -184,11 +184,11 @@ class Domain:
         field = self.field_of(tool, parameter)
         return field.type if field else "text"
 
-    def words_to_read(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+    def wordings_to_parse(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """All wordings of a tool's parameter in the catalogue, by value; for reading spans."""
         return self.lexicon[self._topic(tool, tool.parameters[name])]
 
-    def words_to_say(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
+    def wordings_to_render(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """The wordings declared with the field, by value; for saying values. Those of single phrasings are left out."""
         return self._declared_words.get(self._topic(tool, tool.parameters[name]), {})
 

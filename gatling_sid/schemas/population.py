@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from gatling_sid.schemas.strict import Scalar, StrictModel, one_form_of
+from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
 
 class SequenceFill(StrictModel):
@@ -130,7 +130,7 @@ Populate = Annotated[
     SequenceFill | PoolFill | TemplateFill | ChoiceFill | IntegerFill | MoneyFill | DaysAgoFill | DaysAheadFill
     | DaysAfterFill | ReferenceFill | CopyFill | ChanceFill | ConstantFill | EmailFill | FractionFill | ByFieldFill
     | IfPastFill,
-    one_form_of({
+    choose_model_by_key({
         "sequence": SequenceFill, "pool": PoolFill, "template": TemplateFill, "choice": ChoiceFill,
         "integer": IntegerFill, "money": MoneyFill, "days_ago": DaysAgoFill, "days_ahead": DaysAheadFill,
         "days_after": DaysAfterFill, "ref": ReferenceFill, "copy": CopyFill, "chance": ChanceFill,

@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from gatling_sid.also_on_class import AlsoOnClass
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
+from gatling_sid.instance_or_class_method import InstanceOrClassMethod
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
@@ -40,7 +40,7 @@ class DomainRegistry:
         """The display name of each domain, by slug."""
         return {slug: _display_name(path) for slug, path in self._files.items()}
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def get_all_domains(self) -> list[str]:
         """The display names of all domains, sorted."""
         return sorted(self._names.values())
@@ -49,12 +49,12 @@ class DomainRegistry:
         """The slugs of all domains, sorted; the slug of Cloud Infrastructure is `cloud_infrastructure`."""
         return list(self._files)
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def get_schemas_for_domain(self, domain: str) -> list[ToolSchema]:
         """The tools of a domain. Raises UnknownDomainError."""
         return [schema.model_copy(deep=True) for schema in self.domain(domain).schemas]
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def get_policy_for_domain(self, domain: str) -> SystemPolicy:
         """The default member of a domain's policy family. Raises UnknownDomainError."""
         return self.domain(domain).family.default_policy.model_copy(deep=True)

@@ -17,7 +17,7 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
-def one_form_of(table: Mapping[str, type[StrictModel]]) -> BeforeValidator:
+def choose_model_by_key(table: Mapping[str, type[StrictModel]]) -> BeforeValidator:
     """A validator that reads a mapping as the form whose leading key it has, so that errors are about that form only."""
 
     def read(value: object) -> object:

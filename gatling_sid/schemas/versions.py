@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 
-ENGINE = 3
+ENGINE_VERSION = 3
 """Version of the code that turns a catalogue into traces; raised whenever the same catalogue gives other traces."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -19,13 +19,13 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 class DomainVersion(NamedTuple):
     """One digest for each part of a domain that traces depend on, 8 hexadecimal digits each.
 
-    `world` covers entities, tools, roles and the pools they use; `policy` the policy family; `tasks` the scenarios and
+    `world` covers entities, tools, roles and the pools they use; `policy` the policy family; `scenarios` the scenarios and
     what people say around requests. Comments, layout, descriptions of the domain and unused pools are in none.
     """
 
     world: str
     policy: str
-    tasks: str
+    scenarios: str
 
     def __str__(self) -> str:
         """The three digests as traces carry them in `metadata.catalogue`: `1f0c9a3e-7be2d1aa-9c55e012`."""
@@ -52,7 +52,7 @@ def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]]) -> Domain
 def _digest(file: c.DomainFile, sections: set[str], *more: Any) -> str:
     # Defaults are left out, so that a new optional word of the catalogue's form changes no version.
     content = file.model_dump_json(include=sections, exclude_defaults=True)
-    return blake2b(repr((ENGINE, content, *more)).encode(), digest_size=4).hexdigest()
+    return blake2b(repr((ENGINE_VERSION, content, *more)).encode(), digest_size=4).hexdigest()
 
 
 def _pools_used(file: c.DomainFile) -> Iterator[str]:

@@ -14,7 +14,7 @@ from gatling_sid.errors import CatalogueError
 
 _PLAIN_BOOLEANS = ("true", "false")
 _PLAIN_NULLS = ("null", "~", "")
-_GREATEST_INTEGER = 2**53 - 1  # readers that only know floats round greater ones
+_MAX_INTEGER = 2**53 - 1  # readers that only know floats round greater ones
 _ALIAS_OR_TAG = re.compile(r"(?<![^\s\ufeff\[{,:])(\*(?!\])|!(?!\|))")
 """Finds all aliases and tags, and some other text, but not `[*]` of a reference and `[!|]` of a phrasing."""
 
@@ -40,7 +40,7 @@ def _construct_integer(_loader: _StrictLoader, node: yaml.ScalarNode) -> int:
     digits = node.value.removeprefix("-")
     if not digits.isdecimal() or (digits.startswith("0") and digits != "0"):
         raise _error_at(node, f"{node.value} is a number to some readers of YAML (a time, octal, …); quote it")
-    if len(digits) > len(str(_GREATEST_INTEGER)) or int(digits) > _GREATEST_INTEGER:
+    if len(digits) > len(str(_MAX_INTEGER)) or int(digits) > _MAX_INTEGER:
         raise _error_at(node, "an integer beyond 2^53 is rounded by some readers of YAML; quote it if it is text")
     return int(node.value)
 

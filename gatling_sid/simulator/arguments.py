@@ -26,7 +26,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def is_a(value: Any, json_type: str) -> bool:
+def has_json_type(value: Any, json_type: str) -> bool:
     """Whether a value is of a JSON Schema type; an unknown type admits any value."""
     test = _TYPES.get(json_type)
     return test is None or test(value)
@@ -73,7 +73,7 @@ def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) ->
     Only the keywords that a domain publishes are known: enum, minimum, maximum, minLength, format `date` and those of
     lists.
     """
-    if not is_a(value, json_type):
+    if not has_json_type(value, json_type):
         return f"must be {json_type}, not {type(value).__name__}"
     if not constraints:
         return None

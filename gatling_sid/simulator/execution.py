@@ -50,7 +50,7 @@ class Execution:
     refusal: Refusal | None
 
 
-_MOST_MEMOISED_RESULTS = 4_000
+_MAX_MEMOISED_RESULTS = 4_000
 """Call results that a world keeps, enough for the plans of a batch and their ablations; then it starts afresh."""
 
 
@@ -130,7 +130,7 @@ def run_call(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[st
             raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, problem)
         before = len(state.changes)
         result = operate(tool, arguments, state)
-        if len(memoised) >= _MOST_MEMOISED_RESULTS:
+        if len(memoised) >= _MAX_MEMOISED_RESULTS:
             memoised.clear()
         known = memoised[key] = (result, tuple(state.changes[before:]))
     else:

@@ -24,11 +24,11 @@ _DAYS_OF_WORLDS = 540
 _FIRST_DAY = date(2024, 7, 1)
 LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS_OF_WORLDS - 1)
 """No world plays later, so that a run, which must be dated on or after this day, never precedes its requests."""
-_MOST_POPULATIONS = 50
+_MAX_POPULATIONS = 50
 """Populations tried for a world before the domain file counts as impossible; few worlds need a second one."""
-_MOST_FILLS = 20
+_MAX_FILLS = 20
 """Values drawn for a unique field in the ordinary way before unused values are searched for."""
-_MOST_TEMPLATE_FILLS = 500
+_MAX_TEMPLATE_FILLS = 500
 """Further values of a template drawn before it counts as used up; unlike a pool, its values cannot be listed."""
 
 
@@ -49,7 +49,7 @@ class World:
         self.seed = seed
         self.name = name
         self.tables: dict[str, dict[str, Row]] = {}
-        for salt in range(_MOST_POPULATIONS):
+        for salt in range(_MAX_POPULATIONS):
             path = (seed, domain.slug, "world", name, salt)
             self.today = _FIRST_DAY + timedelta(days=stream(*path).randrange(_DAYS_OF_WORLDS))
             try:
@@ -63,7 +63,7 @@ class World:
                 break
         else:
             raise CatalogueError(
-                f"{domain.slug}.yaml", "entities", f"no valid population in {_MOST_POPULATIONS} attempts: {problem}"
+                f"{domain.slug}.yaml", "entities", f"no valid population in {_MAX_POPULATIONS} attempts: {problem}"
             )
         self.memoised_results: dict[tuple[str, str, str], Any] = {}
         """Results of calls in this world; filled by `execution`, which knows their type."""
@@ -193,7 +193,7 @@ def _fill(spec: Any, row: Row, context: _FillContext) -> Any:
 def _make_unique(spec: p.PoolFill | p.TemplateFill, value: Any, row: Row, context: _FillContext) -> Any:
     """The value or, if another row has it, one that no row has; raises CatalogueError if there is none left."""
     used = context.used_values.setdefault(id(spec), set())
-    for _ in range(_MOST_FILLS):
+    for _ in range(_MAX_FILLS):
         if value not in used:
             break
         value = _FILLERS[type(spec)](spec, row, context)
@@ -209,7 +209,7 @@ def _search_unused_value(spec: p.PoolFill | p.TemplateFill, row: Row, context: _
         if left:
             return context.rng.choice(left)
     else:
-        for _ in range(_MOST_TEMPLATE_FILLS):
+        for _ in range(_MAX_TEMPLATE_FILLS):
             value = _fill_template(spec, row, context)
             if value not in used:
                 return value

@@ -27,9 +27,9 @@ from gatling_sid.validators.trace_context import TraceContext
 CheckRule = Callable[[TraceContext], Iterator[str | Breach]]
 """Yields a message or, about a constraint of the policy, a breach for each thing that is wrong."""
 
-MOST_MESSAGES = 100
+MAX_MESSAGES = 100
 """Findings of one rule that are reported; more of the same kind tell a reader nothing new."""
-LONGEST_MESSAGE = 2_000
+MAX_MESSAGE_LENGTH = 2_000
 """Characters of a message that are reported; a message may quote a value of any length."""
 
 
@@ -44,15 +44,19 @@ class Check(NamedTuple):
     result_key: str
     messages_key: str
     rules: tuple[CheckRule, ...] = ()
-    known: tuple[CheckRule, ...] = ()
-    replayed: tuple[CheckRule, ...] = ()
-    worded: bool = False
-    gate: str = ""
+    domain_rules: tuple[CheckRule, ...] = ()
+    replay_rules: tuple[CheckRule, ...] = ()
+    reads_wording: bool = False
+    stop_reason: str = ""
 
 
 CHECKS: Mapping[str, Check] = {
-    "length": Check("valid", "errors", rules=(size.words_are_few,), worded=True, gate="the request is too long"),
-    "size": Check("valid", "errors", rules=(size.parts_are_few, size.values_are_small), gate="the trace is too large"),
+    "length": Check(
+        "valid", "errors", rules=(size.request_is_short,), reads_wording=True, stop_reason="the request is too long"
+    ),
+    "size": Check(
+        "valid", "errors", rules=(size.parts_are_bounded, size.values_are_small), stop_reason="the trace is too large"
+    ),
     "structure": Check(
         "valid",
         "errors",
@@ -65,26 +69,26 @@ CHECKS: Mapping[str, Check] = {
             structure.references_are_dependencies,
             structure.values_are_plain,
         ),
-        gate="the structure is broken",
+        stop_reason="the structure is broken",
     ),
     "domain": Check(
         "valid",
         "errors",
         rules=(structure.domains_agree, structure.intent_is_known),
-        known=(domain_fit.tools_belong_to_domain, domain_fit.intent_fits, domain_fit.policy_is_as_published),
+        domain_rules=(domain_fit.tools_belong_to_domain, domain_fit.intent_fits, domain_fit.policy_is_as_published),
     ),
-    "arguments": Check("valid", "errors", known=(domain_fit.arguments_fit_schemas,)),
+    "arguments": Check("valid", "errors", domain_rules=(domain_fit.arguments_fit_schemas,)),
     "replay": Check(
         "valid",
         "errors",
-        replayed=(
+        replay_rules=(
             replay.principal_is_real,
             replay.plan_executes,
-            replay.day_is_the_worlds,
-            replay.something_is_called,
+            replay.date_matches_world,
+            replay.plan_has_a_call,
             replay.goal_is_met,
             replay.order_does_not_matter,
-            scenario_plan.task_is_the_scenarios,
+            scenario_plan.task_matches_scenario,
         ),
     ),
     "policy": Check(
@@ -98,47 +102,47 @@ CHECKS: Mapping[str, Check] = {
             kinds.constraints_hold,
         ),
     ),
-    "informed_change": Check("valid", "errors", replayed=(kinds.changes_follow_look_ups,)),
+    "informed_change": Check("valid", "errors", replay_rules=(kinds.changes_follow_look_ups,)),
     "minimal_scope": Check(
         "minimal",
         "warnings",
         rules=(scope.scope_is_within_request,),
-        replayed=(
+        replay_rules=(
             replay.scopes_are_true,
             scope.no_call_can_be_dropped,
-            scenario_plan.plan_is_the_scenarios,
+            scenario_plan.plan_matches_scenario,
             need.rows_are_needed,
             need.fields_are_needed,
             grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,
-            detours.known_values_are_not_taken_from_records,
-            detours.no_call_is_a_detour,
+            detours.known_values_are_not_looked_up,
+            detours.no_call_returns_only_known_values,
             merging.no_two_calls_could_be_one,
         ),
     ),
     "words": Check(
         "valid",
         "errors",
-        rules=(words.text_is_plain, words.ids_are_plain, words.user_asks),
-        replayed=(
+        rules=(words.text_is_plain, words.ids_are_plain, words.request_comes_from_user),
+        replay_rules=(
             words.times_fit_the_day,
             words.words_follow_from_coordinates,
-            words.all_that_is_said_is_used,
+            words.every_stated_value_is_used,
             words.verdict_is_of_this_trace,
         ),
-        worded=True,
+        reads_wording=True,
     ),
     "grounding": Check(
         "valid",
         "errors",
-        replayed=(grounding.every_argument_has_one_source, grounding.sources_give_the_values),
+        replay_rules=(grounding.every_argument_has_one_source, grounding.sources_give_the_values),
     ),
     "provenance": Check(
         "valid",
         "errors",
-        replayed=(grounding.words_give_the_values, grounding.provenance_is_real),
-        worded=True,
+        replay_rules=(grounding.words_give_the_values, grounding.provenance_is_real),
+        reads_wording=True,
     ),
 }
 
@@ -148,7 +152,7 @@ def run_checks(context: TraceContext, names: Iterable[str]) -> list[Finding]:
     findings: list[Finding] = []
     for name in names:
         found = list(findings_of_check(context, name))
-        if found and CHECKS[name].gate:
+        if found and CHECKS[name].stop_reason:
             return found
         findings += found
     return findings
@@ -161,22 +165,22 @@ def judge(context: TraceContext) -> Verdict:
 
 
 def findings_of_check(context: TraceContext, name: str) -> Iterator[Finding]:
-    """The findings of one check, as far as it can be judged; of each rule, the first `MOST_MESSAGES`."""
+    """The findings of one check, as far as it can be judged; of each rule, the first `MAX_MESSAGES`."""
     check = CHECKS[name]
-    domain_rules = check.known if context.domain is not None else ()
-    replay_rules = check.replayed if context.why_not_replayable is None else ()
+    domain_rules = check.domain_rules if context.domain is not None else ()
+    replay_rules = check.replay_rules if context.why_not_replayable is None else ()
     for rule in (*check.rules, *domain_rules, *replay_rules):
-        for found in islice(rule(context), MOST_MESSAGES):
+        for found in islice(rule(context), MAX_MESSAGES):
             constraint_id, message = (None, found) if isinstance(found, str) else (found.constraint_id, found.message)
-            yield Finding(name, rule.__name__, message[:LONGEST_MESSAGE], constraint_id)
+            yield Finding(name, rule.__name__, message[:MAX_MESSAGE_LENGTH], constraint_id)
 
 
 def why_skipped(context: TraceContext, name: str) -> str | None:
     """Why part of a check could not be judged, or None."""
     check = CHECKS[name]
-    if check.known and context.domain is None:
+    if check.domain_rules and context.domain is None:
         return f"the catalogue has no domain {context.trace.request.domain!r}"
-    if check.replayed and context.why_not_replayable is not None:
+    if check.replay_rules and context.why_not_replayable is not None:
         return context.why_not_replayable
     if name == "words":
         return words.why_words_not_judged(context)

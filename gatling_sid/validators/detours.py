@@ -13,7 +13,7 @@ from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts_sh
 from gatling_sid.validators.trace_context import TraceContext
 
 
-def known_values_are_not_taken_from_records(context: TraceContext) -> Iterator[str]:
+def known_values_are_not_looked_up(context: TraceContext) -> Iterator[str]:
     """No argument takes from a record a value that the request states for that field, or that the record was found by."""
     if not context.succeeds:
         return
@@ -31,7 +31,7 @@ def known_values_are_not_taken_from_records(context: TraceContext) -> Iterator[s
                 break
 
 
-def no_call_is_a_detour(context: TraceContext) -> Iterator[str]:
+def no_call_returns_only_known_values(context: TraceContext) -> Iterator[str]:
     """No call only passes on values that are known without it."""
     if not context.succeeds:
         return

@@ -11,7 +11,7 @@ from typing import Any
 from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
 from gatling_sid.scenarios.scheduled_request import sentences_around
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.language.wording import says
+from gatling_sid.schemas.language.wording import is_wording_of
 from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, write_references
 from gatling_sid.validators.ablation import needs_call, rules_broken_without
 from gatling_sid.validators.trace_context import TraceContext
@@ -76,7 +76,7 @@ def _why_not_from_request(call: ToolCall, source: ArgumentSource, context: Trace
         return "is no argument of the tool"
     kind, words = _wording_of_parameter(context.domain, tool.tool_id, source.argument)
     try:
-        is_said = says(span, kind, value, context.world.today, words)
+        is_said = is_wording_of(span, kind, value, context.world.today, words)
     except (TypeError, ValueError):
         is_said = False
     return None if is_said else f"is {value!r}, but the request says {span!r}"
@@ -92,7 +92,7 @@ def _is_cut(text: str, at: int) -> bool:
 def _wording_of_parameter(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
     """How requests state a parameter's values: the kind of wording, and the catalogue's own words by value."""
     tool = domain.tools[tool_id]
-    return domain.wording_kind(tool, tool.parameters[parameter]), domain.words_to_read(tool, parameter)
+    return domain.wording_kind(tool, tool.parameters[parameter]), domain.wordings_to_parse(tool, parameter)
 
 
 def _why_not_from_call(call: ToolCall, source: ArgumentSource, _context: TraceContext) -> str | None:

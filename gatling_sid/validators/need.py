@@ -14,7 +14,7 @@ from gatling_sid.validators.trace_context import TraceContext
 FieldsUsed = dict[str, dict[str, set[str]]]
 """By call id and row key: the fields of the row that something needs."""
 
-_MOST_KEYS_NAMED = 5
+_MAX_KEYS_NAMED = 5
 """Row keys in a message; a list may have thousands."""
 _FREE_LEVEL = SensitivityTier.INTERNAL.level
 """Up to this tier, a field that a tool returns anyway need not be used, so that plans stay natural."""
@@ -27,7 +27,7 @@ def rows_are_needed(context: TraceContext) -> Iterator[str]:
         used_by_key = fields_used[call.call_id]
         unused = [key for key, _ in result.rows if key not in used_by_key]
         if unused and not result.effects:
-            keys = ", ".join(unused[:_MOST_KEYS_NAMED]) + (", …" if len(unused) > _MOST_KEYS_NAMED else "")
+            keys = ", ".join(unused[:_MAX_KEYS_NAMED]) + (", …" if len(unused) > _MAX_KEYS_NAMED else "")
             yield f"{call.call_id} ({call.tool_id}) reads {len(unused)} of {len(result.rows)} rows for nothing: {keys}"
 
 

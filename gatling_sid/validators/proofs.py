@@ -66,15 +66,15 @@ WORDING_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
 }
 """The fields in which wordings of one plan differ. A `content_snippet` that quotes a rule is part of the plan even so."""
 
-MOST_PLANS_KEPT = 100_000
+MAX_PLANS_KEPT = 100_000
 """Keys in memory, about 20 MB. The wordings of a plan are some thousands of traces apart, so few are forgotten too soon."""
-_WORDED_CHECKS = tuple(name for name, check in CHECKS.items() if check.worded)
+_WORDED_CHECKS = tuple(name for name, check in CHECKS.items() if check.reads_wording)
 
 
 class ProvenPlans:
     """Gives the verdicts of a validator, and judges a plan in full only once; see the module's docstring."""
 
-    def __init__(self, validator: TraceValidator, *, most_plans_kept: int = MOST_PLANS_KEPT) -> None:
+    def __init__(self, validator: TraceValidator, *, most_plans_kept: int = MAX_PLANS_KEPT) -> None:
         """Starts without remembered plans; the `most_plans_kept` latest are remembered."""
         self.validator = validator
         self._most_plans_kept = most_plans_kept

@@ -19,7 +19,7 @@ def plan_executes(context: TraceContext) -> Iterator[str]:
         yield str(context.execution.refusal)
 
 
-def something_is_called(context: TraceContext) -> Iterator[str]:
+def plan_has_a_call(context: TraceContext) -> Iterator[str]:
     """The plan has a call: a trace cannot state yet that nothing must be called, and why."""
     if not context.trace.graph.calls:
         yield "the plan calls nothing, and nothing says why that would serve the request"
@@ -49,7 +49,7 @@ def principal_is_real(context: TraceContext) -> Iterator[str]:
         yield f"the session knows {', '.join(different)} of {principal.principal_id} otherwise than the world"
 
 
-def day_is_the_worlds(context: TraceContext) -> Iterator[str]:
+def date_matches_world(context: TraceContext) -> Iterator[str]:
     """The trace states the date that is today in its world."""
     if context.execution and context.trace.metadata.get("today") != context.world.today.isoformat():
         yield f"the trace plays on {context.trace.metadata.get('today')}, its world on {context.world.today}"

@@ -17,7 +17,7 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
 from gatling_sid.validators.trace_context import TraceContext
 
-_MOST_CHARACTERS_QUOTED = 200
+_MAX_CHARACTERS_QUOTED = 200
 """Characters of a value in a message; a goal may have thousands of rows."""
 
 
@@ -33,7 +33,7 @@ class CallPattern(NamedTuple):
         return f"{self.tool_id}({arguments})" + (f" for {self.rule}" if self.rule else "")
 
 
-def task_is_the_scenarios(context: TraceContext) -> Iterator[str]:
+def task_matches_scenario(context: TraceContext) -> Iterator[str]:
     """Principal, policy, goal and intent are those of the scenario instance that a trace of the embedded oracle names."""
     instance, trace, domain = context.instance, context.trace, context.domain
     if not context.is_embedded or domain is None:
@@ -61,10 +61,10 @@ def differences(names: tuple[str, ...], actual: tuple[Any, ...], expected: tuple
 
 def _shorten(value: Any) -> str:
     text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= _MOST_CHARACTERS_QUOTED else f"{text[:_MOST_CHARACTERS_QUOTED]} …"
+    return text if len(text) <= _MAX_CHARACTERS_QUOTED else f"{text[:_MAX_CHARACTERS_QUOTED]} …"
 
 
-def plan_is_the_scenarios(context: TraceContext) -> Iterator[str]:
+def plan_matches_scenario(context: TraceContext) -> Iterator[str]:
     """The calls of the embedded oracle's plan are those of the scenario under the rules in force, in any order."""
     scenario = context.trace.metadata.get("scenario")
     if not context.is_embedded or context.domain is None or not isinstance(scenario, str):

@@ -13,7 +13,7 @@ from gatling_sid.models import Constraint, Goal, GoldTrace, ScopeMetadata
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators.trace_context import TraceContext
 
-MOST_PARTS: Mapping[str, int] = {
+MAX_PARTS: Mapping[str, int] = {
     "calls": 10_000,
     "entries of execution_order": 10_000,
     "arguments": 10_000,
@@ -25,35 +25,35 @@ MOST_PARTS: Mapping[str, int] = {
     "calls and arguments times values of constraints": 200_000,
 }
 """The most of each part that a trace may have over all its calls; far above what the catalogue's traces have."""
-MOST_TEXT = 20_000
+MAX_TEXT = 20_000
 """Characters of a request; about ten pages of text."""
-MOST_SOURCES = 10_000
+MAX_SOURCES = 10_000
 """Argument sources over all calls; as many as arguments, since each argument has one."""
-MOST_VALUES = 50_000
+MAX_VALUES = 50_000
 """Values in arguments, attributes, limits, parameters and metadata together, nested ones and keys among them."""
-MOST_CHARACTERS = 1_000_000
+MAX_CHARACTERS = 1_000_000
 """Characters of all these values together."""
-DEEPEST = 16
+MAX_DEPTH = 16
 """Levels of nested values; deeper ones would exceed the recursion limit in other checks."""
-LONGEST_INTEGER = 64
+MAX_INTEGER_BITS = 64
 """Bits of an integer without its sign; the widest integers of common formats have as many."""
 
 
-def words_are_few(context: TraceContext) -> Iterator[str]:
+def request_is_short(context: TraceContext) -> Iterator[str]:
     """The request is no longer than a person would read, and few argument sources point into it."""
     length = len(context.trace.request.text)
-    if length > MOST_TEXT:
-        yield f"the request has {length:,} characters; at most {MOST_TEXT:,} are judged"
+    if length > MAX_TEXT:
+        yield f"the request has {length:,} characters; at most {MAX_TEXT:,} are judged"
     sources = sum([len(call.argument_sources) for call in context.trace.graph.calls])
-    if sources > MOST_SOURCES:
-        yield f"{sources:,} argument sources; at most {MOST_SOURCES:,} are judged"
+    if sources > MAX_SOURCES:
+        yield f"{sources:,} argument sources; at most {MAX_SOURCES:,} are judged"
 
 
-def parts_are_few(context: TraceContext) -> Iterator[str]:
+def parts_are_bounded(context: TraceContext) -> Iterator[str]:
     """The trace has no more of each part than a plan could need."""
     for what, number in _parts(context).items():
-        if number > MOST_PARTS[what]:
-            yield f"{number:,} {what}; at most {MOST_PARTS[what]:,} are judged"
+        if number > MAX_PARTS[what]:
+            yield f"{number:,} {what}; at most {MAX_PARTS[what]:,} are judged"
 
 
 def _parts(context: TraceContext) -> dict[str, int]:
@@ -125,22 +125,22 @@ def _numbers(scope: ScopeMetadata) -> tuple[int | None, int | None]:
 def _what_is_excessive(level: list[Any]) -> str | None:
     """Which bound some values exceed, or None; goes through them level by level and stops at the first bound."""
     values = characters = 0
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
         for each in level:
             if isinstance(each, str):
                 characters += len(each)
             elif isinstance(each, (dict, list, tuple)):
                 values += len(each) * (2 if isinstance(each, dict) else 1)
-                if values > MOST_VALUES:
-                    return f"hold more than {MOST_VALUES:,} values"
+                if values > MAX_VALUES:
+                    return f"hold more than {MAX_VALUES:,} values"
                 below += each
                 below += each.values() if isinstance(each, dict) else ()
-            elif isinstance(each, int) and each.bit_length() > LONGEST_INTEGER:
-                return f"hold an integer of more than {LONGEST_INTEGER} bits"
-        if characters > MOST_CHARACTERS:
-            return f"hold more than {MOST_CHARACTERS:,} characters"
+            elif isinstance(each, int) and each.bit_length() > MAX_INTEGER_BITS:
+                return f"hold an integer of more than {MAX_INTEGER_BITS} bits"
+        if characters > MAX_CHARACTERS:
+            return f"hold more than {MAX_CHARACTERS:,} characters"
         if not below:
             return None
         level = below
-    return f"are nested deeper than {DEEPEST} levels"
+    return f"are nested deeper than {MAX_DEPTH} levels"

@@ -22,9 +22,9 @@ from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.scope import days_of_period
 from gatling_sid.simulator.world import World, world_of
 
-MOST_CALLS_REPLAYED = 64
+MAX_CALLS_REPLAYED = 64
 """Far more than any scenario needs; some checks execute a plan again for every pair of its calls."""
-MOST_ATTEMPTS = 1000
+MAX_ATTEMPTS = 1000
 """More draws than any oracle makes for one trace."""
 
 _WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
@@ -97,8 +97,8 @@ class TraceContext:
         if made_with is None:
             return "the trace names no simulated world"
         changed = domain.version.changed_parts(str(made_with))
-        if changed == ["tasks"] and not self.is_embedded:
-            changed = []  # a plan is replayed in a world, under a policy; only the embedded oracle's words need the tasks
+        if changed == ["scenarios"] and not self.is_embedded:
+            changed = []  # a plan is replayed in a world, under a policy; only the embedded oracle's words need the scenarios
         if changed:
             parts = " and ".join(changed)
             return (
@@ -106,8 +106,8 @@ class TraceContext:
             )
         if type(metadata.get("seed")) is not int or not _is_world(metadata.get("world")):
             return "the trace names no simulated world"
-        if len(self.trace.graph.calls) > MOST_CALLS_REPLAYED:
-            return f"the graph has more than {MOST_CALLS_REPLAYED} calls"
+        if len(self.trace.graph.calls) > MAX_CALLS_REPLAYED:
+            return f"the graph has more than {MAX_CALLS_REPLAYED} calls"
         return None
 
     @property
@@ -186,7 +186,7 @@ class TraceContext:
         """The attempt that a trace of the embedded oracle states; None for other traces or an impossible number."""
         attempt = self.trace.metadata.get("attempt")
         replayable = self.is_embedded and self.domain is not None and self.why_not_replayable is None
-        return attempt if replayable and type(attempt) is int and 0 <= attempt < MOST_ATTEMPTS else None
+        return attempt if replayable and type(attempt) is int and 0 <= attempt < MAX_ATTEMPTS else None
 
     @cached_property
     def instance(self) -> TaskInstance | None:

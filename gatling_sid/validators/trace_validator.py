@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gatling_sid.also_on_class import AlsoOnClass, shared_instance
+from gatling_sid.instance_or_class_method import InstanceOrClassMethod, instance_for_class_calls
 from gatling_sid.models import Finding, GoldTrace, SystemPolicy, Verdict, replace_fields
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.checks import CHECKS, findings_of_check, judge, run_checks, why_skipped
@@ -21,7 +21,7 @@ class TraceValidator:
 
     def __init__(self, registry: DomainRegistry | None = None) -> None:
         """Uses the catalogue that ships with the package unless another one is given."""
-        self.registry = registry or shared_instance(DomainRegistry)
+        self.registry = registry or instance_for_class_calls(DomainRegistry)
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
         """The findings of all checks; empty for gold. If a trace is too large or its structure broken, only that is reported."""
@@ -31,7 +31,7 @@ class TraceValidator:
         """One verdict per trace: its findings or, if there are none, the reasons why parts could not be judged."""
         return [judge(TraceContext(trace, self.registry)) for trace in traces]
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_trace(self, trace: GoldTrace) -> tuple[bool, dict[str, Any]]:
         """Whether no check failed, and a report.
 
@@ -48,8 +48,8 @@ class TraceValidator:
             checks[name] = {check.result_key: not found, check.messages_key: [str(each) for each in found]}
             if reason:
                 checks[name]["skipped"] = reason
-            if found and check.gate:
-                gate = check.gate
+            if found and check.stop_reason:
+                gate = check.stop_reason
         valid = all(checks[name][check.result_key] for name, check in CHECKS.items())
         return valid, {
             "trace_id": trace.trace_id,
@@ -58,12 +58,12 @@ class TraceValidator:
             "checks": checks,
         }
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_structure(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The result of the structure check alone, and its messages."""
         return self._run_alone(trace, "structure")
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_policy_compliance(
         self, trace: GoldTrace, policy: SystemPolicy | None = None
     ) -> tuple[bool, list[str]]:
@@ -71,22 +71,22 @@ class TraceValidator:
         other = trace if policy is None else replace_fields(trace, policy=policy)
         return self._run_alone(other, "policy")
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
         """The result of the minimality check alone: by ablation if the plan can be replayed, else by declared scopes."""
         return self._run_alone(trace, "minimal_scope")
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
         """The result of any one check of `checks.CHECKS` alone, and its messages."""
         return self._run_alone(trace, name)
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
         """Counts and spreads that show how varied a set of traces is; see `measure_diversity`."""
         return measure_diversity(traces)
 
     def _run_alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        gates = [gate for gate, check in CHECKS.items() if check.gate and gate != name]
+        gates = [gate for gate, check in CHECKS.items() if check.stop_reason and gate != name]
         found = run_checks(TraceContext(trace, self.registry), [*gates, name])
         return not found, [str(each) for each in found]

@@ -22,7 +22,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 VERDICT_KEY = "verdict"
 """The key of a verdict in `metadata`: `judge`, `favourable` of `of` opinions, and the `digest` of what was judged."""
-LONGEST_ID = 200
+MAX_ID_LENGTH = 200
 """Characters of the id of a trace, a request or a graph; far above the length of a generated id."""
 _ALLOWED_CONTROLS = "\n\t"
 """Control characters that lay out a text."""
@@ -52,11 +52,11 @@ def ids_are_plain(context: TraceContext) -> Iterator[str]:
         ("request", trace.request.request_id),
         ("graph", trace.graph.graph_id),
     ):
-        if not name.isprintable() or len(name) > LONGEST_ID:
-            yield f"the {what} is named {name[:LONGEST_ID]!r}; a name has at most {LONGEST_ID} characters that can be seen"
+        if not name.isprintable() or len(name) > MAX_ID_LENGTH:
+            yield f"the {what} is named {name[:MAX_ID_LENGTH]!r}; a name has at most {MAX_ID_LENGTH} characters that can be seen"
 
 
-def user_asks(context: TraceContext) -> Iterator[str]:
+def request_comes_from_user(context: TraceContext) -> Iterator[str]:
     """The request has the trust tier of a user: retrieved content must not ask for anything."""
     tier = context.trace.request.trust_tier
     if tier is not TrustTier.USER:
@@ -101,7 +101,7 @@ def words_follow_from_coordinates(context: TraceContext) -> Iterator[str]:
     yield from differences(("the scenario", "the instance", "the world", "the text"), actual, expected)
 
 
-def all_that_is_said_is_used(context: TraceContext) -> Iterator[str]:
+def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
     """Every value that the request states is the value of the arguments that the scenario fills with it.
 
     A value that no step of the plan takes under the rules in force is part of the goal.

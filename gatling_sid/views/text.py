@@ -13,9 +13,9 @@ from gatling_sid.validators.trace_context import TraceContext
 
 _WIDTH = 110
 """Columns of a line: fits a terminal of 120 and most code viewers."""
-_MOST_ITEMS = 3
+_MAX_ITEMS = 3
 """Items of a result that are shown: enough to see what it holds."""
-_MOST_KEYS = 6
+_MAX_KEYS = 6
 """Row keys of a goal that are shown: they fit one line."""
 
 
@@ -96,8 +96,8 @@ def _format_result(value: dict[str, Any]) -> str:
     items = value.get("items")
     if not isinstance(items, list):
         return json.dumps(value, ensure_ascii=False)
-    first_items = "; ".join(", ".join(str(each) for each in item.values()) for item in items[:_MOST_ITEMS])
-    return f"{len(items)} found: {first_items}{'; …' if len(items) > _MOST_ITEMS else ''}"
+    first_items = "; ".join(", ".join(str(each) for each in item.values()) for item in items[:_MAX_ITEMS])
+    return f"{len(items)} found: {first_items}{'; …' if len(items) > _MAX_ITEMS else ''}"
 
 
 def _goal_lines(trace: GoldTrace) -> Iterator[str]:
@@ -128,4 +128,4 @@ def _format_effect(effect: Effect) -> str:
 
 
 def _format_keys(keys: list[str]) -> str:
-    return ", ".join(keys[:_MOST_KEYS]) + (", …" if len(keys) > _MOST_KEYS else "")
+    return ", ".join(keys[:_MAX_KEYS]) + (", …" if len(keys) > _MAX_KEYS else "")

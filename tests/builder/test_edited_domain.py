@@ -17,7 +17,7 @@ from builder import run as running
 from builder.audit import count_by_catalogue
 from builder.release import write_data
 from builder.run import Progress, plan_run, run
-from builder.shards import MANIFEST, SETTINGS, Batch, RunSettings, Shard, read_manifest, read_traces, write_shard
+from builder.shards import MANIFEST, SETTINGS, RunSettings, Shard, ShardPart, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import registry as registry_module
@@ -196,7 +196,7 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
     traces = list(read_traces(root / shard.name))
     traces[3].metadata["catalogue"] = "0123456789ab"
     del traces[4].metadata["catalogue"]
-    receipt = write_shard(root, shard, [Batch(traces, [])])
+    receipt = write_shard(root, shard, [ShardPart(traces, [])])
     manifest = read_manifest(root)
     manifest["shards"] = [
         {**each, "sha256": receipt.sha256} if each["name"] == shard.name else each for each in manifest["shards"]

@@ -17,7 +17,7 @@ from datasets import load_dataset
 from builder import release
 from builder.features import from_row
 from builder.run import plan_run, run
-from builder.shards import Batch, RunSettings, read_manifest, read_traces, shards_of, verified_shards, write_shard
+from builder.shards import RunSettings, ShardPart, read_manifest, read_traces, shards_of, verified_shards, write_shard
 from builder.sid import GatlingSid
 from dataset_card.card import write_card
 from gatling_sid.errors import ShardError
@@ -253,7 +253,7 @@ def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], 
         for number, trace in enumerate(read_traces(run_folder / shard.name))
     ]
     folder = shutil.copytree(run_folder, tmp_path / "run")
-    receipt = write_shard(folder, shard, [Batch(traces, [])])
+    receipt = write_shard(folder, shard, [ShardPart(traces, [])])
     others = [each for each in manifest["shards"] if each["name"] != receipt.name]
     manifest["shards"] = [receipt.as_json(), *others]
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

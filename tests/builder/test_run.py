@@ -21,7 +21,16 @@ from builder import run as running
 from builder.audit import count_repeated_texts, near_copies, request_texts
 from builder.release import write_data
 from builder.run import Progress, make_shard, plan_run, run, split_by_share
-from builder.shards import Batch, Shard, read_manifest, read_receipt, read_traces, shards_of, write_json, write_shard
+from builder.shards import (
+    Shard,
+    ShardPart,
+    read_manifest,
+    read_receipt,
+    read_traces,
+    shards_of,
+    write_json,
+    write_shard,
+)
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
@@ -130,7 +139,7 @@ def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrac
     train = [said(text), said(text.replace("week", "month"))]
     test = [said(text.replace("now", "today")), said("Is anything overdue?")]
     for split, traces in (("train", train), ("test", test)):
-        write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [Batch(traces, [])])
+        write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [ShardPart(traces, [])])
     names = ["library/test-00000-of-00001.arrow", "library/train-00000-of-00001.arrow"]
 
     assert list(near_copies(tmp_path, names)) == [(names[1], []), (names[0], [test[0].request.text])]

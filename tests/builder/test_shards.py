@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from builder import shards
 from builder.shards import (
-    Batch,
     Receipt,
     RunSettings,
     Shard,
+    ShardPart,
     open_run,
     read_manifest,
     read_receipt,
@@ -76,7 +76,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, error: BaseExcept
 
 def test_a_shard_holds_what_was_written(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """Traces and receipt read back as written, also from batches that hold rejections alone."""
-    batches = [Batch(gold[:5], [NO], 3), Batch([], [NO._replace(attempt=1)], 1), Batch(gold[5:12], [])]
+    batches = [ShardPart(gold[:5], [NO], 3), ShardPart([], [NO._replace(attempt=1)], 1), ShardPart(gold[5:12], [])]
 
     receipt = write_shard(tmp_path, SHARD, batches)
 
@@ -89,8 +89,8 @@ def test_a_shard_holds_what_was_written(tmp_path: Path, gold: list[GoldTrace]) -
 def test_a_shard_that_cannot_be_made_leaves_nothing(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """When making a batch fails, or a value cannot be published, there is neither shard nor receipt."""
 
-    def breaking() -> Iterator[Batch]:
-        yield Batch(gold[:5], [])
+    def breaking() -> Iterator[ShardPart]:
+        yield ShardPart(gold[:5], [])
         raise SidError("the oracle left")
 
     odd = gold[5].model_copy(update={"metadata": {"odd": 0.35}})
@@ -98,7 +98,7 @@ def test_a_shard_that_cannot_be_made_leaves_nothing(tmp_path: Path, gold: list[G
     with pytest.raises(SidError, match="the oracle left"):
         write_shard(tmp_path, SHARD, breaking())
     with pytest.raises(ShardError, match=f"trace {odd.trace_id}: odd: 0.35 cannot be published"):
-        write_shard(tmp_path, SHARD, [Batch(gold[:5], []), Batch([odd], [])])
+        write_shard(tmp_path, SHARD, [ShardPart(gold[:5], []), ShardPart([odd], [])])
     assert read_files(tmp_path) == {}
 
 
@@ -117,7 +117,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 def test_a_damaged_shard_is_named_and_counts_as_missing(tmp_path: Path, gold: list[GoldTrace], name: str) -> None:
     """Reading a file that is no whole shard says so, and a run takes it for missing."""
     damage, says = DAMAGED[name]
-    write_shard(tmp_path, SHARD, [Batch(gold[:12], [])])
+    write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [])])
     path = tmp_path / SHARD.name
     path.write_bytes(damage(path.read_bytes()))
 
@@ -130,7 +130,7 @@ def test_a_damaged_shard_is_named_and_counts_as_missing(tmp_path: Path, gold: li
 
 def test_an_altered_shard_or_receipt_counts_as_missing(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """A single bit that is not as it was written makes a shard missing, and so does a receipt that is not its own."""
-    receipt = write_shard(tmp_path, SHARD, [Batch(gold[:12], [])])
+    receipt = write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [])])
     path, other = tmp_path / SHARD.name, json.dumps(receipt._replace(name="another").as_json())
     whole = path.read_bytes()
 
@@ -149,7 +149,7 @@ def test_a_receipt_with_another_count_of_proofs_counts_as_missing(
     tmp_path: Path, gold: list[GoldTrace], full_proofs: object
 ) -> None:
     """What is no number of proofs cannot be added up, so the shard is made again."""
-    receipt = write_shard(tmp_path, SHARD, [Batch(gold[:12], [], 3)])
+    receipt = write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [], 3)])
     write_json((tmp_path / SHARD.name).with_suffix(".json"), {**receipt.as_json(), "full_proofs": full_proofs})
 
     assert read_receipt(tmp_path, SHARD) is None
@@ -157,7 +157,7 @@ def test_a_receipt_with_another_count_of_proofs_counts_as_missing(
 
 def test_a_receipt_of_an_earlier_version_is_refused(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """One that does not count proofs stops the run and says what to do; with a damaged shard, it counts as missing."""
-    content_ = write_shard(tmp_path, SHARD, [Batch(gold[:12], [], 3)]).as_json()
+    content_ = write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [], 3)]).as_json()
     del content_["full_proofs"]
     path = (tmp_path / SHARD.name).with_suffix(".json")
     write_json(path, content_)
@@ -202,8 +202,8 @@ def test_a_folder_that_is_not_ours_is_refused(tmp_path: Path, name: str) -> None
 
 def test_the_manifest_counts_what_the_receipts_say(tmp_path: Path, gold: list[GoldTrace]) -> None:
     """It holds settings, rows, rejections by reason, the raw pass rate, all proofs and every shard's checksum."""
-    first = write_shard(tmp_path, SHARD, [Batch(gold[:12], [NO, NO, NO._replace(reason="an_earlier_one")], 9)])
-    second = write_shard(tmp_path, SHARD._replace(split="test"), [Batch(gold[12:17], [NO], 2)])
+    first = write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [NO, NO, NO._replace(reason="an_earlier_one")], 9)])
+    second = write_shard(tmp_path, SHARD._replace(split="test"), [ShardPart(gold[12:17], [NO], 2)])
 
     shards.write_manifest(tmp_path, SETTINGS, [first, second], repeated_texts=0)
 

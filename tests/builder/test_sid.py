@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from builder.features import from_row
-from builder.shards import Batch, RunSettings, shards_of, write_manifest, write_shard
+from builder.shards import RunSettings, ShardPart, shards_of, write_manifest, write_shard
 from builder.sid import FEATURES, GatlingSid
 from gatling_sid.errors import ShardError
 from gatling_sid.models import GoldTrace
@@ -36,7 +36,9 @@ def write_run(root: Path, parts: Parts, *, finished: bool = True) -> Path:
     receipts = []
     for shard in shards_of(settings):
         traces = parts[shard.domain][shard.split][shard.start : shard.stop]
-        receipts.append(write_shard(root, shard, [Batch(traces[at : at + 4], []) for at in range(0, len(traces), 4)]))
+        receipts.append(
+            write_shard(root, shard, [ShardPart(traces[at : at + 4], []) for at in range(0, len(traces), 4)])
+        )
     if finished:
         write_manifest(root, settings, receipts)
     return root

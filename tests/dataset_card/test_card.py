@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from builder.release import write_data
-from builder.shards import Batch, RunSettings, read_manifest, shards_of, write_manifest, write_shard
+from builder.shards import RunSettings, ShardPart, read_manifest, shards_of, write_manifest, write_shard
 from dataset_card.card import size_category, write_card
 from dataset_card.statistics import mean, quantile
 from gatling_sid.generator import Rejection
@@ -30,7 +30,7 @@ def written(folder: Path, parts: Parts, rejected: int = 0, **sizes: int) -> tupl
     no = [Rejection("x", 0, "renew", "goal_is_met", "it is not")]
     receipts = [
         write_shard(
-            folder / "run", each, [Batch(parts[each.domain][each.split][each.start : each.stop], no * rejected)]
+            folder / "run", each, [ShardPart(parts[each.domain][each.split][each.start : each.stop], no * rejected)]
         )
         for each in shards_of(settings)
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from gatling_sid.scenarios.rendering import render_request, wording_space_of
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.language.wording import says
+from gatling_sid.schemas.language.wording import is_wording_of
 
 TODAY = date(2026, 3, 10)
 
@@ -56,8 +56,8 @@ def test_spans_say_their_values(
         tool, parameter = uses[0]
         start, end = rendered.spans[name]
         assert rendered.core[0] <= start < end <= min(rendered.core[1], len(rendered.text))
-        kind, words = library.wording_kind(tool, tool.parameters[parameter]), library.words_to_read(tool, parameter)
-        assert says(rendered.text[start:end], kind, slots[name], TODAY, words), (rendered, name)
+        kind, words = library.wording_kind(tool, tool.parameters[parameter]), library.wordings_to_parse(tool, parameter)
+        assert is_wording_of(rendered.text[start:end], kind, slots[name], TODAY, words), (rendered, name)
 
 
 @pytest.mark.parametrize("value", ODD)

@@ -71,7 +71,7 @@ def test_the_unedited_file_is_sound(tmp_path: Path) -> None:
     assert list(domain_problems(DomainRegistry(tmp_path).domain("library"))) == []
 
 
-Check = Callable[..., Iterator[problems.Problem]]
+Check = Callable[..., Iterator[problems.FileProblem]]
 MODULES = [import_module(f"{checks.__name__}.{each.name}") for each in pkgutil.iter_modules(checks.__path__)]
 CHECKS: dict[str, Check] = {
     f"{module.__name__}.{name}": each
@@ -84,10 +84,10 @@ CHECKS: dict[str, Check] = {
 
 def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each function that looks for problems finds the one of some case."""
-    finders: dict[problems.Problem, str] = {}
+    finders: dict[problems.FileProblem, str] = {}
 
     def recording(name: str, check: Check) -> Check:
-        def recorded(*parts: Any) -> Iterator[problems.Problem]:
+        def recorded(*parts: Any) -> Iterator[problems.FileProblem]:
             for problem in check(*parts):
                 finders.setdefault(problem, name)  # the innermost function is the first to pass it on
                 yield problem

@@ -264,12 +264,12 @@ def test_the_version_is_that_of_the_content(tmp_path: Path, library: Domain) -> 
         (lambda file, _: next(iter(file["tools"].values())).update(description="It does something."), "world"),
         (lambda _, pools: pools.update(family_names=[*pools["family_names"], "Zyx"]), "world"),
         (lambda file, _: file["policy"].update(description="Another one."), "policy"),
-        (lambda file, _: file["voice"]["closings"].append("So long."), "tasks"),
-        (lambda file, _: next(iter(file["scenarios"].values()))["phrasings"].reverse(), "tasks"),
+        (lambda file, _: file["voice"]["closings"].append("So long."), "scenarios"),
+        (lambda file, _: next(iter(file["scenarios"].values()))["phrasings"].reverse(), "scenarios"),
     ],
 )
 def test_a_version_tells_which_part_changed(library: Domain, edit: Callable[[Any, Any], None], part: str) -> None:
-    """World, policy and tasks have a digest each; an edit of one changes no other."""
+    """World, policy and scenarios have a digest each; an edit of one changes no other."""
     file, pools = yaml.safe_load(TEXT), dict(library.pools)
     edit(file, pools)
     other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools)
@@ -278,7 +278,7 @@ def test_a_version_tells_which_part_changed(library: Domain, edit: Callable[[Any
 
 def test_no_version_of_another_form_is_the_same(library: Domain) -> None:
     """What is no version at all differs in every part."""
-    assert library.version.changed_parts("a1b2c3") == ["world", "policy", "tasks"]
+    assert library.version.changed_parts("a1b2c3") == ["world", "policy", "scenarios"]
 
 
 def test_the_catalogue_that_ships() -> None:

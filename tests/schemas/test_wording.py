@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from gatling_sid.schemas.language.wording import join_list, says, wordings
+from gatling_sid.schemas.language.wording import is_wording_of, join_list, wordings
 
 TODAY = date(2026, 3, 10)
 CENTS = st.integers(0, 10**9).map(lambda cents: cents / 100)
@@ -38,16 +38,16 @@ def test_every_wording_is_read_back(kind: str, data: st.DataObject) -> None:
     ways = wordings(kind, value, TODAY, words.get(value, ()))
     assert ways
     for way in ways:
-        assert says(way, kind, value, TODAY, words)
-        assert says(way.upper(), kind, value, TODAY, words) or len(way.upper()) != len(way)
+        assert is_wording_of(way, kind, value, TODAY, words)
+        assert is_wording_of(way.upper(), kind, value, TODAY, words) or len(way.upper()) != len(way)
 
 
 @pytest.mark.parametrize("span", ["Kelvin \u212a", "\u017fame", "\uff15", "bac\u212a"])
 def test_letters_that_only_fold_to_others_say_nothing(span: str) -> None:
     """The Kelvin sign is no k, a long s no s, a full-width digit no digit, though case folding makes them alike."""
     for kind, value in (("text", "Kelvin K"), ("text", "same"), ("integer", 5), ("choice", "returned")):
-        assert not says(span, kind, value, TODAY, STATES if kind == "choice" else {})
-    assert says("BACK", "choice", "returned", TODAY, STATES)
+        assert not is_wording_of(span, kind, value, TODAY, STATES if kind == "choice" else {})
+    assert is_wording_of("BACK", "choice", "returned", TODAY, STATES)
 
 
 @settings(deadline=None)
@@ -59,7 +59,7 @@ def test_no_wording_says_two_values(kind: str, data: st.DataObject) -> None:
     assume(str(value).casefold() != str(other).casefold() and value != other)
     words = STATES if kind == "choice" else {}
     for way in wordings(kind, value, TODAY, words.get(value, ())):
-        assert not says(way, kind, other, TODAY, words)
+        assert not is_wording_of(way, kind, other, TODAY, words)
 
 
 @pytest.mark.parametrize(("value", "other"), [(123456.7, 123457), (12345.67, 12345.7), (1234567.8, 1234568)])
@@ -144,10 +144,10 @@ def test_wordings_do_not_depend_on_what_was_asked_before(kind: str, first: Any, 
 def test_lists_are_read_back(values: list[str], data: st.DataObject) -> None:
     """A list is read from its elements' wordings, in order, and from no other order or part of it."""
     span = join_list([data.draw(st.sampled_from(STATES[value])) for value in values])
-    assert says(span, "choice", values, TODAY, STATES)
+    assert is_wording_of(span, "choice", values, TODAY, STATES)
     for other in (values[::-1], values[1:], [*values, "returned"]):
         if other not in (values, []):
-            assert not says(span, "choice", other, TODAY, STATES)
+            assert not is_wording_of(span, "choice", other, TODAY, STATES)
 
 
 @settings(deadline=None)
@@ -155,7 +155,7 @@ def test_lists_are_read_back(values: list[str], data: st.DataObject) -> None:
 def test_lists_of_numbers_are_read_back(values: list[int], data: st.DataObject) -> None:
     """Commas within numbers do not disturb the commas between them."""
     span = join_list([data.draw(st.sampled_from(wordings("integer", value, TODAY))) for value in values])
-    assert says(span, "integer", values, TODAY, {})
+    assert is_wording_of(span, "integer", values, TODAY, {})
 
 
 def test_ordinals() -> None:
@@ -171,7 +171,7 @@ def test_longer_wordings_are_read_first() -> None:
     """A wording that begins like another does not stop that from being read."""
     words = {"late": ("late", "late again", "again"), "out": ("out",)}
     for span in ("late again and out", "late and out", "again, out"):
-        assert says(span, "choice", ["late", "out"], TODAY, words)
+        assert is_wording_of(span, "choice", ["late", "out"], TODAY, words)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_longer_wordings_are_read_first() -> None:
 )
 def test_how_lists_may_be_joined(span: str, read: bool) -> None:
     """Elements stand between commas, `and`, `or` or `&`, with nothing over."""
-    assert says(span, "choice", ["overdue", "out"], TODAY, STATES) is read
+    assert is_wording_of(span, "choice", ["overdue", "out"], TODAY, STATES) is read
 
 
 def test_joined() -> None:
@@ -217,4 +217,4 @@ def test_joined() -> None:
 )
 def test_wrong_values_are_not_read(span: str, kind: str, value: Any) -> None:
     """A span that says something else, or nothing, does not say the value."""
-    assert says(span, kind, value, TODAY, {}) is False
+    assert is_wording_of(span, kind, value, TODAY, {}) is False

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gatling_sid.models import ToolParameter
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.arguments import argument_problems, is_a, signature_problems, value_problem
+from gatling_sid.simulator.arguments import argument_problems, has_json_type, signature_problems, value_problem
 from gatling_sid.simulator.execution import tools_of
 from tests.conftest import CATALOGUE
 
@@ -141,7 +141,7 @@ VALUES: list[Any] = ["", "a", 0, -5, 1.5, True, False, [], [1], {}, {"a": 1}, No
 )
 def test_types(json_type: str, values: list[Any]) -> None:
     """Each JSON type has its own values and no others; integers are numbers, booleans are not."""
-    assert repr([value for value in VALUES if is_a(value, json_type)]) == repr(values)
+    assert repr([value for value in VALUES if has_json_type(value, json_type)]) == repr(values)
 
 
 def test_long_values_are_quoted_briefly() -> None:

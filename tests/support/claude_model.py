@@ -35,7 +35,7 @@ from gatling_sid.seeding import seed_of, stream
 APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
 EditText = Callable[[LLMRequest, str], str | None]
 """The text to answer instead of the good one: `!refusal:…` and `!max_tokens` are problems, None leaves it as it is."""
-_MOST_DRAWS = 60  # a scenario may find no rows; far more draws than there are scenarios
+_MAX_DRAWS = 60  # a scenario may find no rows; far more draws than there are scenarios
 
 
 def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
@@ -46,7 +46,7 @@ def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
     assert member is not None
     fitting = [n for n, each in domain.file.scenarios.items() if each.intent == context.intent]
     fitting = [n for n in fitting if context.principal.role in domain.file.scenarios[n].roles] or fitting
-    for _ in range(_MOST_DRAWS if fitting else 0):
+    for _ in range(_MAX_DRAWS if fitting else 0):
         name = rng.choice(fitting)
         scenario, rules = domain.file.scenarios[name], domain.family.rules_in_force(member)
         try:

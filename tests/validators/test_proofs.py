@@ -44,7 +44,7 @@ from gatling_sid.validators.trace_context import TraceContext
 from tests.conftest import CATALOGUE, CREATED_AT
 from tests.validators.test_checks import REJECTED, edit, largest, put
 
-WORDLESS = [name for name, check in CHECKS.items() if not check.worded]
+WORDLESS = [name for name, check in CHECKS.items() if not check.reads_wording]
 
 
 @pytest.fixture
@@ -248,7 +248,9 @@ def test_no_rule_but_the_worded_reads_the_words(gold: list[GoldTrace], validator
 def rules_of(checks: Sequence[str]) -> set[str]:
     """The names of the rules of some checks."""
     return {
-        rule.__name__ for name in checks for rule in (*CHECKS[name].rules, *CHECKS[name].known, *CHECKS[name].replayed)
+        rule.__name__
+        for name in checks
+        for rule in (*CHECKS[name].rules, *CHECKS[name].domain_rules, *CHECKS[name].replay_rules)
     }
 
 

@@ -25,7 +25,7 @@ from gatling_sid.models import (
     TrustTier,
 )
 from gatling_sid.validators import TraceValidator, size
-from gatling_sid.validators.checks import CHECKS, LONGEST_MESSAGE, MOST_MESSAGES, findings_of_check, run_checks
+from gatling_sid.validators.checks import CHECKS, MAX_MESSAGE_LENGTH, MAX_MESSAGES, findings_of_check, run_checks
 from gatling_sid.validators.trace_context import TraceContext
 from tests.validators.test_ad_hoc import bakery
 
@@ -113,21 +113,21 @@ def circle() -> GoldTrace:
 
 
 MONSTERS: list[tuple[str, Callable[[], GoldTrace], str | None]] = [
-    ("3,000 calls, 3,000 constraints", lambda: of_calls(chain(3000), limits(3000)), "parts_are_few"),
+    ("3,000 calls, 3,000 constraints", lambda: of_calls(chain(3000), limits(3000)), "parts_are_bounded"),
     ("3,000 calls, 60 constraints", lambda: of_calls(chain(3000), limits(60)), None),
     ("3,000 calls, 60 limits of nothing", lambda: of_calls(chain(3000, scope=ScopeMetadata(rows_requested=5)),
                                                              limits(60, max_rows=0)), "constraints_hold"),
     ("constraints that allow much", lambda: of_calls(chain(900), limits(1, "export_sensitivity", max_tier="internal",
                                                      targets=[f"t{at}" for at in range(200)])), None),
     ("constraints that allow too much", lambda: of_calls(chain(900), limits(9, "export_targets",
-                                                         allowed=[f"t{at}" for at in range(200)])), "parts_are_few"),
+                                                         allowed=[f"t{at}" for at in range(200)])), "parts_are_bounded"),
     ("8,000 arguments", many_arguments, None),
     ("a list of 27 million numbers", lambda: with_argument([0] * 27_000_000), "values_are_small"),
     ("27 million numbers in lists", lambda: with_argument([[0] * 9_000] * 3_000), "values_are_small"),
     ("nesting without end", lambda: with_argument(nested(100_000)), "values_are_small"),
     ("a reference chain of 3,000", reference_chain, None),
     ("a path of 3,000 steps", lambda: with_argument("$b" + ".x" * 3000), "references_are_dependencies"),
-    ("3,000 dependencies each", lambda: all_wait_for(3000, 3000), "parts_are_few"),
+    ("3,000 dependencies each", lambda: all_wait_for(3000, 3000), "parts_are_bounded"),
     ("400 dependencies each", lambda: all_wait_for(400, 400), None),
     ("a circle of 10,000 calls", circle, "graph_is_acyclic"),
     ("long quotes", long_quotes, None),
@@ -184,15 +184,15 @@ def test_monsters_in_lines_are_judged_in_linear_time(tmp_path: Path) -> None:
 def test_a_trace_at_the_bounds_is_judged(gold: list[GoldTrace], validator: TraceValidator) -> None:
     """Bounds are refused only when they are passed, and say how much is allowed."""
     trace = gold[0].model_copy(deep=True)
-    trace.request.text = "x" * size.MOST_TEXT
+    trace.request.text = "x" * size.MAX_TEXT
     trace.metadata["values"] = [0] * 40_000
-    trace.metadata["deep"] = nested(size.DEEPEST - 2)
+    trace.metadata["deep"] = nested(size.MAX_DEPTH - 2)
     assert run_checks(TraceContext(trace, validator.registry), ("length", "size")) == []
 
     trace.request.text += "x"
-    trace.metadata["deep"] = nested(size.DEEPEST)
+    trace.metadata["deep"] = nested(size.MAX_DEPTH)
     assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "length")] == [
-        "words_are_few: the request has 20,001 characters; at most 20,000 are judged"
+        "request_is_short: the request has 20,001 characters; at most 20,000 are judged"
     ]
     assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "size")] == [
         "values_are_small: arguments, scopes, attributes, limits, parameters and metadata are nested deeper than 16 levels"
@@ -207,7 +207,7 @@ def test_goals_are_bounded_too(gold: list[GoldTrace], validator: TraceValidator)
     ):
         assert gold[0].goal is not None
         trace = gold[0].model_copy(update={"goal": gold[0].goal.model_copy(update=part)})
-        assert [each.rule for each in validator.findings(trace)] == ["parts_are_few"]
+        assert [each.rule for each in validator.findings(trace)] == ["parts_are_bounded"]
 
 
 def test_of_many_breaches_the_first_are_told() -> None:
@@ -217,8 +217,8 @@ def test_of_many_breaches_the_first_are_told() -> None:
     _, report = TraceValidator().validate_trace(trace)
     messages = report["checks"]["structure"]["errors"]
 
-    assert len(messages) == MOST_MESSAGES
-    assert all(len(each) <= LONGEST_MESSAGE + len("dependencies_exist: ") for each in messages)
+    assert len(messages) == MAX_MESSAGES
+    assert all(len(each) <= MAX_MESSAGE_LENGTH + len("dependencies_exist: ") for each in messages)
     assert [
         report["checks"][check].get("skipped") for check in CHECKS if check not in ("length", "size", "structure")
     ] == ["the structure is broken"] * (len(CHECKS) - 3)

@@ -33,13 +33,13 @@ from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
-_MOST_JUDGEMENTS = 3  # of a trace: two that agree decide
-MOST_PLANS = 3
+_MAX_JUDGEMENTS = 3  # of a trace: two that agree decide
+MAX_PLANS = 3
 """Plans for a request: the first, and two repairs with the findings of the plan before."""
-_MOST_REQUESTS = 12  # for a task before it is given up: a competent model never needs so many
-_LEAST_GIVEN_UP = 40  # requests of a domain before their share can stop a run; fewer may be bad luck
-_MOST_GIVEN_UP_SHARE = 0.7  # of a domain's requests: beyond it, a run costs more than it gives
-_MOST_UNANSWERED = 2 * MOST_PLANS  # in a row for one task: as many as the plans of two requests
+_MAX_REQUESTS = 12  # for a task before it is given up: a competent model never needs so many
+_MIN_GIVEN_UP = 40  # requests of a domain before their share can stop a run; fewer may be bad luck
+_MAX_GIVEN_UP_SHARE = 0.7  # of a domain's requests: beyond it, a run costs more than it gives
+_MAX_UNANSWERED = 2 * MAX_PLANS  # in a row for one task: as many as the plans of two requests
 EXAMPLE_SEED = 0
 """Fixed, since the examples are a part of the cached prompts of all runs."""
 Proposal = GoldTrace | Failure
@@ -62,7 +62,7 @@ class ClaudeOracle:
     """
 
     name = "claude"
-    max_attempts = MOST_PLANS * _MOST_REQUESTS
+    max_attempts = MAX_PLANS * _MAX_REQUESTS
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class ClaudeOracle:
     def remember_texts(self, texts: Iterable[str]) -> None:
         """Notes texts that exist already, such as those of finished shards; a request that nearly copies one is rejected."""
         for text in texts:
-            self._novelty.add(text)
+            self._novelty.add_if_new(text)
 
     # The phases one by one
 
@@ -139,7 +139,7 @@ class ClaudeOracle:
         """
         wanted = {task.trace_id for task in tasks}
         self._drafts = {
-            t: draft for t, draft in self._drafts.items() if t in wanted and draft.plans_requested < MOST_PLANS
+            t: draft for t, draft in self._drafts.items() if t in wanted and draft.plans_requested < MAX_PLANS
         }
         new = [task for task in tasks if task.trace_id not in self._drafts]
         self._count_requests(new)
@@ -160,7 +160,7 @@ class ClaudeOracle:
     def _near_copies(self, proposals: Iterable[Proposal]) -> dict[str, Proposal]:
         """Failures for traces whose requests nearly copy another; checked last, so that only texts in use are noted."""
         traces = [each for each in proposals if isinstance(each, GoldTrace)]
-        copies = [each.trace_id for each in traces if not self._novelty.add(each.request.text)]
+        copies = [each.trace_id for each in traces if not self._novelty.add_if_new(each.request.text)]
         failure = Failure("near_copy", "another request says nearly the same", FailureKind.UNREPAIRABLE)
         return dict.fromkeys(copies, failure)
 
@@ -168,16 +168,16 @@ class ClaudeOracle:
         """Stops a run whose task gets no response again and again; otherwise the task would count as given up.
 
         Raises:
-            OracleError: the API did not respond `_MOST_UNANSWERED` times in a row.
+            OracleError: the API did not respond `_MAX_UNANSWERED` times in a row.
 
         """
         if not isinstance(proposal, Failure) or proposal.kind is not FailureKind.NO_RESPONSE:
             self._unanswered.pop(trace_id, None)
             return
         self._unanswered[trace_id] += 1
-        if self._unanswered[trace_id] >= _MOST_UNANSWERED:
+        if self._unanswered[trace_id] >= _MAX_UNANSWERED:
             raise OracleError(
-                f"{trace_id}: no response {_MOST_UNANSWERED} times in a row, the last with {proposal.detail}; {RESUME_HINT}"
+                f"{trace_id}: no response {_MAX_UNANSWERED} times in a row, the last with {proposal.detail}; {RESUME_HINT}"
             )
 
     def _forget_unrepairable(self, trace_id: str, proposal: Proposal) -> None:
@@ -202,7 +202,7 @@ class ClaudeOracle:
             slug = task.domain.slug
             self._request_counts[slug] += 1
             self._given_up[slug] += task.attempt > 0 and not self._is_blameless.get(task.trace_id, False)
-            if self._given_up[slug] > max(_LEAST_GIVEN_UP, _MOST_GIVEN_UP_SHARE * self._request_counts[slug]):
+            if self._given_up[slug] > max(_MIN_GIVEN_UP, _MAX_GIVEN_UP_SHARE * self._request_counts[slug]):
                 raise OracleError(
                     f"{task.domain.name}: {self._given_up[slug]} of {self._request_counts[slug]} requests had to be given up, "
                     f"the last for: {'; '.join(task.findings)[:300]}. Try scripts.tune_prompts, or another model"
@@ -300,7 +300,7 @@ class ClaudeOracle:
         results: dict[str, Proposal] = {}
         unclear = Failure("judged", "Claude came to no clear opinion", FailureKind.UNREPAIRABLE)
         failures = dict.fromkeys(pending, unclear)
-        for repetition in range(_MOST_JUDGEMENTS):
+        for repetition in range(_MAX_JUDGEMENTS):
             traces = [trace for trace, _ in pending.values()]
             requests = [self.prompts_of_trace(each).judgement_prompt(each, repetition=repetition) for each in traces]
             for trace, response in zip(traces, self._client.complete(requests), strict=True):

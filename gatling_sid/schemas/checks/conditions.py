@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import Problem, find_impossible_choices, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_choices, find_unknown
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN, is_expression
 
 _NAMED = {name: condition for name, condition in CONDITIONS.items() if name != PLAIN}
 """The conditions that a file names; a plain value stands for the other one."""
 
 
-def check_conditions(where: str, fields: Mapping[str, c.EntityField], wanted: Mapping[str, Any]) -> Iterator[Problem]:
+def check_conditions(
+    where: str, fields: Mapping[str, c.EntityField], wanted: Mapping[str, Any]
+) -> Iterator[FileProblem]:
     """Yields conditions that do not exist, and values that their field cannot be compared with; skips unknown fields."""
     for name, condition in wanted.items():
         if name not in fields:
@@ -27,7 +29,7 @@ def check_conditions(where: str, fields: Mapping[str, c.EntityField], wanted: Ma
         yield from find_impossible_choices(here, field, [condition])
 
 
-def _check_named_conditions(where: str, field: c.EntityField, operands: Mapping[str, Any]) -> Iterator[Problem]:
+def _check_named_conditions(where: str, field: c.EntityField, operands: Mapping[str, Any]) -> Iterator[FileProblem]:
     yield from find_unknown(where, operands, _NAMED, "condition")
     for name, operand in operands.items():
         if name in _NAMED and not is_expression(operand) and not _NAMED[name].fits(field, operand):

@@ -14,11 +14,11 @@ from gatling_sid.schemas.checks.tools import check_tools
 from gatling_sid.schemas.checks.voice import check_voice
 
 if TYPE_CHECKING:
-    from gatling_sid.schemas.checks.problems import Problem
+    from gatling_sid.schemas.checks.problems import FileProblem
     from gatling_sid.schemas.domain import Domain
 
 
-def domain_problems(domain: Domain) -> Iterator[Problem]:
+def domain_problems(domain: Domain) -> Iterator[FileProblem]:
     """Yields all problems of the first part of a domain that has any; each check assumes that earlier parts are sound."""
     checks = (
         check_entities, check_tools, check_roles, check_voice, check_policy, check_members, check_scenarios,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.conditions import check_conditions
 from gatling_sid.schemas.checks.expressions import check_expressions, entity_of_draw
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 from gatling_sid.schemas.references import reference_in
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the draws of a scenario; each may use values that were drawn above it."""
     roots = {"principal", "policy"}
     for name, draw in scenario.draw.items():
@@ -31,7 +31,7 @@ def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Pr
 
 def _check_fields_of_draw(
     where: str, draw: c.Draw, entity: str, fields: Mapping[str, c.EntityField]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     conditions: Mapping[str, Any] = getattr(draw, "where", {})
     order = (getattr(draw, "order", None) or "").removeprefix("-")
     single = [each for each in (order, getattr(draw, "distinct", None)) if each]
@@ -40,7 +40,7 @@ def _check_fields_of_draw(
     yield from check_conditions(f"{where}.where", fields, conditions)
 
 
-def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields slots that have no value, or whose value is not drawn or is a whole record."""
     here = f"{where}.slots"
     yield from check_expressions(here, scenario.slots, scenario, domain, {"principal", "policy", *scenario.draw})

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.checks.problems import Problem, find_unknown, placeholders
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown, placeholders
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_entities(domain: Domain) -> Iterator[Problem]:
+def check_entities(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with entities; a field may depend only on earlier fields and on entities above."""
     entities_above: dict[str, c.Entity] = {}
     for name, entity in domain.file.entities.items():
@@ -43,7 +43,7 @@ def _check_fill(
     domain: Domain,
     earlier: Mapping[str, c.EntityField],
     entities_above: Mapping[str, c.Entity],
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     yield from _check_ranges(where, fill)
     match fill:
         case p.PoolFill(pool=str(pool)):
@@ -71,7 +71,7 @@ def _check_fill(
                 yield from _check_fill(where, each, domain, earlier, entities_above)
 
 
-def _check_ranges(where: str, fill: Any) -> Iterator[Problem]:
+def _check_ranges(where: str, fill: Any) -> Iterator[FileProblem]:
     """Yields a problem if no value could be drawn."""
     match fill:
         case (
@@ -93,7 +93,7 @@ def _check_copy(
     domain: Domain,
     earlier: Mapping[str, c.EntityField],
     entities_above: Mapping[str, c.Entity],
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     reference, _, field = path.partition(".")
     if reference not in earlier or earlier[reference].type != "ref":
         yield where, f"copy needs `reference_field.field`, and {reference!r} is not an earlier field of type ref"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 from gatling_sid.schemas.references import ALL, Reference, reference_in
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_expressions(
     where: str, value: Any, scenario: c.Scenario, domain: Domain, roots: Collection[str]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     """Yields what is wrong with the expressions in a value of a scenario, however nested; each begins with a root."""
     if isinstance(value, Mapping):
         for each in value.values():
@@ -28,7 +28,7 @@ def check_expressions(
         yield from _check_reference(where, reference, scenario, domain)
 
 
-def _check_reference(where: str, reference: Reference, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def _check_reference(where: str, reference: Reference, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     first = str(reference.path[0]) if reference.path else ""
     if reference.root == "policy":
         yield from find_unknown(where, [first], domain.file.policy.vary, "axis")
@@ -40,7 +40,7 @@ def _check_reference(where: str, reference: Reference, scenario: c.Scenario, dom
         yield from find_unknown(where, names, domain.file.entities[entity].fields, f"field of {entity}")
 
 
-def check_attribute(where: str, name: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_attribute(where: str, name: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields a problem for each role of the scenario whose people have no such attribute."""
     for role in scenario.roles:
         if role in domain.file.roles:

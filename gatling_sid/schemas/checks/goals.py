@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.expressions import check_expressions, entity_of_draw
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.intents import intents_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the goal of a scenario."""
     here, goal = f"{where}.goal", scenario.goal
     entities = {name: entity for name, draw in scenario.draw.items() if (entity := entity_of_draw(draw)) is not None}
@@ -43,7 +43,7 @@ def _rows_named(goal: c.ScenarioGoal) -> list[str]:
 
 def _check_fields_of_goal(
     where: str, goal: c.ScenarioGoal, entities: Mapping[str, str], domain: Domain
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     for entity, names in _fields_named(goal, entities):
         if entity is not None and entity not in domain.file.entities:
             yield from find_unknown(where, [entity], domain.file.entities, "entity")
@@ -72,7 +72,7 @@ def _literals(names: list[str] | str | None) -> list[str]:
     return [name for name in listed if not is_expression(name)]
 
 
-def _check_intent(where: str, scenario: c.Scenario) -> Iterator[Problem]:
+def _check_intent(where: str, scenario: c.Scenario) -> Iterator[FileProblem]:
     goal = scenario.goal
     kinds = [
         *(_kind_of_effect(each) for each in goal.effects),

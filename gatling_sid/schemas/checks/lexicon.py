@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gatling_sid.schemas.checks.problems import Problem
+    from gatling_sid.schemas.checks.problems import FileProblem
     from gatling_sid.schemas.domain import Domain
 
 
-def check_lexicon(domain: Domain) -> Iterator[Problem]:
+def check_lexicon(domain: Domain) -> Iterator[FileProblem]:
     """Yields words that say two values of one field, whether declared with the field or worded in a phrasing."""
     for (entity, field), ways in domain.lexicon.items():
         values: dict[str, Any] = {}

@@ -7,25 +7,25 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import Problem, find_repeated, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-FEWEST_PHRASINGS = 8
+MIN_PHRASINGS = 8
 """With fewer, requests of one scenario would be too alike."""
-FEWEST_REASONS = 4
+MIN_REASONS = 4
 """With fewer, too many requests of one scenario would give the same reason."""
 _NEEDLESS_BLANK = re.compile(r" [ .,;?!]")
 
 
-def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the phrasings of a scenario: too few, not well formed, or silent about a slot."""
     here = f"{where}.phrasings"
-    if len(scenario.phrasings) < FEWEST_PHRASINGS:
-        yield here, f"needs at least {FEWEST_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
+    if len(scenario.phrasings) < MIN_PHRASINGS:
+        yield here, f"needs at least {MIN_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
     try:
         needed = domain.slot_parameters(scenario)
     except KeyError:  # a step's tool does not exist, which is a problem of the plan
@@ -40,7 +40,7 @@ def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterato
         yield from _check_slots_of_phrasing(here, phrasing, scenario, needed)
 
 
-def _check_blanks(where: str, phrasing: Phrasing) -> Iterator[Problem]:
+def _check_blanks(where: str, phrasing: Phrasing) -> Iterator[FileProblem]:
     for rendering in phrasing.plain_renderings():
         if rendering != rendering.strip() or _NEEDLESS_BLANK.search(rendering):
             yield where, f"{phrasing.text!r} can become {rendering!r}, which has a needless blank"
@@ -49,7 +49,7 @@ def _check_blanks(where: str, phrasing: Phrasing) -> Iterator[Problem]:
 
 def _check_slots_of_phrasing(
     where: str, phrasing: Phrasing, scenario: c.Scenario, needed: Iterable[str]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     for slot in dict.fromkeys(phrasing.slots()):
         yield from find_unknown(where, [slot.name], scenario.slots, "slot")
         value = scenario.slots.get(slot.name)
@@ -61,15 +61,15 @@ def _check_slots_of_phrasing(
             yield where, f"{phrasing.text!r} does not always say {name}"
 
 
-def check_reasons(where: str, scenario: c.Scenario) -> Iterator[Problem]:
+def check_reasons(where: str, scenario: c.Scenario) -> Iterator[FileProblem]:
     """Yields reasons that stand twice, and a problem if there are too few."""
     here, different = f"{where}.reasons", len(set(scenario.reasons))
     yield from find_repeated(here, scenario.reasons)
-    if different < FEWEST_REASONS:
-        yield here, f"needs at least {FEWEST_REASONS} reasons, has {different}"
+    if different < MIN_REASONS:
+        yield here, f"needs at least {MIN_REASONS} reasons, has {different}"
 
 
-def check_idle_slots(where: str, name: str, domain: Domain) -> Iterator[Problem]:
+def check_idle_slots(where: str, name: str, domain: Domain) -> Iterator[FileProblem]:
     """Yields slots that fill no argument and are no part of the goal, so that nothing follows from what they say."""
     scenario = domain.file.scenarios[name]
     arguments = {text for step in scenario.plan for text in step.arguments.values() if isinstance(text, str)}

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.expressions import check_attribute
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 from gatling_sid.schemas.references import reference_in
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the steps of a plan; each may use results of the steps before it."""
     earlier: dict[str, c.Tool] = {}
     for step in scenario.plan:
@@ -37,7 +37,7 @@ def check_plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Pro
         earlier[step.step] = tool
 
 
-def _check_arguments(where: str, step: c.Step, tool: c.Tool) -> Iterator[Problem]:
+def _check_arguments(where: str, step: c.Step, tool: c.Tool) -> Iterator[FileProblem]:
     yield from find_unknown(where, step.arguments, tool.parameters, f"parameter of {step.tool}")
     for name, parameter in tool.parameters.items():
         if parameter.required and name not in step.arguments:
@@ -46,7 +46,7 @@ def _check_arguments(where: str, step: c.Step, tool: c.Tool) -> Iterator[Problem
 
 def _check_list(
     where: str, expressions: list[str], parameter: c.Parameter | None, earlier: Mapping[str, c.Tool]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     """Yields a problem unless the list gathers results of earlier steps, for a parameter that takes keys."""
     if parameter is not None and parameter.does not in ("keys", "about"):
         yield where, f"a parameter that does {parameter.does} takes one expression, not a list"
@@ -57,7 +57,7 @@ def _check_list(
 
 def _check_expression(
     where: str, expression: str, scenario: c.Scenario, domain: Domain, earlier: Mapping[str, c.Tool]
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     reference = reference_in(expression)
     if reference is None:
         yield where, f"{expression!r} has no source; use $request, $principal, $policy or an earlier step"
@@ -77,7 +77,7 @@ def _check_expression(
             yield from find_unknown(where, [root], earlier, "earlier step")
 
 
-def check_forbidden_steps(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def check_forbidden_steps(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     """Yields steps that a rule forbids to the scenario's roles, in some policy under which it can be asked for."""
     for name, rule in domain.file.policy.rules.items():
         roles = rule.parameters.get("roles")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.models import Constraint
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import Problem, find_impossible_choices, find_unknown, placeholders
+from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_choices, find_unknown, placeholders
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.constraints import KINDS, parameters_of
 from gatling_sid.schemas.references import reference_in
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_policy(domain: Domain) -> Iterator[Problem]:
+def check_policy(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the policy of a domain whose entities, tools and roles are sound."""
     policy = domain.file.policy
     for axis, values in policy.vary.items():
@@ -29,7 +29,7 @@ def check_policy(domain: Domain) -> Iterator[Problem]:
         yield from _check_rule(name, rule, domain)
 
 
-def check_members(domain: Domain) -> Iterator[Problem]:
+def check_members(domain: Domain) -> Iterator[FileProblem]:
     """Yields why policies cannot be made; makes enough of them to use every value of every axis."""
     for member in zip_longest(*(range(size) for size in domain.family.axis_sizes), fillvalue=0):
         try:
@@ -38,7 +38,7 @@ def check_members(domain: Domain) -> Iterator[Problem]:
             yield "policy.rules", str(error)
 
 
-def _check_rule(name: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
+def _check_rule(name: str, rule: c.Rule, domain: Domain) -> Iterator[FileProblem]:
     axes, where = domain.file.policy.vary, f"policy.rules.{name}"
     yield from find_unknown(f"{where}.kind", [rule.kind], KINDS, "kind of constraint")
     if rule.sometimes and name in axes:
@@ -52,7 +52,7 @@ def _check_rule(name: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
         yield from _check_constraint(f"{where}.with", rule, domain)
 
 
-def _check_axis_names(where: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> Iterator[Problem]:
+def _check_axis_names(where: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> Iterator[FileProblem]:
     """Yields expressions in a rule's parameters that are not exactly the name of an axis."""
     for value in rule.parameters.values():
         reference = reference_in(value)
@@ -76,7 +76,7 @@ def _parameter_error(name: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> 
     return None
 
 
-def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[Problem]:
+def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[FileProblem]:
     """Yields names in a rule's parameters that do not exist; `check_members` judges what an axis gives."""
     given = {key: value for key, value in rule.parameters.items() if not is_expression(value)}
     file = domain.file
@@ -104,7 +104,7 @@ def _tools_of_rule(rule: c.Rule, domain: Domain) -> list[str]:
     return [tool for each in lists if isinstance(each, list) for tool in each]
 
 
-def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[Problem]:
+def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[FileProblem]:
     entity = given.get("entity")
     if entity is None:
         return
@@ -119,7 +119,7 @@ def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFi
 
 def _check_arguments_of_rule(
     where: str, kind: str, given: Mapping[str, Any], tool_name: str, tool: c.Tool
-) -> Iterator[Problem]:
+) -> Iterator[FileProblem]:
     names = [given["argument"]] if "argument" in given else given.get("arguments", ())
     yield from find_unknown(where, names, tool.parameters, f"parameter of {tool_name}")
     for name in names:
@@ -133,7 +133,7 @@ def _may_be_omitted(parameter: c.Parameter) -> bool:
     return parameter.does == "filter" and not parameter.required and parameter.default is None
 
 
-def _check_notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[Problem]:
+def _check_notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[FileProblem]:
     """Yields why a notice that a rule demands cannot be sent to the address by this tool."""
     if tool.operation != "send" or tool.entity != given.get("entity", tool.entity):
         yield where, f"{given['notify']} does not write about {given.get('entity')}"

@@ -11,7 +11,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.domain import choices_of
 
-Problem = tuple[str, str]
+FileProblem = tuple[str, str]
 """A key of the file, and what is wrong there."""
 _PLACEHOLDER = re.compile(r"\{(\w+)[^}]*\}")
 
@@ -21,7 +21,7 @@ def placeholders(text: str) -> list[str]:
     return _PLACEHOLDER.findall(text)
 
 
-def find_unknown(where: str, names: Iterable[Any], known: Iterable[str], what: str) -> Iterator[Problem]:
+def find_unknown(where: str, names: Iterable[Any], known: Iterable[str], what: str) -> Iterator[FileProblem]:
     """Yields a problem for each of `names` that is not among the `known` ones."""
     known = list(known)
     for name in names:
@@ -29,14 +29,14 @@ def find_unknown(where: str, names: Iterable[Any], known: Iterable[str], what: s
             yield where, f"no {what} named {name!r}; known are {', '.join(sorted(map(str, known)))}"
 
 
-def find_impossible_choices(where: str, field: c.EntityField, values: Iterable[Any]) -> Iterator[Problem]:
+def find_impossible_choices(where: str, field: c.EntityField, values: Iterable[Any]) -> Iterator[FileProblem]:
     """Yields a problem for each of `values` that a choice field never has; ignores expressions and other fields."""
     if field.type == "choice" and choices_of(field):
         literal = [each for each in values if not is_expression(each)]
         yield from find_unknown(where, literal, choices_of(field), "value")
 
 
-def find_repeated(where: str, texts: Iterable[str]) -> Iterator[Problem]:
+def find_repeated(where: str, texts: Iterable[str]) -> Iterator[FileProblem]:
     """Yields a problem for each text that stands twice or more."""
     for text, times in Counter(texts).items():
         if times > 1:

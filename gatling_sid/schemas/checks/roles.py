@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas.checks.conditions import check_conditions
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 
-def check_roles(domain: Domain) -> Iterator[Problem]:
+def check_roles(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the roles of a domain whose entities are sound."""
     for name, role in domain.file.roles.items():
         where = f"roles.{name}"

@@ -9,14 +9,14 @@ from gatling_sid.schemas.checks.draws import check_draws, check_slots
 from gatling_sid.schemas.checks.goals import check_goal
 from gatling_sid.schemas.checks.phrasings import check_idle_slots, check_phrasings, check_reasons
 from gatling_sid.schemas.checks.plans import check_forbidden_steps, check_plan
-from gatling_sid.schemas.checks.problems import Problem, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
 
 if TYPE_CHECKING:
     from gatling_sid.schemas import catalogue as c
     from gatling_sid.schemas.domain import Domain
 
 
-def check_scenarios(domain: Domain) -> Iterator[Problem]:
+def check_scenarios(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the scenarios of a domain whose other parts are sound."""
     scenario_of_phrasing: dict[str, str] = {}
     for name, scenario in domain.file.scenarios.items():
@@ -36,7 +36,7 @@ def check_scenarios(domain: Domain) -> Iterator[Problem]:
             scenario_of_phrasing[text] = name
 
 
-def _check_roles_and_axes(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Problem]:
+def _check_roles_and_axes(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
     axes = domain.family.axis_values
     yield from find_unknown(f"{where}.roles", scenario.roles, domain.file.roles, "role")
     yield from find_unknown(f"{where}.given", scenario.given, axes, "axis")

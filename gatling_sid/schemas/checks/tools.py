@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import Problem, find_impossible_choices, find_unknown
+from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_choices, find_unknown
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -29,7 +29,7 @@ _OPERATIONS_ON_MANY = ("list", "aggregate", "export")
 _OPERATIONS_THAT_SHOW = ("list", "get", "update", "export")
 
 
-def check_tools(domain: Domain) -> Iterator[Problem]:
+def check_tools(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the tools of a domain whose entities are sound."""
     for name, tool in domain.file.tools.items():
         where = f"tools.{name}"
@@ -44,7 +44,7 @@ def check_tools(domain: Domain) -> Iterator[Problem]:
         yield from _check_repeated_roles(where, tool)
 
 
-def _check_fields(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]:
+def _check_fields(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
     of_entity = f"field of {tool.entity}"
     for key, names in (("returns", tool.returns), ("sets", tool.sets), ("requires", tool.requires)):
         yield from find_unknown(f"{where}.{key}", names, entity.fields, of_entity)
@@ -58,14 +58,14 @@ def _check_fields(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Proble
         yield f"{where}.returns", f"a tool with operation {tool.operation} must say which fields it returns"
 
 
-def _check_roles_of_parameters(where: str, tool: c.Tool) -> Iterator[Problem]:
+def _check_roles_of_parameters(where: str, tool: c.Tool) -> Iterator[FileProblem]:
     roles = {parameter.does for parameter in tool.parameters.values()}
     needed = _NEEDED_ROLES.get(tool.operation, ())
     if needed and roles.isdisjoint(needed):
         yield f"{where}.parameters", f"{tool.operation} needs a parameter that does {' or '.join(needed)}"
 
 
-def _check_addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]:
+def _check_addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
     """Yields a problem unless the addressee is an address of the record that the message is about."""
     if not tool.addressee:
         return
@@ -80,7 +80,7 @@ def _check_addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Pro
         yield here, "needs a parameter that does about"
 
 
-def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Problem]:
+def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
     of_entity = f"field of {tool.entity}"
     for name, parameter in tool.parameters.items():
         here, role = f"{where}.parameters.{name}", parameter.does
@@ -100,7 +100,7 @@ def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Pr
             yield here, f"the default {parameter.default!r} is not one of the values"
 
 
-def _check_repeated_roles(where: str, tool: c.Tool) -> Iterator[Problem]:
+def _check_repeated_roles(where: str, tool: c.Tool) -> Iterator[FileProblem]:
     for role, times in Counter(parameter.does for parameter in tool.parameters.values()).items():
         if times > 1 and role not in _REPEATABLE_ROLES:
             yield f"{where}.parameters", f"{times} parameters do {role}; only one may"

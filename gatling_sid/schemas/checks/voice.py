@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gatling_sid.schemas.checks.problems import Problem, find_repeated
+from gatling_sid.schemas.checks.problems import FileProblem, find_repeated
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-FEWEST_OPENINGS_AND_CLOSINGS = 12
+MIN_OPENINGS_AND_CLOSINGS = 12
 """Of each; with fewer, the same words would begin or end too many requests of a domain."""
 
 
-def check_voice(domain: Domain) -> Iterator[Problem]:
+def check_voice(domain: Domain) -> Iterator[FileProblem]:
     """Yields openings and closings that repeat one another, are too few, or hold the notation of phrasings."""
     for name, texts in (("openings", domain.file.voice.openings), ("closings", domain.file.voice.closings)):
         where, different = f"voice.{name}", len(set(texts))
         yield from find_repeated(where, texts)
-        if different < FEWEST_OPENINGS_AND_CLOSINGS:
-            yield where, f"needs at least {FEWEST_OPENINGS_AND_CLOSINGS} different texts, has {different}"
+        if different < MIN_OPENINGS_AND_CLOSINGS:
+            yield where, f"needs at least {MIN_OPENINGS_AND_CLOSINGS} different texts, has {different}"
         for text in texts:
             if set(text) & set("{}[]|") or text != text.strip() or not text:
                 yield where, f"{text!r} must be plain text without slots or surrounding blanks"

@@ -22,9 +22,9 @@ class Slot(NamedTuple):
 
 
 PhrasingPart = str | Slot
-MOST_VARIANTS = 4096
+MAX_VARIANTS = 4096
 """Of one phrasing; all are compared with one another when it is parsed, which takes memory and time."""
-_MOST_PARSED = 4096
+_MAX_PARSED = 4096
 """Phrasings kept parsed, some 5 KiB each: those of ten domains, of which a process makes one at a time."""
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
 _NOTATION = re.compile(r"[{}\[\]|]")
@@ -43,8 +43,8 @@ class Phrasing:
         """
         self.text = text
         self.groups = tuple(_parse_groups(text))
-        if self.variants > MOST_VARIANTS:
-            raise ValueError(f"{text!r} has {self.variants:,} variants; keep it to {MOST_VARIANTS:,}")
+        if self.variants > MAX_VARIANTS:
+            raise ValueError(f"{text!r} has {self.variants:,} variants; keep it to {MAX_VARIANTS:,}")
         if len(set(map("".join, product(*self._texts)))) < self.variants:
             raise ValueError(f"two variants of {text!r} are the same text; make the alternatives differ")
 
@@ -98,7 +98,7 @@ class Phrasing:
         return frozenset(name for names in groups for name in names[0].intersection(*names[1:]))
 
 
-@lru_cache(maxsize=_MOST_PARSED)
+@lru_cache(maxsize=_MAX_PARSED)
 def phrasing_of(text: str) -> Phrasing:
     """The parsed phrasing, memoised. Raises ValueError as `Phrasing` does."""
     return Phrasing(text)

@@ -169,7 +169,7 @@ def join_list(parts: Sequence[str], conjunction: str = "and") -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {conjunction} {parts[-1]}"
 
 
-def says(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
+def is_wording_of(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
     """Whether `span` is a wording of `value`, in any of `letter_cases`; `words` are the catalogue's wordings, by value."""
     if isinstance(value, list):
         return _says_list(span, kind, value, today, words)

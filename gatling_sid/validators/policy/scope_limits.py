@@ -23,7 +23,7 @@ _RECIPIENT_ARGUMENTS = frozenset({"recipient", "recipients", "to", "cc", "bcc"})
 """Names of arguments of an unknown tool that say who receives a message."""
 _WRITING_VERBS = frozenset({"send", "mail", "email", "message", "notify", "forward", "reply"})
 """First words of the names of tools that send messages."""
-_MOST_CALLS_NAMED = 5
+_MAX_CALLS_NAMED = 5
 """Calls that a message names; a plan may have thousands."""
 
 
@@ -59,7 +59,7 @@ def unenforced_limits(context: TraceContext) -> list[str]:
         kind = limit_kind_of(name)
         silent_calls = [call.call_id for call in context.trace.graph.calls if kind and _is_silent(context, call, kind)]
         if silent_calls:
-            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent_calls[:_MOST_CALLS_NAMED])}")
+            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent_calls[:_MAX_CALLS_NAMED])}")
     return found
 
 

@@ -20,7 +20,7 @@ from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
-from gatling_sid.schemas.language.wording import says
+from gatling_sid.schemas.language.wording import is_wording_of
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import tools_of
 from gatling_sid.simulator.scope import requested_limits, scope_of_request
@@ -198,9 +198,9 @@ def test_every_span_says_its_value(gold: list[GoldTrace], library: Domain) -> No
                     span = trace.request.text[source.start : source.end]
                     kind, words = (
                         library.wording_kind(tool, tool.parameters[source.argument]),
-                        library.words_to_read(tool, source.argument),
+                        library.wordings_to_parse(tool, source.argument),
                     )
-                    assert says(span, kind, call.arguments[source.argument], today, words)
+                    assert is_wording_of(span, kind, call.arguments[source.argument], today, words)
                     spans_checked += 1
     assert spans_checked > 2 * len(gold)
 

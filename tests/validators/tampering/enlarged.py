@@ -290,7 +290,7 @@ def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: ran
     """Selects one more field and says so within the span that says the others; returns the field."""
     tool, source = tool_of(trace, call), source_of(call, argument)
     chosen = call.arguments[argument]
-    known = domain_of(trace).words_to_say(tool.tool, argument)
+    known = domain_of(trace).wordings_to_render(tool.tool, argument)
     names = [each for each in tool.domain.file.entities[tool.entity].fields if each not in chosen and each in known]
     if not names or not isinstance(chosen, list):
         return None

@@ -47,15 +47,15 @@ def _escape(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
 
 
-_MOST_DEPTH = 24  # far beyond the depth of any entry, and far below Python's limit of recursion
+_MAX_DEPTH = 24  # far beyond the depth of any entry, and far below Python's limit of recursion
 
 
 def why_unwritable(content: object, depth: int = 0) -> str | None:
     """Why content must not be written to a file: a text in it holds invisible characters, or it is nested too deeply."""
     if isinstance(content, str):
         return None if content.isprintable() else f"notation: {content!r} holds characters that cannot be seen"
-    if depth > _MOST_DEPTH:
-        return f"notation: it is nested more than {_MOST_DEPTH} deep"
+    if depth > _MAX_DEPTH:
+        return f"notation: it is nested more than {_MAX_DEPTH} deep"
     parts = [*content, *content.values()] if isinstance(content, dict) else content if isinstance(content, list) else []
     return next((problem for each in parts if (problem := why_unwritable(each, depth + 1))), None)
 
@@ -129,7 +129,7 @@ class KeptCandidate(NamedTuple):
     cost_usd: float
 
 
-class DroppedCandidate(NamedTuple):
+class RejectedCandidate(NamedTuple):
     """A candidate that was not inserted, and why; `text` is empty if the answer could not be read."""
 
     subject: str
@@ -142,7 +142,7 @@ class AuthoringResult(NamedTuple):
 
     text: str
     kept: list[KeptCandidate]
-    dropped: list[DroppedCandidate]
+    dropped: list[RejectedCandidate]
     cost_usd: float
 
 
@@ -186,7 +186,7 @@ class Author:
         """Asks for candidates, proves each one together with those that passed before it, and has Claude review them."""
         text, cost = self.text, 0.0
         passed: list[tuple[str, CandidateT, float]] = []
-        dropped: list[DroppedCandidate] = []
+        dropped: list[RejectedCandidate] = []
         prompts = kind.prompts(self.domain, round_)
         for _ in range(1 + kind.repairs):
             repairs: list[AuthoringPrompt] = []
@@ -194,11 +194,11 @@ class Author:
                 cost += response.cost_usd
                 candidates, problem = _candidates_in(kind, response)
                 if problem:
-                    dropped.append(DroppedCandidate(prompt.subject, "", problem))
+                    dropped.append(RejectedCandidate(prompt.subject, "", problem))
                 for candidate in candidates:
                     text, problem = self._try_candidate(text, kind, prompt.subject, candidate)
                     if problem:
-                        dropped.append(DroppedCandidate(prompt.subject, kind.format_candidate(candidate), problem))
+                        dropped.append(RejectedCandidate(prompt.subject, kind.format_candidate(candidate), problem))
                         repairs.append(prompt.with_rejection(kind.format_candidate(candidate), problem))
                     else:
                         passed.append((prompt.subject, candidate, response.cost_usd / len(candidates)))
@@ -228,7 +228,7 @@ class Author:
             objections = [problem for each in responses if (problem := _objection_in(kind, each))]
             if not responses or 2 * len(objections) >= len(responses):
                 why = objections[0] if objections else "no trace to look at"
-                dropped.append(DroppedCandidate(subject, kind.format_candidate(candidate), f"objection: {why}"))
+                dropped.append(RejectedCandidate(subject, kind.format_candidate(candidate), f"objection: {why}"))
                 continue
             source = f"{self.model}, round {round_}, ${share + review_cost:.6f}"
             try:
@@ -237,7 +237,7 @@ class Author:
                     result = edited
             except CatalogueError as error:  # it uses another candidate, to which Claude objected
                 dropped.append(
-                    DroppedCandidate(
+                    RejectedCandidate(
                         subject, kind.format_candidate(candidate), f"catalogue: {error.where}: {error.problem}"
                     )
                 )

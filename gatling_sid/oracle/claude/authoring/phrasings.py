@@ -12,7 +12,7 @@ from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentK
 from gatling_sid.oracle.claude.authoring.edits import insert_phrasings
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.plans.answers import PhrasingsAnswer, parse_answer
-from gatling_sid.oracle.claude.prompts.system_prompts import FEWEST_VARIANTS, prompt_of
+from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS, prompt_of
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
@@ -90,8 +90,8 @@ def why_phrasing_unfit(text: str) -> str | None:
         phrasing = Phrasing(text)
     except ValueError as error:
         return f"notation: {error}"
-    if phrasing.variants < FEWEST_VARIANTS:
-        return f"alternatives: they make {phrasing.variants} texts, {FEWEST_VARIANTS} are needed"
+    if phrasing.variants < MIN_VARIANTS:
+        return f"alternatives: they make {phrasing.variants} texts, {MIN_VARIANTS} are needed"
     return None
 
 
@@ -134,7 +134,7 @@ def _describe_slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]
         return f"varies ({kinds}). {what}"
     if isinstance(value, list) and len(value) > 1:
         return f"always the list {json.dumps(value)}, said as a list by the program. {what}"
-    words = {way for tool, name in uses for way in domain.words_to_read(tool, name).get(_unwrap_single(value), ())}
+    words = {way for tool, name in uses for way in domain.wordings_to_parse(tool, name).get(_unwrap_single(value), ())}
     return f"fixed, means {value!r} ({kinds}); say it in words of your own. In use: {', '.join(sorted(words)) or 'none'}. {what}"
 
 

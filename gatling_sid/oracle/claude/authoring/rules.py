@@ -34,7 +34,7 @@ from gatling_sid.simulator.world import world_of
 
 _TRACES_PER_SCENARIO = 30  # that must be gold under the new rule
 _UNKNOWN_ADDRESS = "somebody@elsewhere.example"
-_MOST_SEARCHED = 4000  # traces that are searched for one that can be edited to break the rule
+_MAX_SEARCHED = 4000  # traces that are searched for one that can be edited to break the rule
 
 
 class RulesKind(ContentKind[RuleAnswer]):
@@ -177,7 +177,7 @@ def _breaks(trace: GoldTrace, rule: str, trial: CandidateDomain) -> bool:
 def _edited_traces(trial: CandidateDomain, rule: str) -> Iterator[GoldTrace]:
     """Traces whose tools the rule is about, edited in ways in which a careless plan may differ."""
     seen: set[object] = set()
-    for number, trace in zip(range(_MOST_SEARCHED), trial.traces(), strict=False):
+    for number, trace in zip(range(_MAX_SEARCHED), trial.traces(), strict=False):
         if isinstance(trace, Failure) or trial.instance_key(trace) in seen:
             continue
         seen.add(trial.instance_key(trace))

@@ -31,7 +31,7 @@ PROOFS_PER_SCENARIO = 48
 INSTANCES, PLANS = 24, 6
 """So many instances (each is worded several times) must give so many plans that differ in their arguments."""
 _TRACES_PER_OTHER_SCENARIO = 10  # that must still be gold, since a new scenario can make a request ambiguous
-_LONGEST_PLAN = 6  # calls; more than this few people ask for at once
+_MAX_CALLS_IN_PLAN = 6  # calls; more than this few people ask for at once
 _LISTS = ("phrasings", "reasons")
 
 
@@ -183,7 +183,7 @@ def _prompt_lines(domain: Domain, intent: str, tool: str, rng: random.Random) ->
     able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.family.default_policy)]
     roles = rng.sample(able, min(2, len(able)))
     yield f"Write one new scenario. Intent: {intent}. Its main call is {tool}."
-    yield f"Its plan has {rng.randint(1, _LONGEST_PLAN)} calls, or fewer if so many are not needed."
+    yield f"Its plan has {rng.randint(1, _MAX_CALLS_IN_PLAN)} calls, or fewer if so many are not needed."
     yield f"Asked by {' or '.join(roles) or 'whoever may'}."
     yield f"What makes it new: {rng.choice(_NOVELTIES)}."
 

@@ -18,7 +18,7 @@ from gatling_sid.schemas.domain import Domain
 
 JudgeOf = Callable[[DomainRegistry], Judge]
 _SEED = 1  # any other than that of the examples in the prompts
-_MOST_SEARCHED = 60_000  # indices: a scenario has its share among the first of them, whatever its weight
+_MAX_SEARCHED = 60_000  # indices: a scenario has its share among the first of them, whatever its weight
 
 
 class CandidateDomain:
@@ -35,7 +35,7 @@ class CandidateDomain:
         if scenario and phrasing:
             place = self.domain.file.scenarios[scenario].phrasings.index(phrasing)
             count = len(wording_space_of(self.domain, scenario, "train").phrasings)
-        for index in range(_MOST_SEARCHED):
+        for index in range(_MAX_SEARCHED):
             name, variant_index = scheduled_scenario(self.domain, self._oracle.seed, "train", index)
             if scenario in (None, name) and variant_index % count == place:
                 yield self._oracle.trace(Task(self.domain, "train", index))

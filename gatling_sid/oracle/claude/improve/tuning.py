@@ -43,7 +43,7 @@ INTRODUCTIONS = {
     "requests": "Requests written by these instructions got no valid plan. What was found:",
 }
 """The phases whose prompts can be tuned, and the words that introduce their rejections."""
-_MOST_REJECTIONS = 12  # that the prompt shows: enough to see what they have in common
+_MAX_REJECTIONS = 12  # that the prompt shows: enough to see what they have in common
 ReportProgress = Callable[[int, str], None]
 """Receives the number of requests that have been answered, and what is done next."""
 
@@ -197,7 +197,7 @@ class PromptTuner:
                 else trace_or_failure(plan, text, context, self._oracle.identity(task))
             )
             finding = self._first_finding(trace)
-            copies = self._phase == "requests" and not finding and not novelty.add(text)
+            copies = self._phase == "requests" and not finding and not novelty.add_if_new(text)
             found.append("near_copy: another request says nearly the same" if copies else finding)
         return found
 
@@ -219,7 +219,7 @@ class PromptTuner:
         common = Counter(each.finding.partition(":")[0] for each in rejected)
         lines = [
             INTRODUCTIONS[self._phase],
-            *(f"- {each.text} -> {each.finding}" for each in rejected[:_MOST_REJECTIONS]),
+            *(f"- {each.text} -> {each.finding}" for each in rejected[:_MAX_REJECTIONS]),
             f"In all: {json.dumps(dict(common.most_common()))}.",
             "Which one or two general lines, added to the instructions, would have prevented most of them? They must",
             "hold for every request of this domain and name no single record. Each is one sentence.",

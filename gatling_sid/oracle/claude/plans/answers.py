@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gatling_sid.schemas.conditions import ConditionTest
 
-MOST_CALLS = 16
+MAX_CALLS = 16
 """A plan with more calls is refused: the longest in the catalogue have seven, and each call is executed many times."""
-_MOST_DIGITS = 18  # integers that fit into 64 bits; longer ones are a mistake, and slow to compute with
+_MAX_DIGITS = 18  # integers that fit into 64 bits; longer ones are a mistake, and slow to compute with
 
 
 class BadAnswerError(ValueError):
@@ -133,7 +133,7 @@ class PlanAnswer(AnswerModel):
     item: int
     reworded: str = Field(max_length=2000)
     goal: GoalAnswer
-    calls: list[CallAnswer] = Field(min_length=1, max_length=MOST_CALLS)
+    calls: list[CallAnswer] = Field(min_length=1, max_length=MAX_CALLS)
 
 
 class PlansAnswer(AnswerModel):
@@ -292,7 +292,7 @@ def _parse_float(text: str) -> float:
 
 
 def _parse_integer(text: str) -> int:
-    return int(text) if len(text) <= _MOST_DIGITS else _refuse(f"{text[:_MOST_DIGITS]}…")
+    return int(text) if len(text) <= _MAX_DIGITS else _refuse(f"{text[:_MAX_DIGITS]}…")
 
 
 def _refuse(name: str) -> NoReturn:

@@ -29,7 +29,7 @@ from gatling_sid.simulator.execution import Execution, digest_of, execute, tools
 from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.world import World
 
-_LONGEST_QUOTE = 60
+_MAX_QUOTE_LENGTH = 60
 """Characters. A longer quote is left empty, which stands for the whole request: every word of an answer is paid for."""
 _IDENTIFYING_TYPES = ("id", "ref", "email")
 _TESTS_OF_KEYS: tuple[tuple[str, ConditionTest], ...] = (("key", "is"), ("keys", "in"))
@@ -63,7 +63,7 @@ def _calls(trace: GoldTrace) -> Iterator[CallAnswer]:
             arguments=[*_arguments(call, trace.request.text)],
             after=[each for each in call.dependencies if each not in referenced],
             rule=rules[snippet] if is_from_rule else "",
-            quote="" if is_from_rule or len(snippet) > _LONGEST_QUOTE else snippet,
+            quote="" if is_from_rule or len(snippet) > _MAX_QUOTE_LENGTH else snippet,
         )
 
 

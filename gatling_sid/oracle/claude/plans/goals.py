@@ -27,11 +27,11 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import CONDITION_OF_TEST, PLAIN, Operand
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
-from gatling_sid.simulator.arguments import is_a
+from gatling_sid.simulator.arguments import has_json_type
 
-_MOST_DAYS = 40_000
+_MAX_DAYS = 40_000
 """More than a century; a calendar holds all days that are no farther from today."""
-_MOST_ROWS = 5000  # more than any table of a world has
+_MAX_ROWS = 5000  # more than any table of a world has
 _RESERVED_NAMES = ("principal", "policy", "number")
 
 
@@ -101,7 +101,7 @@ class _GoalBuilder:
         if order is not None:
             _check_field(order.removeprefix("-"), self.domain, entity)
         first = self._bind_number(f"first_{selection.name}", selection.first)
-        count = (1, 1) if selection.one else (1, _MOST_ROWS)
+        count = (1, 1) if selection.one else (1, _MAX_ROWS)
         spec = c.AllRowsDraw(all=entity, where=where, count=count, order=order, first=first)
         self.draws[selection.name] = spec
         scenario = self._scenario(c.ScenarioGoal()).model_copy(update={"draw": {selection.name: spec}})
@@ -219,11 +219,11 @@ def _fits(field: c.EntityField, operand: Operand, value: Any) -> bool:
         case "values":
             return isinstance(value, list) and all(map(_is_scalar, value))
         case "days":
-            return field.type == "date" and is_a(value, "integer") and 0 <= value <= _MOST_DAYS
+            return field.type == "date" and has_json_type(value, "integer") and 0 <= value <= _MAX_DAYS
         case "bound" if field.type == "date":
             return _is_iso_date(value)
         case "bound":
-            return json_type != "boolean" and is_a(value, json_type)
+            return json_type != "boolean" and has_json_type(value, json_type)
     return _is_scalar(value)
 
 

@@ -25,9 +25,9 @@ from gatling_sid.simulator.world import Row, World, world_of
 
 DEFAULT_BLOCK_SIZE = 10
 """Tasks whose requests are written in one call; they share a policy."""
-_MOST_ROWS = 3  # per entity: enough to choose from, and every record is paid for
-_MOST_TOOLS = 4  # named with a request; most plans need fewer
-_MOST_DRAWS = 50  # a role without rows or allowed tools is drawn again; far more than there are roles
+_MAX_ROWS = 3  # per entity: enough to choose from, and every record is paid for
+_MAX_TOOLS = 4  # named with a request; most plans need fewer
+_MAX_DRAWS = 50  # a role without rows or allowed tools is drawn again; far more than there are roles
 RecordsByEntity = dict[str, list[Row]]
 
 
@@ -66,7 +66,7 @@ def draw_context(
     world = world_of(domain, seed, world_name(task.split, task.index, 0))
     policy = domain.family.policy(_policy_member_of(task, seed, block_size))
     rng = stream(seed, task.trace_id, "claude", task.attempt)
-    for _ in range(_MOST_DRAWS):
+    for _ in range(_MAX_DRAWS):
         role = rng.choice(list(domain.file.roles))
         allowed = [name for name in domain.file.tools if may_call(role, domain, name, policy)]
         intents = [each for each in INTENTS if any(_serves_intent(domain, name, each) for name in allowed)]
@@ -107,7 +107,7 @@ def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
     records: RecordsByEntity = {}
     for result in execute(trace.graph.calls, world).results.values():
         rows = records.setdefault(result.entity, [])
-        rows += [row for _, row in result.rows if row not in rows][: _MOST_ROWS - len(rows)]
+        rows += [row for _, row in result.rows if row not in rows][: _MAX_ROWS - len(rows)]
     tools = tuple(dict.fromkeys(call.tool_id.partition(".")[2] for call in trace.graph.calls))
     return RequestContext(world, trace.policy, principal, trace.request.intent_category, tools, records, ())
 
@@ -144,7 +144,7 @@ def _choose_tools(domain: Domain, serving: list[str], allowed: list[str], rng: r
     related = [name for name in allowed if name != main and name not in companions and _is_related(domain, main, name)]
     rng.shuffle(companions)
     rng.shuffle(related)
-    return (main, *(companions + related)[: _MOST_TOOLS - 1])
+    return (main, *(companions + related)[: _MAX_TOOLS - 1])
 
 
 def _is_related(domain: Domain, one: str, other: str) -> bool:
@@ -173,7 +173,7 @@ def _choose_records(
         rows = list(world.tables[tool.entity].values())
         for is_preferred in _row_preferences(f"{domain.slug}.{name}", tool, policy, principal):
             rows = [row for row in rows if is_preferred(row)] or rows
-        records[tool.entity] = rng.sample(rows, min(_MOST_ROWS if not records else 2, len(rows)))
+        records[tool.entity] = rng.sample(rows, min(_MAX_ROWS if not records else 2, len(rows)))
     for entity in list(records):
         for other, field in _references_of(domain, entity).items():
             if other not in records:

@@ -21,13 +21,13 @@ from gatling_sid.oracle.claude.plans.answers import ArgumentAnswer, BadAnswerErr
 from gatling_sid.oracle.claude.plans.goals import goal_from_answer
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
 from gatling_sid.schemas.conditions import DAY_MATCHES
-from gatling_sid.schemas.language.wording import says, wordings
+from gatling_sid.schemas.language.wording import is_wording_of, wordings
 from gatling_sid.schemas.references import references_in, write_references
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
 
-_MOST_DAYS = 40_000
+_MAX_DAYS = 40_000
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _check_day_counts(call_id: str, tool_id: str, arguments: Mapping[str, Any], 
     tool = tools_of(context.domain).get(tool_id)
     for name, _, match in tool.filters if tool else ():
         days = arguments.get(name)
-        if match in DAY_MATCHES and isinstance(days, int) and abs(days) > _MOST_DAYS:
+        if match in DAY_MATCHES and isinstance(days, int) and abs(days) > _MAX_DAYS:
             raise BadAnswerError(f"{call_id}: {name} is {days}, which no calendar holds")
 
 
@@ -167,10 +167,10 @@ def _span(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context
     if tool is None or argument.name not in tool.parameters:
         return _require_span(start, argument, tool_id)  # the validator reports the unknown tool or parameter
     kind = context.domain.wording_kind(tool, tool.parameters[argument.name])
-    words = context.domain.words_to_read(tool, argument.name)
+    words = context.domain.wordings_to_parse(tool, argument.name)
     today = context.world.today
     try:
-        if start is not None and says(text[slice(*start)], kind, value, today, words):
+        if start is not None and is_wording_of(text[slice(*start)], kind, value, today, words):
             return start
         scalar = value[0] if isinstance(value, list) and len(value) == 1 else value
         known = () if isinstance(scalar, (list, dict)) else wordings(kind, scalar, today, words.get(scalar, ()))

@@ -42,7 +42,7 @@ EXAMPLES = 4
 """Worked examples in a prompt: enough to show different intents; more make each call dearer."""
 NO_RESPONSE = "unanswered"
 """The reason of a failure that is the API's: no message came, and nothing was paid."""
-_MOST_INDICES = 400  # that are searched for examples; the schedule has brought every scenario long before
+_MAX_INDICES = 400  # that are searched for examples; the schedule has brought every scenario long before
 _TOKENS_PER_ITEM = {"requests": 160, "graph": 3000, "judgement": 600}
 """Output tokens that an item may take: well above what the examples take, so that hardly any answer is cut."""
 _TOKENS_AROUND = 200  # for the JSON around the items
@@ -218,7 +218,7 @@ def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: IsGold) -> 
     Only traces that would be chosen are judged, since judging costs more than making them.
     """
     indices: defaultdict[str, deque[int]] = defaultdict(deque)
-    for index in range(min(_MOST_INDICES, 40 * len(domain.file.scenarios))):
+    for index in range(min(_MAX_INDICES, 40 * len(domain.file.scenarios))):
         indices[scheduled_scenario(domain, oracle.seed, "train", index)[0]].append(index)
     candidates: dict[int, GoldTrace] = {}
 

@@ -26,11 +26,11 @@ from gatling_sid.schemas.yaml_loading import load_yaml
 
 FOLDER = Path(schemas.__file__).parent / "prompts"
 PHASES = ("requests", "graph", "judgement", "phrasing", "scenario", "rule")
-FEWEST_VARIANTS = 24
+MIN_VARIANTS = 24
 """A phrasing must make so many texts, so that one sentence pattern is not repeated over and over in the dataset."""
 VARIABLES = frozenset({"about", "entities", "tools", "policy", "words", "notes", "examples", "fewest_variants"})
 """What a template may use."""
-_MOST_WORDINGS = 5  # per value: more make the prompt longer and are seldom used
+_MAX_WORDINGS = 5  # per value: more make the prompt longer and are seldom used
 _TEMPLATES = Environment(
     undefined=StrictUndefined,
     autoescape=False,  # noqa: S701 - the text goes to Claude, not to a browser; `&` must stay `&`
@@ -115,7 +115,7 @@ def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequ
         "words": "\n".join(_words(domain)),
         "notes": "\n".join(f"- {line}" for line in lines),
         "examples": "\n\n".join(examples),
-        "fewest_variants": FEWEST_VARIANTS,
+        "fewest_variants": MIN_VARIANTS,
     }
     try:
         return _template_of(prompt_of(phase).system).render(values)
@@ -195,8 +195,8 @@ def _words(domain: Domain) -> Iterator[str]:
     parameters: dict[str, list[str]] = {}
     for tool in domain.tools.values():
         for name in tool.parameters:
-            words = domain.words_to_read(tool, name)
-            listed = "; ".join(f"{value}: {' / '.join(w[:_MOST_WORDINGS])}" for value, w in words.items() if w)
+            words = domain.wordings_to_parse(tool, name)
+            listed = "; ".join(f"{value}: {' / '.join(w[:_MAX_WORDINGS])}" for value, w in words.items() if w)
             names = parameters.setdefault(listed, [])
             if name not in names:
                 names.append(name)

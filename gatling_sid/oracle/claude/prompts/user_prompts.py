@@ -14,8 +14,8 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import World
 
-_MOST_ITEMS = 3  # of a list in a result: enough to see its form; every one is paid for
-_MOST_FINDINGS = 12  # a plan with more is beyond repair by a longer list
+_MAX_ITEMS = 3  # of a list in a result: enough to see its form; every one is paid for
+_MAX_FINDINGS = 12  # a plan with more is beyond repair by a longer list
 
 
 def policy_line(domain: Domain, policy: SystemPolicy) -> str:
@@ -92,7 +92,7 @@ def repair_text(
     lines = [requests_text([(text, context)]), "", "An earlier plan for it was:", answer]
     if previous is not None:
         lines += ["What its calls did:", *describe_results(previous, context.world)]
-    listed = [f"- {each}" for each in findings[:_MOST_FINDINGS]]
+    listed = [f"- {each}" for each in findings[:_MAX_FINDINGS]]
     return "\n".join([*lines, "It was rejected:", *listed, "Give the whole goal and plan again, mended."])
 
 
@@ -102,8 +102,8 @@ def describe_results(trace: GoldTrace, world: World) -> Iterator[str]:
     for call_id, result in execution.results.items():
         value = dict(result.value)
         for name, inside in value.items():
-            if isinstance(inside, list) and len(inside) > _MOST_ITEMS:
-                value[name] = [*inside[:_MOST_ITEMS], f"… {len(inside)} in all"]
+            if isinstance(inside, list) and len(inside) > _MAX_ITEMS:
+                value[name] = [*inside[:_MAX_ITEMS], f"… {len(inside)} in all"]
         yield f"{call_id} -> {_compact(value)}"
     if execution.refusal is not None:
         yield str(execution.refusal)

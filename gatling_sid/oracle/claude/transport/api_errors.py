@@ -26,7 +26,7 @@ _SPENDING_CODES = {
 # The limit that an owner sets in the Console is a plain 400 without a code and can be recognised only by its text.
 _SPENDING_PHRASES = ("usage limit", "spend limit", "spending limit", "credit balance")
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-CallError = anthropic.APIError | httpx2.TransportError | ValueError
+ApiCallError = anthropic.APIError | httpx2.TransportError | ValueError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class GiveUp:
     error_text: str
 
 
-def classify_error(error: CallError, key_name: str, redact: Callable[[str], str]) -> Retry | GiveUp | OracleError:
+def classify_error(error: ApiCallError, key_name: str, redact: Callable[[str], str]) -> Retry | GiveUp | OracleError:
     """What to do after an error; an `OracleError` is returned if the run must stop.
 
     Args:

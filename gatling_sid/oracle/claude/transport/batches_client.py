@@ -37,7 +37,7 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.api_errors import CallError, GiveUp, Retry, classify_error, pause_before
+from gatling_sid.oracle.claude.transport.api_errors import ApiCallError, GiveUp, Retry, classify_error, pause_before
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
 
 _CONNECTIONS = 10  # one process creates and reads few batches at a time
@@ -342,7 +342,7 @@ class BatchesClient(BaseClient):
         if status == _INVALID_REQUEST or self._failure_counts[work_id] >= self._max_attempts:
             self._failures[work_id] = ResponseProblem(ProblemKind.ERROR, status), self._keys.redact(error_text)
 
-    def _classify(self, error: CallError) -> Retry | GiveUp | OracleError:
+    def _classify(self, error: ApiCallError) -> Retry | GiveUp | OracleError:
         return classify_error(error, self._key.name, self._keys.redact)
 
     async def _wait_or_stop(self, decision: Retry | GiveUp | OracleError, what: str) -> None:

@@ -30,7 +30,7 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.api_errors import CallError, GiveUp, Retry, classify_error, pause_before
+from gatling_sid.oracle.claude.transport.api_errors import ApiCallError, GiveUp, Retry, classify_error, pause_before
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
 from gatling_sid.oracle.claude.transport.cache_warmup import CachedPrefix, PromptCacheWarmup
 from gatling_sid.oracle.claude.transport.keys import Key
@@ -203,7 +203,7 @@ class MessagesClient(BaseClient):
         return response
 
     async def _record_failure(
-        self, error: CallError, attempt_id: str, key: Key, sent_at: float, worst_usd: float
+        self, error: ApiCallError, attempt_id: str, key: Key, sent_at: float, worst_usd: float
     ) -> Retry | GiveUp:
         """Records a call without a response; raises if the run must stop."""
         headers = error.response.headers if isinstance(error, anthropic.APIStatusError) else {}

@@ -13,7 +13,7 @@ R = TypeVar("R")
 _SHARED_INSTANCES: dict[type, Any] = {}
 
 
-def shared_instance(kind: type[ObjectT]) -> ObjectT:
+def instance_for_class_calls(kind: type[ObjectT]) -> ObjectT:
     """The shared instance of a class; it is created without arguments at the first call."""
     if kind not in _SHARED_INSTANCES:
         _SHARED_INSTANCES[kind] = kind()
@@ -21,7 +21,7 @@ def shared_instance(kind: type[ObjectT]) -> ObjectT:
     return found
 
 
-class AlsoOnClass(Generic[ObjectT, P, R]):
+class InstanceOrClassMethod(Generic[ObjectT, P, R]):
     """Decorates a method so that a call on the class acts on the shared instance of that class."""
 
     def __init__(self, method: Callable[Concatenate[ObjectT, P], R]) -> None:
@@ -31,4 +31,4 @@ class AlsoOnClass(Generic[ObjectT, P, R]):
 
     def __get__(self, instance: ObjectT | None, kind: type[ObjectT]) -> Callable[P, R]:
         """The method, bound to the instance that it is called on or else to the shared instance."""
-        return MethodType(self._method, shared_instance(kind) if instance is None else instance)
+        return MethodType(self._method, instance_for_class_calls(kind) if instance is None else instance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import pickle
 
-from gatling_sid.also_on_class import AlsoOnClass, shared_instance
+from gatling_sid.instance_or_class_method import InstanceOrClassMethod, instance_for_class_calls
 
 
 class Counter:
@@ -17,7 +17,7 @@ class Counter:
         type(self).instances += 1
         self.count = start
 
-    @AlsoOnClass
+    @InstanceOrClassMethod
     def add(self, number: int, *, twice: bool = False) -> int:
         """The count, with a number added."""
         self.count += number * (2 if twice else 1)
@@ -31,7 +31,7 @@ def test_the_class_acts_through_one_instance() -> None:
         """A class of its own, with no instance yet."""
 
     assert Own.instances == 0
-    assert (Own.add(1), Own.add(number=2, twice=True), shared_instance(Own).count) == (1, 5, 5)
+    assert (Own.add(1), Own.add(number=2, twice=True), instance_for_class_calls(Own).count) == (1, 5, 5)
     assert Own.instances == 1
     assert Own(10).add(1) == 11
     assert Own.add(0) == 5
@@ -43,13 +43,13 @@ def test_a_subclass_has_an_instance_of_its_own() -> None:
     class Double(Counter):
         """A counter that adds every number twice."""
 
-        @AlsoOnClass
+        @InstanceOrClassMethod
         def add(self, number: int, *, twice: bool = True) -> int:
             """The count, with a number added twice by default."""
             return super().add(number, twice=twice)
 
     assert (Double.add(1), Double(5).add(1)) == (2, 7)
-    assert shared_instance(Double) is not shared_instance(Counter)
+    assert instance_for_class_calls(Double) is not instance_for_class_calls(Counter)
 
 
 def test_it_looks_like_a_method() -> None:
@@ -57,4 +57,4 @@ def test_it_looks_like_a_method() -> None:
     for method in (Counter.add, Counter().add):
         assert (method.__name__, method.__doc__) == ("add", "The count, with a number added.")
         assert str(inspect.signature(method)) == "(number: 'int', *, twice: 'bool' = False) -> 'int'"
-        assert pickle.loads(pickle.dumps(method))(3) == shared_instance(Counter).count + 3  # noqa: S301 - our own bytes
+        assert pickle.loads(pickle.dumps(method))(3) == instance_for_class_calls(Counter).count + 3  # noqa: S301 - our own bytes
