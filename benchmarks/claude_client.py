@@ -1,4 +1,4 @@
-"""Compares our client for single calls with the bare SDK and a semaphore, against the same local server.
+"""Compares our client for single API calls with the bare SDK and a semaphore, against the same local server.
 
     python -m benchmarks.claude_client [--calls 6000]
 
@@ -30,7 +30,8 @@ from gatling_sid.oracle.claude.transport.messages_client import MessagesClient
 from tests.support.claude_requests import make_requests
 
 IN_FLIGHT = 200
-WARM_UP = 4  # one call per domain, since each domain has a prefix of its own
+# One API call per domain, since each domain has a prefix of its own.
+WARM_UP = 4
 LIMITS = {"requests": 3000, "input": 100_000_000, "output": 100_000_000}
 BURST_SECONDS = 10
 
@@ -51,8 +52,8 @@ def server_process(*options: str) -> Iterator[str]:
 
 def state(url: str) -> Any:
     """The counts of the server at this address."""
-    with urllib.request.urlopen(f"{url}/_state") as reply:  # noqa: S310  (our own server)
-        return json.load(reply)
+    with urllib.request.urlopen(f"{url}/_state") as response:  # noqa: S310  (our own server)
+        return json.load(response)
 
 
 async def time_bare_sdk(url: str, requests: Sequence[LLMRequest]) -> float:
@@ -104,7 +105,7 @@ def compare_under_limit(calls: int) -> None:
             counts = state(url)
         refused, early = counts["statuses"].get("429", 0), counts["early_retries"]
         print(
-            f"{name:12}{fastest / seconds:>10.1%} of the permitted rate, {refused} replies 429, {early} early retries"
+            f"{name:12}{fastest / seconds:>10.1%} of the permitted rate, {refused} responses 429, {early} early retries"
         )
 
 

@@ -6,10 +6,10 @@ Three runs over all domains of the catalogue, with the same simulated model:
 
     online   connections fail and responses are lost; the process is killed five times, then finishes
     batches  items expire or fail, creations and results are lost; the process is killed twice
-    wrong    the answers are bad: refusals, cut JSON, JSON within text, plans with a needless call, objections
+    wrong    the answers are bad: refusals, cut JSON, JSON within text, plans with a needless call, unfavourable judgements
 
-Each must end complete. Printed are the traces, the ledger beside the bill, what the ledger cannot explain (0 if all is
-well), the share of input read from the cache, and calls a second over the whole line.
+Each run must be complete at the end. Prints the traces, the ledger and the bill, what the ledger cannot explain (0 if
+all is well), and the share of input tokens read from the cache.
 """
 
 from __future__ import annotations
@@ -45,7 +45,13 @@ SPLITS = "train=0.8,validation=0.1,test=0.1"
 TRANSPORT = {"500": 0.02, "529": 0.02, "429": 0.005, "drop": 0.01, "lost": 0.02, "cut": 0.01, "garbled": 0.01}
 ITEMS = {"expired": 0.02, "errored": 0.02}
 CONTENT = {"refusal": 0.01, "max_tokens": 0.01}
-OBJECTION = {"serves_request": False, "nothing_beyond": True, "compliant": True, "violations": [], "why": "No."}
+UNFAVOURABLE_JUDGEMENT = {
+    "serves_request": False,
+    "nothing_beyond": True,
+    "compliant": True,
+    "violations": [],
+    "why": "No.",
+}
 
 
 def simulated_claude(total: int) -> SimulatedClaude:
@@ -106,9 +112,9 @@ class Run:
         return {trace.trace_id: trace.request.text for trace in traces}
 
     def print_accounts(self) -> None:
-        """Prints how the ledger and the bill agree on messages and repeated calls."""
+        """Prints whether the ledger and the bill agree on messages and repeated API calls."""
         with Ledger(self.folder.with_name(f"{self.folder.name}-claude-ledger.sqlite")) as ledger:
-            paid, spent, guess = ledger.payments(), ledger.spending(), ledger.estimate_unbooked_usd()
+            paid, spent, estimate = ledger.payments(), ledger.spending(), ledger.estimate_unbooked_usd()
             attempts = {each: Counter(ledger.attempt_statuses(each)) for each, _ in paid.values()}
         billed = {each.message_id: each for each in self.server.bills}
         wrong = sum(abs(cost - billed[message].cost / 1e12) > 1e-9 for message, (_, cost) in paid.items())
@@ -127,16 +133,16 @@ class Run:
         read = sum(each.usage.cache_read_tokens for each in spent)
         print(
             f"  bill ${self.server.bill_usd:.6f} = booked ${booked:.6f} + never delivered ${undelivered:.6f} "
-            f"({lost.total()} messages; the ledger's guess is ${guess:.6f})\n"
+            f"({lost.total()} messages; the ledger's estimate is ${estimate:.6f})\n"
             f"  {len(paid)} messages booked, {wrong} at another price, {twice} requests paid twice, "
             f"{unexplained} undelivered ones without a lost or killed call\n"
-            f"  calls by outcome: {dict(statuses.most_common())}\n"
+            f"  API calls by status: {dict(statuses.most_common())}\n"
             f"  {read / prompt:.1%} of {prompt:,} input tokens read from the cache"
         )
 
 
 def with_wrong_answers(model: SimulatedClaude, share: float) -> Callable[[dict[str, Any]], str]:
-    """Spoils a share of the answers: text around the JSON, a needless call, or an objection."""
+    """Changes a share of the answers: text around the JSON, a needless call, or an unfavourable judgement."""
     rng = random.Random(SEED)
 
     def text_for_body(body: dict[str, Any]) -> str:
@@ -145,7 +151,7 @@ def with_wrong_answers(model: SimulatedClaude, share: float) -> Callable[[dict[s
             return text
         content = json.loads(text)
         if "serves_request" in content:
-            return json.dumps(OBJECTION)
+            return json.dumps(UNFAVOURABLE_JUDGEMENT)
         for item in content["items"]:
             item.get("calls", []).append(
                 {"id": "call_9", "tool": "nothing", "arguments": [], "after": [], "rule": "", "quote": ""}

@@ -3,7 +3,7 @@
     python -m scripts.generate_shards --total 20000 --output-dir out/run
     python -m benchmarks.judging out/run
 
-Absolute figures depend on the machine, so each is also given as a multiple of the time that pydantic takes, in the same
+Absolute times depend on the machine, so each is also given as a multiple of the time that pydantic takes, in the same
 run, to validate the plain data of one trace.
 """
 
@@ -24,7 +24,7 @@ from gatling_sid.validators.proofs import ProvenPlans
 
 
 def read_batches(name: str, revision: str | None) -> Iterator[list[GoldTrace]]:
-    """Yields all traces of a source, batch by batch."""
+    """Yields all traces of a source, several at a time."""
     return (traces for piece in open_source(name, revision).pieces for traces in read_piece(piece))
 
 
@@ -61,13 +61,18 @@ def main() -> None:
     baseline = baseline_seconds(sample)
 
     print(
-        f"{total.judged:,} traces, {total.gold:,} gold, {total.rejected.total():,} rejected, "
+        f"{total.judged_count:,} traces, {total.gold_count:,} gold, {total.rejected_by_rule.total():,} rejected, "
         f"{total.full_proofs:,} plans proven in full"
     )
-    print(f"{total.judged / seconds:,.0f} traces per CPU second from written bytes: {seconds / total.judged * 1e6:.0f} µs "
-          f"each, {seconds / total.judged / baseline:.2f} times the baseline; catalogue and worlds loaded on the way")  # fmt: skip
-    print(f"{total.judged / single_seconds:,.0f} traces per CPU second one by one, without decoding; the same verdict on "
-          f"{equal_verdicts:,} of {total.judged:,}")  # fmt: skip
+    count = total.judged_count
+    print(
+        f"{count / seconds:,.0f} traces per CPU second from written bytes, with loading of catalogue and worlds: "
+        f"{seconds / count * 1e6:.0f} µs each, {seconds / count / baseline:.2f} times the baseline"
+    )
+    print(
+        f"{count / single_seconds:,.0f} traces per CPU second one by one, without decoding; the same verdict on "
+        f"{equal_verdicts:,} of {count:,}"
+    )
     print(f"baseline: validating one such trace's plain data with pydantic, {baseline * 1e6:.0f} µs")
     print(f"peak memory: {memory:.0f} MB")
 

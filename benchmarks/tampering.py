@@ -1,10 +1,10 @@
 """Applies every kind of tampering to new gold traces, and counts how often it was rejected, and by which rule first.
 
-    python -m benchmarks.tampering [--traces 300] [--kinds read_added change_added …]
+    python -m benchmarks.tampering [--traces 300] [--kinds add_read add_change …]
 
-Each kind is tried on gold traces of all domains, splits and attempts in equal shares, until it has applied often enough;
-where a domain has too few, the next ones make up for it. The exit status is 1 if a verdict is wrong or a kind never
-applied.
+Each kind is tried on gold traces of all domains, splits and attempts in equal shares, until it has applied often enough.
+If a domain has too few such traces, more are taken from the domains after it. The exit status is 1 if a verdict is wrong
+or a kind never applied.
 """
 
 from __future__ import annotations

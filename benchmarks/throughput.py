@@ -29,7 +29,7 @@ from builder.run import TRACES_AT_ONCE
 from builder.shards import WRITE_OPTIONS
 from builder.workers import deferred_garbage_collection
 from gatling_sid.models import GoldTrace, replace_fields
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -55,7 +55,7 @@ class Stopwatch:
 
 
 class Counts:
-    """What was made: numbers of gold traces, of their calls, of rejections and of plans proven in full."""
+    """Numbers of gold traces, of their calls, of rejections and of plans proven in full."""
 
     def __init__(self) -> None:
         self.gold = self.calls = self.rejected = self.full_proofs = 0
@@ -85,7 +85,7 @@ def make_shard(
     counts: Counts,
 ) -> list[GoldTrace]:
     """Makes, judges and writes the first `size` traces of a domain; returns its last gold ones."""
-    oracle, judge = ScenarioOracle(7, datetime(2026, 11, 22, tzinfo=UTC)), ProvenPlans(validator)
+    oracle, judge = EmbeddedOracle(7, datetime(2026, 11, 22, tzinfo=UTC)), ProvenPlans(validator)
     gold: list[GoldTrace] = []
     for start in range(0, size, TRACES_AT_ONCE):
         with watch.stage("propose"):
@@ -113,9 +113,11 @@ def make_shard(
 
 
 def main() -> None:
-    """Makes one shard of each domain and prints what it took."""
+    """Makes one shard of each domain and prints the time and memory that this took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--traces", type=int, default=48_000, help="of all domains together (default 48000)")
+    parser.add_argument(
+        "--traces", type=int, default=48_000, help="number of traces, all domains together (default 48000)"
+    )
     total = parser.parse_args().traces
 
     registry = DomainRegistry()

@@ -20,7 +20,7 @@ from gatling_sid.novelty import Novelty
 
 
 def _column(path: Path, name: str) -> Iterator[pa.Array]:
-    """One column of a shard, batch by batch; the others are not even decompressed. Raises ShardError."""
+    """One column of a shard, in parts; the other columns are not decompressed. Raises ShardError."""
     options = ipc.IpcReadOptions(included_fields=[SCHEMA.get_field_index(name)])
     try:
         with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file, options=options) as reader:
@@ -31,7 +31,7 @@ def _column(path: Path, name: str) -> Iterator[pa.Array]:
 
 
 def request_texts(path: Path) -> Iterator[list[str]]:
-    """The request texts of a shard or a release's file, batch by batch. Raises ShardError."""
+    """The request texts of a shard or a release's file, in lists. Raises ShardError."""
     if path.suffix == ".parquet":
         yield from _texts_of_parquet(path)
         return
@@ -80,19 +80,19 @@ def count_repeated_texts(paths: Sequence[Path]) -> int:
 def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """For each shard, its name and those of its requests that nearly copy a training request of their domain.
 
-    Shards of train are listed without any. All words are compared, names and amounts included; see
+    For shards of train, the list is empty. All words are compared, names and amounts included; see
     `gatling_sid.novelty`. The training texts of one domain are in memory at a time, about 900 bytes each.
     """
     for _, names in groupby(sorted(shards), lambda name: name.partition("/")[0]):
-        known = Novelty()
+        training_texts = Novelty()
         for name in sorted(names, key=lambda name: (_split_of(name) != "train", name)):
             shard_texts = [text for texts in request_texts(root / name) for text in texts]
             if _split_of(name) == "train":
                 for text in shard_texts:
-                    known.add(text)
+                    training_texts.add(text)
                 yield name, []
             else:
-                yield name, [text for text in shard_texts if not known.is_new(text)]
+                yield name, [text for text in shard_texts if not training_texts.is_new(text)]
 
 
 def _split_of(name: str) -> str:

@@ -1,6 +1,6 @@
 """Compares the traces of two versions of a domain file: what a change of the file does to them.
 
-Randomness depends on names alone, so both versions draw alike wherever they say the same, and only the change shows.
+Randomness does not depend on the content of the file, so a trace differs only if the change affects it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace, replace_fields
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
@@ -28,7 +28,7 @@ _CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class JudgedProposal(NamedTuple):
-    """What one version makes of a task: a trace unless there is a failure, and why it is rejected, if it is."""
+    """The trace that one version gives for a task, None after a failure; and why it is rejected, if it is."""
 
     trace: GoldTrace | None
     reason: str | None
@@ -72,7 +72,7 @@ class TracePair(NamedTuple):
 
 
 def _plan_of(trace: GoldTrace) -> Any:
-    """The calls and their order, without the places in the words that they come from."""
+    """The calls and their order, without the spans of the request that their arguments come from."""
     calls = [
         (
             call.model_dump(exclude={"provenance", "argument_sources"}),
@@ -181,7 +181,7 @@ def _name_version(version: str, error: CatalogueError) -> CatalogueError:
 
 
 def _make_proposals(version: str, registry: DomainRegistry, slug: str, traces: int, seed: int) -> list[JudgedProposal]:
-    oracle, validator, domain = ScenarioOracle(seed, _CREATED_AT), TraceValidator(registry), registry.domain(slug)
+    oracle, validator, domain = EmbeddedOracle(seed, _CREATED_AT), TraceValidator(registry), registry.domain(slug)
     tasks = [Task(domain, SPLITS[index % len(SPLITS)], index) for index in range(traces)]
     try:
         return [_judge_proposal(oracle.trace(task), validator, registry) for task in tasks]
@@ -203,12 +203,12 @@ def _judge_proposal(
 
 
 def _compare_declarations(before: DomainFile, after: DomainFile) -> dict[str, Declarations]:
-    olds, news = _declarations_of(before), _declarations_of(after)
-    return {kind: _compare_names(olds[kind], news[kind]) for kind in olds}
+    declarations_before, declarations_after = _declarations_of(before), _declarations_of(after)
+    return {kind: _compare_names(declarations_before[kind], declarations_after[kind]) for kind in declarations_before}
 
 
 def _declarations_of(file: DomainFile) -> dict[str, dict[str, Any]]:
-    """Everything that a file declares, by kind and name; phrasings are compared one by one, apart from their scenario."""
+    """Everything that a file declares, by kind and name; phrasings are listed separately from their scenario."""
     return {
         "scenarios": {name: each.model_dump(exclude={"phrasings"}) for name, each in file.scenarios.items()},
         "tools": {name: each.model_dump() for name, each in file.tools.items()},
@@ -241,7 +241,7 @@ def describe_diff(diff: DomainDiff, show: int = 0) -> Iterator[str]:
         example = next(pair.after.message for pair in diff.pairs if pair.after.reason == reason)
         yield f"    {count} x {reason}, such as: {example}"
     if diff.counts["scenario differs"]:
-        yield "Scenarios or their weights changed, so the schedule gives many indexes another scenario than before."
+        yield "Scenarios or their weights changed, so the schedule gives many indices another scenario than before."
     for pair in diff.changed_pairs[:show]:
         yield f"\n{pair.unified_diff()}"
 

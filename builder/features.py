@@ -1,8 +1,8 @@
-"""Converts between records and published columns: the Arrow schema, `to_row`, `from_row`. Nothing else knows both.
+"""Converts between records and published columns: the Arrow schema, `to_row`, `from_row`. No other module knows both.
 
-What has no fixed shape (`arguments`, `scope_limits`, `metadata`, …) is JSON text with a dict at its root, typed
-`arrow.json`; readers decode it. The decoder that readers use keeps ten digits of a real number, so a number that would
-come back changed is refused here.
+Fields without a fixed shape (`arguments`, `scope_limits`, `metadata`, …) are JSON text of a dict, with the Arrow type
+`arrow.json`; readers decode it. The decoder that readers use keeps only ten digits of a fraction, so a number that it
+would change is refused here.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def table_of(traces: Sequence[GoldTrace]) -> pa.Table:
 
 
 def _column_arrays(traces: Sequence[GoldTrace]) -> list[pa.Array]:
-    known: dict[int, Any] = {}
-    rows = [to_row(trace, shared=False, known=known) for trace in traces]
+    row_cache: dict[int, Any] = {}
+    rows = [to_row(trace, shared=False, row_cache=row_cache) for trace in traces]
     columns = []
     for field in STORAGE_SCHEMA:
         if field.name in _SHARED:
@@ -143,7 +143,7 @@ def _check_alone(trace: GoldTrace) -> None:
 
 
 def _shared_column(records: Sequence[Any], field: pa.Field) -> pa.Array:
-    """Builds a column of records that several traces share; each record is converted once."""
+    """Builds a column of records that several traces share; each record is converted only once."""
     distinct = {id(record): record for record in records}
     place = {key: at for at, key in enumerate(distinct)}
     rows = pa.array([_SHARED[field.name](record) for record in distinct.values()], field.type)
@@ -174,7 +174,7 @@ _SHARED_PARTS: Mapping[str, TypeAdapter[Any]] = {
     "graph.calls.scope": TypeAdapter(list[ScopeMetadata]),
     "graph.calls.argument_sources": TypeAdapter(list[ArgumentSource]),
 }
-"""Parts that are equal in many rows: equal ones become one and the same record."""
+"""Parts that are equal in many rows; equal ones become the same Python object."""
 _TRACES = TypeAdapter(list[GoldTrace])
 
 
@@ -241,26 +241,26 @@ def _list_values(array: pa.ListArray, elements: list[Any]) -> list[list[Any] | N
 # --- rows ------------------------------------------------------------------------------------------------------
 
 
-def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | None = None) -> dict[str, Any]:
+def to_row(trace: GoldTrace, *, shared: bool = True, row_cache: dict[int, Any] | None = None) -> dict[str, Any]:
     """Converts one trace into a row of Python values, with JSON fields as text.
 
-    Without `shared`, policy and goal are left out. `known` caches, by identity, the rows of parts that traces share.
+    Without `shared`, policy and goal are left out. `row_cache` keeps the rows of parts that traces share, by `id`.
 
     Raises:
         ShardError: a reader would not get a value back unchanged; names the trace and the value.
 
     """
-    known = {} if known is None else known
+    row_cache = {} if row_cache is None else row_cache
     if trace.created_at.tzinfo is None:
         raise ShardError(f"trace {trace.trace_id}: created_at: {trace.created_at} names no time zone")
     try:
         return {
             "trace_id": trace.trace_id,
-            "request": _request_row(trace.request, known),
+            "request": _request_row(trace.request, row_cache),
             "policy": _policy_row(trace.policy) if shared else None,
             "graph": {
                 "graph_id": trace.graph.graph_id,
-                "calls": [_call_row(call, known) for call in trace.graph.calls],
+                "calls": [_call_row(call, row_cache) for call in trace.graph.calls],
                 "execution_order": trace.graph.execution_order,
             },
             "metadata": _json(trace.metadata),
@@ -272,23 +272,23 @@ def to_row(trace: GoldTrace, *, shared: bool = True, known: dict[int, Any] | Non
         raise ShardError(f"trace {trace.trace_id}: {error}") from None
 
 
-def _cached_row(known: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
-    """The row of a part, converted once however many traces share it.
+def _cached_row(row_cache: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
+    """The row of a part, which is converted only once for all traces that share it.
 
-    A part is known by its `id`, which no other object can have while the traces of a batch are alive.
+    The key is the part's `id`, which no other object can have while these traces are alive.
     """
     key = id(value)
-    if key not in known:
-        known[key] = row(value)
-    return known[key]
+    if key not in row_cache:
+        row_cache[key] = row(value)
+    return row_cache[key]
 
 
-def _request_row(request: UserRequest, known: dict[int, Any]) -> dict[str, Any]:
+def _request_row(request: UserRequest, row_cache: dict[int, Any]) -> dict[str, Any]:
     return {
         **request.__dict__,
-        "expected_scope": _cached_row(known, request.expected_scope, _scope_row),
+        "expected_scope": _cached_row(row_cache, request.expected_scope, _scope_row),
         "trust_tier": request.trust_tier.value,
-        "principal": _cached_row(known, request.principal, _principal_row) if request.principal else None,
+        "principal": _cached_row(row_cache, request.principal, _principal_row) if request.principal else None,
     }
 
 
@@ -308,16 +308,18 @@ def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
     }
 
 
-def _call_row(call: ToolCall, known: dict[int, Any]) -> dict[str, Any]:
+def _call_row(call: ToolCall, row_cache: dict[int, Any]) -> dict[str, Any]:
     provenance = call.provenance
     return {
         **call.__dict__,
-        "arguments": _cached_row(known, call.arguments, _json),
-        "scope": _cached_row(known, call.scope, _scope_row),
+        "arguments": _cached_row(row_cache, call.arguments, _json),
+        "scope": _cached_row(row_cache, call.scope, _scope_row),
         "provenance": {
             **provenance.__dict__,
             "source_type": provenance.source_type.value,
-            "timestamp": _cached_row(known, provenance.timestamp, datetime.isoformat) if provenance.timestamp else None,
+            "timestamp": _cached_row(row_cache, provenance.timestamp, datetime.isoformat)
+            if provenance.timestamp
+            else None,
         }
         if provenance
         else None,
@@ -349,7 +351,7 @@ def _effect_row(effect: Effect) -> dict[str, Any]:
 
 
 _MAX_EXACT = 2.0**53
-"""From here on, not every integer is a float."""
+"""Integers from 2**53 on cannot all be represented as floats."""
 
 
 def _json(value: dict[str, Any]) -> str:
@@ -366,16 +368,16 @@ def _describe(value: Any) -> str:
     try:
         return str(value)[:80].encode("utf-8", "backslashreplace").decode()
     except RecursionError:
-        return "a value nested this deep"
+        return "a value that is nested too deeply"
 
 
 _MAX_DEPTH = 100
-"""Nesting of JSON beyond which readers may give up."""
+"""Depth of nested JSON that all usual readers accept."""
 
 
 @lru_cache(maxsize=65536)
 def _decodes_to_itself(value: float) -> bool:
-    """Whether the decoder that readers use gives this number back to the last bit, which it does not for every number."""
+    """Whether a number survives encoding and decoding unchanged; the decoder that readers use keeps only ten digits."""
     from datasets.utils.json import ujson_loads  # noqa: PLC0415 - takes a second, and few runs have fractions
 
     return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)

@@ -13,23 +13,23 @@ from builder.pieces import Piece
 from gatling_sid.errors import TraceFormatError
 from gatling_sid.models import GoldTrace
 
-BATCH = 512
-"""Lines read at a time; bounds the memory of a process."""
-BLOCK = 16 * 2**20
-"""Bytes of a piece, which is then extended to the end of its last line."""
+LINES_AT_ONCE = 512
+"""Lines that are read at a time; this limits the memory of a process."""
+PIECE_BYTES = 16 * 2**20
+"""Least number of bytes of a piece, except the last; each piece then continues to the end of its line."""
 MAX_LINE_LENGTH = 10_000_000
-"""Bytes; every trace that the checks accept takes fewer."""
+"""Bytes of a line; every trace that the checks accept is shorter."""
 
 
 def cut_into_pieces(path: Path) -> Iterator[Piece]:
     """Cuts a file into pieces of whole lines. Raises OSError."""
     start = number = 0
     with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            block += file.readline(MAX_LINE_LENGTH)
-            lines = block.count(b"\n") + (not block.endswith(b"\n"))
-            yield Piece(path, path.name, start, start + len(block), number, lines)
-            start, number = start + len(block), number + lines
+        while content := file.read(PIECE_BYTES):
+            content += file.readline(MAX_LINE_LENGTH)
+            lines = content.count(b"\n") + (not content.endswith(b"\n"))
+            yield Piece(path, path.name, start, start + len(content), number, lines)
+            start, number = start + len(content), number + lines
 
 
 def stream_piece(path: Path) -> Piece:
@@ -38,13 +38,13 @@ def stream_piece(path: Path) -> Piece:
 
 
 def read_lines(piece: Piece) -> Iterator[list[GoldTrace]]:
-    """Yields the traces of a piece, batch by batch.
+    """Yields the traces of a piece, `LINES_AT_ONCE` at a time.
 
     Raises:
         TraceFormatError: a line is not a trace; names the line.
 
     """
-    batch: list[GoldTrace] = []
+    traces: list[GoldTrace] = []
     with piece.path.open("rb") as file:
         if piece.start:
             file.seek(piece.start)
@@ -54,11 +54,11 @@ def read_lines(piece: Piece) -> Iterator[list[GoldTrace]]:
         ):
             number += 1
             if line.strip():
-                batch.append(_parse_trace(line, f"{piece.name}, line {number}"))
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
-    yield batch
+                traces.append(_parse_trace(line, f"{piece.name}, line {number}"))
+            if len(traces) == LINES_AT_ONCE:
+                yield traces
+                traces = []
+    yield traces
 
 
 def _read_line(file: IO[bytes], where: str) -> bytes:

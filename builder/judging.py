@@ -18,49 +18,50 @@ from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
 MAX_SHOWN = 20
-"""How many rejected rows a tally names; more would only repeat the same faults."""
+"""How many rejected rows a tally names. More of them rarely show further reasons."""
 ROWS_PER_WORKER = 4_000
-"""Rows that take longer to judge than a process takes to start; for fewer, no further worker is started."""
+"""One more process is started for so many rows, because judging them takes longer than starting a process."""
 
 
 @dataclass(frozen=True)
 class Tally:
     """Counts of judged rows.
 
-    Of the `judged` rows, some are `gold`, and `partly_judged` ones broke no rule, but not every check could be applied
-    to them. `full_proofs` plans were judged in full. `rejected` counts rows by the first rule that each breaks.
+    `partly_judged_count` counts rows that break no rule, but to which some check could not be applied; they are not
+    gold. `full_proofs` is how many plans were judged in full. `rejected_by_rule` counts rows by the first rule that each
+    breaks.
     """
 
-    judged: int = 0
-    gold: int = 0
-    partly_judged: int = 0
+    judged_count: int = 0
+    gold_count: int = 0
+    partly_judged_count: int = 0
     full_proofs: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
+    rejected_by_rule: Counter[str] = field(default_factory=Counter)
     examples: tuple[str, ...] = ()
     """The first rejected rows, each with what is wrong with it."""
     ids: tuple[str, ...] = ()
-    """Ids of rows whose place no manifest defines, to be compared with those of other pieces."""
-    repeated: int = 0
-    """Rows with the id of an earlier row."""
+    """Ids of rows, to find repeated ones; empty where a manifest says which rows a piece has."""
+    repeated_id_count: int = 0
+    """Number of rows that have the id of an earlier row."""
 
     def __add__(self, other: Tally) -> Tally:
         """The counts of both tallies together."""
         return Tally(
-            self.judged + other.judged,
-            self.gold + other.gold,
-            self.partly_judged + other.partly_judged,
+            self.judged_count + other.judged_count,
+            self.gold_count + other.gold_count,
+            self.partly_judged_count + other.partly_judged_count,
             self.full_proofs + other.full_proofs,
-            self.rejected + other.rejected,
+            self.rejected_by_rule + other.rejected_by_rule,
             (self.examples + other.examples)[:MAX_SHOWN],
             self.ids + other.ids,
-            self.repeated + other.repeated,
+            self.repeated_id_count + other.repeated_id_count,
         )
 
 
 def judge_source(
     source: Source, *, every: int = 1, workers: int = 1, rows_per_worker: int = ROWS_PER_WORKER
 ) -> Iterator[Tally]:
-    """Judges each `every`-th row of a source, and yields tallies on the way; their sum is the tally of the source.
+    """Judges every `every`-th row of a source, and yields a tally after each part; their sum is the tally of the source.
 
     For every `rows_per_worker` rows to judge, one more process is started, up to `workers`.
 
@@ -73,7 +74,7 @@ def judge_source(
     for tally in _piece_tallies(source, every, min(workers, 1 + source.rows // every // rows_per_worker)):
         repeated_ids = list(_find_repeated(tally.ids, seen))
         examples = tuple(f"{each}: another trace has this id" for each in repeated_ids[:MAX_SHOWN])
-        yield replace(tally, ids=(), repeated=len(repeated_ids), examples=tally.examples + examples)
+        yield replace(tally, ids=(), repeated_id_count=len(repeated_ids), examples=tally.examples + examples)
 
 
 def _find_repeated(ids: Iterable[str], seen: set[str]) -> Iterator[str]:
@@ -104,12 +105,12 @@ def _tally_piece(piece: Piece, every: int) -> Tally:
 
 @lru_cache(maxsize=1)
 def _process_judge() -> ProvenPlans:
-    """The judge of this process: it keeps what it has proven from piece to piece."""
+    """The judge of this process. It remembers which plans it has proven, over all pieces."""
     return ProvenPlans(TraceValidator())
 
 
 def judge_piece(piece: Piece, every: int = 1) -> Iterator[Tally]:
-    """Yields the tally of each batch of a piece. Rows that are not judged are still checked for their place.
+    """Yields the tally of each part of a piece. Also rows that are not judged are compared with the manifest.
 
     Raises:
         ShardError: the file is damaged.
@@ -123,8 +124,8 @@ def judge_piece(piece: Piece, every: int = 1) -> Iterator[Tally]:
         yield _tally_traces(traces, to_judge, placement, judge)
         number += len(traces)
     if piece.row_range is not None and number != piece.number + piece.rows:
-        problem = f"{piece.name} holds {number - piece.number:,} rows; the manifest says {piece.rows:,}"
-        yield Tally(rejected=Counter(["rows_are_complete"]), examples=(problem,))
+        problem = f"{piece.name} has {number - piece.number:,} rows; the manifest says {piece.rows:,}"
+        yield Tally(rejected_by_rule=Counter(["rows_are_complete"]), examples=(problem,))
 
 
 def _tally_traces(

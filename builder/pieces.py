@@ -1,4 +1,4 @@
-"""The pieces that a source of traces is cut into: some thousand consecutive rows each, judged by one process."""
+"""The pieces that a source of traces is cut into: a few thousand consecutive rows each, judged by one process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.shards import RunSettings
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 
 
 class RowRange(NamedTuple):
@@ -20,8 +20,8 @@ class RowRange(NamedTuple):
 
     @property
     def is_dense(self) -> bool:
-        """Whether every index must have a row; an online oracle may leave some out."""
-        return self.settings.oracle == ScenarioOracle.name
+        """Whether every index must have a row; in a run of an online oracle, some may be missing."""
+        return self.settings.oracle == EmbeddedOracle.name
 
 
 class Piece(NamedTuple):

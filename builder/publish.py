@@ -1,7 +1,7 @@
 """Publishes a staged release as one commit and one tag of a dataset repository.
 
-Every step looks at the repository before it acts. So a step can be repeated when its reply was lost, and the same
-command can be run again after any interruption: it finds and keeps what was done before.
+Every step looks at the repository before it acts. So a step can be repeated when its HTTP response was lost, and the
+same command can be run again after any interruption: it finds and keeps what was done before.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PAUSES = (1.0, 4.0, 16.0)
 """Seconds to wait before each retry; long enough for a short failure of the Hub."""
 
 _RETRIED_ERRORS = (HfHubHTTPError, httpx2.NetworkError, httpx2.TimeoutException, httpx2.RemoteProtocolError)
-# After a conflict (409, 412) the next look shows whether we changed it ourselves and lost the reply, or somebody else did.
+# After a conflict (409, 412), the repeated step sees who changed the repository: this process, or somebody else.
 _RETRIED_STATUS = frozenset({408, 409, 412, 429})
 _KEPT_FILE = ".gitattributes"  # the Hub writes it, and needs it to store Parquet outside of git
 _RUN_AGAIN = "run the same command again; it continues where it stopped"
@@ -61,7 +61,7 @@ def publish(
     Succeeds if the version is already there with this content; tags never move.
 
     Raises:
-        PublishError: the version is there with other content, or the Hub refuses; says what to do.
+        PublishError: the version is already published with other content, or the Hub refuses; says what to do.
 
     """
     tag, secret = tag_of(version), _clean_token(token)
@@ -133,10 +133,10 @@ class _Target:
         head = self.refs().main
         difference = self.difference(head)
         if not any(difference):
-            return head  # an earlier reply was lost, or an earlier run stopped before the tag
+            return head  # an earlier response was lost, or an earlier run stopped before the tag
         if head != parent:
             raise PublishError(_race_error(self.repo_id))
-        # Built anew for every attempt: the client changes the operations that it is given.
+        # Built again for every attempt, because the client changes the operations that it is given.
         upload = [CommitOperationAdd(path, self.tree / path) for path in difference.upload]
         remove = [CommitOperationDelete(path, is_folder=False) for path in difference.remove]
         commit = self.api.create_commit(
@@ -185,7 +185,7 @@ def _check_staged(tree: Path, repo_id: str) -> None:
 
 
 def _retry(step: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Runs a step, and repeats it after errors that may be temporary; each step looks before it acts."""
+    """Runs a step, and repeats it after errors that may be temporary. That is safe: each step looks before it acts."""
     for pause in PAUSES:
         try:
             return step(*args, **kwargs)
@@ -230,7 +230,7 @@ def _explain_status(target: _Target, error: HfHubHTTPError) -> str:
         412: _race_error(target.repo_id),
     }
     message = error.server_message or str(error).splitlines()[0]
-    return f"{target.api.endpoint} answered {status} ({message}): {texts.get(status, _RUN_AGAIN)}"
+    return f"{target.api.endpoint} returned status {status} ({message}): {texts.get(status, _RUN_AGAIN)}"
 
 
 def _race_error(repo_id: str) -> str:

@@ -27,8 +27,8 @@ ROWS_PER_FILE = 100_000
 ROWS_PER_GROUP = 2_000
 """Rows of a row group, which is what a reader must hold in memory at a time."""
 DATA = "data"
-STAGED = ".data.part"
-"""The folder for new data until it is complete and replaces the data of an earlier release."""
+STAGING_FOLDER = ".data.part"
+"""The folder for new data. When the data is complete, it replaces that of an earlier release."""
 
 Layout = dict[str, dict[str, int]]
 """Number of files by domain and split."""
@@ -42,8 +42,8 @@ def write_data(
     The same run gives the same bytes. Returns the number of files by domain and split.
 
     Raises:
-        ShardError: the run is unfinished or damaged, or holds rows that are not validated or are of another version of
-            their domain; or `tree` holds something else than a release, or cannot be written.
+        ShardError: the run is unfinished or damaged, or contains rows that are not validated or were made with another
+            version of their domain; or `tree` contains other files than a release, or cannot be written.
 
     """
     manifest = read_manifest(run)
@@ -54,13 +54,13 @@ def write_data(
     layout: Layout = {}
     for domain in manifest["settings"]["totals"]:
         for split, paths in split_paths(verified, domain).items():
-            if files := _write_split(tree / STAGED / domain, split, paths, rows_per_file, rows_per_group):
+            if files := _write_split(tree / STAGING_FOLDER / domain, split, paths, rows_per_file, rows_per_group):
                 # A split without files is left out: it would keep readers from loading the others.
                 layout.setdefault(domain, {})[split] = files
     if not layout:
-        raise ShardError(f"{run} holds no traces; there is nothing to release")
+        raise ShardError(f"{run} contains no traces; there is nothing to release")
     shutil.rmtree(tree / DATA, ignore_errors=True)
-    (tree / STAGED).rename(tree / DATA)
+    (tree / STAGING_FOLDER).rename(tree / DATA)
     with complete_file(tree / MANIFEST) as file:
         file.write((run / MANIFEST).read_bytes())
     return layout
@@ -88,15 +88,15 @@ def _check_gold(shards: list[Path]) -> None:
         if number := count_unvalidated(path):
             raise ShardError(
                 f"{path}: {number:,} rows are not validated, because Claude did not judge whether their words ask for their "
-                "goal. A release holds only validated traces; generate the run again with --judged 1"
+                "goal. A release contains only validated traces; generate the run again with --judge-share 1"
             )
 
 
 _RELEASE_FILE = re.compile(rf"{DATA}/\w+/\.?({'|'.join(SPLITS)})-\d+-of-\d+\.parquet(\.\d+\.part)?")
 
 
-_TEMPORARY_FILES = {STAGED, ".cache", ".gitattributes"}
-"""Names that an interrupted call or the client of the Hub may leave in a release's folder."""
+_TEMPORARY_FILES = {STAGING_FOLDER, ".cache", ".gitattributes"}
+"""Names that an interrupted call or the Hub's client may leave in a release's folder."""
 
 
 def is_released(path: str) -> bool:
@@ -107,7 +107,7 @@ def is_released(path: str) -> bool:
 
 
 def _check_folder(tree: Path) -> None:
-    """Raises ShardError if the folder holds anything but a release; removes what an interrupted call left."""
+    """Raises ShardError if the folder contains anything but a release; removes what an interrupted call left."""
     if tree.is_file():
         raise ShardError(f"{tree} is a file; name a folder")
     expected = {DATA, MANIFEST, "README.md", "LICENSE"}
@@ -120,9 +120,9 @@ def _check_folder(tree: Path) -> None:
         others += sorted(str(path) for path in data if not _RELEASE_FILE.fullmatch(path.as_posix()))
         if others:
             raise ShardError(
-                f"{tree} holds {', '.join(others[:3])}, which is not part of a release; name another folder"
+                f"{tree} contains {', '.join(others[:3])}, which is not part of a release; name another folder"
             )
-        shutil.rmtree(tree / STAGED, ignore_errors=True)
+        shutil.rmtree(tree / STAGING_FOLDER, ignore_errors=True)
 
 
 def _write_split(folder: Path, split: str, paths: list[Path], rows_per_file: int, rows_per_group: int) -> int:

@@ -28,7 +28,7 @@ from builder.workers import deferred_garbage_collection, map_in_processes
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import Finding, GoldTrace, Verdict
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Oracle, Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
@@ -38,11 +38,14 @@ from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.proofs import ProvenPlans
 
 TRACES_AT_ONCE = 2048
-"""Traces made, judged and written at a time; bounds the memory of a worker."""
+"""Traces that are made, judged and written at a time; this limits the memory of a worker."""
 MAX_TRACES = 10**11
 """Traces per run: the index in a trace's id has at most 11 digits."""
-ONLINE_BATCH = 20_000
-"""Traces that an online oracle makes at a time, in whole shards of any domain: each phase waits for the one before."""
+TRACES_PER_ONLINE_STEP = 20_000
+"""Traces that an online oracle makes at a time, in complete shards of any domain.
+
+There are so many because each phase starts only when the phase before it has finished.
+"""
 
 
 class OnlineOracle(Oracle, Protocol):
@@ -61,12 +64,12 @@ def plan_run(
     seed: int,
     created_at: datetime,
     shard_size: int,
-    oracle: str = ScenarioOracle.name,
+    oracle: str = EmbeddedOracle.name,
 ) -> RunSettings:
     """Settings of a run of `total` traces, divided evenly among domains and by share among splits.
 
     Raises:
-        GenerationError: a number is out of range, or a domain cannot word so many different requests.
+        GenerationError: a number is out of range, or a domain has not so many different requests.
         UnknownDomainError: a domain does not exist.
 
     """
@@ -74,15 +77,15 @@ def plan_run(
         raise GenerationError(f"shard size is {shard_size}; it must be at least 1")
     if created_at.date() < LAST_DAY:
         raise GenerationError(
-            f"created_at is {created_at.date()}; it must be {LAST_DAY} or later, the last day of the simulated worlds"
+            f"created_at is {created_at.date()}; it must be {LAST_DAY} or later, the last date of the simulated worlds"
         )
     registry, totals = DomainRegistry(), plan_totals(domains, total, splits)
-    for slug, parts in totals.items() if oracle == ScenarioOracle.name else ():
+    for slug, parts in totals.items() if oracle == EmbeddedOracle.name else ():
         for split, number in parts.items():
-            most = split_capacity(registry.domain(slug), split)
-            if number > most:
+            capacity = split_capacity(registry.domain(slug), split)
+            if number > capacity:
                 raise GenerationError(
-                    f"{slug} can word {most:,} different {split} requests, but {number:,} are needed; "
+                    f"{slug} has {capacity:,} different requests for {split}, but {number:,} are needed; "
                     "lower --total, or add phrasings to the domain"
                 )
     catalogue = {slug: registry.digest_on_disk(slug) for slug in totals}
@@ -92,7 +95,7 @@ def plan_run(
 def plan_totals(domains: Sequence[str], total: int, splits: Mapping[str, float]) -> dict[str, dict[str, int]]:
     """Traces by domain (slug) and split: `total` divided evenly among domains and by share among splits.
 
-    No domain file is loaded. Without names, all domains are chosen.
+    No domain file is loaded. An empty list of names means all domains.
 
     Raises:
         GenerationError: a number is out of range.
@@ -117,8 +120,8 @@ def plan_totals(domains: Sequence[str], total: int, splits: Mapping[str, float])
 
 def split_by_share(total: int, shares: Mapping[str, float]) -> dict[str, int]:
     """Divides `total` by shares, using the largest remainders; the parts add up exactly."""
-    whole = sum(shares.values())
-    exact = {name: total * share / whole for name, share in shares.items()}
+    share_sum = sum(shares.values())
+    exact = {name: total * share / share_sum for name, share in shares.items()}
     parts = {name: int(value) for name, value in exact.items()}
     by_remainder = sorted(exact, key=lambda name: parts[name] - exact[name])
     for name in by_remainder[: total - sum(parts.values())]:
@@ -139,24 +142,24 @@ def make_shard(root: Path, settings: RunSettings, shard: Shard) -> Receipt:
     """Makes, judges and writes one shard.
 
     Raises:
-        GenerationError: no attempt at a trace was gold, which is a fault of the domain file; or that file was edited
-            since the run began.
+        GenerationError: no attempt at a trace was gold, so the domain file is wrong; or that file was edited since the
+            run began.
         ShardError: the shard cannot be written.
 
     """
     validator = _validator()
     _check_settings(root, settings, [shard.domain], validator.registry)
     domain = validator.registry.domain(shard.domain)
-    oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
-    # Every shard begins without proofs: its count depends on no other, whoever made that, and in whatever order.
-    return write_shard(root, shard, _batches(domain, shard, oracle, ProvenPlans(validator)))
+    oracle = EmbeddedOracle(settings.seed, datetime.fromisoformat(settings.created_at))
+    # Every shard begins without proofs, so that its `full_proofs` does not depend on which shards were made before.
+    return write_shard(root, shard, _make_parts(domain, shard, oracle, ProvenPlans(validator)))
 
 
 def _check_settings(root: Path, settings: RunSettings, domains: Iterable[str], registry: DomainRegistry) -> None:
     """Refuses domains whose version, on disk now or as loaded before, is not the one in the settings.
 
-    A loaded domain never changes, so the rows made next have the version that the settings name even if its file is
-    edited meanwhile; the next shard then stops the run.
+    A loaded domain never changes. So if its file is edited while a shard is made, the rows of that shard still have the
+    version in the settings, and the next call of this function stops the run.
 
     Raises:
         GenerationError: a domain file or the pools were edited since the run began; says what to do.
@@ -165,7 +168,7 @@ def _check_settings(root: Path, settings: RunSettings, domains: Iterable[str], r
     for slug in domains:
         try:
             unchanged = registry.digest_on_disk(slug) == settings.catalogue[slug] == registry.domain(slug).digest
-        except CatalogueError:  # the file is gone, or half saved
+        except CatalogueError:  # the file was removed, or is being saved
             unchanged = False
         if not unchanged:
             raise GenerationError(domains_changed_message(root, [slug]))
@@ -189,14 +192,14 @@ def _make_shards_online(
             ids = [task.trace_id for task in tasks[shard]]
             own_traces = [traces[each] for each in ids if each in traces]
             own_rejections = [rejection for each in ids for rejection in rejections.get(each, ())]
-            batch = ShardPart(own_traces, own_rejections, judge.proofs[shard].full_proofs)
-            yield shard, write_shard(root, shard, [batch])
+            part = ShardPart(own_traces, own_rejections, judge.proofs[shard].full_proofs)
+            yield shard, write_shard(root, shard, [part])
 
 
 class _ShardJudge:
     """Judges the traces of several shards, each with the proofs of its own shard alone.
 
-    So a shard's `full_proofs` does not depend on which other shards were still missing.
+    So a shard's `full_proofs` does not depend on which other shards are made in the same call.
     """
 
     def __init__(self, tasks: Mapping[Shard, Sequence[Task]], validator: TraceValidator) -> None:
@@ -220,20 +223,20 @@ def _tasks_of(shard: Shard, registry: DomainRegistry) -> list[Task]:
 def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
     group: list[Shard] = []
     for shard in shards:
-        if group and sum(each.stop - each.start for each in [*group, shard]) > ONLINE_BATCH:
+        if group and sum(each.stop - each.start for each in [*group, shard]) > TRACES_PER_ONLINE_STEP:
             yield group
             group = []
         group.append(shard)
     yield from [group] if group else []
 
 
-def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -> Iterator[ShardPart]:
+def _make_parts(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -> Iterator[ShardPart]:
     for start in range(shard.start, shard.stop, TRACES_AT_ONCE):
         tasks = [Task(domain, shard.split, index) for index in range(start, min(start + TRACES_AT_ONCE, shard.stop))]
         before = judge.full_proofs
         result = generate(tasks, oracle, judge)
-        if result.given_up:
-            task = result.given_up[0]
+        if result.abandoned_tasks:
+            task = result.abandoned_tasks[0]
             last = [each for each in result.rejections if each.trace_id == task.trace_id][-1]
             raise GenerationError(
                 f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last one ({last.scenario}): "
@@ -246,7 +249,7 @@ def _batches(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans) -
 
 
 class Progress(NamedTuple):
-    """How far a run is: rows done of the total, rejections so far, rows that this call made, and its seconds so far."""
+    """Progress of a run: rows that exist, rows in total, rejections, rows that this call made, seconds of this call."""
 
     done: int
     total: int
@@ -292,9 +295,10 @@ def run(
     With an `online` oracle, this process makes all of them.
 
     Raises:
-        ShardError: the folder cannot be used or written, or an earlier version began the run; complete shards are kept.
+        ShardError: the folder cannot be used or written, or an earlier version of this program began the run; complete
+            shards are kept.
         GenerationError: a shard cannot be made, a domain file was edited since the run began, or request texts repeat.
-        OracleError: the online oracle cannot go on; call again to make what is missing.
+        OracleError: the online oracle cannot continue; call this again to make what is missing.
 
     """
     open_run(root, settings)

@@ -29,7 +29,7 @@ from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
 
 FORMAT_VERSION = 1
-"""Version of the layout and columns of the files; raised when a reader of the one before could not read them."""
+"""Version of the layout and columns of the files; raised when a reader of the version before could not read them."""
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")
 
@@ -64,7 +64,7 @@ class Shard(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What a shard holds, and what was rejected and proven while it was made."""
+    """What a shard contains, and what was rejected and proven while it was made."""
 
     name: str
     rows: int
@@ -164,15 +164,15 @@ class _HashingFile:
 
 
 class ShardPart(NamedTuple):
-    """Part of what a shard holds: traces, the rejections on the way to them, and how many were judged in full."""
+    """Part of a shard: traces, the rejected proposals for them, and how many proposals were judged in full."""
 
     traces: list[GoldTrace]
     rejections: list[Rejection]
     full_proofs: int = 0
 
 
-def write_shard(root: Path, shard: Shard, batches: Iterable[ShardPart]) -> Receipt:
-    """Writes a shard from batches of traces, then its receipt.
+def write_shard(root: Path, shard: Shard, parts: Iterable[ShardPart]) -> Receipt:
+    """Writes a shard from its parts, then its receipt.
 
     Raises:
         ShardError: the disk is full, or a trace does not fit the columns.
@@ -183,22 +183,23 @@ def write_shard(root: Path, shard: Shard, batches: Iterable[ShardPart]) -> Recei
     with complete_file(path) as file:
         hashed = _HashingFile(file)
         with ipc.new_stream(pa.PythonFile(hashed, mode="w"), SCHEMA, options=WRITE_OPTIONS) as writer:
-            for batch in batches:
-                rejections += batch.rejections
-                rows += len(batch.traces)
-                full_proofs += batch.full_proofs
-                if batch.traces:
-                    writer.write_table(table_of(batch.traces))
+            for part in parts:
+                rejections += part.rejections
+                rows += len(part.traces)
+                full_proofs += part.full_proofs
+                if part.traces:
+                    writer.write_table(table_of(part.traces))
     receipt = Receipt(shard.name, rows, hashed.digest.hexdigest(), rejections, full_proofs)
     write_json(path.with_suffix(".json"), receipt.as_json())
     return receipt
 
 
 def read_receipt(root: Path, shard: Shard) -> Receipt | None:
-    """The receipt of a shard that exists and is whole, else None: a shard that was cut or altered counts as missing.
+    """The receipt of a complete shard, or None: a shard that was cut or altered counts as missing.
 
     Raises:
-        ShardError: an earlier version wrote the receipt, so that what it counts cannot be added to ours.
+        ShardError: an earlier version of this program wrote the receipt, so its counts cannot be added to those of
+            other shards.
 
     """
     path = root / shard.name
@@ -218,7 +219,7 @@ def read_receipt(root: Path, shard: Shard) -> Receipt | None:
 def _older_receipt_message(root: Path, receipt: Path) -> str:
     return (
         f"{receipt} was written by an earlier version of this program: it does not say how many plans were proven in "
-        f"full (full_proofs). Versions are not mixed in one run: name another folder, or remove {root} to generate it "
+        f"full (full_proofs). A run cannot mix versions: name another folder, or remove {root} to generate it "
         f"again. If {MANIFEST} is there, the run is finished, and can be validated and released as it is"
     )
 
@@ -233,7 +234,7 @@ def checksum(path: Path) -> str | None:
 
 
 def read_tables(path: Path) -> Iterator[pa.Table]:
-    """A shard's batches as tables of `SCHEMA`.
+    """Yields the parts of a shard as tables of `SCHEMA`.
 
     Raises:
         ShardError: the file is cut, damaged, or has other columns.
@@ -262,10 +263,10 @@ def read_traces(path: Path) -> Iterator[GoldTrace]:
 
 
 def open_run(root: Path, settings: RunSettings) -> None:
-    """Prepares a folder for a run: a new one gets the settings, one that holds them already is continued.
+    """Prepares a folder for a run: a new folder gets the settings; one with equal settings is continued.
 
     Raises:
-        ShardError: the folder is a file, cannot be written, or holds something else or another run.
+        ShardError: the folder is a file, cannot be written, or contains other files or another run.
 
     """
     try:
@@ -283,7 +284,7 @@ def _prepare_folder(root: Path, settings: RunSettings) -> None:
     if stored.exists():
         _refuse_other_run(root, read_json(stored), asdict(settings))
     elif root.is_dir() and any(not each.name.startswith(".") for each in root.iterdir()):
-        raise ShardError(f"{root} is not empty and holds no run; name another folder")
+        raise ShardError(f"{root} is not empty and contains no run; name another folder")
     else:
         write_json(stored, asdict(settings))
     remove_partial_files(root)
@@ -293,11 +294,11 @@ def _refuse_other_run(root: Path, stored: Any, settings: dict[str, Any]) -> None
     if domains := _changed_domains(stored, settings):
         raise ShardError(domains_changed_message(root, domains))
     if difference := _describe_difference(stored, settings):
-        raise ShardError(f"{root} holds a run with other settings ({difference}); name another folder, or remove it")
+        raise ShardError(f"{root} contains a run with other settings ({difference}); name another folder, or remove it")
 
 
 def _changed_domains(stored: Any, settings: dict[str, Any]) -> list[str]:
-    """The domains of which the stored run has another version; none if anything else differs too."""
+    """The domains of which the stored run has another version; empty if other settings differ too."""
     versions = stored.get("catalogue") if isinstance(stored, dict) else None
     if not isinstance(versions, dict) or {**stored, "catalogue": settings["catalogue"]} != settings:
         return []
@@ -310,7 +311,7 @@ def domains_changed_message(root: Path, domains: Iterable[str]) -> str:
     return (
         f"{files} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; complete shards are kept. "
         "If the change was a mistake, undo it and run the same command again to finish the run; "
-        "otherwise name another folder, since a run uses one version of each domain"
+        "if not, name another folder, because a run uses one version of each domain"
     )
 
 
@@ -329,10 +330,10 @@ def _shorten(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], **measured: Any) -> Path:
+def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], **run_statistics: Any) -> Path:
     """Writes the manifest of a finished run: settings, counts, checksums, rejections by reason. Raises ShardError.
 
-    `measured` are further facts about the whole run; returns the path of the manifest.
+    `run_statistics` are further facts about the whole run; returns the path of the manifest.
     """
     reasons: dict[str, int] = {}
     for receipt in receipts:
@@ -348,7 +349,7 @@ def write_manifest(root: Path, settings: RunSettings, receipts: list[Receipt], *
             "raw_pass_rate": round(rows / (rows + rejected), 6) if rows else 0.0,
             "rejections_by_reason": dict(sorted(reasons.items())),
             "full_proofs": sum(r.full_proofs for r in receipts),
-            **measured,
+            **run_statistics,
             "shards": [
                 {"name": r.name, "rows": r.rows, "rejected": len(r.rejections), "sha256": r.sha256} for r in receipts
             ],
@@ -365,7 +366,7 @@ def read_manifest(root: Path) -> dict[str, Any]:
 
     """
     if not (root / MANIFEST).exists():
-        raise ShardError(f"{root} holds no finished run (no {MANIFEST}); run the generate command to its end first")
+        raise ShardError(f"{root} contains no finished run (no {MANIFEST}); run the generate command to its end first")
     manifest: dict[str, Any] = read_json(root / MANIFEST)
     settings = manifest.get("settings") if isinstance(manifest, dict) else None
     shards = manifest.get("shards") if isinstance(manifest, dict) else None

@@ -20,7 +20,7 @@ from gatling_sid.schemas.domain import SPLITS
 
 DEFAULT_CONFIG = "default"
 DATASET_VERSION = datasets.Version(f"{FORMAT_VERSION}.0.0")
-"""What `datasets` calls the version of a config: that of the columns, not of a release."""
+"""The version that `datasets` shows for a config; it is the version of the columns, not of a release."""
 FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
 """The columns in terms of `datasets`: nested structs, and `Json()` for what has no fixed shape."""
 
@@ -48,7 +48,7 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def __init__(self, run: str | Path, **kwargs: Any) -> None:
         """Opens a run; further arguments are those of a `datasets` builder (`config_name`, `cache_dir`, …)."""
         read_manifest(Path(run))
-        # The cache must keep runs apart: its folder is named after this hash.
+        # Each run must have its own cache, whose folder is named after this hash.
         digest = hashlib.sha256((Path(run) / MANIFEST).read_bytes()).hexdigest()[:16]
         super().__init__(run=str(run), hash=digest, **kwargs)
 
@@ -58,7 +58,7 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _split_generators(self, _dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         by_split = shards_by_split(Path(self.config.run), self.config.name)
         if not by_split:
-            raise ShardError(f"{self.config.run} holds no traces of {self.config.name}")
+            raise ShardError(f"{self.config.run} contains no traces of {self.config.name}")
         return [
             datasets.SplitGenerator(name=split, gen_kwargs={"paths": [str(path) for path in paths]})
             for split, paths in by_split.items()

@@ -25,13 +25,13 @@ from builder.release import DATA, regroup
 from builder.shards import MANIFEST, RunSettings, Shard, read_manifest, read_tables, shards_of, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_PIECE = 8_192
-"""Rows of a piece of a Parquet file; enough for a process to find several wordings of a plan in it."""
+"""Least number of rows of a piece of a Parquet file: so many that most plans occur in it with several wordings."""
 ROWS_AT_ONCE = 2_048
-"""Rows read at a time: among more rows, more parts are equal and are decoded only once."""
+"""Rows read at a time. Equal parts of them are decoded only once, which saves more time the more rows there are."""
 
 
 def open_source(name: str, revision: str | None = None) -> Source:
@@ -64,7 +64,7 @@ _SETTINGS = TypeAdapter(RunSettings)
 
 
 class _ManifestContent(NamedTuple):
-    """What a manifest promises: the settings of the run, and the number of rows of each shard."""
+    """What a manifest says: the settings of the run, and the number of rows of each shard."""
 
     settings: RunSettings
     rows: dict[Shard, int]
@@ -79,10 +79,10 @@ def _read_content(root: Path) -> _ManifestContent:
         if [shard.name for shard in shards] != [each["name"] for each in manifest["shards"]]:
             raise ValueError("its shards are not those of its settings")
         incomplete = [
-            s.name for s, n in rows.items() if settings.oracle == ScenarioOracle.name and n != s.stop - s.start
+            s.name for s, n in rows.items() if settings.oracle == EmbeddedOracle.name and n != s.stop - s.start
         ]
         if incomplete:
-            raise ValueError(f"it leaves out rows of {incomplete[0]}")
+            raise ValueError(f"rows of {incomplete[0]} are missing in it")
         if any(not re.fullmatch(r"\w+", shard.domain) or shard.split not in SPLITS for shard in shards):
             raise ValueError("it names an impossible domain or split")
     except (ValueError, TypeError) as error:
@@ -110,22 +110,20 @@ def _open_release(tree: Path) -> Source:
         rows_found = sum(piece.rows for piece in split_pieces)
         expected = sum(size for shard, size in rows.items() if (shard.domain, shard.split) == (domain, split))
         if rows_found != expected:
-            raise ShardError(
-                f"{tree / DATA / domain} holds {rows_found:,} rows of {split}; {MANIFEST} says {expected:,}"
-            )
+            raise ShardError(f"{tree / DATA / domain} has {rows_found:,} rows of {split}; {MANIFEST} says {expected:,}")
         pieces += split_pieces
         files += dict.fromkeys(piece.name for piece in split_pieces)
         number += rows_found
     existing = {path.relative_to(tree / DATA).as_posix() for path in (tree / DATA).rglob("*") if path.is_file()}
     if others := sorted(existing.difference(files)):
-        raise ShardError(f"{tree / DATA} holds {', '.join(others[:3])}, which {MANIFEST} does not list")
+        raise ShardError(f"{tree / DATA} contains {', '.join(others[:3])}, which {MANIFEST} does not list")
     return Source(pieces, tree / DATA, tuple(files))
 
 
 def _cut_split(data: Path, rows: RowRange, number: int) -> list[Piece]:
-    """Cuts the files of a domain's split into pieces, each with the rows that must follow those of the piece before.
+    """Cuts the files of a split into pieces; each piece has the row range that its rows must be in.
 
-    Where rows may be left out, a piece begins after the last id of the piece before.
+    The range of a piece begins after the rows of the piece before it or, where rows may be missing, after its last id.
     """
     found = sorted((data / rows.domain).glob(f"{rows.split}-*-of-[0-9][0-9][0-9][0-9][0-9].parquet"))
     count = found[0].stem.rpartition("-")[2] if found else "0"
@@ -184,7 +182,7 @@ def _download(repo_id: str, revision: str) -> Path:
 
 
 def read_piece(piece: Piece) -> Iterator[list[GoldTrace]]:
-    """Yields the traces of a piece, batch by batch.
+    """Yields the traces of a piece, several at a time.
 
     Raises:
         ShardError: the file is damaged.

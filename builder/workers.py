@@ -1,4 +1,4 @@
-"""Distributes tasks over processes that ignore Ctrl-C and end when their parent ends."""
+"""Calls a function for many inputs in processes that ignore Ctrl-C and end when their parent ends."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from typing import TypeVar
 
-TaskT = TypeVar("TaskT")
-TaskResultT = TypeVar("TaskResultT")
+InputT = TypeVar("InputT")
+OutputT = TypeVar("OutputT")
 
 
 def map_in_processes(
-    function: Callable[[TaskT], TaskResultT], tasks: Sequence[TaskT], workers: int, prepare: Callable[[], object]
-) -> Iterator[tuple[TaskT, TaskResultT]]:
-    """Yields (task, result of the function) as tasks are finished, in no particular order.
+    function: Callable[[InputT], OutputT], inputs: Sequence[InputT], workers: int, prepare: Callable[[], object]
+) -> Iterator[tuple[InputT, OutputT]]:
+    """Yields (input, result of the function) as calls finish, in no particular order.
 
-    `prepare` is called once in each process, to load what all of its tasks need.
+    `prepare` is called once in each process, to load what all of its calls need.
 
     Raises:
         BrokenProcessPool: a worker process was killed.
 
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, _prepare, (prepare, os.getpid())) as pool:
+    with ProcessPoolExecutor(min(workers, len(inputs)), context, _prepare, (prepare, os.getpid())) as pool:
         # Workers start here, and inherit that they ignore Ctrl-C.
         previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            waiting: dict[Future[TaskResultT], TaskT] = {
-                pool.submit(_run_task, function, task, os.getpid()): task for task in tasks
+            input_of_future: dict[Future[OutputT], InputT] = {
+                pool.submit(_call_function, function, each, os.getpid()): each for each in inputs
             }
         finally:
             signal.signal(signal.SIGINT, previous_handler)
         try:
-            while waiting:
-                done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+            while input_of_future:
+                done, _ = wait(input_of_future, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield waiting.pop(future), future.result()
+                    yield input_of_future.pop(future), future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -60,7 +60,7 @@ def deferred_garbage_collection() -> Iterator[None]:
 
 
 def _prepare(prepare: Callable[[], object], parent: int) -> None:
-    """Prepares a worker: it ignores Ctrl-C, ends with its parent, and collects garbage only after each task."""
+    """Prepares a worker: it ignores Ctrl-C, ends with its parent, and collects garbage only after each call."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     prepare()
@@ -81,9 +81,9 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _run_task(function: Callable[[TaskT], TaskResultT], task: TaskT, parent: int) -> TaskResultT:
+def _call_function(function: Callable[[InputT], OutputT], input_: InputT, parent: int) -> OutputT:
     _exit_if_orphaned(parent)
     try:
-        return function(task)
+        return function(input_)
     finally:
         gc.collect()

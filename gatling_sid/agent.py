@@ -29,7 +29,7 @@ from gatling_sid.validators import TraceValidator
 
 __all__ = ["DEFAULT_MODEL", "ClaudeOracle", "DomainReport", "OracleAgent"]
 PLANS_PER_CALL_IN_BATCHES = 5
-"""Plans in one answer of a batch, where the cached prefix is often not read, so that its price is shared."""
+"""Plans in one answer of a batch; there the cached prefix is often not read, so several plans share its price."""
 LEDGER = Path("out/claude-ledger.sqlite")
 CREATED_AT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ CREATED_AT = datetime(2026, 11, 22, tzinfo=UTC)
 class OracleAgent:
     """Makes and judges traces with Claude, synchronously. Close it, or use `with`.
 
-    Traces that it returns are gold to `judge`, by default a `TraceValidator` over the registry. Calls cost real money
+    Traces that it returns are gold for `judge`, by default a `TraceValidator` of the registry. API calls cost real money
     unless `client` is given; read the provider's commercial terms before a paid run.
     """
 
@@ -57,7 +57,7 @@ class OracleAgent:
         judge: Judge | None = None,
         client: AsyncClient | None = None,
     ) -> None:
-        """Sends nothing yet. Claude judges the share `judge_share` of gold traces; `ledger` is kept between runs.
+        """Sends nothing yet. Claude judges the share `judge_share` of gold traces; runs continue from the same `ledger`.
 
         Raises:
             OracleError: there is no key.
@@ -98,7 +98,7 @@ class OracleAgent:
         return self._client
 
     def oracle(self, block_size: int = 10) -> ClaudeOracle:
-        """An oracle for the generator, which writes `block_size` requests per call."""
+        """An oracle for the generator, which writes `block_size` requests per API call."""
         return ClaudeOracle(
             self._client,
             self._judge,
@@ -113,7 +113,7 @@ class OracleAgent:
     # The three phases one by one
 
     def generate_user_requests(self, domain: str, n: int = 10) -> list[UserRequest]:
-        """`n` requests of people of the simulated organisation; fewer if Claude declines some.
+        """`n` requests of people of the simulated organisation; fewer if Claude refuses some.
 
         Their expected scope is not set, since it follows from a plan.
 
@@ -142,10 +142,10 @@ class OracleAgent:
         return requests
 
     def generate_tool_graph(self, domain: str, request: UserRequest) -> ToolCallGraph:
-        """A plan for a request. It was executed, so that its calls have scopes, but it is not judged.
+        """A plan for a request. It is executed, so that its calls have scopes, but it is not judged.
 
         Raises:
-            OracleError: Claude declines, or gives no plan.
+            OracleError: Claude refuses, or gives no plan.
 
         """
         oracle, known = self.oracle(), self.registry.domain(domain)
@@ -162,7 +162,7 @@ class OracleAgent:
         """Claude's judgement of a trace. It adds to the validator's checks, and never replaces them.
 
         Raises:
-            OracleError: Claude declines or its answer cannot be read, or the trace's context is unknown.
+            OracleError: Claude refuses, its answer is malformed, or the trace's context is unknown.
 
         """
         oracle = self.oracle()
@@ -175,13 +175,14 @@ class OracleAgent:
     # Whole traces
 
     def generate_traces_for_domain(self, domain: str, num_traces: int = 1000, batch_size: int = 10) -> list[GoldTrace]:
-        """Gold traces of a domain, `batch_size` requests written per call; `reports` then holds the domain's figures.
+        """Gold traces of a domain; `reports` then has the domain's report.
 
-        Tasks that fail are replaced by further ones, up to twice as many as asked for; if traces are missing after that,
-        Claude declines them or cannot plan them.
+        `batch_size`, elsewhere called the block size, is the number of requests written per API call. Tasks that fail are
+        replaced by further ones, up to twice `num_traces` in total; the result is shorter if Claude refuses or cannot
+        plan too many of them.
 
         Raises:
-            OracleError: the API does not respond; holds the API's own message.
+            OracleError: the API does not respond; the error contains the API's own message.
 
         """
         if num_traces < 1 or batch_size < 1:
@@ -192,11 +193,11 @@ class OracleAgent:
         rejections: list[Rejection] = []
         task_count = 0
         while len(traces) < num_traces and task_count < 2 * num_traces:
-            more = min(num_traces - len(traces), 2 * num_traces - task_count)
-            result = generate([Task(known, "train", task_count + each) for each in range(more)], oracle, self._judge)
+            count = min(num_traces - len(traces), 2 * num_traces - task_count)
+            result = generate([Task(known, "train", task_count + each) for each in range(count)], oracle, self._judge)
             traces += result.traces
             rejections += result.rejections
-            task_count += more
+            task_count += count
             if not result.traces:
                 break
         spent = self._client.cost_usd[known.slug] - cost
@@ -216,7 +217,7 @@ class OracleAgent:
 
         Raises:
             OracleError: `sample_domains` is neither a number above 0 nor a list of names.
-            UnknownDomainError: a name is unknown; Claude was not asked anything yet.
+            UnknownDomainError: a name is unknown; nothing was sent yet.
 
         """
         names = self._sampled_names(sample_domains)
@@ -253,7 +254,7 @@ class OracleAgent:
             raise OracleError(f"{target} cannot be written: {error.strerror or error}") from None
         finally:
             with suppress(OSError):
-                temporary.unlink()  # after success it is gone already; after an interruption it must not stay
+                temporary.unlink()  # after success it does not exist any more; after an interruption it must not stay
         return target
 
 

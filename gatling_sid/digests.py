@@ -1,4 +1,4 @@
-"""Digests of what a policy says and of what a verdict is about, to recognise the same content again."""
+"""Digests of policies, and of what a judge reads of a trace; equal digests mean equal content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from operator import attrgetter
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
 
 MARSHAL_VERSION = 2
-"""The last version of marshal's format that writes equal content as equal bytes; later ones mark shared objects."""
+"""The last version of marshal's format that always writes equal content as equal bytes; later ones mark shared objects."""
 _policy_values = attrgetter(*(name for name in SystemPolicy.model_fields if name != "constraints"))
 _constraint_values = attrgetter(*Constraint.model_fields)
 
@@ -26,7 +26,7 @@ def policy_bytes(policy: SystemPolicy) -> bytes:
 
 
 def digest_for_judgement(trace: GoldTrace) -> str:
-    """128 bits, in hex, over what Claude reads to judge a trace: words, principal, policy, goal and calls.
+    """128 bits, in hex, over what Claude reads to judge a trace: text, principal, policy, goal and calls.
 
     Ids, times, scopes and provenance are left out, since other checks compute them again.
     """

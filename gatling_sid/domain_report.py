@@ -1,4 +1,4 @@
-"""The figures of a finished domain: pass rates, reasons of rejections, and cost per trace."""
+"""The report of a finished domain: pass rates, reasons of rejections, and cost per trace."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gatling_sid.oracle.claude.oracle import MAX_PLANS
 
 @dataclass(frozen=True)
 class DomainReport:
-    """The result of a domain: how many of `tasks` were gold at once, after at most two repairs, and in the end.
+    """The result of a domain: how many of `tasks` were gold at the first plan, after at most two repairs, and in total.
 
-    Those that became gold later needed another request for the same task.
+    The tasks that are only part of the total needed another request.
     """
 
     domain: str
@@ -26,7 +26,7 @@ class DomainReport:
     cost_usd: float
 
     def __str__(self) -> str:
-        """The figures in one line."""
+        """The report in one line."""
         per_trace = f"${self.cost_usd / self.gold:.6f}" if self.gold else "-"
         reasons = ", ".join(f"{reason} {count}" for reason, count in self.rejected_by.items())
         return (

@@ -1,14 +1,14 @@
 """All errors that this project raises for its users.
 
 SidError
-├── CatalogueError      (ValueError) a domain file is not acceptable
-├── UnknownDomainError  (LookupError) no domain of that name
-├── UnknownToolError    (LookupError) no tool of that name
-├── TraceFormatError    (ValueError) a record that is not a trace
-├── GenerationError     a run that cannot go on
+├── CatalogueError      (ValueError) a domain file that has a problem
+├── UnknownDomainError  (LookupError) a domain that does not exist
+├── UnknownToolError    (LookupError) a tool that does not exist
+├── TraceFormatError    (ValueError) a line or row that is not a trace
+├── GenerationError     a run that cannot start or continue
 ├── ShardError          (OSError) a shard that cannot be read or written
 ├── PublishError        a release that could not be published
-└── OracleError         an oracle that cannot answer
+└── OracleError         an oracle that cannot continue
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from difflib import get_close_matches
 
 
 class SidError(Exception):
-    """Base of all errors of this project; its text says what, where and what to do."""
+    """Base of all errors of this project; its text says what is wrong, where, and what to do."""
 
     def __reduce__(self) -> tuple[object, ...]:
         """Lets an error be pickled with all its values, whatever arguments its constructor takes."""
@@ -33,7 +33,7 @@ def _rebuild(kind: type[SidError], args: tuple[object, ...], values: dict[str, o
 
 
 class CatalogueError(SidError, ValueError):
-    """A domain file is not acceptable: `source` names the file, `where` the key."""
+    """A domain file has a problem: `source` names the file, `where` the key."""
 
     def __init__(self, source: str, where: str, problem: str) -> None:
         super().__init__(f"{source}: {where}: {problem}" if where else f"{source}: {problem}")
@@ -49,7 +49,7 @@ def _suggest(name: str, known: Iterable[str]) -> str:
 
 
 class UnknownDomainError(SidError, LookupError):
-    """No domain has this name; the message suggests one that is spelled alike or lists all."""
+    """No domain has this name; the message suggests the most similar name, or lists all names."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         super().__init__(f"no domain named {name!r}{_suggest(name, known)}")
@@ -57,7 +57,7 @@ class UnknownDomainError(SidError, LookupError):
 
 
 class UnknownToolError(SidError, LookupError):
-    """No tool has this id; the message suggests one that is spelled alike or lists all."""
+    """No tool has this id; the message suggests the most similar id, or lists all ids."""
 
     def __init__(self, tool_id: str, known: Iterable[str]) -> None:
         super().__init__(f"no tool named {tool_id!r}{_suggest(tool_id, known)}")
@@ -65,7 +65,7 @@ class UnknownToolError(SidError, LookupError):
 
 
 class TraceFormatError(SidError, ValueError):
-    """A record is not a trace; `where` names its place in the input."""
+    """A line or row of the input is not a trace; `where` names its place."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")
@@ -73,16 +73,16 @@ class TraceFormatError(SidError, ValueError):
 
 
 class GenerationError(SidError):
-    """A run cannot start, or cannot go on."""
+    """A run cannot start, or cannot continue."""
 
 
 class ShardError(SidError, OSError):
-    """A shard cannot be read, or cannot be written."""
+    """A shard cannot be read or written."""
 
 
 class PublishError(SidError):
-    """A release could not be published; readers are still on the previous version."""
+    """A release could not be published; readers still get the previous version."""
 
 
 class OracleError(SidError):
-    """An oracle cannot go on: it has no key, no budget or no unused words left."""
+    """An oracle cannot continue: it has no key, no budget or no unused wordings left."""

@@ -1,4 +1,4 @@
-"""The loop that makes traces: an oracle proposes, a judge decides, and gold and rejections are the result."""
+"""The loop that makes traces: an oracle proposes them, and a judge decides which are gold and which are rejected."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from gatling_sid.oracle.protocol import Failure, Judge, Oracle, Task
 
 
 class Rejection(NamedTuple):
-    """A proposal that is not gold; `reason` is the rule it broke, or the reason of a failure, and `message` says more.
+    """A proposal that is not gold.
 
-    If it is not repairable, the next attempt of the task is about another request.
+    `reason` is the rule that it breaks or the reason of its failure, and `message` explains it. If it is not repairable,
+    the next attempt of the task must make another request.
     """
 
     trace_id: str
@@ -26,18 +27,18 @@ class Rejection(NamedTuple):
 
 @dataclass
 class GenerationResult:
-    """The result of some tasks: gold in the order of the tasks, all rejections, and the tasks that were given up."""
+    """The result of some tasks: gold traces in the order of the tasks, all rejections, and the abandoned tasks."""
 
     traces: list[GoldTrace] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
-    given_up: list[Task] = field(default_factory=list)
+    abandoned_tasks: list[Task] = field(default_factory=list)
 
 
 def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationResult:
     """Makes a gold trace for every task.
 
     A task whose proposal is rejected is given to the oracle again, with the findings, until it has had
-    `oracle.max_attempts` attempts; then it is given up. A trace that could be judged only in part is kept, but its
+    `oracle.max_attempts` attempts; then it is abandoned. A trace that could be judged only in part is kept, but its
     `validated` is false.
     """
     gold: dict[int, GoldTrace] = {}
@@ -57,7 +58,7 @@ def generate(tasks: Sequence[Task], oracle: Oracle, judge: Judge) -> GenerationR
                 messages = tuple(map(str, findings))
                 retries.append((place, replace(task, attempt=task.attempt + 1, previous=previous, findings=messages)))
             else:
-                result.given_up.append(task)
+                result.abandoned_tasks.append(task)
         pending = retries
     result.traces = [gold[place] for place in sorted(gold)]
     return result

@@ -3,8 +3,9 @@
 Two texts are near-copies if they share more than `MAX_SHARED_PAIRS` of all pairs of neighbouring words that one of
 them has (their Jaccard index). Comparing a text with all known ones would take quadratic time. Instead the prefix filter
 of Chaudhuri, Ganti and Kaushik, "A Primitive Operator for Similarity Joins in Data Cleaning" (2006), finds the
-candidates: of the n pairs of a text, a near-copy lacks fewer than 30 %, so it has at least one of any 30 %. The filter
-looks up the pairs that the fewest known texts have. How many of these a candidate has bounds how many it can share in all.
+candidates: a near-copy shares more than 70 % of the pairs of a text, so it has at least one of any 30 % of them. The
+filter looks up those pairs that occur in the fewest known texts. The number of them that a candidate has limits how many
+pairs it can share in all.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MAX_SHARED_PAIRS = 0.7
 
 
 class Novelty:
-    """A collection of texts that says whether another one is new; it keeps about 25 bytes for every pair of words."""
+    """A collection of texts that decides whether another text is new; it keeps about 25 bytes for every pair of words."""
 
     def __init__(self) -> None:
         self._pairs_of_texts: list[array[int]] = []
@@ -35,13 +36,13 @@ class Novelty:
 
     def _candidates(self, pairs: set[int]) -> Iterator[array[int]]:
         """The pairs of the known texts that may be near-copies of a text with these pairs."""
-        least_shared = ceil(MAX_SHARED_PAIRS * len(pairs))
+        min_shared = ceil(MAX_SHARED_PAIRS * len(pairs))
         rarest_first = sorted((self._texts_with_pair.get(pair, array("I")) for pair in pairs), key=len)
-        prefix = rarest_first[: len(pairs) - least_shared + 1]
+        prefix = rarest_first[: len(pairs) - min_shared + 1]
         for number, shared in Counter(chain.from_iterable(prefix)).items():
             known = self._pairs_of_texts[number]
-            most_shared = min(shared + least_shared - 1, len(known))
-            if _overlap(most_shared, len(pairs), len(known)) > MAX_SHARED_PAIRS:
+            max_shared = min(shared + min_shared - 1, len(known))
+            if _overlap(max_shared, len(pairs), len(known)) > MAX_SHARED_PAIRS:
                 yield known
 
     def add(self, text: str) -> None:
@@ -71,5 +72,5 @@ def _are_near_copies(pairs: set[int], known: array[int]) -> bool:
 
 
 def _overlap(shared: int, one: int, other: int) -> float:
-    """The Jaccard index of two sets of these sizes that share so many elements."""
+    """The Jaccard index of two sets with `one` and `other` elements, of which they share `shared`."""
     return shared / (one + other - shared)

@@ -1,4 +1,4 @@
-"""Randomness that depends on names only: the same path gives the same numbers, on any machine and in any order."""
+"""Random numbers that depend only on a path of names: the same on any machine and in any order of use."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ def seed_of(*path: int | str) -> int:
 
 
 def stream(*path: int | str) -> random.Random:
-    """A random generator of its own for a path; drawing from it does not affect any other."""
+    """A random generator for a path; drawing from it does not affect the generators of other paths."""
     return random.Random(seed_of(*path))

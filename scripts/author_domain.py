@@ -39,9 +39,17 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--scenarios", type=int, default=0, metavar="N", help="write N new scenarios")
     parser.add_argument("--phrasings", type=int, default=0, metavar="N", help="write N new phrasings per scenario")
     parser.add_argument("--of", default="", help="write phrasings only for these scenarios, separated by commas")
-    parser.add_argument("--round", type=int, default=0, help="number of the round; another one sends new requests")
     parser.add_argument(
-        "--dry-run", action="store_true", help="ask Claude and check, but do not change the domain file"
+        "--round", type=int, default=0, help="number of the round (default 0); use another one to send new requests"
+    )
+    parser.add_argument(
+        "--no-write",
+        action="store_true",
+        help="ask Claude, which costs money, and check the candidates, but do not change the domain file",
+    )
+    # The former name of the option, which users may have in their scripts.
+    parser.add_argument(
+        "--dry-run", dest="no_write", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
     )
     parser.add_argument("--catalogue", type=Path, default=CATALOGUE, help="folder of the domain files")
     add_options(parser, AUTHORING_LEDGER)
@@ -52,8 +60,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Lets Claude write each kind of content, keeps what passes, and writes the file at the end.
 
-    Each kind starts from the text with what was kept before. If the command is interrupted, running it again finds all
-    answers so far in the ledger.
+    Each kind starts from the text that includes what was kept before. If the command is interrupted, running it again
+    finds all earlier responses in the ledger.
     """
     args = arguments().parse_args(argv)
     kinds = kinds_of(args)
@@ -75,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print("\n".join(describe_result(result)))
     finally:
         client.close()
-    if text != before and not args.dry_run:
+    if text != before and not args.no_write:
         replace_file(path, text)
     print(
-        f"{path.name} {'was not changed' if text == before or args.dry_run else 'was changed, and so was its version'}"
+        f"{path.name} {'was not changed' if text == before or args.no_write else 'was changed, and so was its version'}"
     )
     return 0
 
@@ -100,32 +108,32 @@ def kinds_of(args: argparse.Namespace) -> list[ContentKind[Any]]:
     kinds += [ScenariosKind(args.scenarios)] if args.scenarios else []
     kinds += [PhrasingsKind(args.phrasings, names)] if args.phrasings else []
     if not kinds:
-        raise OracleError("say what to write: --phrasings N, --scenarios N or --rules N")
+        raise OracleError("give what to write: --phrasings N, --scenarios N or --rules N")
     return kinds
 
 
 def estimate_round(
     author: Author, kinds: Sequence[ContentKind[Any]], model: str, round_: int, *, batch: bool
 ) -> Estimate:
-    """The most that a round can cost: every candidate is repaired as often as allowed, and then reviewed."""
+    """The most that a round can cost: every candidate is repaired as often as allowed, and then judged."""
     workloads = []
-    reviews = 0
+    judgements = 0
     for kind in kinds:
         requests = author.first_requests(kind, round_)
         workloads += [replace(each, calls=each.calls * (1 + kind.repairs)) for each in workloads_of(requests)]
-        reviews += len(requests) * kind.candidates_per_answer * kind.reviews
-    workloads += workloads_of(author.sample_review_requests(reviews))
+        judgements += len(requests) * kind.candidates_per_answer * kind.judgements
+    workloads += workloads_of(author.sample_judgement_requests(judgements))
     return estimate_cost(workloads, model, batch=batch)
 
 
 def describe_result(result: AuthoringResult) -> list[str]:
-    """Lines that say what was kept, and for which reasons the rest was dropped."""
-    kept, dropped = len(result.kept), len(result.dropped)
+    """Lines that list the candidates that were kept, and count the rejected ones by reason."""
+    kept, rejected = len(result.kept), len(result.rejected)
     lines = [f"{each.subject}: {each.text}" for each in result.kept]
-    reasons = Counter(each.reason.partition(":")[0] for each in result.dropped)
-    lines += [f"  dropped for {reason}: {count}" for reason, count in reasons.most_common()]
+    reasons = Counter(each.reason.partition(":")[0] for each in result.rejected)
+    lines += [f"  rejected for {reason}: {count}" for reason, count in reasons.most_common()]
     each = f", ${result.cost_usd / kept:.6f} each" if kept else ""
-    return [*lines, f"{kept} of {kept + dropped} kept, answers cost ${result.cost_usd:.4f}{each}"]
+    return [*lines, f"{kept} of {kept + rejected} kept, responses cost ${result.cost_usd:.4f}{each}"]
 
 
 if __name__ == "__main__":

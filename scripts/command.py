@@ -25,14 +25,14 @@ def command(main: Callable[[Sequence[str] | None], int]) -> Callable[..., int]:
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(
                     errors="backslashreplace"
-                )  # bad input may hold characters that the terminal cannot show
+                )  # bad input may contain characters that the terminal cannot show
         try:
             return main(argv)
         except SidError as error:
             print(f"error: {error}", file=sys.stderr)
             return FAILED
         except KeyboardInterrupt:
-            print("stopped; complete files are kept, and the same command continues from there", file=sys.stderr)
+            print("stopped; complete files are kept; run the same command again to continue", file=sys.stderr)
             return INTERRUPTED
 
     return wrapper

@@ -4,8 +4,8 @@ python -m scripts.diff_domain hr
 python -m scripts.diff_domain hr --traces 1000 --show 5
 python -m scripts.diff_domain hr --before old/hr.yaml
 
-Without --before, the file is compared with its version in the last git commit. Both versions share one digest here, so
-that only the change itself shows; a run with the changed file has another digest, and so gives other traces throughout.
+Without --before, the file is compared with its version in the last git commit. Randomness does not depend on the content
+of the file, so a trace differs only if the change affects it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from scripts.command import command, progress_bar
 SAMPLE_SIZE = 100
 MODEL = "claude-haiku-5-5"
 SHARD_SIZE = 2 * WORLD_SIZE
-"""Whole worlds, so that no two shards populate the same one or prove the same plan."""
+"""A multiple of the number of traces that share a world, so that no two shards populate the same world."""
 DEFAULT_CREATED_AT = "2026-11-22T00:00:00+00:00"
 
 
@@ -33,7 +33,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--sample", action="store_true", help=f"make {SAMPLE_SIZE} traces of all domains in out/sample")
     parser.add_argument("--total", type=int, help="number of traces, all domains and splits together")
     parser.add_argument("--domains", default="", help="names of domains, separated by commas (default: all)")
-    parser.add_argument("--seed", type=int, default=7, help="another seed gives other traces (default 7)")
+    parser.add_argument("--seed", type=int, default=7, help="random seed (default 7)")
     parser.add_argument("--output-dir", type=Path, help="folder of the run; every run needs its own")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="number of processes (default: one per core)"
@@ -46,7 +46,12 @@ def arguments() -> argparse.ArgumentParser:
         default=DEFAULT_CREATED_AT,
         help=f"time stamp of the traces (default {DEFAULT_CREATED_AT})",
     )
-    parser.add_argument("--oracle", choices=["scenario", "claude"], default="scenario", help="who proposes traces")
+    parser.add_argument(
+        "--oracle",
+        choices=["scenario", "claude"],
+        default="scenario",
+        help="oracle that proposes the traces: scenario is the embedded one (default scenario)",
+    )
     online = parser.add_argument_group("with --oracle claude (costs money; needs a key in ANTHROPIC_API_KEY)")
     online.add_argument("--model", default=MODEL, help=f"default {MODEL}")
     online.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, and send nothing")
@@ -56,9 +61,14 @@ def arguments() -> argparse.ArgumentParser:
         "--ledger", type=Path, help="file that records requests and costs (default: <output-dir>-claude-ledger.sqlite)"
     )
     online.add_argument(
-        "--judged", type=float, default=1.0,
-        help="share of accepted traces that Claude judges too (default 1); a run with others cannot be released",
-    )  # fmt: skip
+        "--judge-share",
+        type=float,
+        default=1.0,
+        help="share of the gold traces that Claude also judges, 0 to 1 (default 1); "
+        "with less than 1, the run cannot be released",
+    )
+    # The former name of the option, which users may have in their scripts.
+    online.add_argument("--judged", dest="judge_share", type=float, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
@@ -88,19 +98,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Plans the run, makes what is missing, and prints a summary."""
     args = arguments().parse_args(argv)
     if args.sample == (args.total is not None):
-        raise GenerationError("say either --sample or --total N")
+        raise GenerationError("give either --sample or --total N")
     if args.workers < 1:
         raise GenerationError(f"--workers is {args.workers}; it must be at least 1")
     if args.output_dir is None and not args.sample:
-        raise GenerationError("say where to write: --output-dir FOLDER")
+        raise GenerationError("give the output folder: --output-dir FOLDER")
     if args.oracle == "scenario" and (args.estimate or args.batch or args.max_cost_usd is not None):
         raise GenerationError(
             "the embedded oracle costs nothing; --estimate, --batch and --max-cost-usd need --oracle claude"
         )
-    if not 0 <= args.judged <= 1:
-        raise GenerationError(f"--judged is {args.judged}; it is a share from 0 to 1")
+    if not 0 <= args.judge_share <= 1:
+        raise GenerationError(f"--judge-share is {args.judge_share}; it must be from 0 to 1")
     root = args.output_dir or Path("out/sample")
-    asked = (
+    selection = (
         [name for name in args.domains.split(",") if name.strip()],
         SAMPLE_SIZE if args.sample else args.total,
         parse_splits(args.splits),
@@ -108,9 +118,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.estimate:
         from scripts.generate_with_claude import print_estimate  # noqa: PLC0415 - the embedded path must not pay for the client
 
-        return print_estimate(plan_totals(*asked), args)
+        return print_estimate(plan_totals(*selection), args)
     settings = plan_run(
-        *asked,
+        *selection,
         seed=args.seed,
         created_at=args.created_at,
         shard_size=args.shard_size,

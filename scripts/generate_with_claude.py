@@ -27,11 +27,11 @@ from gatling_sid.validators import TraceValidator
 from scripts.command import progress_bar
 
 REPAIRS = 0.35
-"""Repairs of graphs as a share of the traces; an assumption for estimates."""
+"""Number of repair requests for plans, as a share of the traces; an assumption for estimates."""
 DOMAINS_IN_ESTIMATE = 3
-"""Enough for the mean length of prompts; loading every domain would make an estimate slow."""
+"""Number of domains whose prompts are measured; their mean length is exact enough, and loading all domains is slow."""
 PLANS_IN_BATCHES = 5
-"""Plans per call in batches, where the prompt cache is not always read, so that fewer calls pay for the prefix."""
+"""Plans per API call in batches: more than one, because the prompt cache is not always read there and calls pay for it."""
 
 
 def print_estimate(totals: Mapping[str, Mapping[str, int]], args: argparse.Namespace) -> int:
@@ -73,7 +73,7 @@ def generate_online(root: Path, settings: RunSettings, args: argparse.Namespace)
     print("\n".join(map(str, domain_reports(settings, result, cost_usd))))
     rows = sum(each.rows for each in result.receipts)
     missing = sum(shard.stop - shard.start for shard in shards_of(settings)) - rows
-    print(f"{rows:,} traces in {root}, {missing:,} could not be made; answers cost ${sum(cost_usd.values()):.4f}")
+    print(f"{rows:,} traces in {root}, {missing:,} could not be made; responses cost ${sum(cost_usd.values()):.4f}")
     return 0
 
 
@@ -103,7 +103,7 @@ def oracle_of(client: SyncClient, registry: DomainRegistry, args: argparse.Names
         created_at=args.created_at,
         model=args.model,
         plans_per_call=PLANS_IN_BATCHES if args.batch else 1,
-        judge_share=args.judged,
+        judge_share=args.judge_share,
     )
 
 

@@ -3,7 +3,7 @@
     python -m scripts.push_to_hub --run out/sample --local-dir out/release
     python -m scripts.push_to_hub --run out/run --repo gatling/sid --version 1.0.0
 
-HF_ENDPOINT names another Hub than huggingface.co. The token is HF_TOKEN, or that of `hf auth login`.
+To use another Hub than huggingface.co, set HF_ENDPOINT. The token is HF_TOKEN, or that of `hf auth login`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Writes the release tree, and publishes it if --repo is given."""
     args = arguments().parse_args(argv)
     if args.local_dir is None and args.repo is None:
-        raise PublishError("say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both")
+        raise PublishError("give the target of the release: --local-dir FOLDER, --repo OWNER/NAME, or both")
     tag_of(args.version)  # refuses a wrong version before anything is replaced
     with tempfile.TemporaryDirectory(prefix="sid-release-") as temporary:
         tree = args.local_dir or Path(temporary)

@@ -26,7 +26,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--config", default=None, help="config of one domain (default: all domains)")
     parser.add_argument("--split", default="train", help="train, validation or test (default train)")
     parser.add_argument("--number", type=int, default=1, help="number of traces, drawn at random (default 1)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed for drawing the traces (default 0)")
     return parser
 
 

@@ -19,7 +19,7 @@ from gatling_sid.oracle.claude.estimate.dry_run import DryRun
 from gatling_sid.oracle.claude.estimate.estimate import estimate_cost
 from gatling_sid.oracle.claude.improve.tuning import INTRODUCTIONS, PromptTuner
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.prompts.system_prompts import FOLDER, notes_of, notes_path
+from gatling_sid.oracle.claude.prompts.system_prompts import PROMPT_FOLDER, notes_of, notes_path
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
@@ -38,16 +38,20 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--requests", type=int, default=100, help="new requests per measurement (default 100)")
     parser.add_argument(
-        "--rounds", type=int, default=1, help="proposals (default 1); with more, each must win more clearly"
+        "--rounds",
+        type=int,
+        default=1,
+        help="number of rounds, each with new proposals (default 1); with more rounds, the significance threshold per "
+        "note is lower",
     )
     parser.add_argument(
         "--first",
         type=int,
         default=1_000_000,
-        help="index of the first new request; another index gives other requests",
+        help="index of the first new request (default %(default)s); use another one to avoid requests that were used before",
     )
     parser.add_argument("--seed", type=int, default=7, help="seed of the requests (default 7)")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder of the notes")
+    parser.add_argument("--folder", type=Path, default=PROMPT_FOLDER, help="folder of the notes")
     parser.add_argument("--catalogue", type=Path, default=CATALOGUE, help="folder of the domain files")
     add_options(parser, TUNING_LEDGER)
     return parser
@@ -55,7 +59,7 @@ def arguments() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the experiments, writes the notes if they changed, and prints what was tried."""
+    """Runs the experiments, writes the notes if they changed, and prints the result of each experiment."""
     args = arguments().parse_args(argv)
     if args.requests < 1 or args.rounds < 1 or args.first < 0:
         raise OracleError("--requests and --rounds must be at least 1, --first at least 0")
@@ -74,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(estimate_cost(dry_run.workloads(), args.model, batch=args.batch))
         return 0
     try:
-        with progress_bar("answers") as bar:
+        with progress_bar("responses") as bar:
 
             def report(done: int, activity: str) -> None:
                 bar(done, len(dry_run.requests), f"${sum(client.cost_usd.values()):.4f}, {activity}")
@@ -88,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = notes_path(domain.slug, args.folder)
         replace_file(path, yaml.safe_dump(new_notes.model_dump(), sort_keys=False, allow_unicode=True, width=120))
         print(f"{path.name} is now at version {new_notes.version}")
-    print(f"answers cost ${sum(client.cost_usd.values()):.4f}")
+    print(f"responses cost ${sum(client.cost_usd.values()):.4f}")
     return 0
 
 

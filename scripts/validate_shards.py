@@ -1,6 +1,6 @@
 """Validates traces again, from the written bytes of a run, a release in a folder or on the Hub, or a JSONL file.
 
-Each plan is proven once, and its other wordings share the proof. For a run or a release, the command also checks that
+Each plan is proven once, also if it occurs with several wordings. For a run or a release, the command also checks that
 every row is in its place and agrees with the manifest, and lists requests of validation and test that nearly copy a
 request of train.
 
@@ -42,7 +42,7 @@ def arguments() -> argparse.ArgumentParser:
 
 @command
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judges the traces, and prints the first problems and the counts."""
+    """Judges the traces, and prints the first findings and the counts."""
     args = arguments().parse_args(argv)
     for name in ("every", "workers"):
         if vars(args)[name] < 1:
@@ -54,16 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "".join(f"{line}\n" for line in tally.examples[: MAX_SHOWN - len(total.examples)]), end="", flush=True
             )
             total += tally
-            bar(total.judged, -(-source.rows // args.every), f"{total.rejected.total():,} rejected")
-    print(f"{total.judged:,} traces judged ({total.full_proofs:,} plans proven in full), {total.gold:,} gold, "
-          f"{total.partly_judged:,} judged in part, "
-          f"{total.rejected.total():,} rejected {dict(total.rejected) or ''}".rstrip())  # fmt: skip
-    if total.repeated:
-        print(f"traces with the id of an earlier trace: {total.repeated:,}")
-    if not total.judged:
-        raise ShardError(f"{args.source} holds no traces")
+            bar(total.judged_count, -(-source.rows // args.every), f"{total.rejected_by_rule.total():,} rejected")
+    print(f"{total.judged_count:,} traces judged ({total.full_proofs:,} plans proven in full), {total.gold_count:,} gold, "
+          f"{total.partly_judged_count:,} judged in part, "
+          f"{total.rejected_by_rule.total():,} rejected {dict(total.rejected_by_rule) or ''}".rstrip())  # fmt: skip
+    if total.repeated_id_count:
+        print(f"traces with the id of an earlier trace: {total.repeated_id_count:,}")
+    if not total.judged_count:
+        raise ShardError(f"{args.source} contains no traces")
     copies = count_near_copies(source.folder, source.files) if source.folder else 0
-    return FAILED if total.rejected or total.repeated or copies else 0
+    return FAILED if total.rejected_by_rule or total.repeated_id_count or copies else 0
 
 
 def count_near_copies(folder: Path, files: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Traces by Claude, from request to report: what is gold, what is repaired, what is given up, and what it cost."""
+"""Traces by Claude, from request to report: gold, repaired and abandoned requests, and their cost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SimulatedAgent:
 def simulate(
     registry: DomainRegistry, edit_text: EditText = lambda _request, _text: None, **options: object
 ) -> SimulatedAgent:
-    """An agent whose model answers well but for what `edit_text` says."""
+    """An agent with a model whose good answers are changed by `edit_text`."""
     return SimulatedAgent(registry, edit_text, **options)
 
 
@@ -83,7 +83,7 @@ def test_no_key_is_a_clear_error() -> None:
     ],
 )
 def test_nobody_pays_for_what_is_not_used(code: str, absent: str) -> None:
-    """Neither the embedded path nor an estimate imports the API's client, and Claude's oracle depends on no validator."""
+    """Neither the embedded oracle nor an estimate imports the API's client, and Claude's oracle depends on no validator."""
     check = (
         f"import sys; {code}; assert not [m for m in sys.modules if m.split('.')[0] == {absent!r} or m == {absent!r}]"
     )
@@ -110,7 +110,7 @@ def test_a_competent_model_makes_gold(registry: DomainRegistry, validator: Trace
 
 
 def test_the_same_agent_again_asks_the_same(registry: DomainRegistry) -> None:
-    """Requests depend only on the arguments of the agent, so a ledger answers all of a second run."""
+    """Requests depend only on the arguments of the agent, so a ledger has all responses for a second run."""
     first, second = simulate(registry), simulate(registry)
     assert first.make(20) == second.make(20)
     assert [request.work_id for request in first.model.requests] == [
@@ -148,7 +148,7 @@ def test_rejected_plans_are_repaired(registry: DomainRegistry) -> None:
 
 
 def test_only_repaired_plans_count_as_repaired() -> None:
-    """A task that needed another request is gold in the end, but not after repair."""
+    """A task that needed another request counts as gold in total, but not as gold after repair."""
     reasons = [
         ("a", 0, "goal_is_met"),
         ("b", 0, "refusal:cyber"),
@@ -167,7 +167,7 @@ def test_only_repaired_plans_count_as_repaired() -> None:
 
 
 def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
-    """At most two repairs a request and twelve requests a task, nothing called valid, every rejection with its reason."""
+    """At most two repairs per request and twelve requests per task; no trace is valid, and every rejection has a reason."""
     simulated = simulate(registry, lambda request, _: '{"items": [{"item": 1}]}' if request.phase == "graph" else None)
     assert simulated.make(3) == []
     report = simulated.agent.reports["Library"]
@@ -176,16 +176,16 @@ def test_an_incompetent_model_is_given_up(registry: DomainRegistry) -> None:
 
 
 def test_a_run_in_vain_is_stopped(registry: DomainRegistry) -> None:
-    """When most requests have to be given up, the run ends and says what was wrong with them."""
+    """If most requests are abandoned, the run ends with an error that says why."""
     simulated = simulate(registry, lambda request, _: '{"items": [{"item": 1}]}' if request.phase == "graph" else None)
     with pytest.raises(
-        OracleError, match=r"Library: 94 of 134 requests had to be given up, the last for: bad_answer: "
+        OracleError, match=r"Library: 94 of 134 requests were abandoned, the last because of: bad_answer: "
     ):
         simulated.make(40)
 
 
 def test_nothing_is_valid_that_the_judge_rejects(registry: DomainRegistry) -> None:
-    """Claude's approval alone makes nothing gold."""
+    """A favourable judgement by Claude alone does not make a trace gold."""
     simulated = simulate(
         registry, lambda request, text: extra_call(request, text) if not is_repair(request) else '{"items": []}'
     )
@@ -222,8 +222,8 @@ def test_no_task_is_given_up_for_want_of_an_answer(registry: DomainRegistry, pha
 
 
 @pytest.mark.parametrize("phase", ["requests", "graph", "judgement"])
-def test_what_was_not_answered_once_is_asked_again(registry: DomainRegistry, phase: str) -> None:
-    """A request without a response costs no trace, and leads to no repair."""
+def test_a_request_without_a_response_is_sent_again(registry: DomainRegistry, phase: str) -> None:
+    """A request without a response is sent again; no trace is lost and nothing is repaired."""
     failed: list[str] = []
 
     def fail_once(request: LLMRequest, _text: str) -> str | None:
@@ -239,34 +239,34 @@ def test_what_was_not_answered_once_is_asked_again(registry: DomainRegistry, pha
 
 def judgements(*favourable: bool) -> EditText:
     """Makes Claude's judgements favourable or not, in this order."""
-    opinions = iter(favourable)
+    remaining = iter(favourable)
 
     def edit_text(request: LLMRequest, _text: str) -> str | None:
         if request.phase != "judgement":
             return None
-        good = next(opinions, True)
+        good = next(remaining, True)
         return json.dumps(APPROVAL if good else {**APPROVAL, "serves_request": False, "why": "Other books."})
 
     return edit_text
 
 
 @pytest.mark.parametrize(
-    ("opinions", "rejected", "asked"),
+    ("favourable", "rejected", "count"),
     [((True,), {}, 1), ((False, True, True), {}, 3), ((False, False, True), {"judged": 1}, 3)],
 )
-def test_an_objection_needs_a_majority(
-    registry: DomainRegistry, opinions: tuple[bool, ...], rejected: dict[str, int], asked: int
+def test_an_unfavourable_judgement_needs_a_majority(
+    registry: DomainRegistry, favourable: tuple[bool, ...], rejected: dict[str, int], count: int
 ) -> None:
-    """If Claude objects to a gold trace, the majority of three judgements decides whether its request is replaced."""
-    simulated = simulate(registry, judgements(*opinions))
+    """After an unfavourable judgement, the majority of three decides whether the request is replaced."""
+    simulated = simulate(registry, judgements(*favourable))
     assert len(simulated.make(1)) == 1
     assert simulated.agent.reports["Library"].rejected_by == rejected
-    assert simulated.model.count_phases()["judgement"] == asked
+    assert simulated.model.count_phases()["judgement"] == count
 
 
 @pytest.mark.parametrize("change", ["", "!", " please"])
-def test_near_copies_are_drawn_anew(registry: DomainRegistry, change: str) -> None:
-    """A request that nearly copies that of a finished trace is rejected and replaced by another."""
+def test_near_copies_are_replaced(registry: DomainRegistry, change: str) -> None:
+    """A near-copy of a finished trace's request is rejected and replaced by another request."""
     tasks = [Task(registry.domain("library"), "train", index) for index in range(10)]
     first = generate(tasks, simulate(registry).agent.oracle(), TraceValidator(registry)).traces
     oracle = simulate(registry).agent.oracle()
@@ -307,7 +307,7 @@ def test_traces_are_saved_as_json_lines(registry: DomainRegistry, tmp_path: Path
 
 
 def test_a_file_is_saved_whole_or_not_at_all(registry: DomainRegistry, gold: list[GoldTrace], tmp_path: Path) -> None:
-    """What stops in the middle leaves the file that was there before, nothing beside it, and says which trace it was."""
+    """If saving fails in the middle, the old file is unchanged, no other file is left, and the error names the trace."""
     agent, path = simulate(registry).agent, tmp_path / "traces.jsonl"
     agent.save_traces(gold[:2], path)
     before = path.read_bytes()
@@ -336,7 +336,7 @@ def test_a_file_is_saved_whole_or_not_at_all(registry: DomainRegistry, gold: lis
     ids=["all", "one", "three", "more", "list", "tuple", "set"],
 )
 def test_domains_are_sampled_by_number_or_name(sample: Any, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number takes the first domains, names take those, always in the order of the names and each once."""
+    """A number selects the first domains, names select those domains; the order is by name, and each is used once."""
     agent = OracleAgent(client=SimulatedClaude(()))
     asked: list[tuple[str, int]] = []
     monkeypatch.setattr(agent, "generate_traces_for_domain", lambda name, number, _: asked.append((name, number)) or [])
@@ -346,7 +346,7 @@ def test_domains_are_sampled_by_number_or_name(sample: Any, names: list[str], mo
 
 @pytest.mark.parametrize("sample", [0, -1, True, False, 2.0, "Finance", [], [1], {"Finance": 1}], ids=repr)
 def test_a_sample_of_domains_that_makes_no_sense_is_refused(registry: DomainRegistry, sample: Any) -> None:
-    """What is neither a number of domains nor a list of names is an error that says what to give."""
+    """Anything else than a number of domains or a list of names gives an error that says what to give."""
     with pytest.raises(OracleError) as caught:
         simulate(registry).agent.generate_traces_for_all_domains(1, sample)
     assert str(caught.value) == (f"sample_domains is {sample!r}; give a number of domains, or a list of their names")
@@ -371,7 +371,7 @@ def test_it_works_where_a_loop_runs_already(registry: DomainRegistry) -> None:
 
 
 def test_claude_may_judge_embedded_traces(registry: DomainRegistry, gold: list[GoldTrace]) -> None:
-    """A trace of the other oracle has a context too; one without a simulated world has none, and the error says so."""
+    """A trace of the embedded oracle has a context too; for one without a simulated world there is a clear error."""
     agent = simulate(registry).agent
     assert agent.validate_trace(gold[0]).is_favourable
     with pytest.raises(OracleError, match="names no principal or no simulated world"):

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("scripts",),
 )  # fmt: skip
 ROOMS = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
-APART = ("gatling_sid.oracle", "gatling_sid.validators")
+MAKER_AND_JUDGE = ("gatling_sid.oracle", "gatling_sid.validators")
 """The maker of traces and their judge; neither imports the other."""
 FILES = sorted(
     path for room in ("gatling_sid", "builder", "dataset_card", "scripts") for path in (ROOT / room).rglob("*.py")
@@ -72,9 +72,9 @@ def lies_in(name: str, package: str) -> bool:
 
 
 def uphill(name: str, tree: ast.AST) -> list[str]:
-    """The imports of a module that point to another room of its own layer, to a later layer, or across `APART`."""
+    """The imports of a module that point to another room of its own layer, to a later layer, or across `MAKER_AND_JUDGE`."""
     own = room(name) or ""
-    mine, others = ([each for each in APART if lies_in(name, each) is side] for side in (True, False))
+    mine, others = ([each for each in MAKER_AND_JUDGE if lies_in(name, each) is side] for side in (True, False))
     found = []
     for each in imported(tree, name if name in PACKAGES else name.rpartition(".")[0]):
         other = room(each)
@@ -142,12 +142,12 @@ def test_the_rule_sees_what_it_forbids(module: str, line: str, found: list[str])
 
 def test_making_traces_needs_no_hub() -> None:
     """gatling_sid never imports datasets, pyarrow or the Hub's client."""
-    barred = {"datasets", "pyarrow", "huggingface_hub"}
+    forbidden = {"datasets", "pyarrow", "huggingface_hub"}
     found = {
         (name, each)
         for path, name in zip(FILES, NAMES, strict=True)
         for each in imported(parsed(path))
-        if name.startswith("gatling_sid/") and each.split(".")[0] in barred
+        if name.startswith("gatling_sid/") and each.split(".")[0] in forbidden
     }
     assert found == set()
 

@@ -9,7 +9,7 @@ import pytest
 
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
 from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
@@ -34,7 +34,7 @@ def domain(request: pytest.FixtureRequest) -> Domain:
 @pytest.fixture(scope="module")
 def traces(domain: Domain) -> list[GoldTrace]:
     """Proposed traces of all splits; their indexes are so far apart that they belong to several worlds."""
-    oracle = ScenarioOracle(3, CREATED_AT)
+    oracle = EmbeddedOracle(3, CREATED_AT)
     proposed = [oracle.trace(Task(domain, SPLITS[n % 3], n * 61)) for n in range(TRACES)]
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
 
@@ -144,7 +144,7 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
     assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])
 
 
-def test_a_stricter_policy_asks_for_another_plan(domain: Domain) -> None:
+def test_a_stricter_policy_needs_another_plan(domain: Domain) -> None:
     """Some scenario has steps that depend on a rule that is in force only sometimes."""
     sometimes = {name for name, rule in domain.file.policy.rules.items() if rule.sometimes}
     steps = [step for scenario in domain.file.scenarios.values() for step in scenario.plan]

@@ -32,11 +32,13 @@ def test_paths_exist(name: str) -> None:
     """Every path leads to a file or folder, from the root or from the package that is spoken of."""
     named = paths_named((ROOT / name).read_text(encoding="utf-8"))
     assert [
-        each for each in sorted(named) if not any((place / each).exists() for place in PLACES) and not found(each)
+        each
+        for each in sorted(named)
+        if not any((place / each).exists() for place in PLACES) and not is_file_name(each)
     ] == []
 
 
-def found(name: str) -> bool:
+def is_file_name(name: str) -> bool:
     """Whether a file without a folder has this name somewhere in the packages or the tests."""
     folders = ("gatling_sid", "builder", "dataset_card", "scripts", "tests")
     return "/" not in name and any(True for folder in folders for _ in (ROOT / folder).rglob(name))
@@ -52,4 +54,4 @@ def test_commands_exist(name: str) -> None:
 def test_a_path_that_leads_nowhere_is_seen() -> None:
     """The check finds what it looks for."""
     assert paths_named("see `schemas/nowhere.py` and `x` and `nowhere.yaml`") == {"schemas/nowhere.py", "nowhere.yaml"}
-    assert not found("nowhere.yaml")
+    assert not is_file_name("nowhere.yaml")

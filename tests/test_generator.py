@@ -60,7 +60,7 @@ def test_rejected_tasks_come_again_until_they_are_gold(
             Rejection(trace_id, 0, "", "no_answer", "the oracle said nothing"),
             Rejection(trace_id, 1, scenario, findings[0].rule, findings[0].message),
         ],
-        given_up=[],
+        abandoned_tasks=[],
     )
     assert oracle.calls == [
         [Task(library, "train", 0)],
@@ -95,7 +95,7 @@ def test_a_task_is_given_up_after_the_last_attempt(
     result = generate([Task(library, "train", index) for index in (0, 1)], oracle, validator)
 
     assert result.traces == [gold[0]]
-    assert result.given_up == [Task(library, "train", 1, 1, None, ("no_answer: the oracle said nothing",))]
+    assert result.abandoned_tasks == [Task(library, "train", 1, 1, None, ("no_answer: the oracle said nothing",))]
     assert [(each.trace_id, each.reason) for each in result.rejections] == [
         ("library_train_00000000", "no_answer"),
         ("library_train_00000001", "no_answer"),

@@ -111,10 +111,10 @@ def test_a_tool_says_what_it_returns_in_a_sentence_or_a_schema(returns: Any) -> 
 def test_training_format_is_plain_json() -> None:
     """A trace leaves as a dict that JSON holds, times as text, and comes back equal."""
     trace = trace_of_mine()
-    told = trace.to_training_format()
-    assert isinstance(told["created_at"], str)
-    assert told.keys() >= {"trace_id", "request", "policy", "graph", "metadata", "validated"}
-    assert GoldTrace.model_validate(json.loads(json.dumps(told))) == trace
+    training_form = trace.to_training_format()
+    assert isinstance(training_form["created_at"], str)
+    assert training_form.keys() >= {"trace_id", "request", "policy", "graph", "metadata", "validated"}
+    assert GoldTrace.model_validate(json.loads(json.dumps(training_form))) == trace
 
 
 # --- registry --------------------------------------------------------------------------------------------------

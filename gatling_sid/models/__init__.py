@@ -1,11 +1,11 @@
-"""GoldTrace and its parts: the records that all other packages exchange."""
+"""GoldTrace and its parts: the models that all other packages exchange."""
 
-from gatling_sid.models.records import construct_trusted, replace_fields
+from gatling_sid.models.base import construct_trusted, replace_fields
 from gatling_sid.models.tiers import SensitivityTier, TrustTier
 from gatling_sid.models.tools import ToolParameter, ToolSchema
 from gatling_sid.models.trace import (
+    EMBEDDED_ORACLE,
     INTENTS,
-    SCENARIO,
     ArgumentSource,
     Constraint,
     Effect,
@@ -26,8 +26,8 @@ from gatling_sid.models.trace import (
 from gatling_sid.models.verdict import Finding, Verdict
 
 __all__ = [
+    "EMBEDDED_ORACLE",
     "INTENTS",
-    "SCENARIO",
     "ArgumentSource",
     "Constraint",
     "Effect",

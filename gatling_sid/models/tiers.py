@@ -1,4 +1,4 @@
-"""Sensitivity of data and trust in content, each in a few steps."""
+"""Tiers: how sensitive data is, and how far content is trusted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class SensitivityTier(str, Enum):
-    """How much harm a leak of the data would do, in four steps."""
+    """How sensitive data is: how much harm a leak would do, in four tiers."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
@@ -14,16 +14,21 @@ class SensitivityTier(str, Enum):
     RESTRICTED = "restricted"
 
     @property
-    def level(self) -> int:
+    def rank(self) -> int:
         """The tier as a number, from 1 (public) to 4 (restricted)."""
-        return _LEVELS[self]
+        return _RANKS[self]
+
+    @property
+    def level(self) -> int:
+        """The same as `rank`, under the name that was published first."""
+        return self.rank
 
 
-_LEVELS = {tier: level for level, tier in enumerate(SensitivityTier, start=1)}
+_RANKS = {tier: rank for rank, tier in enumerate(SensitivityTier, start=1)}
 
 
 class TrustTier(str, Enum):
-    """Who vouches for a piece of content."""
+    """Where content comes from, and so how far it is trusted."""
 
     SYSTEM = "system"
     USER = "user"
@@ -31,6 +36,11 @@ class TrustTier(str, Enum):
     UNVERIFIED_RAG = "unverified_rag"
 
     @property
-    def tier(self) -> int:
-        """The trust as a number: 1 own systems and users, 2 signed partner, 3 public web."""
+    def rank(self) -> int:
+        """The tier as a number: 1 own systems and users, 2 signed partner, 3 public web."""
         return {"verified_rag": 2, "unverified_rag": 3}.get(self.value, 1)
+
+    @property
+    def tier(self) -> int:
+        """The same as `rank`, under the name that was published first."""
+        return self.rank

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import Field
 
-from gatling_sid.models.records import Record
+from gatling_sid.models.base import TraceModel
 from gatling_sid.models.tiers import SensitivityTier
 
 
-class ToolParameter(Record):
+class ToolParameter(TraceModel):
     """One parameter of a tool; `constraints` holds JSON Schema keywords (`minimum`, `enum`, …)."""
 
     name: str
@@ -21,7 +21,7 @@ class ToolParameter(Record):
     constraints: dict[str, Any] = Field(default_factory=dict)
 
 
-class ToolSchema(Record):
+class ToolSchema(TraceModel):
     """One tool of a domain; `returns` is a JSON Schema of its results, or a sentence about them."""
 
     tool_id: str

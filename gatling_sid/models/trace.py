@@ -1,6 +1,6 @@
-"""GoldTrace and its parts: the records that all other packages exchange.
+"""GoldTrace and its parts: the models that all other packages exchange.
 
-Public models are mutable, since callers edit copies; our own code never edits one it was given.
+Their objects are mutable, since users edit copies of them; this package never changes an object that it was given.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from typing import Any
 
 from pydantic import Field
 
-from gatling_sid.models.records import Record
+from gatling_sid.models.base import TraceModel
 from gatling_sid.models.tiers import SensitivityTier, TrustTier
 
 INTENTS = ("retrieve", "update", "create", "delete", "export", "analyze")
 """All values of `UserRequest.intent_category`."""
-SCENARIO = "scenario"
-"""`metadata.oracle` of traces by the embedded oracle: all of such a trace follows from coordinates and catalogue."""
+EMBEDDED_ORACLE = "scenario"
+"""`metadata.oracle` of traces by the embedded oracle; such a trace follows from its coordinates and the catalogue."""
 
 
-class ScopeMetadata(Record):
+class ScopeMetadata(TraceModel):
     """How much a request or a call reaches: number of rows, sensitivity, days looked back, target of an export.
 
     None means that there is no such limit, period or export.
@@ -32,8 +32,8 @@ class ScopeMetadata(Record):
     export_target: str | None = None
 
 
-class ProvenancePointer(Record):
-    """What asked for a call: sentences of the request, a rule of the policy, or retrieved content."""
+class ProvenancePointer(TraceModel):
+    """Why a call is made: it quotes sentences of the request, a rule of the policy, or retrieved content."""
 
     source_type: TrustTier
     source_id: str
@@ -41,12 +41,12 @@ class ProvenancePointer(Record):
     content_snippet: str | None = None
 
 
-class ArgumentSource(Record):
+class ArgumentSource(TraceModel):
     """Where an argument's value comes from.
 
     `origin` is `request`, `call`, `principal`, `policy` or `default`; `reference` is the path within it
     (`call_1.items[0].invoice_id`, `staff_id`, `export_cap.allowed[0]`), `start` and `end` the character span
-    of the request text that says the value.
+    of the request text that states the value.
     """
 
     argument: str
@@ -56,7 +56,7 @@ class ArgumentSource(Record):
     end: int | None = None
 
 
-class ToolCall(Record):
+class ToolCall(TraceModel):
     """One call of a tool; a string argument such as `$call_1.items[0].invoice_id` refers to an earlier result."""
 
     call_id: str
@@ -68,8 +68,8 @@ class ToolCall(Record):
     argument_sources: list[ArgumentSource] = Field(default_factory=list)
 
 
-class ToolCallGraph(Record):
-    """The calls of a plan and the order they run in; the edges are the calls' `dependencies`."""
+class ToolCallGraph(TraceModel):
+    """The calls of a plan and the order in which they run; the edges are the calls' `dependencies`."""
 
     graph_id: str
     calls: list[ToolCall] = Field(default_factory=list)
@@ -93,10 +93,11 @@ class ToolCallGraph(Record):
 
 
 def topological_order(calls: list[ToolCall], *, last_first: bool = False) -> list[str]:
-    """Call ids in an order in which each comes after its dependencies; calls on or behind a cycle are left out.
+    """Call ids in an order in which each comes after its dependencies.
 
-    Of several calls that are ready, the first in the list comes first, or the last one with `last_first`. Kahn's
-    algorithm with a heap: O(n log n + edges) and no recursion, so that long chains are no problem.
+    Calls on a cycle, and calls that depend on one of these, are left out. Of several calls that are ready, the first in
+    the list comes first, or the last one with `last_first`. This is Kahn's algorithm with a heap: it takes
+    O(n log n + edges) and does not recurse, so that long chains are no problem.
     """
     position = {call.call_id: at for at, call in enumerate(calls)}
     if not last_first and all(
@@ -123,16 +124,16 @@ def topological_order(calls: list[ToolCall], *, last_first: bool = False) -> lis
     return order
 
 
-class Principal(Record):
-    """The person who asks: somebody of the simulated world, with the attributes that policies refer to."""
+class Principal(TraceModel):
+    """The person who asks: somebody in the simulated world, with the attributes that policies refer to."""
 
     principal_id: str
     role: str
     attributes: dict[str, Any] = Field(default_factory=dict)
 
 
-class UserRequest(Record):
-    """What is asked, in the words of the principal, and the scope that the request is entitled to."""
+class UserRequest(TraceModel):
+    """What the principal asks for, in words, and the scope that the request is entitled to."""
 
     request_id: str
     domain: str
@@ -143,7 +144,7 @@ class UserRequest(Record):
     principal: Principal | None = None
 
 
-class Constraint(Record):
+class Constraint(TraceModel):
     """The machine-readable form of one rule of a policy.
 
     `parameters` depend on the kind; `rule` is the index of the sentence in the policy's `rules`.
@@ -155,7 +156,7 @@ class Constraint(Record):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class SystemPolicy(Record):
+class SystemPolicy(TraceModel):
     """The policy in force: `rules` are its sentences, `constraints` the same in machine-readable form."""
 
     policy_id: str
@@ -167,26 +168,26 @@ class SystemPolicy(Record):
     constraints: list[Constraint] = Field(default_factory=list)
 
 
-class Showing(Record):
-    """Rows of an entity, by key, and the fields of them that the user must end up seeing."""
+class Showing(TraceModel):
+    """Rows of an entity, by key, and the fields of these rows that the plan must show to the user."""
 
     entity: str
     rows: list[str]
     fields: list[str]
 
 
-class MeasuredValue(Record):
-    """One number of a measurement; `group` is None when nothing was grouped."""
+class MeasuredValue(TraceModel):
+    """One value of a measurement; `group` is None if the measure is not grouped."""
 
     group: str | None
     value: float
 
 
-class Measurement(Record):
-    """A measure that the user must end up seeing, and the rows that it must have been computed over.
+class Measurement(TraceModel):
+    """A measure that the plan must show to the user, and the rows over which it must be computed.
 
     `measure` is count, sum, average, minimum or maximum. `rows` is the number of rows and `rows_digest` the
-    `digest_of` their keys, so that equal values over other rows do not pass.
+    `digest_of` their keys, so that an equal value over other rows does not meet the goal.
     """
 
     entity: str
@@ -198,7 +199,7 @@ class Measurement(Record):
     values: list[MeasuredValue]
 
 
-class Effect(Record):
+class Effect(TraceModel):
     """A change that must happen: create, update or delete of rows, an export, or a message sent."""
 
     kind: str
@@ -208,10 +209,10 @@ class Effect(Record):
     target: str | None = None
 
 
-class Goal(Record):
-    """What serves the request: rows and measures to be seen, and exactly these effects.
+class Goal(TraceModel):
+    """What serves the request: rows and measures that must be shown, and exactly the effects that must happen.
 
-    `time_range_days` is the period that the request asks about, which a plan must look back at least.
+    `time_range_days` is the period that the request asks about; a plan must look back at least so far.
     """
 
     shows: list[Showing] = Field(default_factory=list)
@@ -220,8 +221,8 @@ class Goal(Record):
     time_range_days: int | None = None
 
 
-class GoldTrace(Record):
-    """A request, the policy in force, the goal, and the minimal compliant plan of calls that reaches it.
+class GoldTrace(TraceModel):
+    """A request, the policy in force, the goal, and the minimal compliant plan that meets the goal.
 
     `validated` is true only if a judge found the trace gold.
     """

@@ -1,4 +1,4 @@
-"""What a judge says about a trace: what is wrong with it, what could not be judged, and whether it is gold."""
+"""What a judge decides about a trace: what is wrong with it, what could not be judged, and whether it is gold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the generator knows of oracles and judges: tasks become proposals, and traces get verdicts."""
+"""The interfaces of oracles, which propose traces for tasks, and of judges, which give verdicts on traces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Task:
     """One trace to be made: the `index`-th of a domain's split.
 
     After a rejection, the oracle gets the task again with the next `attempt`. Then `previous` is the rejected trace
-    (None after a failure) and `findings` holds what was wrong, for oracles that can repair a trace.
+    (None after a failure) and `findings` are its findings as text, for oracles that can repair a trace.
     """
 
     domain: Domain
@@ -39,15 +39,15 @@ class FailureKind(Enum):
     REPAIRABLE = auto()
     """The same request may get a better plan."""
     UNREPAIRABLE = auto()
-    """The request is at fault: it must be replaced by another."""
+    """The request cannot be served: it must be replaced by another."""
     REFUSED = auto()
-    """The model declined the request: it must be replaced by another, and never be reworded."""
+    """The model refused the request: it must be replaced by another and must not be reworded."""
     NO_RESPONSE = auto()
-    """The model was not reached, which says nothing about the request."""
+    """The model gave no response, so nothing is known about the request."""
 
 
 class Failure(NamedTuple):
-    """Says why an oracle proposes no trace: `reason` is a short name that is counted, `detail` says more."""
+    """Says why an oracle proposes no trace: `reason` is a short name that is counted, `detail` a sentence."""
 
     reason: str
     detail: str
@@ -55,7 +55,7 @@ class Failure(NamedTuple):
 
     @property
     def is_repairable(self) -> bool:
-        """Whether the same request may be tried again."""
+        """Whether the oracle may attempt the same request again."""
         return self.kind in (FailureKind.REPAIRABLE, FailureKind.NO_RESPONSE)
 
 
@@ -74,9 +74,9 @@ class Judge(Protocol):
     """Finds what is wrong with traces: a `TraceValidator`, or `ProvenPlans` around one."""
 
     def findings(self, trace: GoldTrace) -> list[Finding]:
-        """Everything wrong with one trace; empty if no check failed."""
+        """All findings about one trace; empty if no check failed."""
         ...
 
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """For each trace, what is wrong with it or, if nothing is, what could not be judged; neither for gold."""
+        """One verdict per trace: its findings or, if there are none, what could not be judged; both are empty for gold."""
         ...

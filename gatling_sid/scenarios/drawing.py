@@ -1,4 +1,4 @@
-"""Drawing what a scenario is about: rows, values and the principal, from the declarations in the catalogue."""
+"""Draws the rows, the values and the principal of a scenario, as its declaration in the catalogue says."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN
-from gatling_sid.schemas.references import ALL, MissingPathError, follow, parse_reference
+from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follow, parse_reference
 from gatling_sid.simulator.world import Row, World, sort_rows
 
 Bindings = dict[str, Any]
 
 
 class NoDrawError(Exception):
-    """Nothing in this world fits under this policy; another draw, of another policy or row, may succeed."""
+    """Nothing in this world fits under this policy; a draw of another policy or row may succeed."""
 
 
 def evaluate(value: Any, bindings: Mapping[str, Any]) -> Any:
     """The value that an expression such as `$invoice.vendor_id` refers to; any other value as it is.
 
-    Over a list, a path collects the values of all elements. Raises NoDrawError if the path leads nowhere.
+    If the path goes through a list, it collects the values of all elements. Raises NoDrawError if the path does not exist.
     """
     reference = parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
     if reference is None:
@@ -33,8 +33,8 @@ def evaluate(value: Any, bindings: Mapping[str, Any]) -> Any:
         base, path = bindings[reference.root], reference.path
         if path == ("count",) and isinstance(base, list):
             return len(base)
-        if isinstance(base, list) and path and isinstance(path[0], str) and path[0] != ALL:
-            path = (ALL, *path)
+        if isinstance(base, list) and path and isinstance(path[0], str) and path[0] != ALL_ELEMENTS:
+            path = (ALL_ELEMENTS, *path)
         return follow(path, base)
     except (KeyError, MissingPathError) as error:
         raise NoDrawError(f"{value}: {error}") from None
@@ -62,7 +62,7 @@ def draw(scenario: c.Scenario, world: World, bindings: Bindings, rng: random.Ran
 # --- rows ------------------------------------------------------------------------------------------------------
 
 _EvaluatedCondition = tuple[str, str, Any]
-"""A condition with its value evaluated: (field, name of the condition, value)."""
+"""A condition with its operand evaluated: (field, name of the condition, operand)."""
 
 
 def _matching_rows(
@@ -72,9 +72,9 @@ def _matching_rows(
     bindings: Mapping[str, Any],
     alone_by: Sequence[str] = (),
 ) -> list[Row]:
-    """Rows that pass every condition; with `alone_by`, only those whose values in these fields no other row has.
+    """Rows that meet every condition; with `alone_by`, only those whose values in these fields no other row has.
 
-    The list is kept by the world and must not be changed.
+    The world keeps the list, so callers must not change it.
     """
     search = entity, tuple(alone_by), tuple(_evaluate_conditions(where, world, bindings))
     if search not in world.memoised_rows:
@@ -90,23 +90,23 @@ def _evaluate_conditions(
             yield field, PLAIN, evaluate(condition, bindings)
             continue
         for name, value in condition.items():
-            want = evaluate(value, bindings)
+            operand = evaluate(value, bindings)
             reach = CONDITIONS[name].reach
             if reach is not None:
-                want = world.period(**{reach: want})
-            yield field, name, tuple(want) if isinstance(want, list) else want
+                operand = world.period(**{reach: operand})
+            yield field, name, tuple(operand) if isinstance(operand, list) else operand
 
 
 def _find_rows(
     world: World, entity: str, alone_by: tuple[str, ...], conditions: tuple[_EvaluatedCondition, ...]
 ) -> list[Row]:
     rows = world.sorted_rows(entity, None)
-    first = next(((field, want) for field, name, want in conditions if name == PLAIN), None)
+    first = next(((field, operand) for field, name, operand in conditions if name == PLAIN), None)
     if first is not None:
         rows = world.index(entity, first[0]).get(first[1], [])
-    for field, name, want in conditions:
+    for field, name, operand in conditions:
         holds = CONDITIONS[name].holds
-        rows = [row for row in rows if holds(row[field], want)]
+        rows = [row for row in rows if holds(row[field], operand)]
     return [row for row in rows if world.count_alike(entity, alone_by, row) == 1] if alone_by else rows
 
 

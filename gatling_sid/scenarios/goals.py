@@ -1,4 +1,4 @@
-"""A scenario's goal for what was drawn: the rows, measures and effects that serve the request."""
+"""The goal of a scenario for drawn values: the rows, measures and effects that serve the request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: fro
 
 
 def entity_of(scenario: c.Scenario, name: str) -> str:
-    """The entity whose row or rows a drawn name stands for."""
+    """The entity of the row or rows that are bound to a drawn name."""
     match scenario.draw[name]:
         case c.OneRowDraw(one=entity) | c.AllRowsDraw(all=entity) | c.RowByKeyDraw(row=entity):
             return entity
@@ -77,7 +77,7 @@ def _build_measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain
 
 
 def _is_tie_at(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
-    """Whether the values before and after the cut are equal, so that which of them is shown would be arbitrary."""
+    """Whether the values before and after the cut are equal, so that it would be arbitrary which of them is shown."""
     return len(values) > top and values[top - 1][1] == values[top][1]
 
 

@@ -1,4 +1,4 @@
-"""An instance of a scenario in a world: who asks, under which policy, and what serving the request means."""
+"""Instances of scenarios: the principal, the policy, the goal and the values that are drawn for a request."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
 _POLICIES_PER_WORLD = 48
-"""Policies in use in one world: an organisation has some dozens in force, not the thousands that a family may hold."""
+"""Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
 _MAX_DRAWS = 200
 """Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
 
 
-class TaskInstance(NamedTuple):
-    """What is asked, without plan and words; `slots` are the values that the words say, `rules` the ids of those in force."""
+class Instance(NamedTuple):
+    """A drawn scenario without plan and words; `slots` are the values that the request states, `rules` the ids in force."""
 
     principal: Principal
     policy: SystemPolicy
@@ -29,16 +29,21 @@ class TaskInstance(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _members_in_world(world: World) -> list[tuple[int, ...]]:
-    """The members of the policy family that are in use in a world."""
-    rng = stream(world.seed, world.domain.slug, "policies", world.name)
-    return [tuple(map(rng.randrange, world.domain.family.axis_sizes)) for _ in range(_POLICIES_PER_WORLD)]
+    """The members of the policy family that are in use in a world.
+
+    Each axis has its own random stream, so that another value on one axis changes no other.
+    """
+    path = (world.seed, world.domain.slug, "policies", world.name)
+    axes = world.domain.family.axis_values.items()
+    streams = [(stream(*path, name), len(values)) for name, values in axes]
+    return [tuple(rng.randrange(size) for rng, size in streams) for _ in range(_POLICIES_PER_WORLD)]
 
 
 @lru_cache(maxsize=2048)
-def instance_at(world: World, scenario_id: str, instance_index: int, attempt: int) -> TaskInstance | None:
+def instance_at(world: World, scenario_id: str, instance_index: int, attempt: int) -> Instance | None:
     """The instance of a scenario with this number in a world, or None if nothing in the world fits.
 
-    Instances are cached, since each is put into words several times.
+    Instances are cached, since several requests share one.
     """
     domain, members = world.domain, _members_in_world(world)
     scenario = domain.file.scenarios[scenario_id]
@@ -60,5 +65,5 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             continue
         key = domain.file.entities[definition.entity].key
         principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        return TaskInstance(principal, domain.family.policy(member), rules, goal, slots)
+        return Instance(principal, domain.family.policy(member), rules, goal, slots)
     return None

@@ -1,4 +1,4 @@
-"""Putting a request into words: its phrasing with the values said, what stands around it, and how it is typed."""
+"""Renders a request as text: its phrasing with the values stated, the frame around it, and how it is typed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from gatling_sid.schemas.language.phrasing import Slot
 from gatling_sid.schemas.language.wording import join_list, wordings
 
 Span = tuple[int, int]
-"""Where a part of a text begins and where it ends, in characters."""
+"""Where a part of a text starts and where it ends, in characters."""
 
 _TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
-"""Ends of a text after which no full stop is needed."""
+"""Endings of a text after which no full stop is needed."""
 _KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]\w*[A-Z]|[B-Z]\b|A\b(?! )")
 """Beginnings that nobody writes in lower case: "I", abbreviations such as "IBM", single letters other than "A"."""
 _TYPING_STYLES = (*["careful"] * 12, *["no full stop"] * 2, *["lower case"] * 2, "lower-case start")
-"""How people type; one is drawn, so that most requests (12 of 17) are typed with care."""
+"""How people type; one style is drawn for each request, and most (12 of 17) are careful."""
 
 
 class RenderedRequest(NamedTuple):
-    """A request's text, where in it each slot is said, and where its core (without openings, closings) stands."""
+    """A request's text, the span of each slot in it, and the span of its core, which is the text without the frame."""
 
     text: str
     spans: dict[str, Span]
@@ -34,14 +34,14 @@ class RenderedRequest(NamedTuple):
 
 
 class _SlotRule(NamedTuple):
-    """How a slot's value is said: its kind (see `wordings`) and, by value, the catalogue's own words."""
+    """How a slot's value is stated: its kind (see `wordings`) and, by value, the catalogue's own wordings."""
 
     kind: str
     words: Mapping[Any, tuple[str, ...]]
 
 
 _TEXT_RULE = _SlotRule("text", {})
-"""The rule of a slot that no argument takes its value from: the value is said as it is."""
+"""The rule of a slot that no argument takes its value from: the value is stated as it is."""
 
 
 def render_request(
@@ -53,7 +53,7 @@ def render_request(
     today: date,
     rng: random.Random,
 ) -> RenderedRequest:
-    """The request of a scenario with the wording of that index; `rng` chooses how it is typed and values are said.
+    """The request of a scenario with the wording of that index; `rng` chooses how it is typed and how values are stated.
 
     Raises:
         OracleError: the split has no wording of that index.
@@ -73,7 +73,7 @@ def render_request(
 def _render_carefully(
     wording: Wording, slots: Mapping[str, Any], rules: Mapping[str, _SlotRule], today: date, rng: random.Random
 ) -> RenderedRequest:
-    """The request with all its capitals and full stops."""
+    """The request in the style `careful`, with all capitals and full stops."""
     phrasing, variant_index, frame = wording
     opening = f"{frame.opening} " if frame.opening else ""
     texts = [opening]
@@ -102,7 +102,7 @@ def _render_value(value: Any, rule: _SlotRule, today: date, rng: random.Random) 
 
 @lru_cache(maxsize=1024)
 def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
-    """The rule of every slot that gives an argument its value; the kind of a message's own text is `quote`."""
+    """The rule of every slot from which an argument takes its value; the kind of a message's content is `quote`."""
     rules = {}
     for slot, uses in domain.slot_parameters(domain.file.scenarios[scenario]).items():
         tool, name = uses[0]
@@ -113,14 +113,14 @@ def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
 
 
 def _continue_sentence(text: str, opening: str) -> str:
-    """A sentence's beginning, without its capital where the opening runs on into it."""
+    """The start of a sentence, in lower case if the opening does not end a sentence before it."""
     if not opening or opening[-2:-1] in ".!?)" or _KEEPS_CAPITAL.match(text):
         return text
     return text[:1].lower() + text[1:]
 
 
 def _style_that_fits(style: str, rendered: RenderedRequest, rules: Mapping[str, _SlotRule]) -> str:
-    """The style or, where it would change the capitals of a quotation or of a value that comes first, one without."""
+    """The style, or one that keeps capitals if it would change those of a quotation or of a value at the start."""
     has_quotation = any(name in rendered.spans and rule.kind == "quote" for name, rule in rules.items())
     begins_with_value = any(start == 0 for start, _ in rendered.spans.values())
     if has_quotation or (begins_with_value and style == "lower-case start"):
@@ -129,7 +129,7 @@ def _style_that_fits(style: str, rendered: RenderedRequest, rules: Mapping[str, 
 
 
 def _apply_typing_style(text: str, style: str, *, keep_end: bool) -> str:
-    """The text as it is typed; no character before the end moves, so spans stay right."""
+    """The text in a typing style; no character before the end moves, so spans stay correct."""
     drops_full_stop = style in ("no full stop", "lower case") and not keep_end
     if drops_full_stop and text.endswith(".") and not text.endswith(".."):
         text = text[:-1]

@@ -1,4 +1,4 @@
-"""Which scenario, instance, world and wording the n-th trace of a split gets: a function of its coordinates alone."""
+"""The scenario, instance, world and wording of the n-th trace of a split, computed from its coordinates alone."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 WORLD_SIZE = 4096
-"""Traces that share a world. To populate one takes as long as to make about 100 traces, 2 to 3 % of the time when it is
-shared by this many; with more, the same people and records would appear too often."""
+"""Traces that share a world. To populate a world takes as long as to make about 100 traces, so 2 to 3 % of the time with
+this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
-"""Requests that put one instance into words, each differently: learners see that wording does not change a plan."""
+"""Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
 _WORDING_DISTANCE = 5
-"""Wordings of an instance are this many requests of its scenario apart, so that a training batch seldom has two."""
+"""Distance, in requests of the scenario, between two wordings of an instance, so that a training batch rarely has both."""
 
 
 def scheduled_scenario(domain: Domain, seed: int, split: str, index: int) -> tuple[str, int]:
     """The scenario of the `index`-th trace of a split, and how many earlier traces of the split have the same.
 
-    The schedule is a list that holds each scenario as often as its weight; it is shuffled anew for every round.
+    The schedule is a list that contains each scenario as often as its weight says; it is shuffled again for every round.
     """
     round_, place = divmod(index, _schedule_length(domain))
     scenario, rank, weight = _shuffled_schedule(domain, seed, split, round_)[place]
@@ -46,7 +46,7 @@ def world_name(split: str, index: int, fallback: int) -> str:
 
 
 def instance_of_wording(wording_index: int) -> int:
-    """The number of the instance that a scenario's request with that wording index puts into words.
+    """The number of the instance that a scenario's request with this wording index has.
 
     Each instance has WORDINGS_PER_INSTANCE requests; the instances of a group of _WORDING_DISTANCE take turns.
     """
@@ -55,7 +55,7 @@ def instance_of_wording(wording_index: int) -> int:
 
 
 def split_capacity(domain: Domain, split: str) -> int:
-    """How many traces a split can hold before a scenario would have to repeat its words."""
+    """How many traces a split can have before a scenario would have to repeat a wording."""
     rounds = min(
         wording_space_of(domain, name, split).capacity() // scenario.weight
         for name, scenario in domain.file.scenarios.items()

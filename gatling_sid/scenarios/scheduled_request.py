@@ -1,7 +1,7 @@
-"""What is asked at an index: scenario, world, instance and words, computed from a trace's coordinates.
+"""The scheduled request at an index: scenario, world, instance and words, computed from a trace's coordinates.
 
-The oracle plans for the request computed here. The validator computes it again, so that a trace with other words,
-another goal or another principal than its coordinates give is not gold.
+The embedded oracle makes a plan for this request. The validator computes the request again, so that a trace is not gold
+if its words, goal or principal differ from those that its coordinates give.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time
 from functools import lru_cache
 from typing import NamedTuple
 
-from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.scenarios.instances import Instance, instance_at
 from gatling_sid.scenarios.rendering import RenderedRequest, Span, render_request
 from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.schemas.domain import SPLITS, Domain
@@ -20,19 +20,19 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World, world_of
 
 FALLBACK_WORLDS = 8
-"""Worlds that are searched when a trace's own has nothing that fits; that is rare, and a scenario that is missing from
-eight more worlds is probably impossible, so that searching on would only cost time."""
+"""Fallback worlds that are searched when a trace's own world has nothing that fits, which is rare. A scenario that fits
+in none of them is probably impossible, so that a longer search would only take time."""
 
 _SENTENCE_END = re.compile(r"[.!?](?= )")
 
 
 class ScheduledRequest(NamedTuple):
-    """A request as its coordinates give it; `moment` is when it is made, a time on the world's day."""
+    """A request as its coordinates give it; `moment` is the time at which it is made, on the date of the world."""
 
     scenario: str
     instance_index: int
     world: World
-    instance: TaskInstance
+    instance: Instance
     rendered: RenderedRequest
     sentence_ends: tuple[int, ...]
     moment: datetime
@@ -40,7 +40,7 @@ class ScheduledRequest(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -> ScheduledRequest | None:
-    """What the `index`-th trace of a split asks at an attempt, or None if its worlds have no instance of its scenario."""
+    """The request of the `index`-th trace of a split at an attempt, or None if no world has an instance of its scenario."""
     scenario, wording_index = scheduled_scenario(domain, seed, split, index)
     instance_index = instance_of_wording(wording_index)
     for fallback in range(FALLBACK_WORLDS + 1):
@@ -62,7 +62,7 @@ def trace_id_of(domain: Domain, split: str, index: int) -> str:
 
 
 def split_and_index(trace_id: str, domain: Domain) -> tuple[str, int] | None:
-    """The split and the index in a trace's id, or None if it is not an id of the domain."""
+    """The split and the index that a trace id contains, or None if it is not an id of the domain."""
     split, _, number = trace_id.removeprefix(f"{domain.slug}_").partition("_")
     if split not in SPLITS or not 8 <= len(number) <= 12 or not (number.isascii() and number.isdecimal()):
         return None

@@ -1,21 +1,28 @@
-"""All wordings of a scenario, numbered, so that no two requests of a scenario are worded alike.
+"""All wordings of a scenario, numbered, so that no two requests of a scenario have the same wording.
 
 A wording is a phrasing, one variant of it, and a frame: an opening, a reason and a closing, each of which may be left
 out. `WordingSpace.at(n)` computes the n-th wording from n alone. Since it needs no memory of the wordings before, traces
 can be made in any order and on any machine.
 
-The number n is taken apart like a number whose digits have different bases (as seconds are into days, hours, minutes):
+Terms:
+
+- A shape says which of opening, reason and closing a frame has. `_SHAPES` is a list of shapes, used again and again.
+- A turn is the number of earlier requests that have the same phrasing.
+- A position is a place in `_SHAPES`, at which the shape of a request is read.
+- A serial number is the number of earlier places, since position 0 of the first round, with the same shape.
+
+The number n is split like a number whose digits have different bases (as seconds are split into days, hours, minutes):
 
 1. The phrasings take turns: `turn, phrasing = divmod(n, number of phrasings)`.
-2. The shapes of frames take turns. A shape says which of opening, reason and closing are there. `_SHAPES` is read over
-   and over; turn 0 of phrasing p reads it at position 7 p (`_POSITIONS_BETWEEN_PHRASINGS`), turn 1 one further on.
-3. The places of `_SHAPES` that have this shape are counted from position 0 on: 0, 1, 2, … This is the serial number.
-4. The serial number is permuted among all wordings of that phrasing and shape, so that successive requests differ in
-   every part and not in the last digit alone.
-5. The permuted number is read as digits, the lowest first: variant, then opening, reason and closing where the shape
-   has them. The base of a digit is the number of choices.
+2. The shapes take turns: turn 0 of phrasing p has the shape at position 7 × p (`_POSITIONS_BETWEEN_PHRASINGS`), and each
+   further turn the shape at the next position.
+3. The serial number is computed from the position and the number of complete rounds of `_SHAPES`.
+4. The serial number is permuted among all wordings with this phrasing and shape, so that successive requests differ in
+   every part and not only in the last digit.
+5. The permuted number is read as digits, the lowest first: variant, then opening, reason and closing if the shape has
+   them. The base of a digit is the number of choices.
 
-Each step can be undone, so two numbers never give the same wording.
+Each step can be inverted, so two numbers never give the same wording.
 
 A worked example. Two phrasings, the first in two variants; 3 openings, 2 reasons, 4 closings:
 
@@ -36,8 +43,9 @@ the start of this phrasing and 7 the step for 12. The digits of 4 in the bases 2
 ('List my loans.', Frame(opening='Good morning.', reason='I am moving.', closing=''))
 
 A shape can run out of wordings: a request without a frame has only as many as its phrasing has variants. From then on,
-the requests that would have had this shape get a full frame. Regular full frames are counted from 0 upwards, these
-additional ones from the last downwards, one for each turn; `capacity` says when the two could meet. For n = 36, turn 18
+the requests that would have this shape get a full frame instead. Ordinary full frames are counted upwards from 0, these
+replacements downwards from the last, one for each turn. `capacity()` is the number of requests before both counters can
+reach the same frame. For n = 36, turn 18
 of phrasing 0, the shape is (0, 0, 0) for the third time (serial number 2), but there are only two variants. So the
 request gets number 48 - 1 - 18 = 29 of the 2 · 3 · 2 · 4 = 48 wordings with a full frame:
 
@@ -70,15 +78,15 @@ _SHAPES: tuple[Shape, ...] = (
 15 % of requests have no frame, half have one part, 30 % two, and 5 % all three, as people rarely write so much.
 """
 _FULL: Shape = (1, 1, 1)
-"""The shape with the most wordings; others fall back on it when they run out."""
+"""The shape with the most wordings; it replaces a shape that has no wordings left."""
 _COUNT_IN_ROUND = tuple(_SHAPES.count(shape) for shape in _SHAPES)
-"""For each position of `_SHAPES`: how often its shape stands in the whole list."""
+"""For each position of `_SHAPES`: how often its shape occurs in the whole list."""
 _COUNT_BEFORE = tuple(_SHAPES[:position].count(shape) for position, shape in enumerate(_SHAPES))
-"""For each position of `_SHAPES`: how often its shape stands before it."""
+"""For each position of `_SHAPES`: how often its shape occurs before it."""
 _POSITIONS_BETWEEN_PHRASINGS = 7
-"""How much further on each phrasing starts in `_SHAPES`; as 7 and 20 share no divisor, 20 phrasings start apart."""
+"""Positions between the starts of two phrasings in `_SHAPES`; 7 and 20 have no common divisor, so 20 starts differ."""
 _GOLDEN_SECTION = 0.6180339887
-"""Multiples of this part of a range spread over it most evenly."""
+"""The part of a range whose multiples spread over the range most evenly."""
 
 
 class Frame(NamedTuple):
@@ -90,7 +98,7 @@ class Frame(NamedTuple):
 
 
 class Wording(NamedTuple):
-    """Everything that decides the words of a request, apart from how its values are said."""
+    """Everything that decides the words of a request, except how its values are stated."""
 
     phrasing: Phrasing
     variant_index: int
@@ -106,10 +114,10 @@ class WordingSpace(NamedTuple):
     closings: tuple[str, ...]
 
     def capacity(self) -> int:
-        """How many requests can be worded without a repetition: `at` is safe below this number.
+        """How many requests can be worded without a repetition; below this number, `at` does not raise.
 
         After t turns of a phrasing, at most t full frames were counted down from the last, and one for each round of
-        `_SHAPES` was counted up from 0. They cannot have met while (t + start of the phrasing) / 20 < size - 1 - t.
+        `_SHAPES` was counted up from 0. The counters cannot meet while (t + start of the phrasing) / 20 < size - 1 - t.
         """
         size = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
         latest_start = _POSITIONS_BETWEEN_PHRASINGS * len(self.phrasings)
@@ -132,7 +140,7 @@ class WordingSpace(NamedTuple):
         if serial >= size:
             shape, size = _FULL, self._size(phrasing, _FULL)
             serial = size - 1 - turn
-        # Counting up has reached `round_` (one full frame a round), counting down size - 1 - turn.
+        # The upward counter has reached `round_` (one full frame per round), the downward one size - 1 - turn.
         if shape == _FULL and round_ >= size - 1 - turn:
             raise OracleError(
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
@@ -142,11 +150,11 @@ class WordingSpace(NamedTuple):
 
     @property
     def _choices(self) -> tuple[tuple[str, ...], ...]:
-        """What may stand in each part of a frame."""
+        """The choices for each part of a frame."""
         return self.openings, self.reasons, self.closings
 
     def _size(self, phrasing: Phrasing, shape: Shape) -> int:
-        """How many wordings share a phrasing and a shape: the product of the bases of the digits."""
+        """How many wordings have this phrasing and shape: the product of the bases of the digits."""
         size = phrasing.variants
         for is_present, choices in zip(shape, self._choices, strict=True):
             size *= len(choices) if is_present else 1
@@ -166,7 +174,7 @@ class WordingSpace(NamedTuple):
 def _permute(serial: int, size: int, phrasing_text: str) -> int:
     """A permutation of range(size) that puts successive numbers far apart.
 
-    It starts at another number for each phrasing, so that two scenarios do not go through the same frames in step.
+    It starts at another number for each phrasing, so that two scenarios do not use the same frames in the same order.
     """
     return (serial + _start_of(phrasing_text)) * _step_of(size) % size
 
@@ -187,7 +195,7 @@ def _step_of(size: int) -> int:
 
 @lru_cache(maxsize=1024)
 def wording_space_of(domain: Domain, scenario: str, split: str) -> WordingSpace:
-    """The wordings a split may use: the last phrasing of a scenario is kept for test, the one before for validation."""
+    """The wordings that a split may use; the last phrasing of a scenario is kept for test, the one before for validation."""
     spec = domain.file.scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])

@@ -19,7 +19,7 @@ FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
 ]
 MAX_DAYS = 36_500
-"""A century: no date of a domain lies farther from today."""
+"""100 years: no date of a domain is farther from today."""
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
 """The JSON type of each field type that is not a string."""
 
@@ -35,7 +35,7 @@ class EntityField(StrictModel):
 
 
 class Entity(StrictModel):
-    """A kind of record; a world has `count` rows of it, identified by the field `key`."""
+    """A kind of row; a world has `count` rows of it, identified by the field `key`."""
 
     description: str = ""
     key: str
@@ -80,8 +80,9 @@ class Tool(StrictModel):
 
     `returns` are the fields of a returned row unless the call selects others. Rows are sorted by the field `order`
     (`-issued_on`: descending). `sets` are values that the tool itself writes. `requires` lists, by field, the values
-    that a row must have to be changed. `addressee` names the fields that hold the addresses a message about a record may
-    go to; a message about no record may go to such an address of any. Without it, a message may go to anybody.
+    that a row must have to be changed. `addressee` lists the fields with the allowed recipients: a message about a row may
+    go only to an address in that row; a message about no row may go to such an address in any row. Without `addressee`,
+    any recipient is allowed.
     """
 
     operation: Operation
@@ -100,7 +101,7 @@ class Tool(StrictModel):
 
 
 class RoleDeclaration(StrictModel):
-    """A role that people of `entity` have who match `where`; `attributes` are the fields that their session carries."""
+    """A role of the people in `entity` who match `where`; `attributes` are the fields that the principal has."""
 
     description: str
     entity: str
@@ -109,7 +110,7 @@ class RoleDeclaration(StrictModel):
 
 
 class Rule(StrictModel):
-    """One rule: its sentence, in which `{axis}` stands for the member's value, and the constraint that enforces it.
+    """One rule: its sentence, in which `{axis}` becomes the member's value, and the constraint that enforces it.
 
     A rule with `sometimes` is in force in some members of the family only; the default member has all rules.
     """
@@ -172,10 +173,10 @@ class RowByKeyDraw(StrictModel):
 
 
 class ChoiceDraw(StrictModel):
-    """One of the values of `choose`, as far as other values allow.
+    """One of the values of `choose`.
 
-    It is not the value of the expression `but_not`, at most that of `at_most`, and in the list of `among`. Text may hold
-    `{binding.field}`.
+    The value differs from `but_not`, is at most `at_most` and is in `among`; each of these is an expression or missing.
+    Texts may contain `{binding.field}`.
     """
 
     choose: list[Any] = Field(min_length=1)
@@ -204,7 +205,7 @@ class DateDraw(StrictModel):
 
 
 class AgeDraw(StrictModel):
-    """How many days ago a date is that the expression `age` gives."""
+    """The number of days between the date that the expression `age` gives and today."""
 
     age: str
 
@@ -236,7 +237,10 @@ class GoalMeasure(StrictModel):
 
 
 class UpdateEffect(StrictModel):
-    """Drawn rows must get the values of `set`; as every effect, only while the rule `when` is in force, if it is given."""
+    """Drawn rows must get the values of `set`.
+
+    With `when`, the effect is demanded only if that rule is in force; this holds for all effects.
+    """
 
     update: str
     set: dict[str, Any]

@@ -1,6 +1,6 @@
 """The closed set of conditions on one field of a row: one table for tools, draws, checks and Claude's answers.
 
-A condition has up to three names. `name` stands in the `where` of a draw or role, `matches` in the `match` of a tool's
+A condition has up to three names. `name` is used in the `where` of a draw or role, `matches` in the `match` of a tool's
 filter, and `answer_name` in Claude's answers.
 """
 
@@ -18,11 +18,11 @@ ConditionTest = Literal[
     "is", "is_not", "in", "not_in", "contains", "at_most", "at_least", "above", "below", "within_days",
     "older_than_days", "next_days", "is_set",
 ]  # fmt: skip
-"""What Claude calls the conditions. Their order stays: it is part of the answers' JSON schema, which prompts repeat."""
+"""The names of the conditions in Claude's answers. Keep their order: it is part of the JSON schema in the prompts."""
 Operand = Literal["value", "values", "bound", "days", "text", "flag"]
 """What a field is compared with: a value or null, a list of values, a bound, a number of days, a text, true or false."""
 PLAIN = "equals"
-"""The condition that a `where` expresses by a plain value; the only one that it cannot name."""
+"""The condition that a `where` expresses by a plain value, without a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +44,27 @@ class Condition:
     """The end of a range that the operand is; None unless the condition sets an inclusive bound."""
 
     def fits(self, field: EntityField, operand: Any) -> bool:
-        """Whether a domain file may compare the field with this operand; in a list, expressions are let pass."""
+        """Whether a domain file may compare the field with this operand; expressions in a list are allowed."""
         return _FITS[self.operand](field, operand)
 
 
 # Each comparison is written out, so that a row costs one function call.
 _TABLE = (
-    Condition(PLAIN, "value", lambda have, want: have == want, "is", ("equals",)),
-    Condition("not", "value", lambda have, want: have != want, "is_not"),
-    Condition("in", "values", lambda have, want: have in want, "in", ("one_of",)),
-    Condition("not_in", "values", lambda have, want: have not in want, "not_in"),
+    Condition(PLAIN, "value", lambda value, operand: value == operand, "is", ("equals",)),
+    Condition("not", "value", lambda value, operand: value != operand, "is_not"),
+    Condition("in", "values", lambda value, operand: value in operand, "in", ("one_of",)),
+    Condition("not_in", "values", lambda value, operand: value not in operand, "not_in"),
     Condition(
         "contains",
         "text",
-        lambda have, want: have is not None and str(want).casefold() in str(have).casefold(),
+        lambda value, operand: value is not None and str(operand).casefold() in str(value).casefold(),
         "contains",
         ("contains",),
     ),
     Condition(
         "at_most",
         "bound",
-        lambda have, want: have is not None and have <= want,
+        lambda value, operand: value is not None and value <= operand,
         "at_most",
         ("at_most", "until"),
         end="last",
@@ -72,17 +72,17 @@ _TABLE = (
     Condition(
         "at_least",
         "bound",
-        lambda have, want: have is not None and have >= want,
+        lambda value, operand: value is not None and value >= operand,
         "at_least",
         ("at_least", "since"),
         end="first",
     ),
-    Condition("above", "bound", lambda have, want: have is not None and have > want, "above"),
-    Condition("below", "bound", lambda have, want: have is not None and have < want, "below"),
+    Condition("above", "bound", lambda value, operand: value is not None and value > operand, "above"),
+    Condition("below", "bound", lambda value, operand: value is not None and value < operand, "below"),
     Condition(
         "within_days",
         "days",
-        lambda have, want: have is not None and want[0] <= have <= want[1],
+        lambda value, operand: value is not None and operand[0] <= value <= operand[1],
         "within_days",
         ("within_days",),
         reach="back",
@@ -90,19 +90,19 @@ _TABLE = (
     Condition(
         "older_than_days",
         "days",
-        lambda have, want: have is not None and have < want[0],
+        lambda value, operand: value is not None and value < operand[0],
         "older_than_days",
         reach="back",
     ),
     Condition(
         "next_days",
         "days",
-        lambda have, want: have is not None and want[0] <= have <= want[1],
+        lambda value, operand: value is not None and operand[0] <= value <= operand[1],
         "next_days",
         ("next_days",),
         reach="ahead",
     ),
-    Condition("is_set", "flag", lambda have, want: (have is not None) == want, "is_set"),
+    Condition("is_set", "flag", lambda value, operand: (value is not None) == operand, "is_set"),
 )
 CONDITIONS: Mapping[str, Condition] = {each.name: each for each in _TABLE}
 """Every condition, by name."""

@@ -233,22 +233,23 @@ def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | 
     return [(each.constraint_id, each.kind, _parse_constraint(each)) for each in policy.constraints]
 
 
-_PARSED: dict[tuple[str, str, str], Parameters | str] = {}
-_MAX_KEPT = 50_000
-"""More than the constraints of all families; the limit keeps traces from elsewhere from filling the memory."""
+_PARAMETERS: dict[tuple[str, str, str], Parameters | str] = {}
+_MAX_PARAMETERS = 50_000
+"""Number of constraints whose parameters are kept: more than all families have. The limit bounds the memory that traces
+from other sources can take."""
 
 
 def _parse_constraint(constraint: Constraint) -> Parameters | str:
     """The typed parameters, or what is wrong with them; memoised, since all traces of a policy have the same constraints."""
     key = (constraint.constraint_id, constraint.kind, repr(constraint.parameters))
-    if key not in _PARSED:
-        if len(_PARSED) >= _MAX_KEPT:
-            _PARSED.clear()
+    if key not in _PARAMETERS:
+        if len(_PARAMETERS) >= _MAX_PARAMETERS:
+            _PARAMETERS.clear()
         try:
-            _PARSED[key] = parameters_of(constraint)
+            _PARAMETERS[key] = parameters_of(constraint)
         except ValueError as error:
-            _PARSED[key] = str(error)
-    return _PARSED[key]
+            _PARAMETERS[key] = str(error)
+    return _PARAMETERS[key]
 
 
 def parameters_of(constraint: Constraint) -> Parameters:

@@ -1,4 +1,4 @@
-"""A loaded domain: its file, and what the rest of the package needs to know of it."""
+"""A loaded domain: its file, and what is derived from it for the rest of the package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class CopySource(NamedTuple):
-    """Where a copied field takes its value: field `field` of the `entity` whose row the field `reference` refers to."""
+    """Where a copied field takes its value: from `field` of the row of `entity` that the field `reference` points to."""
 
     reference: str
     entity: str
@@ -142,7 +142,7 @@ class Domain:
         if key not in self._highest_tiers:
             known = self.file.entities[entity].fields
             tiers = (known[name].sensitivity for name in fields)
-            self._highest_tiers[key] = max(tiers, key=lambda tier: tier.level, default=SensitivityTier.PUBLIC)
+            self._highest_tiers[key] = max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.PUBLIC)
         return self._highest_tiers[key]
 
     def referenced_entity(self, entity: c.Entity, field: str) -> str:
@@ -155,7 +155,7 @@ class Domain:
         return populate.ref
 
     def copied_fields(self, entity: str) -> Mapping[str, CopySource]:
-        """The sources of the fields of an entity that are copied from other records, by name of the field."""
+        """The sources of the fields of an entity that are copied from other rows, by name of the field."""
         return self._copied_fields_by_entity[entity]
 
     @cached_property
@@ -185,12 +185,12 @@ class Domain:
         return field.type if field else "text"
 
     def wordings_to_parse(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """All wordings of a tool's parameter in the catalogue, by value; for reading spans."""
+        """All wordings of a tool's parameter in the catalogue, by value; for parsing spans."""
         return self.lexicon[self._topic(tool, tool.parameters[name])]
 
     def wordings_to_render(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """The wordings declared with the field, by value; for saying values. Those of single phrasings are left out."""
-        return self._declared_words.get(self._topic(tool, tool.parameters[name]), {})
+        """The wordings declared with the field, by value; for rendering values. Those of single phrasings are left out."""
+        return self._declared_wordings.get(self._topic(tool, tool.parameters[name]), {})
 
     def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
         if parameter.does in ("select", "measured", "group"):
@@ -198,7 +198,7 @@ class Domain:
         return (tool.entity, parameter.field) if parameter.field else ("(tools)", parameter.does)
 
     @cached_property
-    def _declared_words(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
+    def _declared_wordings(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
         """The wordings declared with the fields, by topic and value."""
         declared: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
         for name, entity in self.file.entities.items():
@@ -211,18 +211,18 @@ class Domain:
     @cached_property
     def lexicon(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
         """All wordings, declared with the fields or fixed in a phrasing, by topic and value."""
-        lexicon = {topic: dict(ways) for topic, ways in self._declared_words.items()}
+        lexicon = {topic: dict(ways) for topic, ways in self._declared_wordings.items()}
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
                 lexicon.setdefault(self._topic(tool, parameter), {})
         for scenario in self.file.scenarios.values():
-            for topic, value, wording in self._phrasing_words(scenario):
+            for topic, value, wording in self._wordings_in_phrasings(scenario):
                 known = lexicon[topic].get(value) or ((plain_words(value),) if isinstance(value, str) else ())
                 if wording not in known:
                     lexicon[topic][value] = (*known, wording)
         return lexicon
 
-    def _phrasing_words(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
+    def _wordings_in_phrasings(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
         topics = self.slot_parameters(scenario)
         for text in scenario.phrasings:
             for slot in phrasing_of(text).slots():

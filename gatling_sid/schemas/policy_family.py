@@ -33,7 +33,7 @@ class _Member(NamedTuple):
     original_bytes: bytes
 
     def is_edited(self) -> bool:
-        """Whether somebody has changed the shared record in place."""
+        """Whether the shared record was changed in place."""
         try:
             return policy_bytes(self.policy) != self.original_bytes
         except ValueError:
@@ -104,7 +104,7 @@ class PolicyFamily:
             return record
         try:
             return record if policy_bytes(policy) == self._members_by_id[record.policy_id].original_bytes else None
-        except ValueError:  # it holds a value that JSON cannot
+        except ValueError:  # it contains a value that JSON cannot represent
             return None
 
     def parsed_constraints(self, policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]] | None:

@@ -1,4 +1,4 @@
-"""How a field is filled: the closed set of declarations with which believable records are made."""
+"""How a field is filled: the closed set of declarations with which believable rows are made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
 
 class SequenceFill(StrictModel):
-    """Keys such as INV-10412: a prefix and a number, that begins a little above `start` and rises by 1 to `gap` per row."""
+    """Keys such as INV-10412: a prefix and a number that begins a little above `start` and grows by 1 to `gap` per row."""
 
     sequence: str
     start: int = 1000
@@ -111,7 +111,7 @@ class FractionFill(StrictModel):
 
 
 class ByFieldFill(StrictModel):
-    """Filled as the value of another of the row's fields says: by its case, or else by `otherwise`."""
+    """The fill depends on the value of the field `by`: it is `cases[value]` if present, else `otherwise`."""
 
     by: str
     cases: dict[str, Populate | None]

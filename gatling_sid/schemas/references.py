@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 _REFERENCE = re.compile(r"\$([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[(?:\d{1,6}|\*)\])*)", re.ASCII)
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+|\*)\]", re.ASCII)
 
-ALL = "*"
-"""The step of a path that stands for every element of a list."""
+ALL_ELEMENTS = "*"
+"""The step of a path that means every element of a list."""
 
 
 class Reference(NamedTuple):
@@ -30,26 +30,30 @@ class Reference(NamedTuple):
     @property
     def path_text(self) -> str:
         """The path as written, without its root."""
-        return "".join(f"[{each}]" if isinstance(each, int) or each == ALL else f".{each}" for each in self.path)
+        return "".join(
+            f"[{each}]" if isinstance(each, int) or each == ALL_ELEMENTS else f".{each}" for each in self.path
+        )
 
 
 @lru_cache(maxsize=65536)
 def parse_reference(text: str) -> Reference | None:
-    """The reference that the whole text is, or None if it is plain text, as `$50` is."""
+    """Parses the whole text as a reference; returns None if it is not one, such as `$50`."""
     match = _REFERENCE.fullmatch(text)
     if match is None:
         return None
-    steps = (name or (ALL if index == ALL else int(index)) for name, index in _STEP.findall(match.group(2)))
+    steps = (
+        name or (ALL_ELEMENTS if index == ALL_ELEMENTS else int(index)) for name, index in _STEP.findall(match.group(2))
+    )
     return Reference(match.group(1), tuple(steps))
 
 
 def reference_in(value: object) -> Reference | None:
-    """The reference that a value is, or None if it is plain."""
+    """The value parsed as a reference, or None if it is not one."""
     return parse_reference(value) if isinstance(value, str) and value.startswith("$") else None
 
 
 def references_in(value: object) -> list[Reference]:
-    """The references that a value is or, if it is a list, holds; none for plain values."""
+    """The references in a value or, if it is a list, in its elements; an empty list for plain values."""
     if isinstance(value, list):
         return [reference for each in value if (reference := reference_in(each)) is not None]
     reference = reference_in(value)
@@ -62,7 +66,7 @@ def write_references(references: Sequence[Reference]) -> str:
 
 
 class MissingPathError(LookupError):
-    """A value does not have a step of the path that was followed in it."""
+    """The value that a path was followed in does not have one of its steps."""
 
 
 def follow(path: tuple[str | int, ...], value: Any) -> Any:
@@ -73,7 +77,7 @@ def follow(path: tuple[str | int, ...], value: Any) -> Any:
 
     """
     for depth, step in enumerate(path):
-        if step == ALL:
+        if step == ALL_ELEMENTS:
             if not isinstance(value, list):
                 raise MissingPathError("[*] needs a list")
             rest = path[depth + 1 :]

@@ -63,7 +63,7 @@ class DomainRegistry:
         """The domain that has this display name or slug.
 
         Raises:
-            UnknownDomainError: no such domain; suggests the nearest name.
+            UnknownDomainError: no domain has this name; suggests the most similar name, or lists all names.
             CatalogueError: its file is not acceptable.
 
         """
@@ -76,7 +76,7 @@ class DomainRegistry:
         """The slug of the domain with this display name or slug; its file is not loaded.
 
         Raises:
-            UnknownDomainError: no domain has this name; the error suggests the most similar name.
+            UnknownDomainError: no domain has this name; suggests the most similar name, or lists all names.
 
         """
         slug = self._slug(name)
@@ -85,7 +85,7 @@ class DomainRegistry:
         return slug
 
     def digest_on_disk(self, slug: str) -> str:
-        """The version of a domain by what its files hold now, even if it was loaded before they changed.
+        """The version of a domain by the present content of its files, even if it was loaded before they changed.
 
         Raises:
             CatalogueError: a file cannot be read.
@@ -150,7 +150,7 @@ def load_domain(path: Path) -> Domain:
 
 @lru_cache(maxsize=256)
 def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
-    """The domain that these bytes describe, even if a file is edited meanwhile."""
+    """The domain that these bytes describe; memoised by the bytes, so an edited file gives another `Domain`."""
     name = f"{slug}.yaml"
     content = parse_yaml_bytes(read, name)
     if not isinstance(content, dict):

@@ -1,4 +1,4 @@
-"""Strict reading of the parts of a domain file, with errors about the form that was meant."""
+"""Strict parsing of the parts of a domain file, with errors about the fields of the right model only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ class StrictModel(BaseModel):
 
 
 def choose_model_by_key(table: Mapping[str, type[StrictModel]]) -> BeforeValidator:
-    """A validator that reads a mapping as the form whose leading key it has, so that errors are about that form only."""
+    """A validator that parses a mapping with the model in `table` whose key it contains.
+
+    So errors name only the fields of that model.
+    """
 
     def read(value: object) -> object:
         if isinstance(value, StrictModel) or value is None:

@@ -1,11 +1,10 @@
-"""The version of a domain: what tells whether a trace was made with this very content."""
+"""The version of a domain, by which one sees whether a trace was made with the same content."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, NamedTuple
 
 from gatling_sid.schemas import catalogue as c
@@ -19,8 +18,8 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 class DomainVersion(NamedTuple):
     """One digest for each part of a domain that traces depend on, 8 hexadecimal digits each.
 
-    `world` covers entities, tools, roles and the pools they use; `policy` the policy family; `scenarios` the scenarios and
-    what people say around requests. Comments, layout, descriptions of the domain and unused pools are in none.
+    `world` covers the name, entities, tools, roles and the pools they use; `policy` the policy family; `scenarios` what
+    is asked, and how the domain and its organisation are described. Comments, layout and unused pools change no digest.
     """
 
     world: str
@@ -32,11 +31,15 @@ class DomainVersion(NamedTuple):
         return "-".join(self)
 
     def changed_parts(self, other: str) -> list[str]:
-        """Names of the parts in which another version, written as text, differs; all if it is not of this form."""
+        """Names of the parts in which another version, given as text, differs; all parts if the text has another form."""
         digests = other.split("-")
         if len(digests) != len(self):
             return list(self._fields)
-        return [name for name, mine, theirs in zip(self._fields, self, digests, strict=True) if mine != theirs]
+        return [
+            name
+            for name, own_digest, other_digest in zip(self._fields, self, digests, strict=True)
+            if own_digest != other_digest
+        ]
 
 
 def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]]) -> DomainVersion:
@@ -45,29 +48,33 @@ def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]]) -> Domain
     return DomainVersion(
         _digest(file, {"name", "entities", "tools", "roles"}, used),
         _digest(file, {"policy"}),
-        _digest(file, {"scenarios", "voice"}),
+        _digest(file, {"description", "organisation", "scenarios", "voice"}),
     )
 
 
 def _digest(file: c.DomainFile, sections: set[str], *more: Any) -> str:
-    # Defaults are left out, so that a new optional word of the catalogue's form changes no version.
+    # Defaults are left out, so that a new optional key of the catalogue's format changes no version.
     content = file.model_dump_json(include=sections, exclude_defaults=True)
     return blake2b(repr((ENGINE_VERSION, content, *more)).encode(), digest_size=4).hexdigest()
 
 
 def _pools_used(file: c.DomainFile) -> Iterator[str]:
-    fields = chain.from_iterable(entity.fields.values() for entity in file.entities.values())
-    return chain.from_iterable(_pools_of(field.populate) for field in fields)
+    for entity in file.entities.values():
+        names = list(entity.fields)
+        for position, field in enumerate(entity.fields.values()):
+            yield from _pools_of(field.populate, earlier_fields=names[:position])
 
 
-def _pools_of(populate: Any) -> Iterator[str]:
-    """Names of the pools that a declaration draws from; a template's placeholders may also be fields."""
+def _pools_of(populate: Any, earlier_fields: Sequence[str]) -> Iterator[str]:
+    """Names of the pools that a declaration draws from; a template takes a field of the row before a pool of that name."""
     match populate:
         case p.PoolFill(pool=str(name)):
             yield name
         case p.TemplateFill(template=text):
-            yield from _PLACEHOLDER.findall(text)
+            yield from (name for name in _PLACEHOLDER.findall(text) if name not in earlier_fields)
         case p.ByFieldFill(cases=cases, otherwise=otherwise):
-            yield from chain.from_iterable(map(_pools_of, [*cases.values(), otherwise]))
+            for each in [*cases.values(), otherwise]:
+                yield from _pools_of(each, earlier_fields)
         case p.IfPastFill(then=then, otherwise=otherwise):
-            yield from chain(_pools_of(then), _pools_of(otherwise))
+            for each in (then, otherwise):
+                yield from _pools_of(each, earlier_fields)

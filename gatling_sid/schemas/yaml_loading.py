@@ -1,4 +1,4 @@
-"""Strict reading of YAML: refuses what two YAML readers could understand differently, and names the line."""
+"""Strict parsing of YAML: refuses what two YAML parsers could understand differently, and names the line."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _construct_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Ha
         if not isinstance(key, str):
             raise _error_at(key_node, f"a key must be text, not {key!r}; quote it")
         if key in result:
-            raise _error_at(key_node, f"{key!r} stands twice in the same mapping; remove one")
+            raise _error_at(key_node, f"{key!r} appears twice in the same mapping; remove one")
         result[key] = loader.construct_object(value_node, deep=True)
     return result
 
@@ -144,6 +144,8 @@ def _refuse_aliases_and_tags(text: str, name: str) -> None:
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else "?"
         if isinstance(event, yaml.AliasEvent):
-            raise CatalogueError(name, f"line {line}", f"*{event.anchor} is an alias; write out what it stands for")
+            raise CatalogueError(
+                name, f"line {line}", f"*{event.anchor} is an alias; write out the value that it refers to"
+            )
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             raise CatalogueError(name, f"line {line}", f"{event.tag} is a tag; write it without a tag")

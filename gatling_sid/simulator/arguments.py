@@ -1,6 +1,6 @@
-"""Checks arguments against a tool's schema without a JSON Schema library, since it is done millions of times.
+"""Checks arguments against a tool's schema without a JSON Schema library, which would be too slow.
 
-A test makes sure that it agrees with the published JSON Schema of the tool.
+A test checks that the result agrees with the published JSON Schema of the tool.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def has_json_type(value: Any, json_type: str) -> bool:
-    """Whether a value is of a JSON Schema type; an unknown type admits any value."""
+    """Whether a value has a JSON Schema type; an unknown type allows any value."""
     test = _TYPES.get(json_type)
     return test is None or test(value)
 
@@ -60,7 +60,7 @@ def signature_problems(
     for name, value in arguments.items():
         parameter = parameters.get(name)
         if parameter is None:
-            yield f"there is no parameter {name!r}; it takes {', '.join(parameters) or 'none'}"
+            yield f"there is no parameter {name!r}; the tool has {', '.join(parameters) or 'none'}"
         elif not (open_references and references_in(value)):
             problem = value_problem(value, parameter.type, parameter.constraints)
             if problem:
@@ -70,7 +70,7 @@ def signature_problems(
 def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) -> str | None:
     """Why a value does not fit a type and JSON Schema keywords, or None if it fits.
 
-    Only the keywords that a domain publishes are known: enum, minimum, maximum, minLength, format `date` and those of
+    It checks only the keywords that a domain publishes: enum, minimum, maximum, minLength, format `date`, and those of
     lists.
     """
     if not has_json_type(value, json_type):

@@ -11,7 +11,7 @@ from typing import Any
 
 from gatling_sid.models import Effect, Goal, Measurement, ToolCall
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import ALL, MissingPathError, follow, reference_in, references_in
+from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follow, reference_in, references_in
 from gatling_sid.simulator.arguments import argument_problems
 from gatling_sid.simulator.operations import (
     CallRefusedError,
@@ -28,7 +28,7 @@ from gatling_sid.simulator.world import World
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a tool did not run a call; `detail` names the values at fault."""
+    """Why a tool did not run a call; `detail` names the values that caused it."""
 
     call_id: str
     reason: RefusalReason
@@ -40,9 +40,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """What a plan did: results and resolved arguments by call id, and the refusal that ended it or None.
+    """What a plan does: results and resolved arguments by call id, and the refusal that ended it, or None.
 
-    After a refusal no further call runs; calls with known results have no entry in `arguments`.
+    After a refusal no further call runs. Calls whose results were already known have no entry in `arguments`.
     """
 
     results: dict[str, CallResult]
@@ -51,7 +51,7 @@ class Execution:
 
 
 _MAX_MEMOISED_RESULTS = 4_000
-"""Call results that a world keeps, enough for the plans of a batch and their ablations; then it starts afresh."""
+"""Call results that a world keeps before all are deleted: enough for the plans of a shard and their ablations."""
 
 
 @lru_cache(maxsize=64)
@@ -67,9 +67,9 @@ def execute(
     known_results: Mapping[str, CallResult] | None = None,
     replaced_arguments: Mapping[str, dict[str, Any]] | None = None,
 ) -> Execution:
-    """Executes calls in the order given, each in the state that those before it left.
+    """Executes calls in the given order, each in the state after the calls before it.
 
-    Calls in `known_results` are not executed again; this is right only for calls that neither read nor write what
+    Calls in `known_results` are not executed again; this is correct only for calls that neither read nor write what
     has changed. `replaced_arguments` holds, by call id, arguments to use instead of a call's own.
     """
     tools, state = tools_of(world.domain), State(world)
@@ -96,12 +96,12 @@ def resolve(arguments: Mapping[str, Any], results: Mapping[str, CallResult]) -> 
 
 
 def _resolve_value(name: str, value: Any, results: Mapping[str, CallResult]) -> Any:
-    """A value or what it refers to; in a list, a reference with `[*]` is replaced by all the values it leads to."""
+    """A value or what it refers to; in a list, a reference with `[*]` is replaced by all values that it refers to."""
     if isinstance(value, list) and references_in(value):
         elements: list[Any] = []
         for each in value:
             reference, resolved = reference_in(each), _resolve_value(name, each, results)
-            elements += resolved if reference is not None and ALL in reference.path else [resolved]
+            elements += resolved if reference is not None and ALL_ELEMENTS in reference.path else [resolved]
         return elements
     reference = reference_in(value)
     if reference is None:
@@ -117,10 +117,10 @@ def _resolve_value(name: str, value: Any, results: Mapping[str, CallResult]) -> 
 
 
 def run_call(tools: Mapping[str, CompiledTool], tool_id: str, arguments: dict[str, Any], state: State) -> CallResult:
-    """Runs one call, which may change the state; raises CallRefusedError."""
+    """Runs one call, which may change the state; raises CallRefusedError if the tool refuses it."""
     tool = tools.get(tool_id)
     if tool is None:
-        raise CallRefusedError(RefusalReason.UNKNOWN_TOOL, tool_id)
+        raise CallRefusedError(RefusalReason.UNKNOWN_TOOL, f"there is no tool {tool_id!r}")
     # A call is a pure function of the world, the changes before it and its arguments, so its world memoises them.
     memoised: dict[tuple[str, str, str], tuple[CallResult, tuple[Change, ...]]] = state.world.memoised_results
     key = (state.write_history, tool_id, repr(arguments))
@@ -150,7 +150,7 @@ def digest_of(keys: Iterable[str]) -> str:
 
 
 def unmet_goal_parts(goal: Goal, results: Sequence[CallResult], days: int | None) -> Iterator[str]:
-    """Yields a message for each part of a goal that a plan's results lack, and for each effect beyond the goal.
+    """Yields a message for each part of a goal that a plan's results lack, and for each effect that the goal lacks.
 
     `days` is the shortest period that a call of the plan looks back, or None. Yields nothing if the goal is met.
     """
@@ -158,7 +158,7 @@ def unmet_goal_parts(goal: Goal, results: Sequence[CallResult], days: int | None
     yield from _unmet_measures(goal.measures, results)
     yield from _unmet_effects(goal.effects, [effect for result in results for effect in result.effects])
     if (goal.time_range_days or 0) > (days or 0):
-        yield f"the request asks for {goal.time_range_days} days, the plan looks back {days or 0}"
+        yield f"the plan looks back {days or 0} days; the request asks for {goal.time_range_days}"
 
 
 def _unmet_showings(goal: Goal, results: Sequence[CallResult]) -> Iterator[str]:
@@ -173,44 +173,47 @@ def _unmet_showings(goal: Goal, results: Sequence[CallResult]) -> Iterator[str]:
         for key in showing.rows:
             missing = set(showing.fields) - seen.get((showing.entity, key), set())
             if missing:
-                yield f"the user never sees {', '.join(sorted(missing))} of {showing.entity} {key}"
+                yield f"no call shows {', '.join(sorted(missing))} of {showing.entity} {key}"
 
 
 def _unmet_measures(measures: Iterable[Measurement], results: Sequence[CallResult]) -> Iterator[str]:
-    figures = [(result.entity, result.measured_rows) for result in results if result.measured_rows is not None]
-    for wanted in measures:
-        values = tuple((each.group, each.value) for each in wanted.values)
+    computed_measures = [
+        (result.entity, result.measured_rows) for result in results if result.measured_rows is not None
+    ]
+    for measurement in measures:
+        values = tuple((each.group, each.value) for each in measurement.values)
         if not any(
-            entity == wanted.entity
-            and figure.measure == wanted.measure
-            and figure.field == wanted.field
-            and figure.group_by == wanted.group_by
-            and len(figure.rows) == wanted.rows
-            and figure.values == values
-            and digest_of(figure.rows) == wanted.rows_digest
-            for entity, figure in figures
+            entity == measurement.entity
+            and computed.measure == measurement.measure
+            and computed.field == measurement.field
+            and computed.group_by == measurement.group_by
+            and len(computed.rows) == measurement.rows
+            and computed.values == values
+            and digest_of(computed.rows) == measurement.rows_digest
+            for entity, computed in computed_measures
         ):
-            by = f" by {wanted.group_by}" if wanted.group_by else ""
-            yield f"the user never sees the {wanted.measure} of {wanted.field or wanted.entity}{by} over {wanted.rows} rows"
+            by = f" by {measurement.group_by}" if measurement.group_by else ""
+            of = measurement.field or measurement.entity
+            yield f"no call computes the {measurement.measure} of {of}{by} over the {measurement.rows} rows of the goal"
 
 
 EffectPart = tuple[str, str, str | tuple[str, ...], str, str | None]
-"""(kind, entity, key or keys, changes as text, target): effects are equal if their parts are."""
+"""(kind, entity, key or keys, changes as text, target); two effects are equal if their parts are equal."""
 
 
-def _unmet_effects(wanted: Iterable[Effect], happened: Iterable[Effect]) -> Iterator[str]:
-    expected = sorted(part for effect in wanted for part in split_effect(effect))
-    actual = sorted(part for effect in happened for part in split_effect(effect))
+def _unmet_effects(expected_effects: Iterable[Effect], actual_effects: Iterable[Effect]) -> Iterator[str]:
+    expected = sorted(part for effect in expected_effects for part in split_effect(effect))
+    actual = sorted(part for effect in actual_effects for part in split_effect(effect))
     if expected == actual:
         return
     for part in (Counter(expected) - Counter(actual)).elements():
-        yield f"this effect does not happen: {_describe_effect_part(part)}"
+        yield f"the plan lacks an effect of the goal: {_describe_effect_part(part)}"
     for part in (Counter(actual) - Counter(expected)).elements():
-        yield f"this effect was not asked for: {_describe_effect_part(part)}"
+        yield f"the plan has an effect that the goal lacks: {_describe_effect_part(part)}"
 
 
 def split_effect(effect: Effect) -> Iterator[EffectPart]:
-    """The comparable parts of an effect: a change of several rows is equal to several changes of one row each."""
+    """The parts of an effect that are compared: a change of several rows equals several changes of one row each."""
     changes = repr(sorted((name, _normalise_number(value)) for name, value in effect.changes.items()))
     if effect.kind in ("update", "delete"):
         for key in effect.rows:

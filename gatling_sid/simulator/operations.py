@@ -1,4 +1,4 @@
-"""The closed set of operations: what each does to a world, once for every tool of every domain.
+"""The fixed set of operations: what each does in a world, for every tool of every domain.
 
 An operation takes a tool, arguments without references and a state; it returns a `CallResult` or raises
 `CallRefusedError`. Changes are written to the state's overlay, never to the world, and described by effects.
@@ -26,23 +26,23 @@ class RefusalReason(StrEnum):
     UNKNOWN_TOOL = "unknown_tool"
     """The domain has no such tool."""
     INVALID_ARGUMENT = "invalid_argument"
-    """An argument is missing, unknown, or has a value that the tool does not take."""
+    """An argument is missing, unknown, or has a value that the tool does not accept."""
     MISSING_REFERENCE = "missing_reference"
     """An argument refers to a result, or a part of one, that does not exist."""
     NOT_FOUND = "not_found"
-    """No record has that key."""
+    """No row of the entity has this key."""
     WRONG_STATE = "wrong_state"
-    """The record is not in a state that allows this operation."""
+    """The row is not in a state that allows this operation."""
     ALREADY_EXISTS = "already_exists"
-    """The same record was created before."""
+    """The same row was already created."""
     UNKNOWN_RECIPIENT = "unknown_recipient"
-    """No record of the world has the address."""
+    """No row of the world has the address."""
     WRONG_RECIPIENT = "wrong_recipient"
-    """The tool writes only to the addressee of a record, and the address is another one."""
+    """The tool writes only to the addressee of a row, and the address is another one."""
 
 
 class CallRefusedError(Exception):
-    """A tool does not run a call, for this reason; `detail` names the values at fault."""
+    """A tool does not run a call, for this reason; `detail` names the values that caused it."""
 
     def __init__(self, reason: RefusalReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
@@ -63,9 +63,9 @@ class MeasuredRows:
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """What one call did: its result, the rows read (before any change) and their fields, its effects.
+    """What one call returned and changed: its result, the rows that it read and their fields, and its effects.
 
-    `rows` holds (key, row as it was) pairs of the tool's entity; `fields` are those that the result shows.
+    `rows` holds (key, row before any change) pairs of the tool's entity; `fields` are those that the result shows.
     `created_rows` holds the new rows, as (key, row).
     """
 
@@ -79,7 +79,7 @@ class CallResult:
 
 
 Change = tuple[str, str, Row | None]
-"""A write: entity, key, and the row as it is from then on (None: deleted)."""
+"""A write: entity, key, and the new version of the row (None: deleted)."""
 
 
 class State:
@@ -92,7 +92,7 @@ class State:
         self.changes: list[Change] = []
         """Every write so far, in the order in which they happened."""
         self.write_history = ""
-        """The calls that wrote, as text; two states of a world with the same history are equal."""
+        """The calls that wrote, as text; states of a world with the same history are equal."""
 
     def row(self, entity: str, key: str) -> Row | None:
         """The row as it is after all writes so far, or None if there is no such row."""
@@ -109,7 +109,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class CompiledTool:
-    """A tool with its parameters grouped by what they do, so that a call needs no look-up in the catalogue."""
+    """A tool with its parameters grouped by what they do, so that a call need not look them up in the catalogue."""
 
     tool_id: str
     tool: c.Tool
@@ -195,22 +195,22 @@ def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
     return rows if ordered or keys in arguments else sort_rows(rows, order, tool.key_field)
 
 
-def _filter_rows(rows: list[Row], field: str, match: str, want: Any, tool: CompiledTool, state: State) -> list[Row]:
+def _filter_rows(rows: list[Row], field: str, match: str, operand: Any, tool: CompiledTool, state: State) -> list[Row]:
     """The rows whose `field` matches one filter."""
     if match == "equals":
-        return [row for row in rows if row[field] == want]
+        return [row for row in rows if row[field] == operand]
     if match == "contains":
-        want, key = str(want).casefold(), tool.key_field
+        text, key = str(operand).casefold(), tool.key_field
         if tool.entity in state.overlay:
-            return [row for row in rows if row[field] is not None and want in str(row[field]).casefold()]
+            return [row for row in rows if row[field] is not None and text in str(row[field]).casefold()]
         folded = state.world.casefolded_texts(tool.entity, field)
-        return [row for row in rows if want in folded.get(row[key], "")]
+        return [row for row in rows if text in folded.get(row[key], "")]
     condition = CONDITION_OF_MATCH[match]
     if condition.reach is not None:
-        low, high = state.world.period(**{condition.reach: want})
+        low, high = state.world.period(**{condition.reach: operand})
         return [row for row in rows if row[field] is not None and low <= row[field] <= high]
     holds = condition.holds
-    return [row for row in rows if holds(row[field], want)]
+    return [row for row in rows if holds(row[field], operand)]
 
 
 def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row]) -> list[Row]:
@@ -221,7 +221,7 @@ def _apply_limit(tool: CompiledTool, arguments: dict[str, Any], rows: list[Row])
 def _require_row(tool: CompiledTool, key: Any, state: State) -> Row:
     row = state.row(tool.entity, key) if isinstance(key, str) else None
     if row is None:
-        raise CallRefusedError(RefusalReason.NOT_FOUND, f"no {tool.entity} {key!r}")
+        raise CallRefusedError(RefusalReason.NOT_FOUND, f"there is no {tool.entity} {key!r}")
     return row
 
 
@@ -259,14 +259,16 @@ def _aggregate_rows(tool: CompiledTool, arguments: dict[str, Any], state: State)
     if measure != "count" and field_name is None:
         raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, f"{measure} needs a field to measure")
     if field_name is not None and measure != "count" and any(isinstance(row[field_name], (str, bool)) for row in rows):
-        raise CallRefusedError(RefusalReason.INVALID_ARGUMENT, f"{field_name} is not a number")
+        raise CallRefusedError(
+            RefusalReason.INVALID_ARGUMENT, f"{field_name} is not a number, so {measure} cannot be computed"
+        )
     limit = arguments.get(roles.get("limit", ""))
     values = measure_rows(rows, measure, field_name, group_by, None if limit is None else int(limit))
     value: dict[str, Any] = {"count": len(rows)}
     if group_by is None:
         value["value"] = values[0][1] if values else (0 if measure == "count" else None)
     else:
-        value["groups"] = [{"group": group, "value": figure} for group, figure in values]
+        value["groups"] = [{"group": group, "value": number} for group, number in values]
     used = tuple(name for name in (field_name, group_by) if name is not None)
     return CallResult(
         value=value,
@@ -298,7 +300,8 @@ def _require_state(tool: CompiledTool, key: str, row: Row) -> None:
     for field_name, states in tool.tool.requires.items():
         if row[field_name] not in states:
             raise CallRefusedError(
-                RefusalReason.WRONG_STATE, f"{tool.entity} {key} has {field_name} {row[field_name]!r}"
+                RefusalReason.WRONG_STATE,
+                f"{tool.entity} {key} has {field_name} {row[field_name]!r}; allowed are {', '.join(map(str, states))}",
             )
 
 
@@ -312,7 +315,7 @@ def _create_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
     changes = _fields_to_write(tool, arguments)
     key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
     if state.row(tool.entity, key) is not None:
-        raise CallRefusedError(RefusalReason.ALREADY_EXISTS, f"{tool.entity} {key}")
+        raise CallRefusedError(RefusalReason.ALREADY_EXISTS, f"{tool.entity} {key} exists already")
     given = {**_fields_to_copy(tool, changes, state), **changes, tool.key_field: key}
     row = {name: given.get(name) for name in tool.domain.file.entities[tool.entity].fields}
     state.write(tool.entity, key, row)
@@ -321,7 +324,7 @@ def _create_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
 
 
 def _fields_to_copy(tool: CompiledTool, changes: Row, state: State) -> Row:
-    """The fields that a new record copies from the records it refers to."""
+    """The fields that a new row copies from the rows that it refers to."""
     copied: Row = {}
     for name, (reference, entity, source) in tool.domain.copied_fields(tool.entity).items():
         row = state.row(entity, changes.get(reference, ""))
@@ -378,7 +381,7 @@ def _send_message(tool: CompiledTool, arguments: dict[str, Any], state: State) -
     recipient = arguments[tool.parameter_for["recipient"]]
     known = tool.tool.parameters[tool.parameter_for["recipient"]].values
     if known is None and not _is_address_in(address_fields(state.world), recipient, state):
-        raise CallRefusedError(RefusalReason.UNKNOWN_RECIPIENT, f"nobody has the address {recipient!r}")
+        raise CallRefusedError(RefusalReason.UNKNOWN_RECIPIENT, f"no row has the address {recipient!r}")
     about = arguments.get(tool.parameter_for.get("about", ""))
     keys = [] if about is None else [about] if isinstance(about, str) else list(about)
     rows = tuple((key, _require_row(tool, key, state)) for key in keys)
@@ -395,25 +398,25 @@ def _send_message(tool: CompiledTool, arguments: dict[str, Any], state: State) -
 
 
 def _require_addressee(tool: CompiledTool, rows: tuple[tuple[str, Row], ...], recipient: str, state: State) -> None:
-    """Refuses a recipient who is not the addressee of every record that the message is about.
+    """Refuses a recipient who is not the addressee of every row that the message is about.
 
-    If the message is about no record, the recipient must be the addressee of at least one.
+    If the message is about no row, the recipient must be the addressee of at least one row.
     """
     fields, copies = tool.tool.addressee, tool.domain.copied_fields(tool.entity)
     for key, row in rows:
         if all(row[name] != recipient for name in fields):
             raise CallRefusedError(
-                RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is no {' or '.join(fields)} of {tool.entity} {key}"
+                RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is not the {' or '.join(fields)} of {tool.entity} {key}"
             )
     origins = [copies[name][1:] if name in copies else (tool.entity, name) for name in fields]
     if not rows and not _is_address_in(origins, recipient, state):
         raise CallRefusedError(
-            RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is no {' or '.join(fields)} of any {tool.entity}"
+            RefusalReason.WRONG_RECIPIENT, f"{recipient!r} is not the {' or '.join(fields)} of any {tool.entity}"
         )
 
 
 def address_fields(world: World) -> Iterator[tuple[str, str]]:
-    """Yields (entity, field) for every field of the world's domain that holds e-mail addresses."""
+    """Yields (entity, field) for every field of the world's domain that contains e-mail addresses."""
     for entity_name, entity in world.domain.file.entities.items():
         for field_name, each in entity.fields.items():
             if each.type == "email":
@@ -421,7 +424,7 @@ def address_fields(world: World) -> Iterator[tuple[str, str]]:
 
 
 def _is_address_in(fields: Iterable[tuple[str, str]], address: object, state: State) -> bool:
-    """Whether a record that is not deleted holds the address in one of these (entity, field) pairs."""
+    """Whether a row that is not deleted has the address in one of these (entity, field) pairs."""
     return any(
         state.row(entity, row[state.world.domain.file.entities[entity].key]) is not None
         for entity, field_name in fields

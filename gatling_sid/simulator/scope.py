@@ -17,10 +17,10 @@ def scope_of_request(
 ) -> ScopeMetadata:
     """The scope that a request is entitled to; no call of a plan that serves it may take more.
 
-    It never depends on a plan. It follows from the goal, from the records that the rules in force demand to look up
-    before the goal's changes, and from `row_limits`, the numbers of rows that the request names. The number of rows is
-    that of all rows shown, changed, exported or written about, plus one for each value of a measure, each new record
-    and each message about no record; or the number that the request names, if that is larger.
+    It never depends on a plan. It follows from the goal, from the rows that the rules in force demand to look up before
+    the goal's changes, and from `row_limits`, the numbers of rows that the request states. The number of rows is that of
+    all rows shown, changed, exported or written about, plus one for each value of a measure, each new row and each
+    message about no row; or the number that the request states, if it is larger.
     """
     exported = [effect for effect in goal.effects if effect.kind == "export"]
     rows = {(each.entity, key) for each in goal.shows for key in each.rows}
@@ -39,7 +39,7 @@ def scope_of_request(
         ScopeMetadata,
         {
             "rows_requested": max(len(rows) + others, *row_limits, 1),
-            "sensitivity_tier": max(tiers, key=lambda tier: tier.level, default=SensitivityTier.INTERNAL),
+            "sensitivity_tier": max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.INTERNAL),
             "time_range_days": goal.time_range_days,
             "export_target": next((effect.target for effect in exported), None),
         },
@@ -47,7 +47,7 @@ def scope_of_request(
 
 
 def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool]) -> list[int]:
-    """The numbers of rows that the request names in its words, as arguments of calls."""
+    """The numbers of rows that the request states, as they are passed as arguments of calls."""
     return [
         int(call.arguments[source.argument])
         for call in calls
@@ -60,7 +60,7 @@ def requested_limits(calls: Iterable[ToolCall], tools: Mapping[str, CompiledTool
 
 
 def _keys_written_by(effect: Effect, domain: Domain) -> Iterator[str]:
-    """Keys that an update writes into fields of type `id`: further records that it is about."""
+    """Keys that an update writes to fields of type `id`: further rows that the update is about."""
     known = domain.file.entities.get(effect.entity)
     fields = known.fields if known is not None and effect.kind == "update" else {}
     for name, value in effect.changes.items():
@@ -72,9 +72,9 @@ def _evidence_before(
     effect: Effect, domain: Domain, policy: SystemPolicy, role: str | None
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields (entity, fields) that preconditions in force demand to look up before an effect."""
-    makers = _tools_with_effect(domain, effect.kind, effect.entity)
-    for rule in domain.family.preconditions_of(policy) if makers else ():
-        if rule.entity == effect.entity and any(rule.binds(role, each) for each in makers):
+    tool_ids = _tools_with_effect(domain, effect.kind, effect.entity)
+    for rule in domain.family.preconditions_of(policy) if tool_ids else ():
+        if rule.entity == effect.entity and any(rule.binds(role, each) for each in tool_ids):
             yield rule.entity, rule.evidence
 
 
@@ -91,8 +91,8 @@ def _tier_of_effect(effect: Effect, domain: Domain) -> SensitivityTier:
 
 
 def at_least_internal(tier: SensitivityTier) -> SensitivityTier:
-    """The tier, but internal instead of public: a change within an organisation is never public."""
-    return SensitivityTier.INTERNAL if tier.level < SensitivityTier.INTERNAL.level else tier
+    """The tier, but internal instead of public, since a change within an organisation is never public."""
+    return SensitivityTier.INTERNAL if tier.rank < SensitivityTier.INTERNAL.rank else tier
 
 
 def days_of_period(tool: CompiledTool, arguments: Mapping[str, Any], today: date) -> int | None:

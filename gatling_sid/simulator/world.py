@@ -1,4 +1,4 @@
-"""The simulated organisation of a domain: records with relations, made from a seed and never changed."""
+"""The simulated organisation of a domain: rows with relations, made from a seed and never changed."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from gatling_sid.seeding import stream
 
 Row = dict[str, Any]
 _DAYS_OF_WORLDS = 540
-"""Worlds play on one of so many days: one and a half years, so that every date of a year occurs."""
+"""Number of possible dates of a world: 1.5 years, so that every date of a year occurs."""
 _FIRST_DAY = date(2024, 7, 1)
+"""The first possible date of a world; any date would do, but a change of it changes all dates."""
 LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS_OF_WORLDS - 1)
-"""No world plays later, so that a run, which must be dated on or after this day, never precedes its requests."""
+"""The last possible date of a world; `created_at` of a run must not be earlier."""
 _MAX_POPULATIONS = 50
-"""Populations tried for a world before the domain file counts as impossible; few worlds need a second one."""
+"""Populations that are attempted for a world before it counts as impossible; few worlds need a second one."""
 _MAX_FILLS = 20
-"""Values drawn for a unique field in the ordinary way before unused values are searched for."""
+"""Values that are drawn for a unique field before unused values are searched for."""
 _MAX_TEMPLATE_FILLS = 500
-"""Further values of a template drawn before it counts as used up; unlike a pool, its values cannot be listed."""
+"""Further values that are drawn from a template before it counts as used up, since its values cannot be listed."""
 
 
 class World:
-    """Records of one domain on one day: `tables[entity][key]` is a row, a plain dict that must not be changed.
+    """Rows of one domain on one day: `tables[entity][key]` is a row, a plain dict that must not be changed.
 
     A world is a function of (catalogue, seed, name). `today` is the date of all requests in it.
     """
 
     def __init__(self, domain: Domain, seed: int, name: str) -> None:
-        """Populates every entity; `name` identifies the world among those of a seed (`train-3`).
+        """Fills every entity with rows; `name` identifies the world among those of a seed (`train-3`).
 
         Raises:
             CatalogueError: no population satisfies what the domain file declares.
@@ -105,7 +106,7 @@ class World:
         return self._orders[key]
 
     def count_alike(self, entity: str, fields: tuple[str, ...], row: Row) -> int:
-        """How many rows have the same values as `row` in `fields`, itself included."""
+        """How many rows have the same values as `row` in `fields`, including `row` itself."""
         key = (entity, fields)
         if key not in self._counts:
             self._counts[key] = Counter(tuple(each[f] for f in fields) for each in self.tables[entity].values())
@@ -145,7 +146,7 @@ def world_of(domain: Domain, seed: int, name: str) -> World:
 
 
 class _FillContext:
-    """What filling the rows of one entity needs: the world so far, and per specification what was filled before."""
+    """What is needed to fill one field of an entity: the world so far, and the values that were used before."""
 
     def __init__(self, world: World, entity: c.Entity, rng: random.Random) -> None:
         self.world = world
@@ -157,15 +158,15 @@ class _FillContext:
 
 
 class _NoRowError(LookupError):
-    """A reference has no row to point to in this population; another population may have one."""
+    """A reference has no row to refer to in this population; another population may have one."""
 
 
 def _role_without_people(world: World) -> str:
-    """A problem, if nobody in the world has one of the roles; else an empty text."""
+    """A message if nobody in the world has one of the roles, else an empty text."""
     for name, role in world.domain.file.roles.items():
         people = world.tables[role.entity].values()
         if not any(all(row[f] == v for f, v in role.where.items() if not isinstance(v, dict)) for row in people):
-            return f"nobody is {name}"
+            return f"nobody has the role {name}"
     return ""
 
 
@@ -191,7 +192,7 @@ def _fill(spec: Any, row: Row, context: _FillContext) -> Any:
 
 
 def _make_unique(spec: p.PoolFill | p.TemplateFill, value: Any, row: Row, context: _FillContext) -> Any:
-    """The value or, if another row has it, one that no row has; raises CatalogueError if there is none left."""
+    """The value or, if another row has it, a value that no row has; raises CatalogueError if none is left."""
     used = context.used_values.setdefault(id(spec), set())
     for _ in range(_MAX_FILLS):
         if value not in used:
@@ -303,7 +304,7 @@ def _fill_constant(spec: p.ConstantFill, _row: Row, _context: _FillContext) -> A
 
 
 _NO_DECOMPOSITION = str.maketrans({"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "ß": "ss", "đ": "d", "æ": "ae", "ı": "i"})
-"""Letters of names that NFKD does not take apart into a plain letter and a mark."""
+"""Letters of names that NFKD does not split into a plain letter and a mark."""
 
 
 def _fill_email(spec: p.EmailFill, row: Row, context: _FillContext) -> str:

@@ -1,4 +1,4 @@
-"""Judges traces from their content alone; what their generator claims does not count."""
+"""Judges traces by their content alone and does not trust what their oracle claims."""
 
 from gatling_sid.validators.trace_validator import TraceValidator
 

@@ -1,4 +1,4 @@
-"""Other plans for the same request: whether they meet the goal and keep the policy with a call less or other arguments."""
+"""Other plans for the same request: whether they meet the goal and keep the policy without a call or with other arguments."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def serves_request(context: TraceContext, calls: list[ToolCall], execution: Execution | None = None) -> bool:
-    """Whether calls, in this order, run, meet the goal of the trace and keep its policy.
+    """Whether the calls run in this order, meet the goal of the trace and keep its policy.
 
-    `execution` is what the calls do, if the caller knows it; otherwise they are executed here.
+    `execution` is their execution, if it is already known; otherwise they are executed here.
     """
     execution = execution or execute(calls, context.world)
     if execution.refusal is not None:
@@ -24,56 +24,59 @@ def serves_request(context: TraceContext, calls: list[ToolCall], execution: Exec
 
 
 def meets_goal(context: TraceContext) -> bool:
-    """Whether what the executed calls show, measure and change is the goal."""
+    """Whether the executed calls show and measure what the goal demands, and have exactly its effects."""
     goal = context.trace.goal
     assert goal is not None
     days = min((each for call in context.ordered_calls if (each := context.days(call)) is not None), default=None)
     return next(unmet_goal_parts(goal, list(context.results.values()), days), None) is None
 
 
-def needs_call(context: TraceContext, dropped: str) -> bool:
-    """Whether the goal is not met without what a call shows and changes; calls that refer to it keep their values."""
-    if context.results[dropped].effects:
+def needs_call(context: TraceContext, removed_id: str) -> bool:
+    """Whether the goal is missed without what a call shows and changes; calls that refer to it keep their values."""
+    if context.results[removed_id].effects:
         return True  # the goal names exactly the effects that happen, and the goal is met
-    return not meets_goal(context.compute_once(_context_without, dropped))
+    return not meets_goal(context.compute_once(_context_without, removed_id))
 
 
-def rules_broken_without(context: TraceContext, dropped: str) -> frozenset[str]:
+def rules_broken_without(context: TraceContext, removed_id: str) -> frozenset[str]:
     """The ids of the constraints that the plan breaks without a call."""
-    other = context.compute_once(_context_without, dropped)
+    other = context.compute_once(_context_without, removed_id)
     return frozenset(each.constraint_id for each in breaches(other, BREAKABLE_BY_OMISSION))
 
 
-def _context_without(context: TraceContext, dropped: str) -> TraceContext:
-    """The context of the plan without a call, the other calls with the results and arguments they had."""
+def _context_without(context: TraceContext, removed_id: str) -> TraceContext:
+    """The context of the plan without a call; the other calls keep their results and arguments."""
     assert context.execution is not None
-    results = {call_id: each for call_id, each in context.results.items() if call_id != dropped}
-    arguments = {call_id: each for call_id, each in context.execution.arguments.items() if call_id != dropped}
-    return context.with_plan(_calls_without(context.ordered_calls, dropped), Execution(results, arguments, None))
+    results = {call_id: each for call_id, each in context.results.items() if call_id != removed_id}
+    arguments = {call_id: each for call_id, each in context.execution.arguments.items() if call_id != removed_id}
+    return context.with_plan(_calls_without(context.ordered_calls, removed_id), Execution(results, arguments, None))
 
 
-def _calls_without(calls: Sequence[ToolCall], dropped: str) -> list[ToolCall]:
-    """The calls but one; calls that depended on it depend on what it depended on."""
-    replacements = next(call.dependencies for call in calls if call.call_id == dropped)
-    return [_bypass(call, dropped, replacements) for call in calls if call.call_id != dropped]
+def _calls_without(calls: Sequence[ToolCall], removed_id: str) -> list[ToolCall]:
+    """All calls except one; calls that depended on it now depend on what it depended on."""
+    replacements = next(call.dependencies for call in calls if call.call_id == removed_id)
+    return [_bypass(call, removed_id, replacements) for call in calls if call.call_id != removed_id]
 
 
-def _bypass(call: ToolCall, dropped: str, replacements: Sequence[str]) -> ToolCall:
-    if dropped not in call.dependencies:
+def _bypass(call: ToolCall, removed_id: str, replacements: Sequence[str]) -> ToolCall:
+    if removed_id not in call.dependencies:
         return call
     needs = dict.fromkeys([*replacements, *call.dependencies])
-    return replace_fields(call, dependencies=[each for each in needs if each != dropped])
+    return replace_fields(call, dependencies=[each for each in needs if each != removed_id])
 
 
-def without_dependency(call: ToolCall, dropped: str) -> ToolCall:
+def without_dependency(call: ToolCall, removed_id: str) -> ToolCall:
     """The call without one of its dependencies."""
-    if dropped not in call.dependencies:
+    if removed_id not in call.dependencies:
         return call
-    return replace_fields(call, dependencies=[each for each in call.dependencies if each != dropped])
+    return replace_fields(call, dependencies=[each for each in call.dependencies if each != removed_id])
 
 
 def fails_with(context: TraceContext, call: ToolCall, arguments: dict[str, Any]) -> bool:
-    """Whether the plan fails with other arguments for one call; only that call and its dependants are executed again."""
+    """Whether the plan no longer serves the request if one call has other arguments.
+
+    Only that call, and the calls that depend on it, are executed again.
+    """
     assert context.execution is not None
     affected_ids, changed_before, is_exact = {call.call_id}, False, True
     for each in context.ordered_calls:

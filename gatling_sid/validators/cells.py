@@ -1,7 +1,9 @@
-"""Which values of which records a plan takes from a call: cells, and the fact that a cell holds.
+"""The values that a plan takes from the results of calls: cells, and the facts that cells hold.
 
-If `invoice.vendor_name` is a copy of `vendor.name`, both hold the same fact: the name of that vendor. A reference such
-as `invoice.vendor_id` holds the key of that vendor. Two people in one department hold two facts with equal values.
+A cell is one field of one row. A fact is the (entity, key, field) where its value was first stored: copies and references
+are followed back to it. If `invoice.vendor_name` is a copy of `vendor.name`, both cells hold the same fact, the name of
+that vendor; `invoice.vendor_id` holds the key of that vendor. Two people in one department hold two facts, which have
+equal values.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import ALL, Reference
+from gatling_sid.schemas.references import ALL_ELEMENTS, Reference
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.world import Row, World
 
@@ -27,7 +29,7 @@ class Cell(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """The record and field that a value originally belongs to, wherever it was read."""
+    """The row and field in which a value was first stored, wherever it is read."""
 
     entity: str
     key: Any
@@ -35,11 +37,11 @@ class Fact(NamedTuple):
 
 
 def cells_of(reference: Reference, result: CallResult) -> list[Cell]:
-    """The cells that a reference takes from a call's result; none if it takes a count, a measure or the id of a new record."""
+    """The cells that a reference takes from a call's result; none if it takes a count, a measure or the key of a new row."""
     match reference.path:
         case ("items", int(at), str(field)) if at < len(result.rows):
             rows = result.rows[at : at + 1]
-        case ("items", step, str(field)) if step == ALL:
+        case ("items", step, str(field)) if step == ALL_ELEMENTS:
             rows = result.rows
         case (str(field),) if len(result.rows) == 1 and "items" not in result.value:
             rows = result.rows
@@ -49,7 +51,7 @@ def cells_of(reference: Reference, result: CallResult) -> list[Cell]:
 
 
 def fact_of(cell: Cell, world: World) -> Fact:
-    """The fact that a cell holds, found by following copied fields and references to where they lead."""
+    """The fact that a cell holds; copied fields and references are followed to where the value was first stored."""
     entity, key, field, row = cell.entity, cell.key, cell.field, cell.row
     while origin := _copied_field(world.domain, entity, field):
         reference_field, target, field = origin
@@ -73,7 +75,7 @@ def _copied_field(domain: Domain, entity: str, field: str) -> tuple[str, str, st
 
 @lru_cache(maxsize=8192)
 def source_field(domain: Domain, entity: str, field: str) -> tuple[str, str]:
-    """The (entity, field) that a field's values come from: the field it copies or refers to, else the field itself."""
+    """The (entity, field) in which a field's values were first stored: the one it copies or refers to, else itself."""
     while origin := _copied_field(domain, entity, field):
         _, entity, name = origin
         field = name or domain.file.entities[entity].key

@@ -1,4 +1,4 @@
-"""The table of checks: the rules of each check, and what a trace must have for them to be judged."""
+"""The table of checks: the rules of each check, and what they need in order to judge a trace."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gatling_sid.models import Finding, Verdict
 from gatling_sid.validators import (
-    detours,
     domain_fit,
     grounding,
+    known_values,
     merging,
     need,
     replay,
@@ -28,17 +28,17 @@ CheckRule = Callable[[TraceContext], Iterator[str | Breach]]
 """Yields a message or, about a constraint of the policy, a breach for each thing that is wrong."""
 
 MAX_MESSAGES = 100
-"""Findings of one rule that are reported; more of the same kind tell a reader nothing new."""
+"""Findings of one rule that are reported; a reader learns nothing from more of the same kind."""
 MAX_MESSAGE_LENGTH = 2_000
-"""Characters of a message that are reported; a message may quote a value of any length."""
+"""Characters of a message that are reported, since a message may quote a value of any length."""
 
 
 class Check(NamedTuple):
     """A named group of rules; `result_key` and `messages_key` are its keys in a report.
 
-    The rules in `replayed` need the plan to be executed again, those in `known` a domain of the catalogue, and those in
-    `rules` neither. If `worded` is true, the rules may read the whole trace; otherwise they must not read the fields in
-    `proofs.WORDING_FIELDS`. If a check with a `gate` fails, no other check is judged, for the reason that `gate` states.
+    `replay_rules` need an execution of the plan, `domain_rules` need a domain of the catalogue, `rules` need neither. If
+    `reads_wording` is true, the rules may read the whole trace; otherwise they must not read the fields in
+    `proofs.WORDING_FIELDS`. If a check with a `stop_reason` fails, no other check is judged, and this is the reason.
     """
 
     result_key: str
@@ -116,8 +116,8 @@ CHECKS: Mapping[str, Check] = {
             grounding.quoted_rules_demand_their_calls,
             scope.no_dependency_can_be_dropped,
             scope.no_scope_can_be_narrowed,
-            detours.known_values_are_not_looked_up,
-            detours.no_call_returns_only_known_values,
+            known_values.known_values_are_not_looked_up,
+            known_values.no_call_returns_only_known_values,
             merging.no_two_calls_could_be_one,
         ),
     ),
@@ -148,7 +148,7 @@ CHECKS: Mapping[str, Check] = {
 
 
 def run_checks(context: TraceContext, names: Iterable[str]) -> list[Finding]:
-    """The findings of these checks, in the order given; if a check with a gate fails, its findings alone."""
+    """The findings of these checks, in the order given; if a check with a `stop_reason` fails, only its findings."""
     findings: list[Finding] = []
     for name in names:
         found = list(findings_of_check(context, name))
@@ -159,7 +159,7 @@ def run_checks(context: TraceContext, names: Iterable[str]) -> list[Finding]:
 
 
 def judge(context: TraceContext) -> Verdict:
-    """The verdict of all checks about a trace."""
+    """The verdict of all checks on a trace."""
     findings = run_checks(context, CHECKS)
     return Verdict(findings, [] if findings else [reason for name in CHECKS if (reason := why_skipped(context, name))])
 
@@ -187,7 +187,7 @@ def why_skipped(context: TraceContext, name: str) -> str | None:
     if name == "policy" and context.why_not_replayable is not None:
         return _why_policy_skipped(context)
     if name == "policy" and not context.claims_family:
-        return "the policy is none of the domain's family, so what its sentences say is not known"
+        return "the policy is not a member of the domain's family, so its sentences cannot be checked"
     return None
 
 
@@ -199,7 +199,7 @@ def _why_policy_skipped(context: TraceContext) -> str | None:
     need_replay = kinds.needs_replay(context)
     reasons = [
         f"rules without a constraint: {open_rules}" if open_rules else "",
-        f"constraints that need a replay: {', '.join(need_replay)}" if need_replay else "",
+        f"constraints that only a replay can judge: {', '.join(need_replay)}" if need_replay else "",
         *scope_limits.unenforced_limits(context),
     ]
     return "; ".join(each for each in reasons if each) or None

@@ -1,4 +1,4 @@
-"""How varied a set of traces is: domains, intents, tools, scopes, plan shapes, policies with roles, and texts."""
+"""How diverse a set of traces is: domains, intents, tools, scopes, plan shapes, policies with roles, and texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Spread:
 
 
 def measure_diversity(traces: Iterable[GoldTrace]) -> dict[str, Any]:
-    """Counts and spreads over traces, which are read once.
+    """Counts, and the minimum, mean and maximum of numbers, over traces, which are read once.
 
     Memory grows with the number of distinct values, not with the number of traces.
     """

@@ -11,14 +11,14 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def tools_belong_to_domain(context: TraceContext) -> Iterator[str]:
-    """Every call is of a tool that the domain has."""
+    """Every call uses a tool of the domain."""
     for call in context.trace.graph.calls if context.domain else ():
         if call.tool_id not in context.tools:
-            yield f"{call.call_id} calls {call.tool_id}, which is no tool of {context.trace.request.domain}"
+            yield f"{call.call_id} calls {call.tool_id}, which is not a tool of {context.trace.request.domain}"
 
 
 def intent_fits(context: TraceContext) -> Iterator[str]:
-    """The intent is one that fits the goal or, if no goal is stated, the operations of the calls."""
+    """The intent fits the goal or, if the trace has no goal, the operations of the calls."""
     intent, goal = context.trace.request.intent_category, context.trace.goal
     kinds = (
         _kinds_of_goal(goal)
@@ -27,7 +27,7 @@ def intent_fits(context: TraceContext) -> Iterator[str]:
     )
     fitting = intents_of(kinds)
     if intent in INTENTS and kinds and intent not in fitting:
-        yield f"the intent is {intent}; what is {'wanted' if goal else 'called'} is {' or '.join(fitting)}"
+        yield f"the intent is {intent}; the {'goal fits' if goal else 'calls fit'} {' or '.join(fitting)}"
 
 
 def _kinds_of_goal(goal: Goal) -> list[str]:
@@ -41,10 +41,10 @@ def policy_is_as_published(context: TraceContext) -> Iterator[str]:
         return
     published = domain.family.policy_by_id(policy.policy_id)
     if published is None:
-        yield f"there is no member {policy.policy_id!r} of the family"
+        yield f"the domain's policy family has no member {policy.policy_id!r}"
     elif published != policy:
         fields = [name for name in type(policy).model_fields if getattr(policy, name) != getattr(published, name)]
-        yield f"{policy.policy_id} differs from the published policy of that id in {', '.join(fields)}"
+        yield f"policy {policy.policy_id} differs from the published policy with this id in {', '.join(fields)}"
 
 
 def arguments_fit_schemas(context: TraceContext) -> Iterator[str]:

@@ -17,7 +17,7 @@ from gatling_sid.validators.ablation import needs_call, rules_broken_without
 from gatling_sid.validators.trace_context import TraceContext
 
 _MIN_QUOTE_WORDS = 2
-"""Fewer words are a value or a single letter, not a clause that asks for something."""
+"""A quote with fewer words is a value or a single letter, not a clause that asks for something."""
 
 
 def every_argument_has_one_source(context: TraceContext) -> Iterator[str]:
@@ -29,10 +29,10 @@ def every_argument_has_one_source(context: TraceContext) -> Iterator[str]:
         count_by_name = Counter(sources)
         for name in call.arguments:
             if count_by_name[name] != 1:
-                yield f"{call.call_id}.{name} comes from {'nowhere' if name not in count_by_name else 'several sources'}"
+                yield f"{call.call_id}.{name} has {count_by_name[name] or 'no'} sources; it must have exactly one"
         for name in count_by_name:
             if name not in call.arguments:
-                yield f"{call.call_id} gives a source for {name!r}, which it does not pass"
+                yield f"{call.call_id} has a source for {name!r}, which is not an argument of the call"
 
 
 def words_give_the_values(context: TraceContext) -> Iterator[str]:
@@ -43,13 +43,13 @@ def words_give_the_values(context: TraceContext) -> Iterator[str]:
             if source.origin == "request" and source.argument in call.arguments:
                 problem = _why_not_from_request(call, source, context)
             elif source.origin != "request" and (source.start, source.end) != (None, None):
-                problem = f"comes from the {source.origin}, and yet names characters of the request"
+                problem = f"has origin {source.origin!r} but also a span of the request; remove the span"
             if problem:
                 yield f"{call.call_id}.{source.argument} {problem}"
 
 
 def sources_give_the_values(context: TraceContext) -> Iterator[str]:
-    """Each source other than the request, looked up again, has the value that is passed.
+    """Each source other than the request has the value that the call passes.
 
     At most as many sources are looked up as the call has arguments; another rule refuses calls with more.
     """
@@ -57,7 +57,7 @@ def sources_give_the_values(context: TraceContext) -> Iterator[str]:
         for source in call.argument_sources[: len(call.arguments)]:
             if source.origin != "request" and source.argument in call.arguments:
                 why_not = _WHY_NOT_FROM.get(source.origin)
-                problem = why_not(call, source, context) if why_not else f"has no origin {source.origin!r}"
+                problem = why_not(call, source, context) if why_not else f"has the unknown origin {source.origin!r}"
                 if problem:
                     yield f"{call.call_id}.{source.argument} {problem}"
 
@@ -65,21 +65,21 @@ def sources_give_the_values(context: TraceContext) -> Iterator[str]:
 def _why_not_from_request(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
     text, value = context.trace.request.text, call.arguments[source.argument]
     if source.reference is not None:
-        return f"comes from the request, and yet names {source.reference}"
+        return f"has origin 'request' but also the reference {source.reference}; remove the reference"
     if source.start is None or source.end is None or not 0 <= source.start < source.end <= len(text):
-        return "names no span of the request"
+        return "has no valid span of the request"
     span = text[source.start : source.end]
     if _is_cut(text, source.start) or _is_cut(text, source.end):
-        return f"quotes part of a word, {span!r}"
+        return f"has a span that cuts a word: {span!r}"
     tool = context.tools.get(call.tool_id)
     if tool is None or source.argument not in tool.tool.parameters or context.domain is None:
-        return "is no argument of the tool"
+        return "is not a parameter of the tool"
     kind, words = _wording_of_parameter(context.domain, tool.tool_id, source.argument)
     try:
-        is_said = is_wording_of(span, kind, value, context.world.today, words)
+        is_stated = is_wording_of(span, kind, value, context.world.today, words)
     except (TypeError, ValueError):
-        is_said = False
-    return None if is_said else f"is {value!r}, but the request says {span!r}"
+        is_stated = False
+    return None if is_stated else f"is {value!r}, but its span of the request is {span!r}"
 
 
 def _is_cut(text: str, at: int) -> bool:
@@ -90,7 +90,7 @@ def _is_cut(text: str, at: int) -> bool:
 
 @lru_cache(maxsize=8192)
 def _wording_of_parameter(domain: Domain, tool_id: str, parameter: str) -> tuple[str, Mapping[Any, tuple[str, ...]]]:
-    """How requests state a parameter's values: the kind of wording, and the catalogue's own words by value."""
+    """How requests state a parameter's values: the kind of wording, and the catalogue's own wordings by value."""
     tool = domain.tools[tool_id]
     return domain.wording_kind(tool, tool.parameters[parameter]), domain.wordings_to_parse(tool, parameter)
 
@@ -99,11 +99,15 @@ def _why_not_from_call(call: ToolCall, source: ArgumentSource, _context: TraceCo
     value = call.arguments[source.argument]
     parsed = references_in(value)
     if not parsed:
-        return "is said to come from a call, but refers to none"
+        return "has origin 'call', but its value is not a reference to a call"
     if isinstance(value, list) and len(parsed) < len(value):
-        return "holds values beside references; a list holds one or the other"
+        return "mixes values and references in a list; use only one kind"
     references = write_references(parsed)
-    return None if references == source.reference else f"refers to {references}, its source to {source.reference}"
+    return (
+        None
+        if references == source.reference
+        else f"refers to {references}, but its source refers to {source.reference}"
+    )
 
 
 def _why_not_from_principal(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
@@ -116,15 +120,15 @@ def _why_not_from_policy(call: ToolCall, source: ArgumentSource, context: TraceC
     return _why_not_found(call, source, limits, "the policy")
 
 
-def _why_not_found(call: ToolCall, source: ArgumentSource, record: Mapping[str, Any], owner: str) -> str | None:
+def _why_not_found(call: ToolCall, source: ArgumentSource, values: Mapping[str, Any], owner: str) -> str | None:
     value = call.arguments[source.argument]
     reference = parse_reference(f"$it.{source.reference}")
     if reference is None:
-        return f"names nothing of {owner}"
+        return f"has the source {source.reference!r}, which is not a path into {owner}"
     try:
-        found = follow(reference.path, record)
+        found = follow(reference.path, values)
     except MissingPathError:
-        return f"names {source.reference}, which {owner} does not have"
+        return f"has the source {source.reference}, which {owner} does not have"
     return None if equal_json(found, value) else f"is {value!r}, but {owner} has {found!r}"
 
 
@@ -153,19 +157,19 @@ _WHY_NOT_FROM: Mapping[str, Callable[[ToolCall, ArgumentSource, TraceContext], s
 
 
 def provenance_is_real(context: TraceContext) -> Iterator[str]:
-    """Every call quotes the clause of this request that its arguments come from, or a rule of this policy."""
+    """Every call quotes the clause of this request that asks for it, or a rule of this policy that demands it."""
     trace = context.trace
     for call in trace.graph.calls:
         pointer = call.provenance
         if pointer is None:
-            yield f"{call.call_id} does not say what asked for it"
+            yield f"{call.call_id} has no provenance"
         elif pointer.source_type is TrustTier.USER and pointer.source_id == trace.request.request_id:
             yield from _what_is_wrong_with_quote(call, pointer.content_snippet or "", context)
         elif pointer.source_type is TrustTier.SYSTEM and pointer.source_id == trace.policy.policy_id:
             if pointer.content_snippet not in trace.policy.rules:
-                yield f"{call.call_id} quotes {pointer.content_snippet!r}, which is no rule of the policy"
+                yield f"{call.call_id} quotes {pointer.content_snippet!r}, which is not a rule of the policy"
         else:
-            yield f"{call.call_id} points to {pointer.source_id!r}, which is neither the request nor the policy"
+            yield f"the provenance of {call.call_id} is {pointer.source_id!r}, which is neither the request nor the policy"
 
 
 def _what_is_wrong_with_quote(call: ToolCall, quote: str, context: TraceContext) -> Iterator[str]:
@@ -176,28 +180,28 @@ def _what_is_wrong_with_quote(call: ToolCall, quote: str, context: TraceContext)
     if context.scheduled_request is not None:
         clause = sentences_around(context.scheduled_request, spans)
         if quote != clause:
-            yield f"{call.call_id} quotes {quote!r}; the clause that asks for it is {clause!r}"
+            yield f"{call.call_id} quotes {quote!r}; it must quote the clause that asks for it: {clause!r}"
         return
     starts = [at.start() for at in re.finditer(re.escape(quote), text)] if quote else []
     whole_starts = [at for at in starts if not _is_cut(text, at) and not _is_cut(text, at + len(quote))]
     if not whole_starts:
-        yield f"{call.call_id} quotes {quote!r}, which the request does not say"
+        yield f"{call.call_id} quotes {quote!r}, which the request does not contain"
     elif not any(at <= start and end <= at + len(quote) for at in whole_starts for start, end in spans) and spans:
-        yield f"{call.call_id} quotes {quote!r}, which does not hold the words that its arguments come from"
+        yield f"{call.call_id} quotes {quote!r}, which does not contain the spans of its arguments"
     elif len(quote.split()) < min(_MIN_QUOTE_WORDS, len(text.split())):
-        yield f"{call.call_id} quotes only {quote!r}; a clause of the request says more"
+        yield f"{call.call_id} quotes only {quote!r}; it must quote a whole clause of the request"
 
 
 def quoted_rules_demand_their_calls(context: TraceContext) -> Iterator[str]:
-    """A call that quotes a rule is demanded by that rule; a call that only a rule demands quotes such a rule."""
+    """A rule that a call quotes demands the call; a call that is needed only by a rule quotes such a rule."""
     if not context.succeeds:
         return
     rule_of_constraint = {each.constraint_id: each.rule for each in context.trace.policy.constraints}
-    referred_calls = {reference.root for _, _, reference in context.references_used}
+    referenced_call_ids = {reference.root for _, _, reference in context.references_used}
     for call in context.ordered_calls:
         pointer, rules = call.provenance, context.trace.policy.rules
         quotes_rule = pointer is not None and pointer.source_type is TrustTier.SYSTEM
-        if not quotes_rule and (call.call_id in referred_calls or context.results[call.call_id].effects):
+        if not quotes_rule and (call.call_id in referenced_call_ids or context.results[call.call_id].effects):
             continue
         if not quotes_rule and needs_call(context, call.call_id):
             continue
@@ -207,4 +211,4 @@ def quoted_rules_demand_their_calls(context: TraceContext) -> Iterator[str]:
         if quotes_rule and pointer is not None and pointer.content_snippet not in demanding_rules:
             yield f"{call.call_id} quotes a rule that does not demand it: {pointer.content_snippet!r}"
         elif not quotes_rule and demanding_rules:
-            yield f"{call.call_id} is there for a rule alone and quotes the request: {demanding_rules[0]!r}"
+            yield f"{call.call_id} is needed only by a rule, so it must quote that rule: {demanding_rules[0]!r}"

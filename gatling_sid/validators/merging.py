@@ -1,4 +1,4 @@
-"""Checks that no two calls of the same tool could be one call, with the keys, subjects or selected fields of both."""
+"""Checks that no two calls of the same tool could be one call with the keys, subjects or selected fields of both."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import Any
 
 from gatling_sid.models import ToolCall, replace_fields, topological_order
-from gatling_sid.schemas.references import ALL, Reference, references_in
+from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, references_in
 from gatling_sid.simulator.operations import CompiledTool
 from gatling_sid.validators.ablation import serves_request
 from gatling_sid.validators.trace_context import TraceContext
@@ -20,11 +20,11 @@ def no_two_calls_could_be_one(context: TraceContext) -> Iterator[str]:
             continue
         arguments = _merge(context.tools[first.tool_id], first, second)
         if arguments is not None and _serves_merged(context, first, second, arguments):
-            yield f"{first.call_id} and {second.call_id} ({first.tool_id}) could be one call"
+            yield f"{first.call_id} and {second.call_id} ({first.tool_id}) could be one call; merge them"
 
 
 def _merge(tool: CompiledTool, first: ToolCall, second: ToolCall) -> dict[str, Any] | None:
-    """The arguments of one call that replaces two, or None if they differ in arguments that one call cannot combine."""
+    """The arguments of a call that replaces two calls, or None if they differ in arguments that cannot be combined."""
     names = first.arguments.keys() | second.arguments.keys()
     different = [name for name in names if first.arguments.get(name) != second.arguments.get(name)]
     if not different:
@@ -51,11 +51,11 @@ def _as_list(value: Any) -> list[Any]:
 
 def _is_many(value: Any) -> bool:
     """Whether a value is a list, or a reference that resolves to one."""
-    return isinstance(value, list) or any(ALL in each.path for each in references_in(value))
+    return isinstance(value, list) or any(ALL_ELEMENTS in each.path for each in references_in(value))
 
 
 def _serves_merged(context: TraceContext, first: ToolCall, second: ToolCall, arguments: dict[str, Any]) -> bool:
-    """Whether the plan with the merged call still serves the request; references to the two calls lead to the merged one."""
+    """Whether the plan still serves the request if a merged call replaces two; references to these refer to it."""
     rows = {call.call_id: len(context.results[call.call_id].rows) for call in (first, second)}
     shift = 0 if _same_rows(context, first, second) else rows[first.call_id]
     starts = {first.call_id: (0, rows[first.call_id]), second.call_id: (shift, rows[second.call_id])}
@@ -75,38 +75,38 @@ def _serves_merged(context: TraceContext, first: ToolCall, second: ToolCall, arg
 
 
 def _same_rows(context: TraceContext, first: ToolCall, second: ToolCall) -> bool:
-    """Whether both calls return the same rows in the same order, and so differ only in the fields they return."""
+    """Whether both calls return the same rows in the same order, so that they differ only in the fields."""
     keys = [[key for key, _ in context.results[call.call_id].rows] for call in (first, second)]
     return keys[0] == keys[1]
 
 
-def _redirect(call: ToolCall, to: str, starts: Mapping[str, tuple[int, int]]) -> ToolCall:
-    """A call whose references and dependencies on one of the two calls lead to the merged call."""
+def _redirect(call: ToolCall, merged_id: str, starts: Mapping[str, tuple[int, int]]) -> ToolCall:
+    """The call with its references to, and dependencies on, the two calls replaced by ones to the merged call."""
     if starts.keys().isdisjoint(call.dependencies):
         return call
-    arguments = {name: _redirect_value(value, to, starts) for name, value in call.arguments.items()}
-    needs = list(dict.fromkeys(to if each in starts else each for each in call.dependencies))
+    arguments = {name: _redirect_value(value, merged_id, starts) for name, value in call.arguments.items()}
+    needs = list(dict.fromkeys(merged_id if each in starts else each for each in call.dependencies))
     return replace_fields(call, arguments=arguments, dependencies=needs)
 
 
-def _redirect_value(value: Any, to: str, starts: Mapping[str, tuple[int, int]]) -> Any:
+def _redirect_value(value: Any, merged_id: str, starts: Mapping[str, tuple[int, int]]) -> Any:
     found = references_in(value)
     if not any(each.root in starts for each in found):
         return value
-    redirected = [place for each in found for place in _references_into_merged(each, to, starts)]
-    return redirected if isinstance(value, list) or ALL in found[0].path else redirected[0]
+    redirected = [new for each in found for new in _references_into_merged(each, merged_id, starts)]
+    return redirected if isinstance(value, list) or ALL_ELEMENTS in found[0].path else redirected[0]
 
 
-def _references_into_merged(reference: Reference, to: str, starts: Mapping[str, tuple[int, int]]) -> list[str]:
-    """The references to the merged call's result, one per row, that take what a reference took before."""
+def _references_into_merged(reference: Reference, merged_id: str, starts: Mapping[str, tuple[int, int]]) -> list[str]:
+    """The references to the merged call's result, one per row, that give the values of a reference to one of the two calls."""
     if reference.root not in starts:
         return [f"${reference}"]
     start, count = starts[reference.root]
     match reference.path:
-        case ("items", step, *rest) if step == ALL:
+        case ("items", step, *rest) if step == ALL_ELEMENTS:
             rows = range(start, start + count)
         case ("items", int(at), *rest):
             rows = range(start + at, start + at + 1)
         case _:
-            return [f"${reference._replace(root=to)}"]
-    return [f"${Reference(to, ('items', at, *rest))}" for at in rows]
+            return [f"${reference._replace(root=merged_id)}"]
+    return [f"${Reference(merged_id, ('items', at, *rest))}" for at in rows]

@@ -15,24 +15,24 @@ FieldsUsed = dict[str, dict[str, set[str]]]
 """By call id and row key: the fields of the row that something needs."""
 
 _MAX_KEYS_NAMED = 5
-"""Row keys in a message; a list may have thousands."""
-_FREE_LEVEL = SensitivityTier.INTERNAL.level
-"""Up to this tier, a field that a tool returns anyway need not be used, so that plans stay natural."""
+"""Row keys that a message names, since a list may have thousands."""
+_MAX_FREE_RANK = SensitivityTier.INTERNAL.rank
+"""Rank of the highest tier of which a field may be returned and not used; otherwise every call would have to select fields."""
 
 
 def rows_are_needed(context: TraceContext) -> Iterator[str]:
-    """Each row that a call returns is shown by the goal, passed on, or read as a rule's evidence."""
+    """Each row that a call returns is demanded by the goal, used by another call, or read because a rule demands it."""
     fields_used = context.compute_once(_fields_used)
     for call, result in _reads(context):
         used_by_key = fields_used[call.call_id]
         unused = [key for key, _ in result.rows if key not in used_by_key]
         if unused and not result.effects:
             keys = ", ".join(unused[:_MAX_KEYS_NAMED]) + (", …" if len(unused) > _MAX_KEYS_NAMED else "")
-            yield f"{call.call_id} ({call.tool_id}) reads {len(unused)} of {len(result.rows)} rows for nothing: {keys}"
+            yield f"{call.call_id} ({call.tool_id}) reads {len(unused)} of {len(result.rows)} rows that nothing needs: {keys}"
 
 
 def fields_are_needed(context: TraceContext) -> Iterator[str]:
-    """Each requested field is used of some row; each confidential or restricted field is used of every row."""
+    """Each selected field is used for some row; each confidential or restricted field is used for every row."""
     fields_used = context.compute_once(_fields_used)
     for call, result in _reads(context):
         fields = context.tools[call.tool_id].domain.file.entities[result.entity].fields
@@ -41,15 +41,15 @@ def fields_are_needed(context: TraceContext) -> Iterator[str]:
         for name in result.fields:
             rows_using = [key for key, _ in result.rows if name in used_by_key.get(key, ())]
             tier = fields[name].sensitivity
-            if tier.level > _FREE_LEVEL and len(rows_using) < len(result.rows):
+            if tier.rank > _MAX_FREE_RANK and len(rows_using) < len(result.rows):
                 unused = len(result.rows) - len(rows_using)
-                yield f"{call.call_id} ({call.tool_id}) reads {tier.value} {name} of {unused} rows for nothing"
+                yield f"{call.call_id} ({call.tool_id}) reads the {tier.value} field {name} of {unused} rows that nothing needs"
             elif select in call.arguments and not rows_using and result.rows:
-                yield f"{call.call_id} ({call.tool_id}) asks for {name}, which nothing needs"
+                yield f"{call.call_id} ({call.tool_id}) selects the field {name}, which nothing needs"
 
 
 def _reads(context: TraceContext) -> Iterator[tuple[ToolCall, CallResult]]:
-    """Calls that return rows, without measures and exports, whose rows the goal states one by one."""
+    """(call, result) of every call that returns rows, except measures and exports, whose exact rows the goal demands."""
     for call in context.ordered_calls if context.succeeds else ():
         result = context.results[call.call_id]
         if result.measured_rows is None and result.fields and not any(each.kind == "export" for each in result.effects):
@@ -57,7 +57,7 @@ def _reads(context: TraceContext) -> Iterator[tuple[ToolCall, CallResult]]:
 
 
 def _fields_used(context: TraceContext) -> FieldsUsed:
-    """What is needed of the rows that calls return; empty for a plan that does not succeed."""
+    """The fields of returned rows that something needs; empty for a plan that does not succeed."""
     if not context.succeeds:
         return {}
     fields_used: FieldsUsed = {call_id: defaultdict(set) for call_id in context.results}

@@ -1,13 +1,13 @@
-"""Judges a plan in full once; for further wordings of the same plan, only the checks that read words are judged.
+"""Judges a plan in full once; for further wordings of it, only the checks that read the wording are repeated.
 
 Many traces are wordings of one plan: they differ in the text of the request, in the places of the text that arguments
 come from, and in ids and times, and in nothing else. `ProvenPlans` uses this as follows:
 
-- The fields in which wordings differ are listed in `WORDING_FIELDS`. Only the rules of checks with `worded=True` read
-  them, and these checks are judged for every trace.
+- The fields in which wordings differ are listed in `WORDING_FIELDS`. Only the rules of checks with `reads_wording=True`
+  read them, and these checks are made for every trace.
 - The key of a plan is a SHA-256 digest over the content of all other fields. It is computed from the values alone, so
-  that records which are equal, but separate objects, have the same key, and a record that was changed has another key.
-  Types count: 5, 5.0, True and "5" make different keys.
+  equal objects have the same key, and an object that was changed has another key. Types count: 5, 5.0, True and "5" give
+  different keys.
 - After a trace was judged in full without findings, its key is remembered. A later trace with that key gives every rule
   of the other checks the same input, so these rules would again find nothing and skip the same parts.
 
@@ -15,10 +15,10 @@ This guarantees that the verdicts are those of `TraceValidator`, whichever trace
 trace becomes part of the key unless it is added to `WORDING_FIELDS`. Tests remove the fields in `WORDING_FIELDS` and
 see that the other checks do not miss them, and change every other field and see that the key changes.
 
-A proof is one judging in full, and `full_proofs` counts them: the first trace of each plan, every trace with a finding
-in the full judging, every trace whose key cannot be computed (it has a value that is not plain data), and a plan again
-once it was forgotten because `most_plans_kept` other plans came after it. The count depends only on the traces and
-their order: not on how they are split into calls of `verdicts`, nor on which of them share records.
+A proof judges one trace in full, and `full_proofs` counts proofs. These traces need one: the first trace of each plan,
+every trace with a finding, every trace whose key cannot be computed (it has a value that is not plain data), and the next
+trace of a plan that was forgotten because `max_plans_kept` other plans came after it. The count depends only on the
+traces and their order. It does not depend on how they are split into calls of `verdicts`, nor on shared objects.
 """
 
 from __future__ import annotations
@@ -64,22 +64,22 @@ WORDING_FIELDS: Mapping[type[BaseModel], frozenset[str]] = {
     ArgumentSource: frozenset({"start", "end"}),
     ProvenancePointer: frozenset({"source_id", "timestamp", "content_snippet"}),
 }
-"""The fields in which wordings of one plan differ. A `content_snippet` that quotes a rule is part of the plan even so."""
+"""The fields in which wordings of one plan differ. But a `content_snippet` that quotes a rule is part of the plan."""
 
 MAX_PLANS_KEPT = 100_000
-"""Keys in memory, about 20 MB. The wordings of a plan are some thousands of traces apart, so few are forgotten too soon."""
-_WORDED_CHECKS = tuple(name for name, check in CHECKS.items() if check.reads_wording)
+"""Keys in memory, about 20 MB. The wordings of a plan are within some thousands of traces, so few are forgotten early."""
+_WORDING_CHECKS = tuple(name for name, check in CHECKS.items() if check.reads_wording)
 
 
 class ProvenPlans:
     """Gives the verdicts of a validator, and judges a plan in full only once; see the module's docstring."""
 
-    def __init__(self, validator: TraceValidator, *, most_plans_kept: int = MAX_PLANS_KEPT) -> None:
-        """Starts without remembered plans; the `most_plans_kept` latest are remembered."""
+    def __init__(self, validator: TraceValidator, *, max_plans_kept: int = MAX_PLANS_KEPT) -> None:
+        """Starts without remembered plans; the latest `max_plans_kept` are remembered."""
         self.validator = validator
-        self._most_plans_kept = most_plans_kept
+        self._max_plans_kept = max_plans_kept
         self.full_proofs = 0
-        """How many traces were judged in full so far."""
+        """The number of traces that were judged in full so far."""
         self._skipped_by_key: dict[bytes, tuple[str, ...]] = {}
         """By the key of a plan without findings: the reasons why parts of it could not be judged; oldest first."""
 
@@ -88,29 +88,29 @@ class ProvenPlans:
         return self.verdicts([trace])[0].findings
 
     def verdicts(self, traces: Sequence[GoldTrace]) -> list[Verdict]:
-        """What `TraceValidator.verdicts` returns; faster if equal policies and goals of the traces are the same objects."""
+        """What `TraceValidator.verdicts` returns; faster if traces with equal policies or goals share one object."""
         registry = self.validator.registry
         pairs = zip(_with_published_policies(traces, registry), plan_keys(traces), strict=True)
         return [self._verdict(TraceContext(trace, registry), key) for trace, key in pairs]
 
     def _verdict(self, context: TraceContext, key: bytes | None) -> Verdict:
         if key is not None and key in self._skipped_by_key:
-            findings = run_checks(context, _WORDED_CHECKS)
+            findings = run_checks(context, _WORDING_CHECKS)
             return Verdict(findings, [] if findings else [*self._skipped_by_key[key]])
         self.full_proofs += 1
         verdict = judge(context)
         if not verdict.findings and key is not None:
-            if len(self._skipped_by_key) >= self._most_plans_kept:
+            if len(self._skipped_by_key) >= self._max_plans_kept:
                 del self._skipped_by_key[next(iter(self._skipped_by_key))]
             self._skipped_by_key[key] = tuple(verdict.skipped)
         return verdict
 
 
 def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
-    """The traces, each policy that equals a published one replaced by the catalogue's own record of it.
+    """The traces, in which each policy that equals a published one is replaced by the catalogue's own object.
 
-    The catalogue has checked that record, so rules about the policy alone return at once: the verdict is the same, and
-    sooner. Policies are compared once per object; ids are safe, since `traces` keeps the objects alive meanwhile.
+    The catalogue has already checked that object, so rules about the policy alone return at once, with the same verdict.
+    Policies are compared once per object. It is safe to use `id`, since `traces` keeps the objects alive meanwhile.
     """
     published_by_id: dict[int, SystemPolicy] = {}
     for trace in traces:
@@ -126,10 +126,10 @@ def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegist
 
 
 def plan_keys(traces: Sequence[GoldTrace]) -> list[bytes | None]:
-    """For each trace, a digest of all its fields but `WORDING_FIELDS`; None if it has a value that is not plain data.
+    """For each trace, a digest of all its fields except `WORDING_FIELDS`; None if it has a value that is not plain data.
 
-    A policy or goal that is the same object in several traces is digested once. Objects are told apart by `id` during
-    one call only, while `traces` keeps them alive and nothing changes them; the keys depend on their content alone.
+    A policy or goal that is the same object in several traces is digested once. Objects are distinguished by `id` only
+    during one call, while `traces` keeps them alive and nothing changes them; the keys depend on their content alone.
     """
     digests_by_id: dict[int, bytes] = {}
     return [_plan_key(trace, digests_by_id) for trace in traces]
@@ -147,7 +147,7 @@ def _digest(content: Any) -> bytes:
 
 
 def _plan_content(trace: GoldTrace, digests_by_id: dict[int, bytes]) -> tuple[Any, ...]:
-    """All fields of a trace but `WORDING_FIELDS`, as plain values, of which marshal also writes the types."""
+    """All fields of a trace except `WORDING_FIELDS`, as plain values; marshal keeps their types, so 5 and 5.0 differ."""
     request, graph, policy, goal = trace.request, trace.graph, trace.policy, trace.goal
     if id(policy) not in digests_by_id:
         digests_by_id[id(policy)] = sha256(policy_bytes(policy)).digest()
@@ -176,7 +176,7 @@ def _call_content(call: ToolCall) -> tuple[Any, ...]:
 
 
 def _rule_quoted(call: ToolCall) -> tuple[bool, str | None]:
-    """Whether a call quotes a rule that demands it, and which; a quote of the request differs between wordings."""
+    """Whether a call quotes a rule, and which one; quotes of the request are left out, since they differ between wordings."""
     pointer = call.provenance
     quotes_rule = pointer is not None and pointer.source_type is TrustTier.SYSTEM
     return quotes_rule, pointer.content_snippet if quotes_rule and pointer is not None else None
@@ -192,7 +192,7 @@ def _goal_content(goal: Goal) -> tuple[Any, ...]:
 
 
 def _getter_of(model: type[BaseModel], *excluded: str) -> Callable[[Any], Any]:
-    """A function that returns all fields of a record but `WORDING_FIELDS` and those that are written separately."""
+    """A function that returns all fields of an object except `WORDING_FIELDS` and the excluded ones, which are added separately."""
     return attrgetter(*[name for name in model.model_fields if name not in {*WORDING_FIELDS.get(model, ()), *excluded}])
 
 

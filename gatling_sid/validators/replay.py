@@ -20,25 +20,29 @@ def plan_executes(context: TraceContext) -> Iterator[str]:
 
 
 def plan_has_a_call(context: TraceContext) -> Iterator[str]:
-    """The plan has a call: a trace cannot state yet that nothing must be called, and why."""
+    """The plan has at least one call, since a trace cannot state why an empty plan would serve its request."""
     if not context.trace.graph.calls:
-        yield "the plan calls nothing, and nothing says why that would serve the request"
+        yield "the plan has no calls"
 
 
 def principal_is_real(context: TraceContext) -> Iterator[str]:
-    """The principal is a record of the world, has a role of the domain, and has that role's attributes with their values."""
+    """The principal is a person of the world, has a role of the domain, and has the attributes of the role with their values."""
     principal, domain = context.trace.request.principal, context.domain
     role = domain.file.roles.get(principal.role) if domain and principal else None
     if principal is None or role is None:
-        yield f"nobody of the domain asks: {principal.role if principal else 'no principal'} is no role of it"
+        yield (
+            f"the principal's role {principal.role!r} is not a role of the domain"
+            if principal
+            else "the request has no principal"
+        )
         return
     row = context.world.tables[role.entity].get(principal.principal_id)
     if row is None:
-        yield f"the world has no {role.entity} {principal.principal_id}"
+        yield f"the world has no {role.entity} {principal.principal_id}, who is named as the principal"
         return
     conditions = {name: value for name, value in role.where.items() if not isinstance(value, Mapping)}
     if any(row[name] != value for name, value in conditions.items()):
-        yield f"{principal.principal_id} does not have the role {principal.role}"
+        yield f"principal {principal.principal_id} does not have the role {principal.role!r} in the world"
     attributes = {name: row[name] for name in role.attributes}
     if principal.attributes != attributes:
         different = sorted(
@@ -46,17 +50,17 @@ def principal_is_real(context: TraceContext) -> Iterator[str]:
             for n in attributes.keys() | principal.attributes.keys()
             if attributes.get(n) != principal.attributes.get(n)
         )
-        yield f"the session knows {', '.join(different)} of {principal.principal_id} otherwise than the world"
+        yield f"attributes {', '.join(different)} of principal {principal.principal_id} differ from the world"
 
 
 def date_matches_world(context: TraceContext) -> Iterator[str]:
-    """The trace states the date that is today in its world."""
+    """The date in `metadata.today` is the date of the world."""
     if context.execution and context.trace.metadata.get("today") != context.world.today.isoformat():
-        yield f"the trace plays on {context.trace.metadata.get('today')}, its world on {context.world.today}"
+        yield f"metadata.today is {context.trace.metadata.get('today')}; the date of its world is {context.world.today}"
 
 
 def goal_is_met(context: TraceContext) -> Iterator[str]:
-    """The results show and measure what the goal names, and exactly the effects of the goal happen."""
+    """The results show and measure what the goal demands, and exactly the effects of the goal happen."""
     goal, execution = context.trace.goal, context.execution
     if goal is not None and execution is not None and execution.refusal is None:
         days = min((each for call in context.ordered_calls if (each := context.days(call)) is not None), default=None)
@@ -64,7 +68,7 @@ def goal_is_met(context: TraceContext) -> Iterator[str]:
 
 
 def order_does_not_matter(context: TraceContext) -> Iterator[str]:
-    """Any two calls that the graph leaves unordered do the same whichever runs first."""
+    """Any two calls that the graph does not order have the same results, whichever runs first."""
     execution = context.execution
     if execution is None or execution.refusal is not None or _is_chain(context):
         return
@@ -77,7 +81,7 @@ def order_does_not_matter(context: TraceContext) -> Iterator[str]:
                 and _are_unordered(context, writer.call_id, other.call_id)
                 and _is_changed(context, other, writer)
             ):
-                yield f"{other.call_id} does something else after {writer.call_id} than before it; a dependency is missing"
+                yield f"{other.call_id} gives another result before {writer.call_id} than after it; add the missing dependency"
 
 
 def _is_chain(context: TraceContext) -> bool:
@@ -91,7 +95,7 @@ def _are_unordered(context: TraceContext, one: str, other: str) -> bool:
 
 
 def _is_changed(context: TraceContext, call: ToolCall, writer: ToolCall) -> bool:
-    """Whether a call does something else after `writer` than without it; all calls that must run before them have run."""
+    """Whether the result of `call` changes if `writer` runs before it. Both times, the calls it depends on run first."""
     assert context.execution is not None
     before = context.ancestors(call.call_id)
     after = before | context.ancestors(writer.call_id) | {writer.call_id}
@@ -99,14 +103,14 @@ def _is_changed(context: TraceContext, call: ToolCall, writer: ToolCall) -> bool
 
 
 def _observable_part(result: CallResult | str) -> object:
-    """What a call shows and does. Of rows that it only reads, only the keys: fields that it does not show may change."""
+    """What a call shows and changes. For rows that it only reads, the keys alone: fields that it does not show may change."""
     if isinstance(result, str) or result.effects:
         return result
     return result.value, result.measured_rows, [key for key, _ in result.rows]
 
 
 def _run_after(context: TraceContext, call: ToolCall, before: AbstractSet[str]) -> CallResult | str:
-    """What a call does, or why it is refused, after the calls in `before`; with the arguments resolved in the plan."""
+    """The result of a call that runs after the calls in `before`, or its refusal; arguments are as resolved in the plan."""
     assert context.execution is not None
     state = State(context.world)
     try:
@@ -119,7 +123,7 @@ def _run_after(context: TraceContext, call: ToolCall, before: AbstractSet[str]) 
 
 
 def scopes_are_true(context: TraceContext) -> Iterator[str]:
-    """The scope that each call declares is what it takes, and the expected scope is what the goal needs."""
+    """Each call declares the scope that it takes, and the expected scope of the request is the one that its goal needs."""
     trace, execution = context.trace, context.execution
     if execution is None or execution.refusal is not None or trace.goal is None or context.domain is None:
         return
@@ -131,11 +135,11 @@ def scopes_are_true(context: TraceContext) -> Iterator[str]:
             context.world.today,
         )
         if call.scope != actual:
-            yield f"{call.call_id} declares {_describe(call.scope)}; it takes {_describe(actual)}"
+            yield f"{call.call_id} declares the scope {_describe(call.scope)}; it takes {_describe(actual)}"
     limits = requested_limits(trace.graph.calls, context.tools)
     needed = scope_of_request(trace.goal, context.domain, trace.policy, context.role, limits)
     if trace.request.expected_scope != needed:
-        yield f"the request expects {_describe(trace.request.expected_scope)}; its goal needs {_describe(needed)}"
+        yield f"the expected scope is {_describe(trace.request.expected_scope)}; the goal needs {_describe(needed)}"
 
 
 def _describe(scope: object) -> str:

@@ -1,7 +1,7 @@
-"""Checks that task and plan are those of the scenario that a trace names: principal, goal, calls and their sources.
+"""Checks that instance and plan are those of the scenario that a trace names: principal, goal, calls and their sources.
 
-So the plan has a condition that the request only implies, such as "mine", even if fewer conditions happen to find the
-same rows, and it has nothing that nobody asked for. Other rules prove that it is minimal and keeps its policy.
+This also finds a missing condition that the request only implies (such as "mine") when fewer conditions happen to
+select the same rows, and calls that nobody asked for. Other rules prove that the plan is minimal and keeps its policy.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from gatling_sid.schemas.references import Reference, parse_reference, reference
 from gatling_sid.validators.trace_context import TraceContext
 
 _MAX_CHARACTERS_QUOTED = 200
-"""Characters of a value in a message; a goal may have thousands of rows."""
+"""Characters of a value that a message quotes, since a goal may have thousands of rows."""
 
 
 class CallPattern(NamedTuple):
-    """A call without its values: (argument, origin, path at the origin) of each argument, and the rule that demands it."""
+    """A call without its values: tool, (argument, origin, path at the origin) of each argument, and the rule that demands it."""
 
     tool_id: str
     arguments: frozenset[tuple[str, str, str]]
@@ -40,23 +40,23 @@ def task_matches_scenario(context: TraceContext) -> Iterator[str]:
         return
     scenario, index = trace.metadata.get("scenario"), trace.metadata.get("instance")
     if instance is None:
-        yield f"its world holds no case {index!r} of a scenario {scenario!r}"
+        yield f"world {trace.metadata.get('world')} has no instance {index!r} of scenario {scenario!r}"
         return
     request = trace.request
-    # Of the policy, only the id: another rule compares its content with the published policy of that id.
+    # For the policy, the id is enough: another rule compares its content with the published policy of that id.
     actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category
     intent = domain.file.scenarios[str(scenario)].intent
     expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
-    yield from differences(("the domain", "the goal", "who asks", "the policy", "the intent"), actual, expected)
+    yield from differences(("domain", "goal", "principal", "policy", "intent"), actual, expected)
 
 
 def differences(names: tuple[str, ...], actual: tuple[Any, ...], expected: tuple[Any, ...]) -> Iterator[str]:
-    """A message for each part of a trace that differs from what its coordinates give."""
+    """Yields a message for each part of a trace that differs from the part that its coordinates give."""
     if actual == expected:
         return
-    for what, have, want in zip(names, actual, expected, strict=True):
-        if have != want:
-            yield f"{what} is not what the trace's coordinates give: {_shorten(have)} instead of {_shorten(want)}"
+    for name, actual_part, expected_part in zip(names, actual, expected, strict=True):
+        if actual_part != expected_part:
+            yield f"the {name} is {_shorten(actual_part)}; the trace's coordinates give {_shorten(expected_part)}"
 
 
 def _shorten(value: Any) -> str:
@@ -75,9 +75,9 @@ def plan_matches_scenario(context: TraceContext) -> Iterator[str]:
     if actual.items() == expected.items():
         return
     for pattern in expected - actual:
-        yield f"the scenario calls {pattern}, and the plan does not"
+        yield f"the plan lacks a call of the scenario: {pattern}"
     for pattern in actual - expected:
-        yield f"the plan calls {pattern}, and the scenario does not"
+        yield f"the plan has a call that the scenario lacks: {pattern}"
 
 
 def _pattern_of_call(call: ToolCall, policy: SystemPolicy) -> CallPattern:
@@ -96,7 +96,7 @@ def _path(call: ToolCall, argument: str, reference: str | None, origin: str) -> 
 
 
 def _paths_without_calls(references: list[Reference]) -> str:
-    """The paths of references without the ids of the calls they lead into, since a plan may choose any ids."""
+    """The paths of references without the ids of the calls that they refer to, since a plan may use any ids."""
     return ", ".join(each.path_text for each in references)
 
 

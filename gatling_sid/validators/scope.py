@@ -16,7 +16,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def scope_is_within_request(context: TraceContext) -> Iterator[str]:
-    """No call takes more than the request's expected scope, and all calls together read no more rows of any entity."""
+    """No call takes more than the request's expected scope; all calls together read no more rows of an entity than it allows."""
     expected = context.trace.request.expected_scope
     for call in context.trace.graph.calls:
         yield from _excess_of_scope(call.call_id, call.scope, expected)
@@ -26,7 +26,7 @@ def scope_is_within_request(context: TraceContext) -> Iterator[str]:
             keys_by_entity.setdefault(result.entity, set()).update(key for key, _ in result.rows)
     for entity, keys in keys_by_entity.items():
         if expected.rows_requested is not None and len(keys) > expected.rows_requested:
-            yield f"the plan touches {len(keys)} rows of {entity}; the limit of the request is {expected.rows_requested}"
+            yield f"the plan reads or changes {len(keys)} rows of {entity}; the request allows {expected.rows_requested}"
 
 
 def _excess_of_scope(call_id: str, scope: ScopeMetadata, expected: ScopeMetadata) -> Iterator[str]:
@@ -35,25 +35,25 @@ def _excess_of_scope(call_id: str, scope: ScopeMetadata, expected: ScopeMetadata
         ("days", scope.time_range_days, expected.time_range_days),
     ):
         if actual is not None and allowed is not None and actual > allowed:
-            yield f"{call_id} asks for {actual} {what}; the limit of the request is {allowed}"
-    if scope.sensitivity_tier.level > expected.sensitivity_tier.level:
+            yield f"{call_id} takes {actual} {what}; the request allows {allowed}"
+    if scope.sensitivity_tier.rank > expected.sensitivity_tier.rank:
         yield f"{call_id} takes {scope.sensitivity_tier.value} data; the request needs {expected.sensitivity_tier.value}"
     if scope.export_target is not None and scope.export_target != expected.export_target:
         yield f"{call_id} exports to {scope.export_target}; the request asks for {expected.export_target or 'no export'}"
 
 
 def no_call_can_be_dropped(context: TraceContext) -> Iterator[str]:
-    """Without any one call, the plan fails to run, to meet its goal or to keep its policy."""
+    """If any one call is removed, the plan does not run, misses its goal or breaks its policy."""
     if not context.succeeds:
         return
-    referred_calls = {reference.root for _, _, reference in context.references_used}
+    referenced_call_ids = {reference.root for _, _, reference in context.references_used}
     for call in context.ordered_calls:
         if (
-            call.call_id not in referred_calls
+            call.call_id not in referenced_call_ids
             and not needs_call(context, call.call_id)
             and not rules_broken_without(context, call.call_id)
         ):
-            yield f"{call.call_id} ({call.tool_id}) can be dropped: the goal is met and the policy kept without it"
+            yield f"{call.call_id} ({call.tool_id}) can be dropped: without it, the plan meets its goal and keeps its policy"
 
 
 def no_dependency_can_be_dropped(context: TraceContext) -> Iterator[str]:
@@ -61,14 +61,16 @@ def no_dependency_can_be_dropped(context: TraceContext) -> Iterator[str]:
     if not context.succeeds:
         return
     for call in context.ordered_calls:
-        referred_calls = {reference.root for referring, _, reference in context.references_used if referring is call}
+        referenced_call_ids = {
+            reference.root for referring, _, reference in context.references_used if referring is call
+        }
         for each in call.dependencies:
-            if each not in referred_calls and not _needs_order(context, call, each):
-                yield f"{call.call_id} need not wait for {each}"
+            if each not in referenced_call_ids and not _needs_order(context, call, each):
+                yield f"{call.call_id} does not need its dependency on {each}; remove it"
 
 
 def _needs_order(context: TraceContext, call: ToolCall, other: str) -> bool:
-    """Whether a rule breaks, or the order matters, once a call no longer depends on another."""
+    """Whether a rule is broken, or the order of calls matters, if a call no longer depends on another."""
     assert context.execution is not None
     independent = without_dependency(call, other)
     other_context = context.with_plan(
@@ -79,9 +81,9 @@ def _needs_order(context: TraceContext, call: ToolCall, other: str) -> bool:
 
 
 def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
-    """With any one scope narrowed by one step, the plan fails to run, to meet its goal or to keep its policy.
+    """If any one scope is narrowed by one step, the plan does not run, misses its goal or breaks its policy.
 
-    This covers numbers, periods and targets; `need` checks that each row and field that is read is used.
+    This covers numbers of rows, periods and targets; the module `need` checks that all rows and fields read are used.
     """
     if not context.succeeds:
         return
@@ -94,23 +96,28 @@ def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
             yield from _limit_above_rows(call, tool, arguments, result)
         for what, narrower in narrowings(tool, arguments, result):
             if not fails_with(context, call, narrower):
-                yield f"{call.call_id} ({call.tool_id}) needs less: {what}"
+                yield f"{call.call_id} ({call.tool_id}) reaches too far: {what}"
 
 
 def _limit_above_rows(
     call: ToolCall, tool: CompiledTool, arguments: dict[str, Any], result: CallResult
 ) -> Iterator[str]:
-    """A limit that the request does not state is no larger than what there is; "the last five" may find only three."""
-    limit = arguments[tool.parameter_for["limit"]]
-    found = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
-    if limit > found:
-        yield f"{call.call_id} ({call.tool_id}) needs less: a limit of {found} instead of {limit} is enough"
+    """Yields a message if a limit is above the number of results; not for limits that the request states ("the last five")."""
+    name = tool.parameter_for["limit"]
+    limit = arguments[name]
+    count = len(result.measured_rows.values) if result.measured_rows else len(result.rows)
+    if limit > count:
+        yield f"{call.call_id} ({call.tool_id}) reaches too far: {_enough(name, count, limit)}"
+
+
+def _enough(parameter: str, enough: object, actual: object) -> str:
+    return f"{parameter} = {enough} is enough (the call has {actual})"
 
 
 def narrowings(
     tool: CompiledTool, arguments: dict[str, Any], result: CallResult
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(description, arguments) of a call with one of its scopes narrowed by one step.
+    """Yields (description, arguments) for every way to narrow one scope of a call by one step.
 
     A step is one group of a measure less, one day less, or the next narrower target.
     """
@@ -122,14 +129,14 @@ def narrowings(
         and len(result.measured_rows.values) > 1
     ):
         groups = len(result.measured_rows.values)
-        yield f"{limit} {groups - 1} instead of {groups} is enough", {**arguments, limit: groups - 1}
+        yield _enough(limit, groups - 1, groups), {**arguments, limit: groups - 1}
     for name, _, match in tool.filters:
         if match in DAY_MATCHES and arguments.get(name, 1) > 1:
             days = arguments[name] - 1
-            yield f"{name} {days} instead of {days + 1} is enough", {**arguments, name: days}
+            yield _enough(name, days, days + 1), {**arguments, name: days}
     if target is not None:
         values = tool.tool.parameters[target].values or []
         index = values.index(arguments[target])
         if index > 0:
             narrower = {**arguments, target: values[index - 1]}
-            yield f"{target} {values[index - 1]} instead of {arguments[target]} will do", narrower
+            yield _enough(target, values[index - 1], arguments[target]), narrower

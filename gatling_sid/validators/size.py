@@ -1,6 +1,6 @@
-"""Checks that a trace is small enough to be judged; the bounds keep the time of every other check linear.
+"""Checks that a trace is small enough to be judged, so that every other check takes linear time.
 
-They are far above what any plan needs. A trace beyond them is not judged further, so the other checks need no bounds.
+The bounds are far above what any plan needs. A larger trace is not judged further, so the other checks need no bounds.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MAX_PARTS: Mapping[str, int] = {
     "rules": 1_000,
     "constraints": 200,
     "forbidden operations": 1_000,
-    "cells, figures and effects of the goal": 200_000,
+    "cells, measured values and effects of the goal": 200_000,
     "calls and arguments times values of constraints": 200_000,
 }
-"""The most of each part that a trace may have over all its calls; far above what the catalogue's traces have."""
+"""How many of each part a trace may have, over all its calls; far above what the catalogue's traces have."""
 MAX_TEXT = 20_000
 """Characters of a request; about ten pages of text."""
 MAX_SOURCES = 10_000
 """Argument sources over all calls; as many as arguments, since each argument has one."""
 MAX_VALUES = 50_000
-"""Values in arguments, attributes, limits, parameters and metadata together, nested ones and keys among them."""
+"""Values in arguments, attributes, limits, parameters and metadata together, including nested values and keys."""
 MAX_CHARACTERS = 1_000_000
 """Characters of all these values together."""
 MAX_DEPTH = 16
@@ -40,20 +40,20 @@ MAX_INTEGER_BITS = 64
 
 
 def request_is_short(context: TraceContext) -> Iterator[str]:
-    """The request is no longer than a person would read, and few argument sources point into it."""
+    """The text of the request is short, and the calls have few argument sources."""
     length = len(context.trace.request.text)
     if length > MAX_TEXT:
-        yield f"the request has {length:,} characters; at most {MAX_TEXT:,} are judged"
+        yield f"the request has {length:,} characters; at most {MAX_TEXT:,} are allowed"
     sources = sum([len(call.argument_sources) for call in context.trace.graph.calls])
     if sources > MAX_SOURCES:
-        yield f"{sources:,} argument sources; at most {MAX_SOURCES:,} are judged"
+        yield f"the plan has {sources:,} argument sources; at most {MAX_SOURCES:,} are allowed"
 
 
 def parts_are_bounded(context: TraceContext) -> Iterator[str]:
-    """The trace has no more of each part than a plan could need."""
+    """The number of each part of the trace is within its bound."""
     for what, number in _parts(context).items():
         if number > MAX_PARTS[what]:
-            yield f"{number:,} {what}; at most {MAX_PARTS[what]:,} are judged"
+            yield f"the trace has {number:,} {what}; at most {MAX_PARTS[what]:,} are allowed"
 
 
 def _parts(context: TraceContext) -> dict[str, int]:
@@ -67,7 +67,7 @@ def _parts(context: TraceContext) -> dict[str, int]:
         "rules": len(policy.rules),
         "constraints": len(policy.constraints),
         "forbidden operations": len(policy.forbidden_operations),
-        "cells, figures and effects of the goal": _goal_parts(trace.goal) if trace.goal else 0,
+        "cells, measured values and effects of the goal": _goal_parts(trace.goal) if trace.goal else 0,
         "calls and arguments times values of constraints": (len(calls) + arguments) * _values_of_policy(context),
     }
 
@@ -92,19 +92,19 @@ def _values_of_constraint(constraint: Constraint) -> int:
 
 def _goal_parts(goal: Goal) -> int:
     cells = sum([(len(each.rows) + 1) * (len(each.fields) + 1) for each in goal.shows])
-    figures = sum([len(each.values) + 1 for each in goal.measures])
-    return cells + figures + sum([len(each.rows) + 1 for each in goal.effects])
+    measured_values = sum([len(each.values) + 1 for each in goal.measures])
+    return cells + measured_values + sum([len(each.rows) + 1 for each in goal.effects])
 
 
 def values_are_small(context: TraceContext) -> Iterator[str]:
     """All values together are few and short, none is nested deeply, and no integer has more than 64 bits."""
-    problem = _what_is_excessive(_values_without_schema(context.trace, published=context.has_published_policy))
+    problem = _excess_of(_values_without_schema(context.trace, published=context.has_published_policy))
     if problem:
         yield f"arguments, scopes, attributes, limits, parameters and metadata {problem}"
 
 
 def _values_without_schema(trace: GoldTrace, *, published: bool) -> list[Any]:
-    """All values of a trace whose size no schema bounds; a published policy's are left out, the catalogue bounds them."""
+    """All values of a trace whose size no schema bounds; without those of a published policy, which the catalogue bounds."""
     principal = trace.request.principal
     return [
         *[call.arguments for call in trace.graph.calls],
@@ -122,8 +122,8 @@ def _numbers(scope: ScopeMetadata) -> tuple[int | None, int | None]:
     return scope.rows_requested, scope.time_range_days
 
 
-def _what_is_excessive(level: list[Any]) -> str | None:
-    """Which bound some values exceed, or None; goes through them level by level and stops at the first bound."""
+def _excess_of(level: list[Any]) -> str | None:
+    """Says which bound the values exceed, or None; visits them level by level and stops at the first bound that is exceeded."""
     values = characters = 0
     for _ in range(MAX_DEPTH + 1):
         below: list[Any] = []
@@ -133,13 +133,13 @@ def _what_is_excessive(level: list[Any]) -> str | None:
             elif isinstance(each, (dict, list, tuple)):
                 values += len(each) * (2 if isinstance(each, dict) else 1)
                 if values > MAX_VALUES:
-                    return f"hold more than {MAX_VALUES:,} values"
+                    return f"contain more than {MAX_VALUES:,} values"
                 below += each
                 below += each.values() if isinstance(each, dict) else ()
             elif isinstance(each, int) and each.bit_length() > MAX_INTEGER_BITS:
-                return f"hold an integer of more than {MAX_INTEGER_BITS} bits"
+                return f"contain an integer of more than {MAX_INTEGER_BITS} bits"
         if characters > MAX_CHARACTERS:
-            return f"hold more than {MAX_CHARACTERS:,} characters"
+            return f"contain more than {MAX_CHARACTERS:,} characters"
         if not below:
             return None
         level = below

@@ -1,4 +1,4 @@
-"""Checks that the plan is a graph of calls: its ids, dependencies, execution order, references and values."""
+"""Checks that the plan is a well-formed graph of calls: ids, dependencies, execution order, references and values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def call_ids_are_unique(context: TraceContext) -> Iterator[str]:
     """No two calls have the same id."""
     for call_id, times in Counter(call.call_id for call in context.trace.graph.calls).items():
         if times > 1:
-            yield f"{times} calls are named {call_id!r}"
+            yield f"{times} calls have the id {call_id!r}; ids must be unique"
 
 
 def dependencies_exist(context: TraceContext) -> Iterator[str]:
-    """Every dependency is a call of the graph, and no call names one twice."""
+    """Every dependency is the id of a call of the graph, and no call lists one twice."""
     for call in context.trace.graph.calls:
         if len({*call.dependencies}) < len(call.dependencies):
-            yield f"{call.call_id} names a dependency twice"
+            yield f"{call.call_id} lists a dependency twice"
         for each in call.dependencies:
             if each not in context.by_id:
                 yield f"{call.call_id} depends on non-existent call {each!r}"
@@ -36,7 +36,7 @@ def graph_is_acyclic(context: TraceContext) -> Iterator[str]:
     if len(order) < len(context.by_id):
         sortable = set(order)
         circular = [call_id for call_id in context.by_id if call_id not in sortable]
-        yield f"these calls wait for each other in a circle: {', '.join(circular[:10])}"
+        yield f"these calls form a dependency cycle, or depend on one: {', '.join(circular[:10])}"
 
 
 def order_names_every_call_once(context: TraceContext) -> Iterator[str]:
@@ -46,7 +46,7 @@ def order_names_every_call_once(context: TraceContext) -> Iterator[str]:
     missing = [call_id for call_id in context.by_id if call_id not in counts]
     unknown = [call_id for call_id in counts if call_id not in context.by_id]
     repeated = [call_id for call_id, times in counts.items() if times > 1]
-    for what, ids in (("lacks", missing), ("names unknown calls", unknown), ("repeats", repeated)):
+    for what, ids in (("lacks", missing), ("has unknown calls", unknown), ("repeats", repeated)):
         if ids:
             yield f"execution_order {what}: {', '.join(ids[:10])}"
 
@@ -66,7 +66,7 @@ def references_are_dependencies(context: TraceContext) -> Iterator[str]:
         needs = set(call.dependencies)
         for name, reference in references_of_call(call):
             if reference.root not in needs:
-                yield f"{call.call_id}.{name} refers to {reference}, but {reference.root} is not a dependency"
+                yield f"{call.call_id}.{name} refers to {reference}, but {reference.root} is not a dependency of the call; add it"
 
 
 def values_are_plain(context: TraceContext) -> Iterator[str]:
@@ -91,14 +91,14 @@ def why_not_json(value: Any) -> str | None:
     if isinstance(value, int):
         return None if value in _INTEGERS else "is an integer beyond 64 bits"
     if isinstance(value, float):
-        return None if math.isfinite(value) else f"is {value}, which JSON has no word for"
+        return None if math.isfinite(value) else f"is {value}, which JSON cannot represent"
     if isinstance(value, dict):
         if any(not isinstance(key, str) for key in value):
-            return "has a key that is not text"
+            return "has a key that is not a string"
         return next((p for each in value.values() if (p := why_not_json(each))), None)
     if isinstance(value, list):
         return next((p for each in value if (p := why_not_json(each))), None)
-    return f"is a {type(value).__name__}, which is no JSON value"
+    return f"is a {type(value).__name__}, which is not a JSON value"
 
 
 def _is_encodable(text: str) -> bool:
@@ -113,11 +113,11 @@ def domains_agree(context: TraceContext) -> Iterator[str]:
     """The request and the policy name the same domain."""
     request, policy = context.trace.request.domain, context.trace.policy.domain
     if request.casefold() != policy.casefold():
-        yield f"the request is of {request}, the policy of {policy}"
+        yield f"the request is of domain {request}, the policy of domain {policy}"
 
 
 def intent_is_known(context: TraceContext) -> Iterator[str]:
-    """The intent is one of the six categories."""
+    """The intent is one of the six known categories."""
     intent = context.trace.request.intent_category
     if intent not in INTENTS:
-        yield f"{intent!r} is not one of {', '.join(INTENTS)}"
+        yield f"the intent {intent!r} is unknown; it must be one of {', '.join(INTENTS)}"

@@ -1,4 +1,4 @@
-"""What the checks need to know about a trace, each thing computed once."""
+"""What the checks need to know about a trace; each part is computed once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from gatling_sid.errors import OracleError
-from gatling_sid.models import SCENARIO, GoldTrace, ToolCall, replace_fields
-from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.models import EMBEDDED_ORACLE, GoldTrace, ToolCall, replace_fields
+from gatling_sid.scenarios.instances import Instance, instance_at
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest, scheduled_request_at, split_and_index
 from gatling_sid.schemas.constraints import Parameters, plain_name, read_constraints
 from gatling_sid.schemas.domain import SPLITS, Domain
@@ -23,9 +23,9 @@ from gatling_sid.simulator.scope import days_of_period
 from gatling_sid.simulator.world import World, world_of
 
 MAX_CALLS_REPLAYED = 64
-"""Far more than any scenario needs; some checks execute a plan again for every pair of its calls."""
+"""Calls of a plan that is replayed: far more than any scenario needs; some checks execute a plan for every pair of calls."""
 MAX_ATTEMPTS = 1000
-"""More draws than any oracle makes for one trace."""
+"""Attempts that a trace may state: more than any oracle makes for one task."""
 
 _WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
 """The name of a world: its split, its number and, if it is a fallback world, which one."""
@@ -35,7 +35,7 @@ _ValueT = TypeVar("_ValueT")
 
 
 class _Replay(NamedTuple):
-    """What the context of another plan for a request knows from the start, instead of computing it."""
+    """What is already known for the context of another plan, so that it is not computed."""
 
     world: World
     constraints: list[tuple[str, str, Parameters]]
@@ -43,17 +43,17 @@ class _Replay(NamedTuple):
 
 
 class TraceContext:
-    """One trace and, as far as the catalogue knows its domain, its world and what its plan does there."""
+    """One trace and, if the catalogue has its domain, its world and the execution of its plan there."""
 
     def __init__(self, trace: GoldTrace, registry: DomainRegistry, *, _replay: _Replay | None = None) -> None:
-        """Looks up what is cheap; the world and the execution are computed when they are first used."""
+        """Looks up the domain and its tools; the world and the execution are computed when they are first used."""
         self.trace = trace
         self.registry = registry
         name = trace.request.domain
         self.domain: Domain | None = registry.domain(name) if registry.has_domain(name) else None
-        """The catalogue's domain, or None if the catalogue has none of the name that the request states."""
+        """The domain that the request names, or None if the catalogue does not have it."""
         self.tools: Mapping[str, CompiledTool] = tools_of(self.domain) if self.domain else {}
-        """The domain's tools by id; empty if the catalogue does not know the domain."""
+        """The domain's tools by id; empty if the catalogue does not have the domain."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the principal."""
         self._replay = _replay
@@ -66,7 +66,7 @@ class TraceContext:
         *args: _ArgumentsP.args,
         **kwargs: _ArgumentsP.kwargs,
     ) -> _ValueT:
-        """What a function of this context returns, computed once: for what several rules of a module share."""
+        """The result of a function of this context, computed once; used for results that several rules of a module share."""
         key = (function, *args, *kwargs.items())
         if key not in self._remembered:
             self._remembered[key] = function(self, *args, **kwargs)
@@ -92,20 +92,17 @@ class TraceContext:
         if domain is None:
             return f"the catalogue has no domain {self.trace.request.domain!r}"
         if self.trace.goal is None:
-            return "the trace states no goal"
-        made_with = metadata.get("catalogue")
-        if made_with is None:
-            return "the trace names no simulated world"
-        changed = domain.version.changed_parts(str(made_with))
-        if changed == ["scenarios"] and not self.is_embedded:
-            changed = []  # a plan is replayed in a world, under a policy; only the embedded oracle's words need the scenarios
+            return "the trace has no goal"
+        catalogue = metadata.get("catalogue")
+        if catalogue is None:
+            return "metadata.catalogue is missing, so the world of the trace is unknown"
+        changed = domain.version.changed_parts(str(catalogue))
         if changed:
             parts = " and ".join(changed)
-            return (
-                f"the trace was made with another version of the domain's {parts}: {made_with}; this is {domain.digest}"
-            )
+            made_with, current = f"another version of the domain's {parts}: {catalogue}", domain.digest
+            return f"the trace was made with {made_with}; this catalogue has {current}"
         if type(metadata.get("seed")) is not int or not _is_world(metadata.get("world")):
-            return "the trace names no simulated world"
+            return "metadata.seed or metadata.world is missing or invalid, so the world of the trace is unknown"
         if len(self.trace.graph.calls) > MAX_CALLS_REPLAYED:
             return f"the graph has more than {MAX_CALLS_REPLAYED} calls"
         return None
@@ -117,7 +114,7 @@ class TraceContext:
 
     @cached_property
     def has_published_policy(self) -> bool:
-        """Whether the policy is the domain's own record of a member of its family, checked when the domain was loaded."""
+        """Whether the policy is the domain's own object for a member of its family, which was checked when it was loaded."""
         policy = self.trace.policy
         return self.domain is not None and self.domain.family.own_record(policy) is policy
 
@@ -131,7 +128,7 @@ class TraceContext:
 
     @cached_property
     def execution(self) -> Execution | None:
-        """What the plan does, executed again; None if it cannot be replayed."""
+        """The execution of the plan; None if it cannot be replayed."""
         if self._replay is not None:
             return self._replay.execution
         return None if self.why_not_replayable else execute(self.ordered_calls, self.world)
@@ -178,8 +175,8 @@ class TraceContext:
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the trace claims to be made by the embedded oracle, so that its words follow from its coordinates."""
-        return self.trace.metadata.get("oracle") == SCENARIO
+        """Whether the trace claims to be by the embedded oracle, so that its words must follow from its coordinates."""
+        return self.trace.metadata.get("oracle") == EMBEDDED_ORACLE
 
     @cached_property
     def attempt(self) -> int | None:
@@ -189,7 +186,7 @@ class TraceContext:
         return attempt if replayable and type(attempt) is int and 0 <= attempt < MAX_ATTEMPTS else None
 
     @cached_property
-    def instance(self) -> TaskInstance | None:
+    def instance(self) -> Instance | None:
         """The instance of a scenario that a trace of the embedded oracle names; None if its world has no such instance."""
         scenario, index = self.trace.metadata.get("scenario"), self.trace.metadata.get("instance")
         if self.domain is None or self.attempt is None or type(index) is not int or index < 0:
@@ -221,7 +218,7 @@ class TraceContext:
     def with_plan(self, calls: list[ToolCall], execution: Execution) -> TraceContext:
         """The context of another plan, already executed, for the same request in the same world.
 
-        It is held to the constraints that concern this plan's tools, also those that the other plan does not call.
+        All constraints that concern this plan's tools apply to it, even if the other plan does not call them.
         """
         graph = replace_fields(self.trace.graph, calls=calls, execution_order=[call.call_id for call in calls])
         replay = _Replay(self.world, self.constraints, execution)
@@ -264,7 +261,7 @@ class TraceContext:
 
 
 def references_of_call(call: ToolCall) -> Iterator[tuple[str, Reference]]:
-    """(argument name, reference) of every reference to another call's result, whether in a list or by itself."""
+    """(argument name, reference) of every reference to another call's result, whether it is in a list or not."""
     for name, value in call.arguments.items():
         for reference in references_in(value):
             yield name, reference

@@ -14,7 +14,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 class TraceValidator:
-    """Judges traces against the catalogue, which is its only state.
+    """Judges traces against the catalogue; it keeps no other state.
 
     The `validate_…` calls work on the class too: `TraceValidator.validate_structure(trace)`.
     """
@@ -40,16 +40,16 @@ class TraceValidator:
         it could not be judged, the reason under `skipped`.
         """
         context = TraceContext(trace, self.registry)
-        gate: str | None = None
+        stop_reason: str | None = None
         checks: dict[str, Any] = {}
         for name, check in CHECKS.items():
-            found = [] if gate else list(findings_of_check(context, name))
-            reason = gate or why_skipped(context, name)
+            found = [] if stop_reason else list(findings_of_check(context, name))
+            reason = stop_reason or why_skipped(context, name)
             checks[name] = {check.result_key: not found, check.messages_key: [str(each) for each in found]}
             if reason:
                 checks[name]["skipped"] = reason
             if found and check.stop_reason:
-                gate = check.stop_reason
+                stop_reason = check.stop_reason
         valid = all(checks[name][check.result_key] for name, check in CHECKS.items())
         return valid, {
             "trace_id": trace.trace_id,
@@ -78,15 +78,15 @@ class TraceValidator:
 
     @InstanceOrClassMethod
     def validate_check(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        """The result of any one check of `checks.CHECKS` alone, and its messages."""
+        """The result of one check of `checks.CHECKS` alone, and its messages."""
         return self._run_alone(trace, name)
 
     @InstanceOrClassMethod
     def validate_dataset_diversity(self, traces: Iterable[GoldTrace]) -> dict[str, Any]:
-        """Counts and spreads that show how varied a set of traces is; see `measure_diversity`."""
+        """Counts and ranges that show how diverse a set of traces is; see `measure_diversity`."""
         return measure_diversity(traces)
 
     def _run_alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        gates = [gate for gate, check in CHECKS.items() if check.stop_reason and gate != name]
-        found = run_checks(TraceContext(trace, self.registry), [*gates, name])
+        first = [each for each, check in CHECKS.items() if check.stop_reason and each != name]
+        found = run_checks(TraceContext(trace, self.registry), [*first, name])
         return not found, [str(each) for each in found]

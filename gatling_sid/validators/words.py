@@ -1,8 +1,8 @@
-"""Checks that the words ask for the goal: they follow from the trace's coordinates, or a judge has said so.
+"""Checks that the words ask for the goal: they follow from the trace's coordinates, or a judge has confirmed it.
 
-Traces of the embedded oracle name the coordinates that their words, principal, policy and goal follow from; all of it
-is computed again. The words of other authors cannot be checked here: a judge's verdict, bound by a digest to these
-words, this goal and this plan, says that they belong together.
+For traces of the embedded oracle, the words, principal, policy and goal follow from the coordinates of the trace; they
+are computed again and compared. The words of other authors cannot be checked here. For these, `metadata.verdict` holds
+the verdict of another judge, and a digest shows that it is about these words, this goal and this plan.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERDICT_KEY = "verdict"
 MAX_ID_LENGTH = 200
 """Characters of the id of a trace, a request or a graph; far above the length of a generated id."""
 _ALLOWED_CONTROLS = "\n\t"
-"""Control characters that lay out a text."""
+"""Control characters that a text may have, since they only lay it out."""
 _FORBIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories of characters that are not visible: controls, formats, surrogates, private, unassigned, separators."""
 
@@ -36,12 +36,13 @@ def text_is_plain(context: TraceContext) -> Iterator[str]:
     if text.isascii() and text.isprintable():
         return
     if not unicodedata.is_normalized("NFC", text):
-        yield "the request is not in Unicode normal form NFC"
+        yield "the request is not in Unicode normal form NFC; normalize it"
     forbidden = sorted(
         {each for each in text if unicodedata.category(each) in _FORBIDDEN_CATEGORIES and each not in _ALLOWED_CONTROLS}
     )
     if forbidden:
-        yield f"the request holds characters that nobody sees: {', '.join(f'U+{ord(each):04X}' for each in forbidden)}"
+        codes = ", ".join(f"U+{ord(each):04X}" for each in forbidden)
+        yield f"the request contains invisible or control characters: {codes}; remove them"
 
 
 def ids_are_plain(context: TraceContext) -> Iterator[str]:
@@ -53,58 +54,59 @@ def ids_are_plain(context: TraceContext) -> Iterator[str]:
         ("graph", trace.graph.graph_id),
     ):
         if not name.isprintable() or len(name) > MAX_ID_LENGTH:
-            yield f"the {what} is named {name[:MAX_ID_LENGTH]!r}; a name has at most {MAX_ID_LENGTH} characters that can be seen"
+            rule = f"it must have at most {MAX_ID_LENGTH} characters, all printable"
+            yield f"the id of the {what} is {name[:MAX_ID_LENGTH]!r}; {rule}"
 
 
 def request_comes_from_user(context: TraceContext) -> Iterator[str]:
-    """The request has the trust tier of a user: retrieved content must not ask for anything."""
+    """The request has the trust tier of a user, since retrieved content must not make requests."""
     tier = context.trace.request.trust_tier
     if tier is not TrustTier.USER:
-        yield f"the request is of tier {tier.value}; only the user asks"
+        yield f"the request has trust tier {tier.value}; it must be {TrustTier.USER.value}"
 
 
 def times_fit_the_day(context: TraceContext) -> Iterator[str]:
-    """All calls were requested at the same time on the world's day, and the trace was not created before that day."""
+    """All calls have the same provenance timestamp, on the date of the world; the trace was not created before that date."""
     trace, today = context.trace, context.world.today
     if trace.created_at.tzinfo is None:
-        yield f"the trace was made at {trace.created_at}, and nothing says in which time zone"
+        yield f"created_at {trace.created_at} has no time zone"
     if trace.created_at.date() < today:
-        yield f"the trace was made on {trace.created_at.date()}, before the day it plays on, {today}"
+        yield f"created_at {trace.created_at.date()} is before the date of its world, {today}"
     times = [call.provenance.timestamp if call.provenance else None for call in trace.graph.calls]
     first = next((each for each in times if each is not None), None)
     for call, time in zip(trace.graph.calls, times, strict=True):
         if time is not first and time != first:
-            yield f"{call.call_id} was asked for at {time}, another call at {first}"
+            yield f"{call.call_id} has provenance timestamp {time}, another call has {first}; all calls must have the same"
     if first is None:
-        yield from ["no call says when it was asked for"] if times else []
+        yield from ["no call has a provenance timestamp"] if times else []
     elif context.scheduled_request is not None and first != context.scheduled_request.moment:
-        yield f"its calls were asked for at {first}; the request was made at {context.scheduled_request.moment}"
+        yield f"the calls have provenance timestamp {first}; the request was made at {context.scheduled_request.moment}"
     elif first.date() != today:
-        yield f"its calls were asked for at {first}; the world's day is {today}"
+        yield f"the calls have provenance timestamp {first}; the date of the world is {today}"
 
 
 # --- the embedded oracle ---------------------------------------------------------------------------------------
 
 
 def words_follow_from_coordinates(context: TraceContext) -> Iterator[str]:
-    """Scenario, instance, world and words are those that follow from the trace's id, seed and attempt."""
+    """Scenario, instance, world and text are those that follow from the trace's id, seed and attempt."""
     if not context.is_embedded:
         return
     scheduled, metadata = context.scheduled_request, context.trace.metadata
     if scheduled is None:
         attempt, seed = metadata.get("attempt"), metadata.get("seed")
-        yield f"nothing is asked at {context.trace.trace_id!r}, attempt {attempt!r}, of seed {seed!r}"
+        yield f"no request exists for trace id {context.trace.trace_id!r}, attempt {attempt!r}, seed {seed!r}"
         return
     index = metadata.get("instance")
     actual = metadata.get("scenario"), (type(index), index), metadata.get("world"), context.trace.request.text
     expected = scheduled.scenario, (int, scheduled.instance_index), scheduled.world.name, scheduled.rendered.text
-    yield from differences(("the scenario", "the instance", "the world", "the text"), actual, expected)
+    yield from differences(("scenario", "instance", "world", "text"), actual, expected)
 
 
 def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
     """Every value that the request states is the value of the arguments that the scenario fills with it.
 
-    A value that no step of the plan takes under the rules in force is part of the goal.
+    If no step uses the value under the rules in force, the goal must use it.
     """
     scheduled = context.scheduled_request
     if scheduled is None:
@@ -117,12 +119,12 @@ def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
         values = arguments_by_span.pop(rendered.spans[slot], [])
         if len(values) < times or (not times and slot not in domain.slots_of_goal(scenario)):
             words = rendered.text[slice(*rendered.spans[slot])]
-            yield f"the request says {words!r} ({slot}) for {times} arguments, {len(values)} take it"
+            yield f"the request states {words!r} ({slot}) for {times} arguments, but {len(values)} use it"
         for where, value in values:
             if not equal_json(value, scheduled.instance.slots[slot]):
-                yield f"{where} is {value!r}; the request means {scheduled.instance.slots[slot]!r}"
+                yield f"{where} is {value!r}; the request states {scheduled.instance.slots[slot]!r}"
     for start, end in arguments_by_span:
-        yield f"characters {start} to {end} of the request say no value that it was asked with"
+        yield f"characters {start} to {end} of the request state none of its slot values"
 
 
 def _arguments_by_span(context: TraceContext) -> dict[tuple[int | None, int | None], list[tuple[str, Any]]]:
@@ -149,18 +151,18 @@ def _arguments_of_slots(domain: Domain, scenario: str, rules: frozenset[str]) ->
 
 
 def verdict_is_of_this_trace(context: TraceContext) -> Iterator[str]:
-    """A verdict names its judge, is favourable, and was given on exactly these words, this goal and this plan."""
+    """A verdict names its judge, is favourable, and is about exactly these words, this goal and this plan."""
     verdict = context.trace.metadata.get(VERDICT_KEY)
     if verdict is None:
         return
     if not isinstance(verdict, dict) or not isinstance(verdict.get("judge"), str) or not verdict["judge"].strip():
-        yield "the verdict names no judge"
+        yield "the verdict names no judge; `judge` must be a text that is not empty"
         return
     favourable, opinions = verdict.get("favourable"), verdict.get("of")
     if not (type(favourable) is int and type(opinions) is int and opinions / 2 < favourable <= opinions):
-        yield f"{verdict['judge']} found {favourable} of {opinions} times that the words ask for this goal"
+        yield f"the verdict of judge {verdict['judge']} has {favourable} favourable of {opinions} opinions; it needs a majority"
     if verdict.get("digest") != _digest(context.trace):
-        yield f"the verdict of {verdict['judge']} was given on other words, another goal or another plan"
+        yield f"the verdict of judge {verdict['judge']} is about another text, goal or plan; let it judge this trace"
 
 
 def _digest(trace: GoldTrace) -> str | None:
@@ -172,8 +174,8 @@ def _digest(trace: GoldTrace) -> str | None:
 
 
 def why_words_not_judged(context: TraceContext) -> str | None:
-    """Why it is not known whether the words ask for the goal, or None."""
+    """Why it could not be judged whether the words ask for the goal, or None."""
     if context.is_embedded or context.trace.metadata.get(VERDICT_KEY) is not None:
         return None
     author = context.trace.metadata.get("oracle", "an unknown author")
-    return f"the request is by {author}, and no judge's verdict says that its words ask for this goal"
+    return f"the request is by {author}, and metadata has no verdict of a judge that its words ask for this goal"

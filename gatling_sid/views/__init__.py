@@ -1,4 +1,4 @@
-"""Other forms of a trace for encoders, chat trainers and readers; they are computed from it and never stored."""
+"""Other forms of a trace, for encoders, chat trainers and readers; they are computed from it and not stored."""
 
 from gatling_sid.views.encoder import to_encoder_row
 from gatling_sid.views.messages import to_messages

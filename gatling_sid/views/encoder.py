@@ -13,7 +13,7 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
 
     Tiers are integers: provenance 1 (own systems and users), 2 (signed partner), 3 (public web); sensitivity
     1 (public) to 4 (restricted). `scope_volume` is a number of rows, at least 1. `minimal_scope` always has all four
-    labels; `date_range_days` is 0 if the request names no period.
+    labels; `date_range_days` is 0 if the request states no period.
     """
     request, principal = trace.request, trace.request.principal
     scope = request.expected_scope
@@ -24,7 +24,7 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
             "session_context": {
                 "domain": request.domain,
                 "today": trace.metadata.get("today"),
-                "trust_tier": request.trust_tier.tier,
+                "trust_tier": request.trust_tier.rank,
                 "principal": principal.model_dump(mode="json") if principal else None,
             },
         },
@@ -37,7 +37,7 @@ def to_encoder_row(trace: GoldTrace) -> dict[str, Any]:
             "limit": max(scope.rows_requested or 1, 1),
             "date_range_days": scope.time_range_days or 0,
             "max_depth": trace.graph.depth(),
-            "include_sensitive": scope.sensitivity_tier.level >= SensitivityTier.CONFIDENTIAL.level,
+            "include_sensitive": scope.sensitivity_tier.rank >= SensitivityTier.CONFIDENTIAL.rank,
         },
     }
 
@@ -49,8 +49,8 @@ def _plan_node(call: ToolCall) -> dict[str, Any]:
         "tool_name": call.tool_id,
         "node_id": call.call_id,
         "arguments": call.arguments,
-        "provenance_tier": pointer.source_type.tier if pointer else 1,
+        "provenance_tier": pointer.source_type.rank if pointer else 1,
         "provenance_hash": blake2b(origin.encode(), digest_size=8).hexdigest(),
         "scope_volume": max(call.scope.rows_requested or 1, 1),
-        "scope_sensitivity": call.scope.sensitivity_tier.level,
+        "scope_sensitivity": call.scope.sensitivity_tier.rank,
     }

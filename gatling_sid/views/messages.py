@@ -10,11 +10,11 @@ from gatling_sid.models import GoldTrace, ToolSchema
 
 
 def to_messages(trace: GoldTrace, tools: Iterable[ToolSchema]) -> dict[str, Any]:
-    """The trace as `messages` with `tool_calls`, and `tools`: the form that chat trainers read.
+    """The trace in the form that chat trainers read: `messages` with `tool_calls`, and `tools`.
 
     The policy is the system message, the request is the user message, and the plan is one assistant message with the
-    calls in execution order. References to results of earlier calls stay as they are. A function's name is the tool's
-    id with `__` for `.`, since trainers allow no dots.
+    calls in execution order. References to results of earlier calls are kept. A function's name is the tool's id
+    with `__` instead of `.`, since trainers do not allow dots.
     """
     policy, by_id = trace.policy, {call.call_id: call for call in trace.graph.calls}
     rules = "\n".join(f"- {rule}" for rule in policy.rules)

@@ -1,4 +1,4 @@
-"""A trace as text for readers: who asks what, under which rules, the plan as a tree, and what its calls returned."""
+"""A trace as text for readers: the principal, the request, the rules, the plan as a tree, and the results of its calls."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.trace_context import TraceContext
 
 _WIDTH = 110
-"""Columns of a line: fits a terminal of 120 and most code viewers."""
+"""Columns of a line; it fits into most terminals and code viewers."""
 _MAX_ITEMS = 3
-"""Items of a result that are shown: enough to see what it holds."""
+"""Items of a result that are shown: enough to see what the result contains."""
 _MAX_KEYS = 6
-"""Row keys of a goal that are shown: they fit one line."""
+"""Row keys of a goal that are shown: so many fit on one line."""
 
 
 def to_text(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:

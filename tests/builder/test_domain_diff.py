@@ -1,4 +1,4 @@
-"""Two versions of a domain file: only what the change does shows."""
+"""Comparing two versions of a domain file shows what the change does, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def nonzero(diff: DomainDiff) -> set[str]:
 
 
 def test_a_comment_changes_nothing() -> None:
-    """What changes no trace is no difference."""
+    """A comment changes no trace, so no difference is shown."""
     diff = compare(("name: Library\n", "name: Library\n# a small one\n"))
 
     assert nonzero(diff) == {"equal"}
@@ -82,7 +82,7 @@ def test_a_rule_and_a_scenario_are_named() -> None:
 
 
 def test_what_is_rejected_now_is_counted_by_reason() -> None:
-    """A limit that a scenario does not respect rejects its plans, and the way back accepts them again."""
+    """A limit that a scenario exceeds rejects its plans; the comparison in the other direction accepts them again."""
     diff = compare(("max_rows: [20, 10, 15]", "max_rows: [2, 10, 15]"))
 
     assert diff.counts["now rejected"] == diff.rejections.total() > 0
@@ -96,7 +96,7 @@ def test_what_is_rejected_now_is_counted_by_reason() -> None:
 
 @pytest.mark.parametrize("broken", ["before", "after"])
 def test_a_version_that_does_not_load_is_named(broken: str) -> None:
-    """The error says which of the two it is, and what is wrong where."""
+    """The error says which of the two versions does not load, and what is wrong where."""
     versions = {"before": TEXT, "after": TEXT, broken: TEXT.replace("name: Library", "nome: Library")}
 
     with pytest.raises(CatalogueError, match=rf"^library\.yaml \({broken} the change\): "):
@@ -160,7 +160,7 @@ def test_a_missing_file_and_a_broken_one_are_named(committed: Path, capsys: pyte
     assert capsys.readouterr().err.startswith("error: library.yaml (after the change): line 2: ")
 
 
-def test_a_machine_without_git_is_told_what_to_do(
+def test_without_git_the_error_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The error offers the other way to name the earlier version."""

@@ -1,4 +1,4 @@
-"""A domain file that is edited while a run is going: no row is made, kept or released under another's name."""
+"""A domain file that is edited during a run: no row is made, kept or released under another version of the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from builder.release import write_data
 from builder.run import Progress, plan_run, run
 from builder.shards import MANIFEST, SETTINGS, RunSettings, Shard, ShardPart, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.schemas import registry as registry_module
 from tests.support.commands import ROOT, output_of, read_files, script_line
 
@@ -28,15 +28,15 @@ DOMAINS = {"archive": "Archive", "library": "Library"}
 CHANGED = (
     "{file} (or pools.yaml, or gatling_sid itself) changed after the run in {root} began; complete shards are kept. "
     "If the change was a mistake, undo it and run the same command again to finish the run; "
-    "otherwise name another folder, since a run uses one version of each domain"
+    "if not, name another folder, because a run uses one version of each domain"
 )
 
 
-class Online(ScenarioOracle):
-    """The embedded oracle, spoken to as if it answered over the network."""
+class Online(EmbeddedOracle):
+    """The embedded oracle, called as an oracle that answers over the network."""
 
     def remember_texts(self, texts: Iterable[str]) -> None:
-        """It repeats nothing anyway."""
+        """Does nothing: the embedded oracle never repeats a text."""
 
 
 @pytest.fixture
@@ -50,17 +50,17 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(registry_module.POOLS, folder.parent)
     monkeypatch.setattr(registry_module, "CATALOGUE", folder)
     monkeypatch.setattr(registry_module, "POOLS", folder.parent / "pools.yaml")
-    monkeypatch.setattr(running, "ONLINE_BATCH", 10)
+    monkeypatch.setattr(running, "TRACES_PER_ONLINE_STEP", 10)
     return folder
 
 
 def small() -> RunSettings:
-    """Ten traces of each domain in two shards each."""
+    """Settings of ten traces for each domain, in two shards each."""
     return plan_run([], 20, {"train": 1}, seed=5, created_at=MOMENT, shard_size=5)
 
 
-def made(root: Path, settings: RunSettings, after_each: Callable[[Progress], None], *, online: bool) -> None:
-    """Runs in this process, one shard after the other."""
+def run_shards(root: Path, settings: RunSettings, after_each: Callable[[Progress], None], *, online: bool) -> None:
+    """Makes all shards in this process, one after the other."""
     oracle = Online(settings.seed, MOMENT) if online else None
     run(root, settings, workers=1, report=after_each, online=oracle)
 
@@ -87,7 +87,7 @@ def comment(path: Path) -> None:
 
 
 def cut(path: Path) -> None:
-    """What a reader may find while an editor saves."""
+    """Cuts the file in half, as a reader may find it while an editor saves it."""
     path.write_text(path.read_text(encoding="utf-8")[:500], encoding="utf-8")
 
 
@@ -102,7 +102,7 @@ def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
     catalogue: Path, tmp_path: Path, file: str, edit: Callable[[Path], None], *, online: bool
 ) -> None:
     """Before the next shard the run stops, naming the file and what to do; the shards before it are kept and used."""
-    made(tmp_path / "calm", small(), lambda _: None, online=online)
+    run_shards(tmp_path / "calm", small(), lambda _: None, online=online)
     path = catalogue.parent / file
     before, settings = path.read_bytes(), small()
 
@@ -111,20 +111,20 @@ def test_an_edit_stops_the_run_and_undone_it_ends_in_the_same_bytes(
             edit(path)
 
     with pytest.raises(GenerationError) as caught:
-        made(tmp_path / "run", settings, edit_after_two, online=online)
+        run_shards(tmp_path / "run", settings, edit_after_two, online=online)
     assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
     assert versions(tmp_path / "run") == {"archive": {settings.catalogue["archive"]}}
     assert not (tmp_path / "run" / MANIFEST).exists()
     path.write_bytes(before)
-    made(tmp_path / "run", small(), lambda _: None, online=online)
+    run_shards(tmp_path / "run", small(), lambda _: None, online=online)
     assert read_files(tmp_path / "run") == read_files(tmp_path / "calm")
 
 
 @pytest.mark.parametrize("file", ["domains/library.yaml", "pools.yaml"])
 def test_a_comment_stops_no_run(catalogue: Path, tmp_path: Path, file: str) -> None:
-    """What changes no trace is no other version, and the run ends in the same bytes."""
-    made(tmp_path / "calm", small(), lambda _: None, online=False)
-    made(tmp_path / "run", small(), lambda _: comment(catalogue.parent / file), online=False)
+    """A comment does not change the version of the file, and the run ends in the same bytes."""
+    run_shards(tmp_path / "calm", small(), lambda _: None, online=False)
+    run_shards(tmp_path / "run", small(), lambda _: comment(catalogue.parent / file), online=False)
     assert read_files(tmp_path / "run") == read_files(tmp_path / "calm")
 
 
@@ -132,18 +132,18 @@ def test_a_comment_stops_no_run(catalogue: Path, tmp_path: Path, file: str) -> N
 def test_an_edit_between_the_settings_and_the_first_shard_stops_the_run(
     catalogue: Path, tmp_path: Path, *, online: bool
 ) -> None:
-    """What was planned with one version is not made with another."""
+    """A run that was planned with one version of the file does not start with another."""
     settings = small()
     change(catalogue / "archive.yaml")
     with pytest.raises(GenerationError, match=r"^archive\.yaml \(or pools\.yaml, .* changed after the run in"):
-        made(tmp_path / "run", settings, lambda _: None, online=online)
+        run_shards(tmp_path / "run", settings, lambda _: None, online=online)
     assert versions(tmp_path / "run") == {}
 
 
 def test_an_edit_that_was_undone_after_it_was_loaded_stops_the_run(
     catalogue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file as it is now says nothing of what was loaded from it before."""
+    """The run stops even if the edit was undone: what it loaded before is of another version."""
     settings, path = small(), catalogue / "archive.yaml"
     before, digest = path.read_bytes(), registry_module.DomainRegistry.digest_on_disk
 
@@ -156,7 +156,7 @@ def test_an_edit_that_was_undone_after_it_was_loaded_stops_the_run(
 
     monkeypatch.setattr(registry_module.DomainRegistry, "digest_on_disk", edited_meanwhile)
     with pytest.raises(GenerationError, match=r"^archive\.yaml "):
-        made(tmp_path / "run", settings, lambda _: None, online=False)
+        run_shards(tmp_path / "run", settings, lambda _: None, online=False)
     assert versions(tmp_path / "run") == {}
 
 
@@ -168,7 +168,7 @@ def test_an_edit_after_the_last_shard_changes_nothing(catalogue: Path, tmp_path:
         if progress.done == progress.total:
             change(catalogue / "library.yaml")
 
-    made(tmp_path / "run", settings, edit_after_all, online=False)
+    run_shards(tmp_path / "run", settings, edit_after_all, online=False)
     assert versions(tmp_path / "run") == {slug: {digest} for slug, digest in settings.catalogue.items()}
     assert read_manifest(tmp_path / "run")["settings"]["catalogue"] == settings.catalogue
     assert write_data(tmp_path / "run", tmp_path / "tree") == {"archive": {"train": 1}, "library": {"train": 1}}
@@ -176,20 +176,20 @@ def test_an_edit_after_the_last_shard_changes_nothing(catalogue: Path, tmp_path:
 
 def test_a_run_is_not_gone_on_with_from_another_version(catalogue: Path, tmp_path: Path) -> None:
     """The same command after an edit says which file it was, and what to do; with other settings besides, which."""
-    made(tmp_path / "run", small(), lambda _: None, online=False)
+    run_shards(tmp_path / "run", small(), lambda _: None, online=False)
     change(catalogue / "library.yaml")
     with pytest.raises(ShardError) as caught:
-        made(tmp_path / "run", small(), lambda _: None, online=False)
+        run_shards(tmp_path / "run", small(), lambda _: None, online=False)
     assert str(caught.value) == CHANGED.format(file="library.yaml", root=tmp_path / "run")
     other = plan_run([], 20, {"train": 1}, seed=6, created_at=MOMENT, shard_size=5)
-    with pytest.raises(ShardError, match=r"holds a run with other settings \(seed is 5 there, 6 here, catalogue is"):
-        made(tmp_path / "run", other, lambda _: None, online=False)
+    with pytest.raises(ShardError, match=r"contains a run with other settings \(seed is 5 there, 6 here, catalogue is"):
+        run_shards(tmp_path / "run", other, lambda _: None, online=False)
 
 
 def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, tmp_path: Path) -> None:
-    """A row of another version, or of none, is found and told with its shard, and the release before stays."""
+    """A row of another version, or of none, is reported with its shard; the earlier release stays."""
     root, tree = tmp_path / "run", tmp_path / "tree"
-    made(root, small(), lambda _: None, online=False)
+    run_shards(root, small(), lambda _: None, online=False)
     write_data(root, tree)
     released, version = read_files(tree), small().catalogue["library"]
     shard = Shard("library", "train", 1, 2, 5, 10)
@@ -228,11 +228,11 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.01)
         change(path)
-        _, said = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert f"error: {CHANGED.format(file='hr.yaml', root='out')}" in said
-    assert "Traceback" not in said
+    assert f"error: {CHANGED.format(file='hr.yaml', root='out')}" in printed
+    assert "Traceback" not in printed
     assert not (root / MANIFEST).exists()
     settings = json.loads((root / SETTINGS).read_text(encoding="utf-8"))
     assert versions(root)["finance"] == {settings["catalogue"]["finance"]}

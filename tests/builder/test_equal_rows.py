@@ -1,4 +1,4 @@
-"""Rows of one number say the same, and rows that say the same have one number."""
+"""Rows have the same number exactly if their content is the same."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pattern(values: list[Any]) -> list[int]:
 @settings(deadline=None)
 @given(st.lists(ROW, max_size=12), st.integers(0, 3))
 def test_numbers_tell_rows_apart_exactly_by_content(rows: list[Any], skipped: int) -> None:
-    """Nulls, empty lists, empty texts and negative zeros are all different, wherever in a row; slices count as they are."""
+    """Null, empty list, empty text and negative zero are all different, anywhere in a row; slices are read correctly."""
     array = pa.array(rows, TYPE)[skipped:]
 
     assert pattern(number_rows(array).tolist()) == pattern([repr(row) for row in array.to_pylist()])
@@ -39,7 +39,7 @@ def test_numbers_tell_rows_apart_exactly_by_content(rows: list[Any], skipped: in
 
 @pytest.mark.parametrize("fields", [3, 12])
 def test_many_fields_of_many_values_do_not_run_over(fields: int) -> None:
-    """However many combinations a struct could have, its rows are told apart."""
+    """Rows that differ get different numbers, however many combinations of values a struct could have."""
     rows = [{f"f{at}": row % (at + 2) for at in range(fields)} for row in range(3000)]
 
     assert pattern(number_rows(pa.array(rows)).tolist()) == pattern([repr(row) for row in rows])

@@ -1,4 +1,4 @@
-"""Rows: what goes into the columns comes back as it was, or does not go in."""
+"""A trace that is written into columns comes back unchanged; one that could not is refused."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_rows_come_back_through_a_parquet_file_and_datasets(gold: list[GoldTrace
     "value", [1 / 3, 0.0121, 1e300, math.nan, math.inf, 2**70, -(2**70), [2 / 3], {"deep": [{"x": 0.35}]}]
 )
 def test_what_would_come_back_otherwise_is_refused(value: Any) -> None:
-    """A value that a reader would not get back as it is names its trace and its argument."""
+    """A value that a reader would not get back unchanged is refused with an error that names its trace and argument."""
     with pytest.raises(
         ShardError, match=r"^trace t1: weight: .* cannot be published: a reader would not get it back unchanged$"
     ):

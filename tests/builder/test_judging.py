@@ -1,4 +1,4 @@
-"""Judging what was written: gold is found gold, and whatever was done to it since is found and named."""
+"""Judging runs, releases and files of lines: unchanged gold rows are accepted; every edit is found and named."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from builder.run import plan_run, run
 from builder.shards import WRITE_OPTIONS
 from builder.sources import open_source, read_piece
 from gatling_sid.errors import ShardError, SidError
+from gatling_sid.models import GoldTrace
 from gatling_sid.validators import TraceValidator
 from tests.builder.test_release import staged
 from tests.support.hub_server import HubServer
@@ -36,9 +37,9 @@ PARQUET = "data/hr/train-00000-of-00001.parquet"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_and_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run and its release."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("judging")
     settings = plan_run(
         ["hr"], ROWS, {"train": 0.9, "test": 0.1}, seed=2, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=17
     )
@@ -48,23 +49,34 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    """The same, to be tampered with."""
-    shutil.copytree(made, tmp_path / "copy")
+def editable_copy(run_and_release: Path, tmp_path: Path) -> Path:
+    """A copy of the run and its release that a test may edit."""
+    shutil.copytree(run_and_release, tmp_path / "copy")
     return tmp_path / "copy"
 
 
-def judged(source: Path | str, **how: Any) -> Tally:
-    """The tally over a source."""
+def judge_all(source: Path | str, **how: Any) -> Tally:
+    """Judges all rows of a source and returns the tally."""
     return sum(judge_source(open_source(str(source)), **how), Tally())
 
 
-@pytest.mark.parametrize("kind", ["run", "release"])
-def test_what_was_made_is_gold(made: Path, kind: str) -> None:
-    """Every row of a run and of its release is gold, and no plan is proven twice."""
-    tally = judged(made / kind)
+def traces_of(source: Path) -> list[GoldTrace]:
+    """All traces of a source, in the order of its pieces."""
+    return [trace for piece in open_source(str(source)).pieces for batch in read_piece(piece) for trace in batch]
 
-    assert (tally.judged, tally.gold, tally.partly_judged, tally.rejected.total(), tally.examples) == (
+
+@pytest.mark.parametrize("kind", ["run", "release"])
+def test_rows_of_a_run_are_gold(run_and_release: Path, kind: str) -> None:
+    """Every row of a run and of its release is gold, and no plan is proven twice."""
+    tally = judge_all(run_and_release / kind)
+
+    assert (
+        tally.judged_count,
+        tally.gold_count,
+        tally.partly_judged_count,
+        tally.rejected_by_rule.total(),
+        tally.examples,
+    ) == (
         ROWS,
         ROWS,
         0,
@@ -74,32 +86,34 @@ def test_what_was_made_is_gold(made: Path, kind: str) -> None:
     assert tally.full_proofs < ROWS
 
 
-def test_judging_in_several_processes_finds_the_same(copy: Path) -> None:
-    """With two workers to share the pieces, the same rows are judged and the same are rejected."""
-    edit_run(copy / "run", lambda rows: rows[3].update(validated=False))
-    alone, together = judged(copy / "run"), judged(copy / "run", workers=2, rows_per_worker=1)
+def test_judging_in_several_processes_finds_the_same(editable_copy: Path) -> None:
+    """Two workers judge the same rows, and reject the same, as one."""
+    edit_run(editable_copy / "run", lambda rows: rows[3].update(validated=False))
+    alone, together = judge_all(editable_copy / "run"), judge_all(editable_copy / "run", workers=2, rows_per_worker=1)
 
-    assert (together.judged, together.gold, together.rejected) == (alone.judged, alone.gold, alone.rejected)
+    assert (together.judged_count, together.gold_count, together.rejected_by_rule) == (
+        alone.judged_count,
+        alone.gold_count,
+        alone.rejected_by_rule,
+    )
     assert together.examples == alone.examples != ()
 
 
-def test_verdicts_are_those_of_one_by_one(made: Path) -> None:
-    """Every row read back gets from the validator alone what it got among others, with `every` only each third."""
+def test_verdicts_do_not_depend_on_other_rows(run_and_release: Path) -> None:
+    """A row judged alone gets the verdict that it gets among others; `every=3` judges each third row only."""
     validator = TraceValidator()
-    traces = [
-        trace for piece in open_source(str(made / "release")).pieces for batch in read_piece(piece) for trace in batch
-    ]
+    traces = traces_of(run_and_release / "release")
 
     assert all(validator.validate_trace(trace)[1]["validated"] for trace in traces)
-    assert judged(made / "release", every=3).judged == ROWS / 3
-    assert judged(made / "run", every=7).judged == -(-ROWS // 7)
+    assert judge_all(run_and_release / "release", every=3).judged_count == ROWS / 3
+    assert judge_all(run_and_release / "run", every=7).judged_count == -(-ROWS // 7)
 
 
 # --- tampering -------------------------------------------------------------------------------------------------
 
 
 def edit_run(root: Path, edit: Callable[[list[Row]], object]) -> None:
-    """Edits the rows of a shard, and makes every checksum right again."""
+    """Edits the rows of a shard, and updates every checksum."""
     path = root / SHARD
     with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file) as reader:
         rows = reader.read_all().to_pylist()
@@ -110,7 +124,7 @@ def edit_run(root: Path, edit: Callable[[list[Row]], object]) -> None:
 
 
 def rehash(root: Path) -> None:
-    """Makes checksum and receipt of the shard right again."""
+    """Updates the checksum of the shard in manifest and receipt."""
     digest = hashlib.sha256((root / SHARD).read_bytes()).hexdigest()
     for path, place in ((root / "manifest.json", "shards"), ((root / SHARD).with_suffix(".json"), None)):
         held = json.loads(path.read_text())
@@ -129,12 +143,12 @@ EDITS = {"run": edit_run, "release": edit_release}
 
 
 def swap(rows: list[Row]) -> None:
-    """Two rows change places."""
+    """Exchanges the fifth and the sixth row."""
     rows[4], rows[5] = rows[5], rows[4]
 
 
 def renumber(row: Row, trace_id: str) -> None:
-    """The row, and what is named after it, gets another id."""
+    """Gives a row another trace id, and the ids that are derived from it."""
     row["trace_id"], row["request"]["request_id"] = trace_id, f"{trace_id}_request"
     row["graph"]["graph_id"] = f"{trace_id}_graph"
     for call in row["graph"]["calls"]:
@@ -143,7 +157,7 @@ def renumber(row: Row, trace_id: str) -> None:
 
 
 def meta(row: Row, **other: Any) -> None:
-    """The row's metadata says something else."""
+    """Changes some keys of a row's metadata."""
     row["metadata"] = json.dumps({**json.loads(row["metadata"]), **other})
 
 
@@ -175,40 +189,37 @@ TAMPERED: list[tuple[str, Callable[[list[Row]], object], str]] = [
 
 @pytest.mark.parametrize("kind", ["run", "release"])
 @pytest.mark.parametrize(("edit", "rule"), [each[1:] for each in TAMPERED], ids=[each[0] for each in TAMPERED])
-def test_tampering_is_found_and_named(copy: Path, kind: str, edit: Callable[[list[Row]], object], rule: str) -> None:
-    """One edit of a written row, its checksums made right, rejects a row by the rule it breaks, and no unrelated one."""
-    EDITS[kind](copy / kind, edit)
-    tally = judged(copy / kind)
+def test_tampering_is_found_and_named(
+    editable_copy: Path, kind: str, edit: Callable[[list[Row]], object], rule: str
+) -> None:
+    """An edited row is rejected by the rule that the edit breaks, though all checksums fit; unrelated rows stay gold."""
+    EDITS[kind](editable_copy / kind, edit)
+    tally = judge_all(editable_copy / kind)
 
-    assert rule in tally.rejected
-    assert 1 <= tally.rejected.total() <= 3
-    assert tally.gold == ROWS - tally.rejected.total()
+    assert rule in tally.rejected_by_rule
+    assert 1 <= tally.rejected_by_rule.total() <= 3
+    assert tally.gold_count == ROWS - tally.rejected_by_rule.total()
     assert f": {rule}: " in "".join(tally.examples)
 
 
 @pytest.mark.parametrize(
     "edit", [lambda rows: rows.pop(), lambda rows: rows.append(rows[0]), lambda rows: rows.clear()]
 )
-def test_a_row_too_few_or_too_many_is_told(copy: Path, edit: Callable[[list[Row]], object]) -> None:
-    """A shard with other rows than the manifest says is named, though its checksum is right."""
-    edit_run(copy / "run", edit)
-    edit_release(copy / "release", edit)
-    tally = judged(copy / "run")
+def test_missing_and_surplus_rows_are_reported(editable_copy: Path, edit: Callable[[list[Row]], object]) -> None:
+    """A shard whose number of rows differs from the manifest is named, though its checksum fits."""
+    edit_run(editable_copy / "run", edit)
+    edit_release(editable_copy / "release", edit)
+    tally = judge_all(editable_copy / "run")
 
-    assert tally.rejected["rows_are_complete"] == 1
-    assert f"{SHARD} holds " in "".join(tally.examples)
-    with pytest.raises(ShardError, match=r"hr holds \d+ rows of train; manifest.json says 54"):
-        judged(copy / "release")
+    assert tally.rejected_by_rule["rows_are_complete"] == 1
+    assert f"{SHARD} has " in "".join(tally.examples)
+    with pytest.raises(ShardError, match=r"hr has \d+ rows of train; manifest.json says 54"):
+        judge_all(editable_copy / "release")
 
 
-def contents(source: Path) -> list[Any]:
-    """All rows of a source, without what on its own no rule here can hold against anything."""
-    rows = [
-        trace.model_dump()
-        for piece in open_source(str(source)).pieces
-        for batch in read_piece(piece)
-        for trace in batch
-    ]
+def comparable_rows(source: Path) -> list[Any]:
+    """All rows of a source, without the fields whose change no rule can notice."""
+    rows = [trace.model_dump() for trace in traces_of(source)]
     for row in rows:
         row["request"] = {name: value for name, value in row["request"].items() if name not in ("text", "trust_tier")}
         row["metadata"] = {
@@ -220,32 +231,32 @@ def contents(source: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", ["run", "release"])
-def test_flipped_bits_are_found(made: Path, copy: Path, kind: str) -> None:
-    """With bits flipped anywhere and checksums made right, the file is named, or a row, or nothing says other than before."""
-    path, rng, named = copy / kind / (SHARD if kind == "run" else PARQUET), random.Random(3), 0
-    whole, before = path.read_bytes(), contents(made / kind)
+def test_flipped_bits_are_found(run_and_release: Path, editable_copy: Path, kind: str) -> None:
+    """After a flipped bit, with checksums that fit, the file is named, a row is rejected, or no value differs."""
+    path, rng, named = editable_copy / kind / (SHARD if kind == "run" else PARQUET), random.Random(3), 0
+    whole, before = path.read_bytes(), comparable_rows(run_and_release / kind)
     for _ in range(24):
         place, bit = rng.randrange(len(whole)), 1 << rng.randrange(8)
         path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
         if kind == "run":
-            rehash(copy / kind)
+            rehash(editable_copy / kind)
         try:
-            tally = judged(copy / kind)
+            tally = judge_all(editable_copy / kind)
         except SidError as error:
             assert "hr" in str(error)  # noqa: PT017 - either way is right
             named += 1
         else:
-            named += bool(tally.rejected)
-            assert tally.rejected or contents(copy / kind) == before
+            named += bool(tally.rejected_by_rule)
+            assert tally.rejected_by_rule or comparable_rows(editable_copy / kind) == before
     assert named > 12
 
 
 # --- folders ---------------------------------------------------------------------------------------------------
 
 
-def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
-    """A file that is missing, cut, foreign or of other columns is named."""
-    tree, path = copy / "release", copy / "release" / PARQUET
+def test_a_release_has_exactly_its_files(editable_copy: Path) -> None:
+    """A Parquet file that is missing, incomplete, not listed or has other rows is named."""
+    tree, path = editable_copy / "release", editable_copy / "release" / PARQUET
     whole = path.read_bytes()
 
     path.rename(path.with_name("train-00001-of-00002.parquet"))
@@ -255,18 +266,20 @@ def test_a_release_is_whole_and_nothing_else(copy: Path) -> None:
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ShardError, match=r"train-00000-of-00001\.parquet is not a complete Parquet file"):
         open_source(str(tree))
-    pq.write_table(pq.read_table(copy / "release" / "data/hr/test-00000-of-00001.parquet").select(["trace_id"]), path)
-    with pytest.raises(ShardError, match=r"hr holds 6 rows of train; manifest.json says 54"):
+    pq.write_table(
+        pq.read_table(editable_copy / "release" / "data/hr/test-00000-of-00001.parquet").select(["trace_id"]), path
+    )
+    with pytest.raises(ShardError, match=r"hr has 6 rows of train; manifest.json says 54"):
         open_source(str(tree))
     path.write_bytes(whole)
     shutil.copy(path, tree / "data/hr/train-more.parquet")
-    with pytest.raises(ShardError, match=r"holds hr/train-more\.parquet, which manifest\.json does not list"):
+    with pytest.raises(ShardError, match=r"contains hr/train-more\.parquet, which manifest\.json does not list"):
         open_source(str(tree))
 
 
-def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each piece begins after the rows of the one before or, where rows may be left out, after its last id."""
-    tree = copy / "release"
+def test_pieces_of_a_release_follow_each_other(editable_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece begins after the rows of the piece before it or, where rows may be left out, after its last id."""
+    tree = editable_copy / "release"
     pq.write_table(pq.read_table(tree / PARQUET), tree / PARQUET, row_group_size=10)
     monkeypatch.setattr("builder.sources.ROWS_PER_PIECE", 20)
 
@@ -275,7 +288,7 @@ def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.M
         return [(piece.number, piece.rows, piece.row_range.first) for piece in pieces if piece.row_range]
 
     assert starts() == [(0, 20, 0), (20, 20, 20), (40, 14, 40)]
-    assert judged(tree).gold == ROWS
+    assert judge_all(tree).gold_count == ROWS
 
     manifest = json.loads((tree / "manifest.json").read_text())
     manifest["settings"].update(
@@ -304,82 +317,82 @@ def test_pieces_of_a_release_follow_each_other(copy: Path, monkeypatch: pytest.M
         lambda manifest: manifest.update(shards=[]),
     ],
 )
-def test_a_manifest_that_does_not_hold_together_is_refused(
-    copy: Path, kind: str, change: Callable[[dict[str, Any]], object]
+def test_an_inconsistent_manifest_is_refused(
+    editable_copy: Path, kind: str, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    """Settings and shards of a manifest must fit each other, whatever checksums say."""
-    path = copy / kind / "manifest.json"
+    """Settings and shards of a manifest must agree, even where checksums fit."""
+    path = editable_copy / kind / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
     path.write_text(json.dumps(manifest))
 
     with pytest.raises(ShardError, match=r"manifest\.json is not a manifest of this version"):
-        open_source(str(copy / kind))
+        open_source(str(editable_copy / kind))
 
 
-def test_an_altered_shard_is_named(copy: Path) -> None:
-    """A checksum that is wrong is told before anything is judged."""
-    with (copy / "run" / SHARD).open("ab") as file:
+def test_an_altered_shard_is_named(editable_copy: Path) -> None:
+    """A wrong checksum is reported before any row is judged."""
+    with (editable_copy / "run" / SHARD).open("ab") as file:
         file.write(b"x")
 
     with pytest.raises(ShardError, match=rf"{SHARD} is missing or was altered"):
-        open_source(str(copy / "run"))
+        open_source(str(editable_copy / "run"))
 
 
 # --- lines -----------------------------------------------------------------------------------------------------
 
 
-def test_lines_are_judged_whatever_pieces_they_are_cut_into(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_judging_lines_does_not_depend_on_pieces(
+    run_and_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pieces end where lines do, blank lines are none, and a line that is no trace is named by its number."""
-    traces = [t for piece in open_source(str(made / "run")).pieces for batch in read_piece(piece) for t in batch]
+    """Pieces end at line ends, blank lines are ignored, and a line that is not a trace is named by its number."""
+    traces = traces_of(run_and_release / "run")
     lines = [trace.model_dump_json() for trace in traces]
     path = tmp_path / "traces.jsonl"
     path.write_text("\n".join([*lines[:30], "", *lines[30:]]))
-    monkeypatch.setattr(jsonl, "BLOCK", 40_000)
+    monkeypatch.setattr(jsonl, "PIECE_BYTES", 40_000)
     source = open_source(str(path))
     tally = sum(judge_source(source), Tally())
 
     assert len(source.pieces) > 3
     assert source.rows == ROWS + 1
-    assert (tally.judged, tally.gold) == (ROWS, ROWS)
+    assert (tally.judged_count, tally.gold_count) == (ROWS, ROWS)
 
     path.write_text("\n".join([*lines[:30], "", *lines[30:50], "{}"]))
     with pytest.raises(SidError, match=r"^traces\.jsonl, line 52: trace_id: Field required$"):
-        judged(path)
+        judge_all(path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_id_that_was_there_before_is_told(
-    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+def test_a_repeated_id_is_reported(
+    run_and_release: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    """Of lines, in whichever pieces and processes they are judged; the same traces with ids of their own pass."""
-    traces = [t for piece in open_source(str(made / "run")).pieces for batch in read_piece(piece) for t in batch]
+    """A repeated id among lines is reported, also across pieces and processes; traces with distinct ids pass."""
+    traces = traces_of(run_and_release / "run")
     lines = [trace.model_dump_json() for trace in [*traces, traces[3], traces[3]]]
     path = tmp_path / "traces.jsonl"
     path.write_text("\n".join(lines))
-    monkeypatch.setattr(jsonl, "BLOCK", 40_000)
+    monkeypatch.setattr(jsonl, "PIECE_BYTES", 40_000)
     tally = sum(judge_source(open_source(str(path)), workers=workers, rows_per_worker=40), Tally())
 
-    assert (tally.judged, tally.gold, tally.repeated) == (ROWS + 2, ROWS + 2, 2)
+    assert (tally.judged_count, tally.gold_count, tally.repeated_id_count) == (ROWS + 2, ROWS + 2, 2)
     assert tally.examples == (f"{traces[3].trace_id}: another trace has this id",) * 2
 
     path.write_text("\n".join(lines[:-2]))
-    assert judged(path).repeated == 0
+    assert judge_all(path).repeated_id_count == 0
 
 
-def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Path) -> None:
-    """Lines need not say that they are validated, and have no place; but one that says so must be proven."""
-    trace = next(read_piece(open_source(str(made / "run")).pieces[0]))[0]
+def test_a_line_says_validated_only_if_it_can_be_proven(run_and_release: Path, tmp_path: Path) -> None:
+    """A line need not say that it is validated; if it does, it must be proven."""
+    trace = next(read_piece(open_source(str(run_and_release / "run")).pieces[0]))[0]
     elsewhere = {**trace.metadata, "catalogue": "another"}
     honest = trace.model_copy(update={"validated": False, "metadata": elsewhere})
     boasting = trace.model_copy(update={"metadata": elsewhere})
     path = tmp_path / "traces.jsonl"
     path.write_text("".join(f"{each.model_dump_json()}\n" for each in (honest, boasting, trace)))
-    tally = judged(path)
+    tally = judge_all(path)
 
-    assert (tally.judged, tally.gold, tally.partly_judged, dict(tally.rejected)) == (
+    assert (tally.judged_count, tally.gold_count, tally.partly_judged_count, dict(tally.rejected_by_rule)) == (
         3,
         1,
         1,
@@ -392,7 +405,7 @@ def test_a_line_says_validated_only_if_it_can_be_proven(made: Path, tmp_path: Pa
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
-    """A Hub, and a client that knows no other and has an empty cache."""
+    """A local Hub; the client uses no other and begins with an empty cache."""
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
@@ -405,28 +418,28 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     enable_progress_bars()
 
 
-def test_a_release_on_the_hub_is_judged_at_its_revision(hub: HubServer, copy: Path) -> None:
-    """The rows of that tag are judged, not those that came later; only the data is fetched."""
+def test_a_release_on_the_hub_is_judged_at_its_revision(hub: HubServer, editable_copy: Path) -> None:
+    """The rows of the given revision are judged, not later ones."""
 
     def files() -> dict[str, bytes]:
-        tree = copy / "release"
+        tree = editable_copy / "release"
         return {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
 
     hub.create("gatling/sid")
     first = hub.push("gatling/sid", files())
-    edit_release(copy / "release", lambda rows: rows[3].update(validated=False))
+    edit_release(editable_copy / "release", lambda rows: rows[3].update(validated=False))
     hub.push("gatling/sid", files())
     then, now = (sum(judge_source(open_source("gatling/sid", revision)), Tally()) for revision in (first, "main"))
 
-    assert (then.judged, then.gold) == (ROWS, ROWS)
-    assert dict(now.rejected) == {"row_says_validated": 1}
+    assert (then.judged_count, then.gold_count) == (ROWS, ROWS)
+    assert dict(now.rejected_by_rule) == {"row_says_validated": 1}
 
 
 @pytest.mark.parametrize(
     ("name", "revision"), [("gatling/sid", "v9.9.9"), ("gatling/other", "main"), ("a/b/c", "main")]
 )
-def test_what_the_hub_does_not_have_is_told(hub: HubServer, name: str, revision: str) -> None:
-    """A repository or revision that is not there is one clear error."""
+def test_what_the_hub_does_not_have_is_reported(hub: HubServer, name: str, revision: str) -> None:
+    """A missing repository or revision raises an error that names it and the Hub."""
     hub.create("gatling/sid")
 
     with pytest.raises(ShardError, match=rf"^{name} at {revision} cannot be downloaded from {hub.url}: "):
@@ -434,8 +447,8 @@ def test_what_the_hub_does_not_have_is_told(hub: HubServer, name: str, revision:
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_hub_that_cannot_be_reached_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is an address where nobody answers."""
+def test_a_hub_that_cannot_be_reached_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address where no server answers raises an error that names it."""
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
 
     with pytest.raises(ShardError, match=r"^gatling/sid at v1\.0\.0 cannot be downloaded from http://127\.0\.0\.1:9: "):

@@ -16,11 +16,11 @@ AUTHORS = {"scenario": "scenario", "claude": "claude/claude-haiku-5-5"}
 
 
 def place(author: str, gold: list[GoldTrace]) -> RowRange:
-    """The place of rows 10 to 19 of a split."""
-    made = {"library": str(gold[0].metadata["catalogue"])}
+    """The row range of rows 10 to 19 of a split."""
+    versions = {"library": str(gold[0].metadata["catalogue"])}
     at = datetime(2026, 1, 1, tzinfo=UTC).isoformat()
     return RowRange(
-        "library", "train", 10, 20, RunSettings(1, AUTHORS[author], at, 10, {"library": {"train": 30}}, made)
+        "library", "train", 10, 20, RunSettings(1, AUTHORS[author], at, 10, {"library": {"train": 30}}, versions)
     )
 
 

@@ -1,4 +1,4 @@
-"""Publishing, with the real clients on both sides of a Hub on this machine."""
+"""Publishing with the real clients, to a Hub server on this machine."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def stage(tree: Path, *slugs: str, shards: int = 1, note: str = "") -> Path:
 
 
 def content(tree: Path) -> dict[str, bytes]:
-    """What a repository that holds the tree holds."""
+    """The files of a repository that holds the tree, by path."""
     return FIRST_FILE | {p.relative_to(tree).as_posix(): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
 
 
@@ -223,7 +223,7 @@ def test_what_has_not_changed_is_not_sent_again(hub: HubServer, tree: Path) -> N
     release(hub, stage(tree, "finance", "hr", note=" again"), "1.0.1")
 
     assert (sent, hub.calls("put") - sent) == (6, 1)
-    commit = [ask for ask in hub.requests if ask.route == "commit"][-1]
+    commit = [request for request in hub.requests if request.route == "commit"][-1]
     assert [json.loads(line)["value"].get("path") for line in commit.body.splitlines()] == [
         None,
         "data/finance/train-00000-of-00001.parquet",
@@ -245,11 +245,11 @@ def test_publishing_twice_changes_nothing(hub: HubServer, tree: Path) -> None:
     first = release(hub, tree)
     release(hub, stage(tree.parent / "later", "finance"), "2.0.0")
     state = hub.history(REPO), hub.tags(REPO)
-    writes = sum(ask.method != "GET" for ask in hub.requests)
+    writes = sum(request.method != "GET" for request in hub.requests)
 
     assert release(hub, tree, "v1.0.0") == first
     assert (hub.history(REPO), hub.tags(REPO)) == state
-    assert sum(ask.method != "GET" for ask in hub.requests) == writes
+    assert sum(request.method != "GET" for request in hub.requests) == writes
 
 
 def test_a_published_version_never_changes(hub: HubServer, tree: Path) -> None:
@@ -314,15 +314,15 @@ def test_a_broken_hub_is_not_tried_for_ever(hub: HubServer, tree: Path) -> None:
         release(hub, tree)
 
     assert str(refused.value) == (
-        f"{hub.url} answered 503 (under repair): run the same command again; it continues where it stopped"
+        f"{hub.url} returned status 503 (under repair): run the same command again; it continues where it stopped"
     )
     assert hub.calls("commit") == 4
     assert hub.snapshot(REPO) == FIRST_FILE
 
 
-def test_an_upload_that_is_given_up_is_told(hub: HubServer, tree: Path, transfer: str) -> None:
+def test_an_upload_that_the_storage_refuses_is_reported(hub: HubServer, tree: Path, transfer: str) -> None:
     """When the storage refuses a file there is no commit, and the next run starts over."""
-    route, said = {
+    route, message = {
         "xet": (
             "xorb",
             "could not be reached, or broke the connection (Network error: Request error: HTTP status client error (400",
@@ -334,7 +334,7 @@ def test_an_upload_that_is_given_up_is_told(hub: HubServer, tree: Path, transfer
     with pytest.raises(PublishError) as refused:
         release(hub, tree)
 
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert "X-Signature" not in str(refused.value)
 
     assert hub.calls("commit") == 0
@@ -422,7 +422,7 @@ def test_a_tag_taken_by_somebody_else_stays_theirs(hub: HubServer, tree: Path) -
     assert hub.tags(REPO) == {"v1.0.0": theirs}
 
 
-def test_a_tag_on_another_commit_is_told(hub: HubServer, tree: Path) -> None:
+def test_a_tag_on_another_commit_is_reported(hub: HubServer, tree: Path) -> None:
     """Even with equal content, a tag that is not on our commit is not reported as ours."""
     hub.create(REPO)
 
@@ -507,7 +507,7 @@ def test_a_wrong_token_is_refused_and_not_repeated(
         release(hub, tree, token=TOKEN[::-1])
 
     assert str(refused.value) == (
-        f"{hub.url} answered 401 (Invalid credentials in Authorization header):"
+        f"{hub.url} returned status 401 (Invalid credentials in Authorization header):"
         " the token is not valid for gatling/sid; set another in HF_TOKEN, or run `hf auth login`"
     )
     assert TOKEN[::-1] not in repr(refused.value) + caplog.text
@@ -520,7 +520,7 @@ def test_without_a_token_nothing_is_written(hub: HubServer, tree: Path, *, known
     if known:
         hub.create(REPO)
 
-    with pytest.raises(PublishError, match=r"answered 401 .* run `hf auth login`"):
+    with pytest.raises(PublishError, match=r"returned status 401 .* run `hf auth login`"):
         release(hub, tree, token=None)
 
 
@@ -543,7 +543,7 @@ def test_a_token_that_the_hub_repeats_is_not_passed_on(
     hub.create(REPO)
     hub.fail_next("commit", status=400, message=f"what is {hub.token}?")
 
-    with pytest.raises(PublishError, match=r"answered 400 \(what is .*…\?\)") as refused:
+    with pytest.raises(PublishError, match=r"returned status 400 \(what is .*…\?\)") as refused:
         release(hub, tree, token=token)
 
     assert "secretof" not in "".join(traceback.format_exception(refused.value))

@@ -44,9 +44,9 @@ print(json.dumps({
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def run_and_release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A finished run of two domains, and its release."""
-    folder = tmp_path_factory.mktemp("made")
+    folder = tmp_path_factory.mktemp("release")
     settings = plan_run(
         ["finance", "hr"], 120, {"train": 0.8, "validation": 0.1, "test": 0.1},
         seed=2, created_at=datetime(2026, 1, 1, tzinfo=UTC), shard_size=17,
@@ -62,9 +62,9 @@ def staged(source: Path, tree: Path, **sizes: int) -> Path:
     return tree
 
 
-def test_release_loads_without_our_code(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_release_loads_without_our_code(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """Default config, one domain, a split, streaming and chosen columns work where our packages cannot be imported."""
-    command = [sys.executable, "-I", "-c", READER, str(made[1])]
+    command = [sys.executable, "-I", "-c", READER, str(run_and_release[1])]
     found = json.loads(output_of(command, tmp_path, env={"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PATH": ""}))
 
     assert found["all"] == {"train": 96, "validation": 12, "test": 12}
@@ -74,21 +74,23 @@ def test_release_loads_without_our_code(made: tuple[Path, Path], tmp_path: Path)
     assert isinstance(found["arguments"], dict)
 
 
-def test_rows_are_those_generated_and_gold_again(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_rows_are_those_generated_and_gold_again(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """Every row read back equals the trace of the shards, and passes the validator once more."""
-    source, tree = made
+    source, tree = run_and_release
     rows = load_dataset(str(tree), cache_dir=str(tmp_path))
     back = {trace.trace_id: trace for split in rows.values() for trace in map(from_row, split)}
-    written = {t.trace_id: t for path in verified_shards(source, read_manifest(source)) for t in read_traces(path)}
+    traces_of_run = {
+        t.trace_id: t for path in verified_shards(source, read_manifest(source)) for t in read_traces(path)
+    }
     validator = TraceValidator()
 
-    assert back == written
+    assert back == traces_of_run
     assert all(validator.validate_trace(trace)[1]["validated"] for trace in back.values())
 
 
-def test_same_run_same_tree_and_nothing_stale(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_same_run_same_tree_and_nothing_stale(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """Staging twice gives the same bytes; files of an earlier release that are no longer part of it go."""
-    source, tree = made
+    source, tree = run_and_release
     stale = tmp_path / "again" / "data" / "astrology" / "train-00000-of-00001.parquet"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"old")
@@ -96,9 +98,9 @@ def test_same_run_same_tree_and_nothing_stale(made: tuple[Path, Path], tmp_path:
     assert read_files(staged(source, tmp_path / "again")) == read_files(tree)
 
 
-def test_small_shards_become_whole_files(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_small_shards_become_whole_files(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """Rows are cut into files and row groups of the release's sizes, whatever the shards' sizes were."""
-    staged(made[0], tmp_path / "tree", rows_per_file=20, rows_per_group=10)
+    staged(run_and_release[0], tmp_path / "tree", rows_per_file=20, rows_per_group=10)
     files = [pq.ParquetFile(path) for path in sorted((tmp_path / "tree/data/hr").glob("train-*.parquet"))]
     groups = [[f.metadata.row_group(g).num_rows for g in range(f.num_row_groups)] for f in files]
 
@@ -130,24 +132,24 @@ def read_settings(manifest: dict[str, Any]) -> RunSettings:
     return RunSettings(**{key: value for key, value in manifest["settings"].items() if key != "format"})
 
 
-def test_a_split_without_rows_keeps_nobody_from_the_others(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_split_without_rows_keeps_nobody_from_the_others(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """It is not named in the README, and the rest loads; a run without any row is no release."""
-    run_ = copied(made[0], tmp_path / "run")
+    run_ = copied(run_and_release[0], tmp_path / "run")
     without_rows(run_, "hr/test")
     tree = staged(run_, tmp_path / "tree")
     assert set(load_dataset(str(tree), "hr", cache_dir=str(tmp_path / "cache"))) == {"train", "validation"}
     assert set(load_dataset(str(tree), cache_dir=str(tmp_path / "cache"))) == {"train", "validation", "test"}
     without_rows(run_, "/")
-    with pytest.raises(ShardError, match="holds no traces; there is nothing to release"):
+    with pytest.raises(ShardError, match="contains no traces; there is nothing to release"):
         release.write_data(run_, tree)
     assert len(load_dataset(str(tree), "hr", split="train", cache_dir=str(tmp_path / "cache"))) == 48
 
 
 def test_a_release_that_fails_leaves_the_one_before(
-    made: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_and_release: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever stops it, the tree holds the old data until the new is whole."""
-    tree = staged(made[0], tmp_path / "tree")
+    tree = staged(run_and_release[0], tmp_path / "tree")
     before = {path: path.read_bytes() for path in tree.rglob("*.parquet")}
 
     def full(*_: object) -> int:
@@ -156,44 +158,44 @@ def test_a_release_that_fails_leaves_the_one_before(
     with monkeypatch.context() as patch:
         patch.setattr(release, "regroup", full)
         with pytest.raises(ShardError, match="full"):
-            release.write_data(made[0], tree)
+            release.write_data(run_and_release[0], tree)
     assert {path: path.read_bytes() for path in tree.rglob("*.parquet")} == before
-    staged(made[0], tree)
+    staged(run_and_release[0], tree)
     assert {path: path.read_bytes() for path in tree.rglob("*.parquet")} == before
     assert sorted(path.name for path in tree.iterdir()) == ["README.md", "data", "manifest.json"]
 
 
-def test_hidden_files_are_no_part_of_a_release(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_hidden_files_are_no_part_of_a_release(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """What a killed call left goes; anything else that is not ours is refused."""
-    tree = staged(made[0], tmp_path / "tree")
+    tree = staged(run_and_release[0], tmp_path / "tree")
     (tree / ".README.md.123.part").write_text("half")
     (tree / ".data.part" / "hr").mkdir(parents=True)
-    staged(made[0], tree)
+    staged(run_and_release[0], tree)
     assert sorted(path.name for path in tree.iterdir()) == ["README.md", "data", "manifest.json"]
     (tree / ".env").write_text("TOKEN=1")
-    with pytest.raises(ShardError, match=r"holds \.env, which is not part of a release"):
-        release.write_data(made[0], tree)
+    with pytest.raises(ShardError, match=r"contains \.env, which is not part of a release"):
+        release.write_data(run_and_release[0], tree)
     assert not release.is_released(".env")
     assert release.is_released("data/hr/train-00000-of-00001.parquet")
 
 
-def test_foreign_folder_is_not_overwritten(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_foreign_folder_is_not_overwritten(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """A folder that holds anything else is refused, and left as it is."""
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(ShardError, match=r"holds thesis\.tex, which is not part of a release; name another folder"):
-        release.write_data(made[0], tmp_path)
+    with pytest.raises(ShardError, match=r"contains thesis\.tex, which is not part of a release; name another folder"):
+        release.write_data(run_and_release[0], tmp_path)
 
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_unfinished_or_altered_runs_are_not_released(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_unfinished_or_altered_runs_are_not_released(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """Without a manifest, or with a shard that its checksum disowns, nothing is released, and the reason is given."""
-    with pytest.raises(ShardError, match=r"holds no finished run \(no manifest.json\); run the generate command"):
+    with pytest.raises(ShardError, match=r"contains no finished run \(no manifest.json\); run the generate command"):
         release.write_data(tmp_path, tmp_path / "tree")
     (tmp_path / "run" / "finance").mkdir(parents=True)
-    for path in made[0].rglob("*"):
+    for path in run_and_release[0].rglob("*"):
         if path.is_file():
-            target = tmp_path / "run" / path.relative_to(made[0])
+            target = tmp_path / "run" / path.relative_to(run_and_release[0])
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(path.read_bytes())
     shard = next((tmp_path / "run").rglob("*.arrow"))
@@ -204,9 +206,9 @@ def test_unfinished_or_altered_runs_are_not_released(made: tuple[Path, Path], tm
         release.write_data(tmp_path / "run", tmp_path / "tree")
 
 
-def test_card_counts_what_is_there(made: tuple[Path, Path]) -> None:
+def test_card_counts_what_is_there(run_and_release: tuple[Path, Path]) -> None:
     """Configs list the default first and match files; totals, calls and pass rate are those of the rows."""
-    source, tree = made
+    source, tree = run_and_release
     _, header, text = (tree / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     configs = yaml.safe_load(header)["configs"]
     traces = [t for path in verified_shards(source, read_manifest(source)) for t in read_traces(path)]
@@ -222,9 +224,9 @@ def test_card_counts_what_is_there(made: tuple[Path, Path]) -> None:
     assert "$" not in text.replace("`$call_1.items[0].invoice_id`", "")
 
 
-def test_builder_gives_the_same_rows_by_config(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_builder_gives_the_same_rows_by_config(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """The `datasets` builder has a config per domain and the default; another run is not served from its cache."""
-    source, tree = made
+    source, tree = run_and_release
     assert set(GatlingSid.builder_configs) == {"default", *DomainRegistry().slugs()}
     builder = GatlingSid(source, config_name="hr", cache_dir=str(tmp_path))
     builder.download_and_prepare()
@@ -243,9 +245,9 @@ def test_builder_gives_the_same_rows_by_config(made: tuple[Path, Path], tmp_path
         GatlingSid(source, config_name="astrology", cache_dir=str(tmp_path))
 
 
-def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], tmp_path: Path) -> None:
+def test_rows_that_nobody_vouched_for_are_not_released(run_and_release: tuple[Path, Path], tmp_path: Path) -> None:
     """A run that holds rows which are not validated is refused, with their number and the remedy."""
-    run_folder, _ = made
+    run_folder, _ = run_and_release
     manifest = read_manifest(run_folder)
     shard = shards_of(RunSettings(**manifest["settings"]))[0]
     traces = [
@@ -258,5 +260,5 @@ def test_rows_that_nobody_vouched_for_are_not_released(made: tuple[Path, Path], 
     manifest["shards"] = [receipt.as_json(), *others]
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
-    with pytest.raises(ShardError, match=r"2 rows are not validated, .*--judged 1"):
+    with pytest.raises(ShardError, match=r"2 rows are not validated, .*--judge-share 1"):
         release.write_data(folder, tmp_path / "tree")

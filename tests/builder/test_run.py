@@ -33,7 +33,7 @@ from builder.shards import (
 )
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.validators import TraceValidator
 from tests.support.commands import ROOT, output_of, read_files, run_command, script_line
 
@@ -44,7 +44,7 @@ COMMAND = script_line(
 )
 
 
-class Online(ScenarioOracle):
+class Online(EmbeddedOracle):
     """The embedded oracle, used as if it answered over the network."""
 
     def remember_texts(self, texts: Iterable[str]) -> None:
@@ -91,7 +91,7 @@ def test_proofs_of_an_online_run_do_not_depend_on_what_was_missing(
     for name in ("manifest.json", "finance/train-00000-of-00002.arrow", "email/train-00001-of-00002.json"):
         (tmp_path / "resumed" / name).unlink()
     run(tmp_path / "resumed", settings, workers=1, report=lambda _: None, online=oracle)
-    monkeypatch.setattr(running, "ONLINE_BATCH", 20)
+    monkeypatch.setattr(running, "TRACES_PER_ONLINE_STEP", 20)
     run(tmp_path / "grouped", settings, workers=1, report=lambda _: None, online=oracle)
 
     assert read_files(tmp_path / "resumed") == read_files(tmp_path / "whole") == read_files(tmp_path / "grouped")
@@ -130,14 +130,14 @@ def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -
 
 
 def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrace]) -> None:
-    """A request of test that changes a word of one of train is told; one of train like another is not."""
+    """A request of test that changes a word of one of train is reported; two such requests of train are not."""
 
-    def said(text: str) -> GoldTrace:
+    def trace_with_text(text: str) -> GoldTrace:
         return gold[0].model_copy(update={"request": gold[0].request.model_copy(update={"text": text})})
 
     text = "Which of the loans that Rahul has are overdue by more than a week now?"
-    train = [said(text), said(text.replace("week", "month"))]
-    test = [said(text.replace("now", "today")), said("Is anything overdue?")]
+    train = [trace_with_text(text), trace_with_text(text.replace("week", "month"))]
+    test = [trace_with_text(text.replace("now", "today")), trace_with_text("Is anything overdue?")]
     for split, traces in (("train", train), ("test", test)):
         write_shard(tmp_path, Shard("library", split, 0, 1, 0, 2), [ShardPart(traces, [])])
     names = ["library/test-00000-of-00001.arrow", "library/train-00000-of-00001.arrow"]
@@ -192,11 +192,11 @@ def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "stopped; complete files are kept, and the same command continues from there" in said
-    assert "Traceback" not in said
+    assert "stopped; complete files are kept; run the same command again to continue" in printed
+    assert "Traceback" not in printed
     output_of([*COMMAND, str(tmp_path / "run")])
     assert read_manifest(tmp_path / "run")["rows"] == 1500
 
@@ -268,7 +268,7 @@ def test_unknown_domain_suggests_the_nearest() -> None:
 def test_more_than_can_be_worded_is_refused() -> None:
     """A domain that would have to repeat its words says how many it has."""
     with pytest.raises(
-        GenerationError, match=r"finance can word [\d,]+ different test requests, but 9,000,000,000 are needed"
+        GenerationError, match=r"finance has [\d,]+ different requests for test, but 9,000,000,000 are needed"
     ):
         plan_run(["finance"], 9_000_000_000, {"test": 1}, seed=1, created_at=MOMENT, shard_size=5)
 
@@ -286,7 +286,7 @@ def test_a_folder_serves_one_run(tmp_path: Path) -> None:
         small(tmp_path / "foreign" / "thesis.txt")
 
     assert str(other.value) == (
-        f"{folder} holds a run with other settings (seed is 5 there, 6 here); name another folder, or remove it"
+        f"{folder} contains a run with other settings (seed is 5 there, 6 here); name another folder, or remove it"
     )
-    assert str(foreign.value) == f"{tmp_path / 'foreign'} is not empty and holds no run; name another folder"
+    assert str(foreign.value) == f"{tmp_path / 'foreign'} is not empty and contains no run; name another folder"
     assert str(file.value) == f"{tmp_path / 'foreign' / 'thesis.txt'} is a file; name a folder"

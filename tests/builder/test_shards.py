@@ -1,4 +1,4 @@
-"""Shards and the files around them: there and whole, or not there."""
+"""Shards and the files around them are complete or missing, never partly written."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ splits = st.dictionaries(st.sampled_from(["train", "validation", "test"]), st.in
 @given(st.dictionaries(st.sampled_from(["finance", "hr", "ar_vr"]), splits), st.integers(1, 25))
 def test_shards_cover_every_index_once(totals: dict[str, dict[str, int]], size: int) -> None:
     """The shards of a domain's split hold each index once, none more than the size, under names of their own."""
-    made = shards.shards_of(replace(SETTINGS, totals=totals, shard_size=size))
+    planned_shards = shards.shards_of(replace(SETTINGS, totals=totals, shard_size=size))
 
     for domain, split, total in ((domain, *part) for domain, parts in totals.items() for part in parts.items()):
-        mine = [each for each in made if (each.domain, each.split) == (domain, split)]
+        mine = [each for each in planned_shards if (each.domain, each.split) == (domain, split)]
         assert [index for each in mine for index in range(each.start, each.stop)] == list(range(total))
         assert [(each.number, each.of) for each in mine] == [(number, len(mine)) for number in range(len(mine))]
-    assert all(each.stop - each.start <= size for each in made)
-    assert len({each.name for each in made}) == len(made)
+    assert all(each.stop - each.start <= size for each in planned_shards)
+    assert len({each.name for each in planned_shards}) == len(planned_shards)
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(1), OSError(28, "No space left")])
@@ -115,7 +115,7 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_a_damaged_shard_is_named_and_counts_as_missing(tmp_path: Path, gold: list[GoldTrace], name: str) -> None:
-    """Reading a file that is no whole shard says so, and a run takes it for missing."""
+    """Reading an incomplete shard raises an error that says so, and a run makes the shard again."""
     damage, says = DAMAGED[name]
     write_shard(tmp_path, SHARD, [ShardPart(gold[:12], [])])
     path = tmp_path / SHARD.name
@@ -167,17 +167,20 @@ def test_a_receipt_of_an_earlier_version_is_refused(tmp_path: Path, gold: list[G
 
     assert str(refused.value) == (
         f"{path} was written by an earlier version of this program: it does not say how many plans were proven in "
-        f"full (full_proofs). Versions are not mixed in one run: name another folder, or remove {tmp_path} to generate "
+        f"full (full_proofs). A run cannot mix versions: name another folder, or remove {tmp_path} to generate "
         "it again. If manifest.json is there, the run is finished, and can be validated and released as it is"
     )
     (tmp_path / SHARD.name).write_bytes(b"cut")
     assert read_receipt(tmp_path, SHARD) is None
 
 
-OTHER = " holds a run with other settings ({}); name another folder, or remove it"
+OTHER = " contains a run with other settings ({}); name another folder, or remove it"
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a file": (lambda root: root.write_text("mine"), " is a file; name a folder"),
-    "foreign": (lambda root: write_json(root / "mine.json", 1), " is not empty and holds no run; name another folder"),
+    "foreign": (
+        lambda root: write_json(root / "mine.json", 1),
+        " is not empty and contains no run; name another folder",
+    ),
     "size": (
         lambda root: open_run(root, replace(SETTINGS, shard_size=5)),
         OTHER.format("shard_size is 5 there, 10 here"),
@@ -233,15 +236,15 @@ FULL = """mount -t tmpfs -o size={size} none disk || exit 77
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What the command leaves when nothing is in its way."""
+def complete_run_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """All files of a run that nothing interrupts, by path."""
     folder = tmp_path_factory.mktemp("whole")
     output_of(script_line(*MAKE, "run", "--workers", 1), folder, env=small_environment(folder))
     return read_files(folder / "run")
 
 
-def powerless() -> None:
-    """Takes from root, in a new process, the right to write where it may not; others never had it."""
+def drop_root_rights() -> None:
+    """Makes the rights of files bind root too, in the process that calls this before it runs a command."""
     for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
         ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
@@ -252,7 +255,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, mode: int, run
     (tmp_path / "locked").mkdir(mode)
 
     done = run_command(
-        script_line(*MAKE, run, "--workers", 1), tmp_path, env=small_environment(tmp_path), limit=powerless
+        script_line(*MAKE, run, "--workers", 1), tmp_path, env=small_environment(tmp_path), limit=drop_root_rights
     )
 
     assert done.returncode == 1
@@ -260,11 +263,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, mode: int, run
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_loses_nothing(tmp_path: Path, whole: dict[str, bytes], workers: int) -> None:
+def test_a_full_disk_loses_nothing(tmp_path: Path, complete_run_files: dict[str, bytes], workers: int) -> None:
     """On a full disk a run says so and stops, keeping what is complete; with room again it ends like any other."""
     (tmp_path / "disk").mkdir()
     make = shlex.join(script_line(*MAKE, "disk/run", "--workers", workers))
-    script = FULL.format(size=sum(map(len, whole.values())) // 2, make=make)
+    script = FULL.format(size=sum(map(len, complete_run_files.values())) // 2, make=make)
     unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"]), "sh", "-c", script]
 
     done = run_command(unshare, tmp_path, env=small_environment(tmp_path))
@@ -274,15 +277,15 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, whole: dict[str, bytes], work
     assert [each for each in done.stdout.splitlines() if each.isdigit()] == ["1", "0"]
     says = r"^error: disk/run/.* cannot be written: No space left on device; complete files are kept$"
     assert re.search(says, done.stderr, re.MULTILINE)
-    assert read_files(tmp_path / "after").items() < whole.items()
+    assert read_files(tmp_path / "after").items() < complete_run_files.items()
     assert any(name.endswith(".arrow") for name in read_files(tmp_path / "after"))
-    assert read_files(tmp_path / "finished") == whole
+    assert read_files(tmp_path / "finished") == complete_run_files
 
 
-def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, whole: dict[str, bytes]) -> None:
-    """The same where files may not be large: the small shard is kept, the first large one is told, and made later."""
+def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, complete_run_files: dict[str, bytes]) -> None:
+    """Where files may not be large, the small shard is kept and the first large one reported; a later run makes it."""
     small, large = (f"finance/{name}.arrow" for name in ("test-00000-of-00001", "train-00000-of-00010"))
-    most = (len(whole[small]) + len(whole[large])) // 2
+    most = (len(complete_run_files[small]) + len(complete_run_files[large])) // 2
     limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (most, most))
 
     done = run_command(
@@ -293,4 +296,4 @@ def test_a_file_that_may_not_grow_loses_nothing(tmp_path: Path, whole: dict[str,
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, says)
     assert read_files(tmp_path / "run").keys() == {"settings.json", small, small.replace(".arrow", ".json")}
     output_of(script_line(*MAKE, "run", "--workers", 1), tmp_path, env=small_environment(tmp_path))
-    assert read_files(tmp_path / "run") == whole
+    assert read_files(tmp_path / "run") == complete_run_files

@@ -116,7 +116,7 @@ def test_a_domain_that_the_run_does_not_hold_is_refused(tmp_path: Path, parts: P
 
 
 def test_another_run_is_not_served_from_the_cache(tmp_path: Path, parts: Parts) -> None:
-    """With one cache, a run made anew in the same folder is read anew, and one in another folder is told apart."""
+    """With one cache, a run made again in the same folder is read again, and one in another folder is another dataset."""
     for number, folder in enumerate(["run", "run", "other"]):
         run = write_run(tmp_path / folder, {FIRST: {"train": parts[FIRST]["train"][number : number + 9]}})
         rows = prepared(run, tmp_path / "cache", FIRST)
@@ -131,13 +131,13 @@ def test_an_unfinished_run_is_refused(tmp_path: Path, parts: Parts) -> None:
         GatlingSid(run, cache_dir=str(tmp_path / "cache"))
 
     assert str(refused.value) == (
-        f"{run} holds no finished run (no manifest.json); run the generate command to its end first"
+        f"{run} contains no finished run (no manifest.json); run the generate command to its end first"
     )
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing"])
 def test_a_damaged_run_is_refused(tmp_path: Path, parts: Parts, damage: str) -> None:
-    """A shard that is not as the manifest says makes no dataset, and leaves none half made; mended, it does."""
+    """A shard that differs from the manifest gives no dataset, not even a partial one; a repaired shard gives one."""
     run = write_run(tmp_path / "run", parts)
     shard = run / f"{FIRST}/train-00001-of-00003.arrow"
     content = shard.read_bytes()

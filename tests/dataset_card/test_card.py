@@ -22,8 +22,8 @@ from gatling_sid.models import GoldTrace
 Parts = dict[str, dict[str, list[GoldTrace]]]
 
 
-def written(folder: Path, parts: Parts, rejected: int = 0, **sizes: int) -> tuple[Path, str]:
-    """A release of these traces, its tree and its card."""
+def write_release(folder: Path, parts: Parts, rejected: int = 0, **sizes: int) -> tuple[Path, str]:
+    """Writes a release of these traces; returns its folder and the text of its card."""
     totals = {domain: {split: len(traces) for split, traces in splits.items()} for domain, splits in parts.items()}
     catalogue = {d: str(traces[0].metadata["catalogue"]) for d, splits in parts.items() for traces in splits.values()}
     settings = RunSettings(4711, "scenario", "2026-01-01T00:00:00+00:00", 25, totals, catalogue)
@@ -73,7 +73,7 @@ def expected(traces: list[GoldTrace]) -> list[str]:
     p5, p50, p95 = (at(share, words) for share in (0.05, 0.5, 0.95))
     mean_calls = f"{sum(calls) / len(calls):.2f}"
     return [
-        f"| calls per trace | mean {mean_calls}, 95th percentile {at(0.95, calls)}, most {max(calls)} |",
+        f"| calls per trace | mean {mean_calls}, 95th percentile {at(0.95, calls)}, maximum {max(calls)} |",
         f"| traces with two or more calls | {100 * several / len(traces):.1f}% |",
         f"| of those, with data flow between calls | {100 * flowing / several:.1f}% |",
         f"| words per request | 5th percentile {p5}, median {p50}, 95th percentile {p95} |",
@@ -91,7 +91,7 @@ def unordered(lines: list[str]) -> dict[str, list[str]]:
 
 def test_every_figure_is_counted_from_the_rows(tmp_path: Path, parts: Parts, gold: list[GoldTrace]) -> None:
     """Each measure equals one counted another way, over files and groups however they are cut."""
-    _, card = written(tmp_path, parts, rows_per_file=20, rows_per_group=10)
+    _, card = write_release(tmp_path, parts, rows_per_file=20, rows_per_group=10)
 
     table = card.partition("| measure | value |\n| --- | --- |\n")[2].partition("\n\n")[0]
     assert unordered(table.splitlines()) == unordered(expected(gold[:120]))
@@ -99,7 +99,7 @@ def test_every_figure_is_counted_from_the_rows(tmp_path: Path, parts: Parts, gol
 
 def test_rows_and_roles_are_counted_by_config(tmp_path: Path, parts: Parts) -> None:
     """The table of configs has a line for each domain, a column for each split, and the domain's roles."""
-    _, card = written(tmp_path, parts)
+    _, card = write_release(tmp_path, parts)
 
     everybody = {
         domain: [each.request.principal for traces in splits.values() for each in traces]
@@ -114,7 +114,7 @@ def test_rows_and_roles_are_counted_by_config(tmp_path: Path, parts: Parts) -> N
 
 def test_the_text_says_what_was_counted(tmp_path: Path, parts: Parts, gold: list[GoldTrace]) -> None:
     """Totals, tools, rejections, seed, version and example are those of this release."""
-    _, card = written(tmp_path, parts, rejected=3)
+    _, card = write_release(tmp_path, parts, rejected=3)
 
     tools = {call.tool_id for trace in gold[:120] for call in trace.graph.calls}
     assert f"each request: 120 traces over 2 domains, six intents and {len(tools)} tools." in card
@@ -129,7 +129,7 @@ def test_intents_and_domains_are_counted_too(tmp_path: Path, gold: list[GoldTrac
     """A release of one domain and two intents does not claim more."""
     some = [trace for trace in gold[:120] if trace.request.intent_category in ("update", "export")]
 
-    _, card = written(tmp_path, {"hr": {"train": some}})
+    _, card = write_release(tmp_path, {"hr": {"train": some}})
 
     assert re.search(rf"each request: {len(some)} traces over (1|one) domain, (2|two) intents and \d+ tools\.", card)
     assert "six intents" not in card
@@ -139,14 +139,14 @@ def test_traces_of_one_call_make_a_card(tmp_path: Path, gold: list[GoldTrace]) -
     """Without any trace of several calls there is no share of them to speak of, and no error."""
     single = [trace for trace in gold[:120] if len(trace.graph.calls) == 1]
 
-    _, card = written(tmp_path, {"hr": {"train": single}})
+    _, card = write_release(tmp_path, {"hr": {"train": single}})
 
     assert "| traces with two or more calls | 0.0% |\n| of those, with data flow between calls | none |\n" in card
 
 
 def test_nothing_is_left_to_fill_in(tmp_path: Path, parts: Parts) -> None:
     """Every value is filled in; the one dollar sign is that of a reference in an example."""
-    _, card = written(tmp_path, parts)
+    _, card = write_release(tmp_path, parts)
 
     assert re.findall(r"\$\S+", card) == ["$call_1.items[0].invoice_id`"]
     assert not re.search(r"\b(nan|None|inf)\b", card)
@@ -162,7 +162,7 @@ def header(card: str) -> dict[str, Any]:
 
 def test_the_header_leads_readers_to_the_files(tmp_path: Path, parts: Parts) -> None:
     """The default config comes first, each domain has one, every split is found, and every file by its own domain."""
-    tree, card = written(tmp_path, parts)
+    tree, card = write_release(tmp_path, parts)
 
     content = header(card)
     first, *others = content["configs"]

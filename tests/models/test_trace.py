@@ -76,10 +76,14 @@ def test_unknown_fields_are_refused(model: type[BaseModel]) -> None:
 
 def test_tiers_and_intents() -> None:
     """Enums and intents have the published values, and tiers the published integers."""
-    assert {each.value: each.level for each in m.SensitivityTier} == {
+    assert {each.value: each.rank for each in m.SensitivityTier} == {
+        each.value: each.level for each in m.SensitivityTier
+    }
+    assert {each.value: each.tier for each in m.TrustTier} == {each.value: each.rank for each in m.TrustTier}
+    assert {each.value: each.rank for each in m.SensitivityTier} == {
         "public": 1, "internal": 2, "confidential": 3, "restricted": 4,
     }  # fmt: skip
-    assert {each.value: each.tier for each in m.TrustTier} == {
+    assert {each.value: each.rank for each in m.TrustTier} == {
         "system": 1, "user": 1, "verified_rag": 2, "unverified_rag": 3,
     }  # fmt: skip
     assert m.INTENTS == ("retrieve", "update", "create", "delete", "export", "analyze")

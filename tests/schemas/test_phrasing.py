@@ -113,4 +113,4 @@ def test_slots_are_those_of_every_alternative() -> None:
 )
 def test_always_says(text: str, always: bool) -> None:
     """A slot is always said only if some place says it in each of its alternatives."""
-    assert Phrasing(text).always_says("a") is always
+    assert Phrasing(text).always_states("a") is always

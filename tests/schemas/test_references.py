@@ -8,10 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatling_sid.schemas.references import ALL, MissingPathError, Reference, follow, parse_reference, reference_in
+from gatling_sid.schemas.references import (
+    ALL_ELEMENTS,
+    MissingPathError,
+    Reference,
+    follow,
+    parse_reference,
+    reference_in,
+)
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,6}", fullmatch=True)
-STEPS = NAMES | st.integers(0, 999_999) | st.just(ALL)
+STEPS = NAMES | st.integers(0, 999_999) | st.just(ALL_ELEMENTS)
 REFERENCES = st.builds(Reference, NAMES, st.lists(STEPS, max_size=5).map(tuple))
 
 
@@ -39,7 +46,7 @@ def test_text_is_a_reference_or_stays_text(text: str) -> None:
     ("text", "reference"),
     [
         ("$call_1.items[0].invoice_id", Reference("call_1", ("items", 0, "invoice_id"))),
-        ("$find.items[*].loan_id", Reference("find", ("items", ALL, "loan_id"))),
+        ("$find.items[*].loan_id", Reference("find", ("items", ALL_ELEMENTS, "loan_id"))),
         ("$principal", Reference("principal", ())),
         ("$rows[3][14]", Reference("rows", (3, 14))),
         *((text, None) for text in (
@@ -85,10 +92,10 @@ LOANS = {
     [
         ((), LOANS),
         (("items", 1, "id"), "L2"),
-        (("items", ALL, "id"), ["L1", "L2"]),
-        (("items", ALL), LOANS["items"]),
-        (("items", ALL, "tags", ALL), [["a", "b"], []]),
-        (("items", 1, "tags", ALL, "x", 5), []),
+        (("items", ALL_ELEMENTS, "id"), ["L1", "L2"]),
+        (("items", ALL_ELEMENTS), LOANS["items"]),
+        (("items", ALL_ELEMENTS, "tags", ALL_ELEMENTS), [["a", "b"], []]),
+        (("items", 1, "tags", ALL_ELEMENTS, "x", 5), []),
         (("none",), None),
     ],
 )
@@ -108,10 +115,10 @@ def test_follow(path: tuple[str | int, ...], found: Any) -> None:
         (("note", "x"), "there is no 'x'"),
         (("none", "x"), "there is no 'x'"),
         ((0,), "there is no 0"),
-        (("count", ALL), "[*] needs a list"),
-        (("note", ALL), "[*] needs a list"),
-        ((ALL,), "[*] needs a list"),
-        (("items", ALL, "tags", 0), "there is no 0"),
+        (("count", ALL_ELEMENTS), "[*] needs a list"),
+        (("note", ALL_ELEMENTS), "[*] needs a list"),
+        ((ALL_ELEMENTS,), "[*] needs a list"),
+        (("items", ALL_ELEMENTS, "tags", 0), "there is no 0"),
     ],
 )
 def test_missing_paths(path: tuple[str | int, ...], problem: str) -> None:

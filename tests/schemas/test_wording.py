@@ -82,11 +82,11 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
     """On whatever day, no wording of a date near or far says another date."""
     shift = data.draw(st.integers(-3, 3)) if data else 1
     spans = [*range(-45, 45), *range(350, 380), *range(-380, -350)]
-    said: dict[str, str] = {}
+    day_of_wording: dict[str, str] = {}
     for days in spans:
         day = (today + timedelta(days=days + shift)).isoformat()
         for way in {*wordings("date", day, today)}:
-            assert said.setdefault(way.casefold(), day) == day
+            assert day_of_wording.setdefault(way.casefold(), day) == day
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_lists_of_numbers_are_read_back(values: list[int], data: st.DataObject) 
 
 def test_ordinals() -> None:
     """Days of the month are counted as people do."""
-    said = [wordings("date", f"2026-01-{day:02}", TODAY)[2].removeprefix("January ") for day in range(1, 32)]
-    assert " ".join(said) == (
+    ordinals = [wordings("date", f"2026-01-{day:02}", TODAY)[2].removeprefix("January ") for day in range(1, 32)]
+    assert " ".join(ordinals) == (
         "1st 2nd 3rd 4th 5th 6th 7th 8th 9th 10th 11th 12th 13th 14th 15th 16th 17th 18th 19th 20th "
         "21st 22nd 23rd 24th 25th 26th 27th 28th 29th 30th 31st"
     )

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from gatling_sid.models import GoldTrace
+from scripts import author_domain, generate_shards
 from tests.support.commands import output_of, run_command, script_line
 
 REFUSED = [
-    ("generate_shards", "", "say either --sample or --total N"),
-    ("generate_shards", "--sample --total 5", "say either --sample or --total N"),
-    ("generate_shards", "--total 5", "say where to write: --output-dir FOLDER"),
+    ("generate_shards", "", "give either --sample or --total N"),
+    ("generate_shards", "--sample --total 5", "give either --sample or --total N"),
+    ("generate_shards", "--total 5", "give the output folder: --output-dir FOLDER"),
     ("generate_shards", "--total 0 --output-dir {tmp}/x", "total is 0; ask for at least 1 trace"),
     ("generate_shards", "--total -3 --output-dir {tmp}/x", "total is -3; ask for at least 1 trace"),
     ("generate_shards", "--total 5 --workers 0 --output-dir {tmp}/x", "--workers is 0; it must be at least 1"),
@@ -27,13 +28,13 @@ REFUSED = [
     (
         "generate_shards",
         "--total 5 --created-at 2024-07-01 --output-dir {tmp}/x",
-        "created_at is 2024-07-01; it must be 2025-12-22 or later, the last day of the simulated worlds",
+        "created_at is 2024-07-01; it must be 2025-12-22 or later, the last date of the simulated worlds",
     ),
     ("generate_shards", "--total 5 --created-at noon --output-dir {tmp}/x", "--created-at 'noon' is not an ISO time"),
     ("generate_shards", "--total 5 --output-dir {file}", "is a file; name a folder"),
     ("generate_shards", "--total 5 --output-dir /proc/none", "cannot be written"),
-    ("push_to_hub", "--run {tmp}", "say where the release goes: --local-dir FOLDER, --repo OWNER/NAME, or both"),
-    ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree", "holds no finished run"),
+    ("push_to_hub", "--run {tmp}", "give the target of the release: --local-dir FOLDER, --repo OWNER/NAME, or both"),
+    ("push_to_hub", "--run {tmp} --local-dir {tmp}/tree", "contains no finished run"),
     ("show_traces", "{tmp}/nothing", "cannot be loaded as a dataset"),
     (
         "generate_shards",
@@ -57,10 +58,10 @@ REFUSED = [
         "{tmp}/nothing.jsonl",
         "cannot be read: No such file or directory; to open a dataset on the Hub, add its --revision",
     ),
-    ("validate_shards", "{tmp}", "holds no finished run"),
+    ("validate_shards", "{tmp}", "contains no finished run"),
     ("validate_shards", "{file} --workers 0", "--workers is 0; it must be at least 1"),
     ("validate_shards", "{file} --every 0", "--every is 0; it must be at least 1"),
-    ("validate_shards", "/dev/null", "/dev/null holds no traces"),
+    ("validate_shards", "/dev/null", "/dev/null contains no traces"),
     ("check_domain", "Astrology", "no domain named 'Astrology'"),
 ]
 
@@ -178,3 +179,13 @@ def test_traces_are_shown_as_a_person_reads_them(sample: Path) -> None:
     assert shown.count("← “") >= 3
     assert "→ " in shown
     assert shown.count("\nServed when:\n") == 3
+
+
+def test_former_names_of_options_are_accepted() -> None:
+    """Scripts of users may use the former name of an option; the help shows only the new one."""
+    assert generate_shards.arguments().parse_args(["--judged", "0.5"]).judge_share == 0.5
+    assert author_domain.arguments().parse_args(["hr", "--dry-run"]).no_write is True
+    assert generate_shards.arguments().parse_args([]).judge_share == 1
+    assert author_domain.arguments().parse_args(["hr"]).no_write is False
+    assert "--judged" not in generate_shards.arguments().format_help()
+    assert "--dry-run" not in author_domain.arguments().format_help()

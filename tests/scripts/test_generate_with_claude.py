@@ -84,17 +84,17 @@ def test_shards_through_a_failing_server(
 ) -> None:
     """The shards hold gold alone, the ledger agrees with what was delivered, a second run pays nothing."""
     assert command(tmp_path / "run") == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     traces = traces_in(tmp_path / "run")
     validator = TraceValidator()
     assert len(traces) == NUMBER
     assert all(validator.validate_trace(trace)[1]["validated"] for trace in traces)
     assert {trace.metadata["oracle"] for trace in traces} == {"claude"}
-    assert f"{len(traces):,} traces in" in said
-    assert "raw pass rate" in said
+    assert f"{len(traces):,} traces in" in printed
+    assert "raw pass rate" in printed
     assert booked(tmp_path / "run") == pytest.approx(server.delivered_usd, abs=1e-9)
     assert not any(KEY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert KEY not in said
+    assert KEY not in printed
     bill = server.bill_usd
     assert command(tmp_path / "run") == 0
     (tmp_path / "again-claude-ledger.sqlite").write_bytes((tmp_path / "run-claude-ledger.sqlite").read_bytes())
@@ -134,8 +134,8 @@ def test_killed_at_any_moment(played: SimulatedClaude, tmp_path: Path) -> None:
 def test_an_estimate_sends_nothing(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It prints calls, tokens and dollars."""
     assert command(tmp_path / "run", "--estimate") == 0
-    said = capsys.readouterr().out
-    assert "claude-haiku-5-5, online, prices of " in said
+    printed = capsys.readouterr().out
+    assert "claude-haiku-5-5, online, prices of " in printed
     assert server.bill_usd == 0
     assert not (tmp_path / "run").exists()
 

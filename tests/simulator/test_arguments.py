@@ -96,7 +96,7 @@ def test_whole_floats_are_judged_as_json_schema_does(library: Domain, value: flo
             {"fields": ["name", "age"]},
             ["fields [1] must be one of member_id, first_name, name, email, job, fines, card_number, not 'age'"],
         ),
-        ("find_members", {"age": 3}, ["there is no parameter 'age'; it takes first_name, limit, fields"]),
+        ("find_members", {"age": 3}, ["there is no parameter 'age'; the tool has first_name, limit, fields"]),
         ("list_loans", {"state": "lost"}, ["state must be one of out, overdue, returned, not 'lost'"]),
         ("renew_loan", {"loan_id": "L", "due_on": "2026-02-30"}, [
             "due_on must be a date such as 2026-03-14, not '2026-02-30'",
@@ -121,7 +121,7 @@ def test_open_references(library: Domain) -> None:
 
 def test_a_tool_without_parameters() -> None:
     """The message says that the tool takes no parameters."""
-    assert list(signature_problems({}, (), {"x": 1})) == ["there is no parameter 'x'; it takes none"]
+    assert list(signature_problems({}, (), {"x": 1})) == ["there is no parameter 'x'; the tool has none"]
 
 
 VALUES: list[Any] = ["", "a", 0, -5, 1.5, True, False, [], [1], {}, {"a": 1}, None]

@@ -68,19 +68,19 @@ def test_references_are_resolved(world: World) -> None:
 
 
 REFUSED: dict[str, tuple[tuple[str, dict[str, Any]], str]] = {
-    "unknown_tool": (("burn_loan", {}), "library.burn_loan"),
+    "unknown_tool": (("burn_loan", {}), "there is no tool 'library.burn_loan'"),
     "invalid_argument": (("list_loans", {"limit": 0}), "limit must be at least 1, not 0"),
     "missing_reference": (("get_loan", {"loan_id": "$call_9.id"}), "loan_id refers to call_9, which has no result yet"),
-    "not_found": (("get_loan", {"loan_id": GONE}), f"no loan '{GONE}'"),
-    "wrong_state": (("delete_loan", {"loan_id": "<out>"}), "loan <out> has state 'out'"),
+    "not_found": (("get_loan", {"loan_id": GONE}), f"there is no loan '{GONE}'"),
+    "wrong_state": (("delete_loan", {"loan_id": "<out>"}), "loan <out> has state 'out'; allowed are returned"),
     "already_exists": (("write_reminder", {"loan_id": "<out>", "text": "soon"}), ""),
     "unknown_recipient": (
         ("mail_member", {"recipient": NOBODY, "loan_id": "<out>"}),
-        f"nobody has the address '{NOBODY}'",
+        f"no row has the address '{NOBODY}'",
     ),
     "wrong_recipient": (
         ("mail_member", {"recipient": "<other>", "loan_id": "<out>"}),
-        "'<other>' is no member_email of loan <out>",
+        "'<other>' is not the member_email of loan <out>",
     ),
 }
 
@@ -94,7 +94,7 @@ def test_every_refusal_reason(world: World, reason: RefusalReason) -> None:
     before = (tool, arguments) if reason is RefusalReason.ALREADY_EXISTS else ("get_loan", {"loan_id": key})
     execution = execute(plan(before, (tool, arguments), ("list_loans", {})), world)
     if reason is RefusalReason.ALREADY_EXISTS:
-        detail = f"reminder {execution.results['call_1'].value['reminder_id']}"
+        detail = f"reminder {execution.results['call_1'].value['reminder_id']} exists already"
     assert execution.refusal == Refusal("call_2", reason, detail.replace("<out>", key).replace("<other>", other))
     assert str(execution.refusal) == f"call_2 was refused ({reason}): {execution.refusal.detail}"
     assert list(execution.results) == list(execution.arguments) == ["call_1"]
@@ -106,7 +106,7 @@ def test_every_refusal_reason(world: World, reason: RefusalReason) -> None:
         ("get_loan", {}, "invalid_argument): loan_id is required"),
         ("get_loan", {"loan_id": 5}, "invalid_argument): loan_id must be string, not int"),
         ("get_loan", {"id": "x"}, "invalid_argument): loan_id is required"),
-        ("find_members", {"name": "x"}, "invalid_argument): there is no parameter 'name'; it takes first_name, limit, fields"),
+        ("find_members", {"name": "x"}, "invalid_argument): there is no parameter 'name'; the tool has first_name, limit, fields"),
         ("list_loans", {"state": "lost"}, "invalid_argument): state must be one of out, overdue, returned, not 'lost'"),
         (
             "renew_loan",
@@ -114,12 +114,16 @@ def test_every_refusal_reason(world: World, reason: RefusalReason) -> None:
             "invalid_argument): due_on must be a date such as 2026-03-14, not 'soon'",
         ),
         ("count_loans", {"measure": "sum"}, "invalid_argument): sum needs a field to measure"),
-        ("renew_loan", {"loan_id": GONE, "due_on": "2026-01-01"}, f"not_found): no loan '{GONE}'"),
-        ("close_loans", {"loan_ids": [GONE]}, f"not_found): no loan '{GONE}'"),
-        ("delete_loan", {"loan_id": GONE}, f"not_found): no loan '{GONE}'"),
-        ("export_loans", {"loan_ids": [GONE], "target": "archive"}, f"not_found): no loan '{GONE}'"),
-        ("mail_member", {"recipient": "<email>", "loan_id": GONE}, f"not_found): no loan '{GONE}'"),
-        ("renew_loan", {"loan_id": "<returned>", "due_on": "2026-01-01"}, "wrong_state): loan <returned> has state 'returned'"),
+        ("renew_loan", {"loan_id": GONE, "due_on": "2026-01-01"}, f"not_found): there is no loan '{GONE}'"),
+        ("close_loans", {"loan_ids": [GONE]}, f"not_found): there is no loan '{GONE}'"),
+        ("delete_loan", {"loan_id": GONE}, f"not_found): there is no loan '{GONE}'"),
+        ("export_loans", {"loan_ids": [GONE], "target": "archive"}, f"not_found): there is no loan '{GONE}'"),
+        ("mail_member", {"recipient": "<email>", "loan_id": GONE}, f"not_found): there is no loan '{GONE}'"),
+        (
+            "renew_loan",
+            {"loan_id": "<returned>", "due_on": "2026-01-01"},
+            "wrong_state): loan <returned> has state 'returned'; allowed are out, overdue",
+        ),
         (
             "get_loan",
             {"loan_id": "$call_1.items[9].loan_id"},
@@ -184,7 +188,7 @@ def test_a_read_after_a_change_sees_it(world: World) -> None:
     assert (values["call_2"]["state"], values["call_6"]["state"]) == ("out", "returned")
     listed = [item["loan_id"] for item in values["call_7"]["items"]]
     assert (out in listed, returned in listed) == (True, False)
-    assert execution.refusal == Refusal("call_8", RefusalReason.NOT_FOUND, f"no loan '{returned}'")
+    assert execution.refusal == Refusal("call_8", RefusalReason.NOT_FOUND, f"there is no loan '{returned}'")
 
 
 def test_every_allowed_order_ends_alike(world: World) -> None:

@@ -260,12 +260,12 @@ def test_a_message_reaches_its_addressee_alone(matching: World) -> None:
     assert run(matching, "tell", recipient=first["member_email"], loans=same).effects[0].rows == sorted(same)
     assert run(matching, "tell", recipient=first["member_email"]).effects[0].rows == []
     for recipient, about, text in (
-        (publisher, {}, f"'{publisher}' is no member_email of any loan"),
-        (publisher, {"loans": same}, f"'{publisher}' is no member_email of loan {same[0]}"),
+        (publisher, {}, f"'{publisher}' is not the member_email of any loan"),
+        (publisher, {"loans": same}, f"'{publisher}' is not the member_email of loan {same[0]}"),
         (
             first["member_email"],
             {"loans": [*same, other["loan_id"]]},
-            f"'{first['member_email']}' is no member_email of loan {other['loan_id']}",
+            f"'{first['member_email']}' is not the member_email of loan {other['loan_id']}",
         ),
     ):
         with pytest.raises(CallRefusedError) as refused:

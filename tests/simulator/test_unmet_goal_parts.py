@@ -50,15 +50,15 @@ def test_what_is_shown(world: World) -> None:
     goal = Goal(shows=[Showing(entity="loan", rows=[one, two], fields=["title", "renewals"])])
     listed = ("list_loans", {"state": "out", "limit": 2})
     assert messages(goal, results_of(world, listed)) == [
-        f"the user never sees renewals of loan {one}",
-        f"the user never sees renewals of loan {two}",
+        f"no call shows renewals of loan {one}",
+        f"no call shows renewals of loan {two}",
     ]
     assert messages(goal, results_of(world, listed, ("get_loan", {"loan_id": one}))) == [
-        f"the user never sees renewals of loan {two}"
+        f"no call shows renewals of loan {two}"
     ]
     both = (("get_loan", {"loan_id": one}), ("get_loan", {"loan_id": two}))
     assert messages(goal, results_of(world, *both)) == []
-    assert messages(goal, []) == [f"the user never sees renewals, title of loan {key}" for key in (one, two)]
+    assert messages(goal, []) == [f"no call shows renewals, title of loan {key}" for key in (one, two)]
 
 
 @pytest.mark.parametrize("step", ["count", "export", "delete", "send"])
@@ -77,7 +77,7 @@ def test_what_shows_nothing(world: World, step: str) -> None:
         shows=[Showing(entity="loan", rows=[key], fields=["title"])],
         effects=[effect for result in results for effect in result.effects],
     )
-    assert messages(goal, results) == [f"the user never sees title of loan {key}"]
+    assert messages(goal, results) == [f"no call shows title of loan {key}"]
 
 
 # --- measuring -------------------------------------------------------------------------------------------------
@@ -99,27 +99,29 @@ def test_what_is_measured(world: World) -> None:
     everything: Step = ("count_loans", {})
     goal, rows = Goal(measures=[measurement(world)]), measurement(world).rows
     assert messages(goal, results_of(world, everything, late)) == []
-    assert messages(goal, results_of(world, everything)) == [f"the user never sees the count of loan over {rows} rows"]
+    assert messages(goal, results_of(world, everything)) == [
+        f"no call computes the count of loan over the {rows} rows of the goal"
+    ]
     assert messages(goal, results_of(world, ("list_loans", {"state": "overdue"}))) != []
 
 
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"entity": "book"}, "the count of book over {rows} rows"),
-        ({"measure": "sum", "field": "renewals"}, "the sum of renewals over {rows} rows"),
-        ({"group_by": "title"}, "the count of loan by title over {rows} rows"),
-        ({"rows": 3}, "the count of loan over 3 rows"),
-        ({"rows_digest": digest_of(["L-1"])}, "the count of loan over {rows} rows"),
-        ({"values": [{"group": None, "value": 0}]}, "the count of loan over {rows} rows"),
-        ({"values": []}, "the count of loan over {rows} rows"),
+        ({"entity": "book"}, "the count of book over the {rows} rows"),
+        ({"measure": "sum", "field": "renewals"}, "the sum of renewals over the {rows} rows"),
+        ({"group_by": "title"}, "the count of loan by title over the {rows} rows"),
+        ({"rows": 3}, "the count of loan over the 3 rows"),
+        ({"rows_digest": digest_of(["L-1"])}, "the count of loan over the {rows} rows"),
+        ({"values": [{"group": None, "value": 0}]}, "the count of loan over the {rows} rows"),
+        ({"values": []}, "the count of loan over the {rows} rows"),
     ],
 )
 def test_what_is_another_measurement(world: World, changes: dict[str, Any], text: str) -> None:
     """A measure that differs in any field does not meet the goal, even if its value is equal."""
     results = results_of(world, ("count_loans", {"state": "overdue"}))
-    wanted = f"the user never sees {text.format(rows=measurement(world).rows)}"
-    assert messages(Goal(measures=[measurement(world, **changes)]), results) == [wanted]
+    expected = f"no call computes {text.format(rows=measurement(world).rows)} of the goal"
+    assert messages(Goal(measures=[measurement(world, **changes)]), results) == [expected]
 
 
 def test_digests() -> None:
@@ -141,15 +143,17 @@ def test_effects_that_are_missing_and_that_are_too_many(world: World) -> None:
     tell = ("mail_member", {"recipient": mail, "loan_id": key})
     goal = Goal(effects=[sent, renewed])
     assert messages(goal, results_of(world, renew, tell)) == []
-    assert messages(goal, results_of(world, renew)) == [f"this effect does not happen: send loan {key} [] to {mail}"]
-    collateral = f"this effect was not asked for: update loan {other} [('state', 'returned')]"
+    assert messages(goal, results_of(world, renew)) == [
+        f"the plan lacks an effect of the goal: send loan {key} [] to {mail}"
+    ]
+    collateral = f"the plan has an effect that the goal lacks: update loan {other} [('state', 'returned')]"
     assert messages(goal, results_of(world, renew, tell, ("close_loans", {"loan_ids": [other]}))) == [collateral]
-    twice = f"this effect was not asked for: send loan {key} [] to {mail}"
+    twice = f"the plan has an effect that the goal lacks: send loan {key} [] to {mail}"
     assert messages(goal, results_of(world, renew, tell, tell)) == [twice]
     later = ("renew_loan", {"loan_id": key, "due_on": "2030-01-02"})
     assert messages(goal, results_of(world, later, tell)) == [
-        f"this effect does not happen: update loan {key} [('due_on', '2030-01-01')]",
-        f"this effect was not asked for: update loan {key} [('due_on', '2030-01-02')]",
+        f"the plan lacks an effect of the goal: update loan {key} [('due_on', '2030-01-01')]",
+        f"the plan has an effect that the goal lacks: update loan {key} [('due_on', '2030-01-02')]",
     ]
 
 
@@ -173,8 +177,8 @@ def test_exports_are_compared_whole(world: World, changes: dict[str, Any], missi
     wanted = Effect.model_validate({**happened.model_dump(), **changes})
     wanted.rows = [two if key == "<two>" else key for key in wanted.rows]
     assert messages(Goal(effects=[wanted]), results) == [
-        f"this effect does not happen: {missing.replace('<one>', one).replace('<two>', two)}",
-        f"this effect was not asked for: export loan {one}, {two} [('fields', ['title'])] to archive",
+        f"the plan lacks an effect of the goal: {missing.replace('<one>', one).replace('<two>', two)}",
+        f"the plan has an effect that the goal lacks: export loan {one}, {two} [('fields', ['title'])] to archive",
     ]
 
 
@@ -198,8 +202,8 @@ def test_several_rows_at_once_or_one_by_one(world: World) -> None:
         (None, 30, []),
         (30, 30, []),
         (30, 60, []),
-        (30, 7, ["the request asks for 30 days, the plan looks back 7"]),
-        (30, None, ["the request asks for 30 days, the plan looks back 0"]),
+        (30, 7, ["the plan looks back 7 days; the request asks for 30"]),
+        (30, None, ["the plan looks back 0 days; the request asks for 30"]),
     ],
 )
 def test_days(wanted: int | None, looked: int | None, message: list[str]) -> None:
@@ -210,11 +214,11 @@ def test_days(wanted: int | None, looked: int | None, message: list[str]) -> Non
 def test_equal_numbers_are_equal_changes() -> None:
     """12 and 12.0 are the same amount; true is not the number 1."""
     goal = Goal(effects=[Effect(kind="create", entity="book", changes={"price": 12})])
-    made = [
+    same = [
         CallResult(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": 12.0}),))
     ]
     other = [
         CallResult(value={}, entity="book", effects=(Effect(kind="create", entity="book", changes={"price": True}),))
     ]
-    assert messages(goal, made) == []
+    assert messages(goal, same) == []
     assert len(messages(goal, other)) == 2

@@ -223,7 +223,8 @@ def test_every_role_has_somebody(tmp_path: Path) -> None:
         assert jobs == {"reader", "librarian", "director"}
     never = with_jobs(tmp_path, reader=1, librarian=0, director=1)
     with pytest.raises(
-        CatalogueError, match=r"^library\.yaml: entities: no valid population in \d+ attempts: nobody is librarian$"
+        CatalogueError,
+        match=r"^library\.yaml: entities: no valid population in \d+ attempts: nobody has the role librarian$",
     ):
         World(never, 1, "train-0")
 

@@ -1,4 +1,4 @@
-"""What the server of `claude_server` sends and charges: replies, errors, prices and rate limits of the Claude API."""
+"""What the server of `claude_server` sends and charges: responses, errors, prices and rate limits of the Claude API."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Hangup(Exception):  # noqa: N818 - a normal event, not an error
 
 
 class HttpResponse(NamedTuple):
-    """The reply to one HTTP request."""
+    """The response to one HTTP request."""
 
     status: int
     body: bytes
@@ -143,10 +143,10 @@ def error_body(kind: str, message: str, code: str = "") -> Body:
     return {"type": "error", "error": {"type": kind, "message": message, **details}}
 
 
-def refusal_reply(fault: str, headers: Mapping[str, str]) -> HttpResponse:
-    """The reply to a call with one of the faults in `ERRORS`."""
+def error_response(fault: str, headers: Mapping[str, str]) -> HttpResponse:
+    """The response with one of the errors in `ERRORS`."""
     status, kind, code, more = ERRORS[fault]
-    return json_reply(status, error_body(kind, ERROR_MESSAGES.get(fault, fault), code), {**headers, **more})
+    return json_response(status, error_body(kind, ERROR_MESSAGES.get(fault, fault), code), {**headers, **more})
 
 
 def account_headers(account: Account) -> dict[str, str]:
@@ -154,13 +154,13 @@ def account_headers(account: Account) -> dict[str, str]:
     return {"anthropic-organization-id": account.organisation, "anthropic-workspace-id": account.workspace}
 
 
-def json_reply(status: int, body: Body, headers: Mapping[str, str] | None = None) -> HttpResponse:
-    """A reply whose body is JSON."""
+def json_response(status: int, body: Body, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """A response whose body is JSON."""
     return HttpResponse(status, json.dumps(body).encode(), {"content-type": "application/json", **(headers or {})})
 
 
-def bytes_of(reply: HttpResponse) -> bytes:
-    """A reply as it is sent over the connection."""
-    lines = [f"HTTP/1.1 {reply.status} Status", f"content-length: {len(reply.body)}", "request-id: req_1"]
-    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body
+def bytes_of(response: HttpResponse) -> bytes:
+    """The bytes of a response, as they are sent over the connection."""
+    lines = [f"HTTP/1.1 {response.status} Status", f"content-length: {len(response.body)}", "request-id: req_1"]
+    lines += [f"{name}: {value}" for name, value in response.headers.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + response.body

@@ -27,7 +27,7 @@ from gatling_sid.oracle.embedded.planning import plan_instance
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.drawing import NoDrawError, draw, evaluate
 from gatling_sid.scenarios.goals import goal_of
-from gatling_sid.scenarios.instances import TaskInstance
+from gatling_sid.scenarios.instances import Instance
 from gatling_sid.scenarios.rendering import render_request
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest, sentence_ends
 from gatling_sid.seeding import seed_of, stream
@@ -35,7 +35,8 @@ from gatling_sid.seeding import seed_of, stream
 APPROVAL = {"serves_request": True, "nothing_beyond": True, "compliant": True, "violations": [], "why": "It fits."}
 EditText = Callable[[LLMRequest, str], str | None]
 """The text to answer instead of the good one: `!refusal:…` and `!max_tokens` are problems, None leaves it as it is."""
-_MAX_DRAWS = 60  # a scenario may find no rows; far more draws than there are scenarios
+# A scenario may find no rows; this is far more draws than there are scenarios.
+_MAX_DRAWS = 60
 
 
 def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
@@ -56,7 +57,7 @@ def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
             slots = {each: evaluate(value, bindings) for each, value in scenario.slots.items()}
         except NoDrawError:
             continue
-        instance = TaskInstance(context.principal, context.policy, rules, goal, slots)
+        instance = Instance(context.principal, context.policy, rules, goal, slots)
         plan = plan_instance(world, name, instance)
         rendered = render_request(domain, name, "train", number, slots, world.today, rng)
         moment = datetime.combine(world.today, datetime.min.time(), tzinfo=UTC)

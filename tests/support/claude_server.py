@@ -3,7 +3,7 @@
 A test provides the model's answers and the faults:
 
     with ClaudeServer(answer=lambda body: '{"text": "…"}', faults={"lost": 0.02}) as server:
-        server.next("messages", "500", "drop")        # the next two calls, in this order
+        server.next("messages", "500", "drop")        # the next two API calls, in this order
         client = MessagesClient(["key"], ledger, base_url=server.url)
 
 Faults of `messages`: 500, 529, 429, drop (connection closed, nothing billed), lost (billed, then closed), cut (billed,
@@ -43,10 +43,10 @@ from tests.support.claude_api import (
     bytes_of,
     cost_of,
     error_body,
-    json_reply,
+    error_response,
+    json_response,
     prefix_of_body,
     reason_to_refuse,
-    refusal_reply,
     tokens,
 )
 
@@ -134,7 +134,7 @@ class ClaudeServer:
 
     @property
     def delivered_usd(self) -> float:
-        """The USD of messages whose reply was sent completely, or can still be read in the results of a batch."""
+        """The USD of messages that were sent completely or can still be read in the results of a batch."""
         self._end_due_batches()
         return sum(each.cost for each in self.bills if each.delivered) / 1e12
 
@@ -155,32 +155,32 @@ class ClaudeServer:
                 content = await reader.readexactly(int(headers.get("content-length", "0")))
                 method, target, _ = head[0].split(" ")
                 try:
-                    reply = await self._reply(method, target, headers, content)
+                    response = await self._respond(method, target, headers, content)
                 except Hangup as hangup:
                     writer.write(hangup.sent)
                     await writer.drain()
                     break
-                writer.write(bytes_of(reply))
+                writer.write(bytes_of(response))
                 await writer.drain()
-                self.statuses[reply.status] += 1
+                self.statuses[response.status] += 1
         writer.close()
 
-    async def _reply(self, method: str, target: str, headers: Mapping[str, str], content: bytes) -> HttpResponse:
+    async def _respond(self, method: str, target: str, headers: Mapping[str, str], content: bytes) -> HttpResponse:
         url = urlsplit(target)
         parts = url.path.strip("/").split("/")
         if parts == ["_state"]:
-            return json_reply(200, self.state())
+            return json_response(200, self.state())
         key = headers.get("authorization", "").removeprefix("Bearer ")
         self.calls_by_key[key] += 1
         account = self.keys.get(key)
         if account is None:
-            return refusal_reply("revoked", {})
+            return error_response("revoked", {})
         body = json.loads(content) if content else {}
         match [method, *parts]:
             case ["POST", "v1", "messages"]:
                 return await self._message(body, account)
             case ["POST", "v1", "messages", "count_tokens"]:
-                return json_reply(
+                return json_response(
                     200, {"input_tokens": tokens(prefix_of_body(body)) + tokens(body["messages"][0]["content"])}
                 )
             case ["POST", "v1", "messages", "batches"]:
@@ -191,12 +191,12 @@ class ClaudeServer:
                 return (
                     self._results(batch_id, account)
                     if rest
-                    else json_reply(200, self._batch_body(self._batch(batch_id), account))
+                    else json_response(200, self._batch_body(self._batch(batch_id), account))
                 )
             case ["POST", "v1", "messages", "batches", batch_id, "cancel"]:
                 self._batch(batch_id).cancelled = True
-                return json_reply(200, self._batch_body(self._batch(batch_id), account))
-        return json_reply(404, {"type": "error", "error": {"type": "not_found_error", "message": f"no {target}"}})
+                return json_response(200, self._batch_body(self._batch(batch_id), account))
+        return json_response(404, {"type": "error", "error": {"type": "not_found_error", "message": f"no {target}"}})
 
     def _fault(self, route: str, rates: Mapping[str, float]) -> str:
         self.calls[route] += 1
@@ -221,15 +221,15 @@ class ClaudeServer:
         if fault == "drop":
             raise Hangup
         if fault in ERRORS:
-            return refusal_reply(fault, account_headers(account))
+            return error_response(fault, account_headers(account))
         if reason := reason_to_refuse(body):
-            return json_reply(400, error_body("invalid_request_error", reason), account_headers(account))
+            return json_response(400, error_body("invalid_request_error", reason), account_headers(account))
         usage = self._read_cache(body, account)
         uncached = usage["input_tokens"] + usage["cache_creation_input_tokens"]
         if seconds := self._take_from_limits(body["model"], account, uncached):
             self._not_before[user_text] = now + seconds
             headers = {**self._limit_headers(body["model"], account), "retry-after": str(math.ceil(seconds))}
-            return json_reply(429, error_body("rate_limit_error", "limit"), {**headers, **account_headers(account)})
+            return json_response(429, error_body("rate_limit_error", "limit"), {**headers, **account_headers(account)})
         self._write_cache(body, account)
         self.in_flight += 1
         self.most_in_flight = max(self.in_flight, self.most_in_flight)
@@ -242,12 +242,14 @@ class ClaudeServer:
         self.bills.append(
             BilledMessage(message["id"], user_text, cost_of(message["usage"]), batch=False, delivered=not lost)
         )
-        reply = json_reply(200, message, {**self._limit_headers(body["model"], account), **account_headers(account)})
+        response = json_response(
+            200, message, {**self._limit_headers(body["model"], account), **account_headers(account)}
+        )
         if fault == "lost":
             raise Hangup
         if fault == "cut":
-            raise Hangup(bytes_of(reply)[: -len(reply.body) // 2])
-        return reply._replace(body=reply.body[: len(reply.body) // 2]) if fault == "garbled" else reply
+            raise Hangup(bytes_of(response)[: -len(response.body) // 2])
+        return response._replace(body=response.body[: len(response.body) // 2]) if fault == "garbled" else response
 
     def _read_cache(self, body: Body, account: Account) -> dict[str, int]:
         """Input usage; a cache entry can be read once the response that wrote it has begun."""
@@ -327,17 +329,17 @@ class ClaudeServer:
     def _create(self, body: Body, account: Account) -> HttpResponse:
         fault = self._fault("create", {})
         if fault in ERRORS:
-            return refusal_reply(fault, account_headers(account))
+            return error_response(fault, account_headers(account))
         if fault == "drop":
             raise Hangup
         ids = [each["custom_id"] for each in body["requests"]]
         if len(set(ids)) < len(ids):
-            return json_reply(400, error_body("invalid_request_error", "custom_id is not unique"))
+            return json_response(400, error_body("invalid_request_error", "custom_id is not unique"))
         batch = Batch(self._new_id("msgbatch"), time.time(), account.workspace, body["requests"])
         self.batches.append(batch)
         if fault == "lost":
             raise Hangup
-        return json_reply(200, self._batch_body(batch, account), account_headers(account))
+        return json_response(200, self._batch_body(batch, account), account_headers(account))
 
     def _list(self, query: Mapping[str, str], account: Account) -> HttpResponse:
         self.calls["list"] += 1
@@ -348,19 +350,19 @@ class ClaudeServer:
         data = [self._batch_body(each, account) for each in page]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         listing = {"data": data, "has_more": len(batches) > len(page), "first_id": first, "last_id": last}
-        return json_reply(200, listing, account_headers(account))
+        return json_response(200, listing, account_headers(account))
 
     def _results(self, batch_id: str, account: Account) -> HttpResponse:
         fault = self._fault("results", {})
         if fault in ERRORS:
-            return refusal_reply(fault, account_headers(account))
+            return error_response(fault, account_headers(account))
         batch = self._batch(batch_id)
         self._end(batch)
         lines = "".join(json.dumps(each) + "\n" for each in batch.results or []).encode()
-        reply = HttpResponse(200, lines, {"content-type": "application/x-jsonl"})
+        response = HttpResponse(200, lines, {"content-type": "application/x-jsonl"})
         if fault == "cut":
-            raise Hangup(bytes_of(reply)[: -(len(lines) // 2)])
-        return reply
+            raise Hangup(bytes_of(response)[: -(len(lines) // 2)])
+        return response
 
     def _batch(self, batch_id: str) -> Batch:
         return next(each for each in self.batches if each.batch_id == batch_id)

@@ -66,7 +66,7 @@ def test_hand_made_trace_is_valid_and_says_what_was_not_judged() -> None:
 
 
 def test_declared_scope_is_held_against_limits_and_request() -> None:
-    """What a hand-made trace declares is judged by short-form limits, by constraints and by the request's scope."""
+    """The declared scopes of a user's own trace are compared with limits, constraints and the request's scope."""
     validator = TraceValidator()
 
     assert validator.validate_policy_compliance(bakery(), bakery(limits={"max_rows": 4}).policy) == (
@@ -79,14 +79,14 @@ def test_declared_scope_is_held_against_limits_and_request() -> None:
     assert validator.validate_minimal_scope(bakery(rows=6)) == (
         False,
         [
-            "scope_is_within_request: a asks for 6 rows; the limit of the request is 5",
-            "scope_is_within_request: b asks for 6 rows; the limit of the request is 5",
+            "scope_is_within_request: a takes 6 rows; the request allows 5",
+            "scope_is_within_request: b takes 6 rows; the request allows 5",
         ],
     )
 
 
-def test_forbidden_operation_of_an_unknown_tool_is_found_by_its_verb() -> None:
-    """`weigh` forbids `bakery.weigh`."""
+def test_forbidden_operation_of_an_unknown_tool_is_found_by_its_first_word() -> None:
+    """The forbidden operation `weigh` forbids the tool `bakery.weigh`."""
     valid, messages = TraceValidator().validate_policy_compliance(bakery(forbidden=("weigh",)))
 
     assert not valid
@@ -94,7 +94,7 @@ def test_forbidden_operation_of_an_unknown_tool_is_found_by_its_verb() -> None:
 
 
 def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
-    """A constraint on what calls did is not silently passed over."""
+    """A constraint on the results of calls is reported as not judged."""
     trace = bakery()
     look_up = Constraint(
         constraint_id="look", kind="read_before_change", rule=0, parameters={"entity": "loaf", "fields": ["weight"]}
@@ -103,7 +103,7 @@ def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
 
     _, report = TraceValidator().validate_trace(trace)
 
-    assert report["checks"]["policy"]["skipped"] == "constraints that need a replay: look"
+    assert report["checks"]["policy"]["skipped"] == "constraints that only a replay can judge: look"
 
 
 @pytest.mark.parametrize(
@@ -126,28 +126,28 @@ def test_constraint_that_needs_a_replay_is_reported_as_skipped() -> None:
         ({"max_results": 9}, {"tool_id": "finance.list_invoices", "arguments": {"vendor": "Elm"}}, True),
     ],
 )
-def test_a_limit_that_a_call_says_nothing_of_is_reported_as_skipped(
+def test_a_limit_that_a_call_does_not_declare_is_reported_as_skipped(
     limits: dict[str, int], call: dict[str, Any], *, silent: bool
 ) -> None:
-    """An amount that is not declared, nor stated by an argument that is known to limit it, is not silently passed."""
-    made, domain = ToolCall(call_id="a", **call), "Finance" if call["tool_id"].startswith("finance") else "Bakery"
+    """A limit is reported if a call neither declares the amount nor states it by an argument that limits it."""
+    tool_call, domain = ToolCall(call_id="a", **call), "Finance" if call["tool_id"].startswith("finance") else "Bakery"
     trace = GoldTrace(
         trace_id="t1",
         request=UserRequest(request_id="r1", domain=domain, text="Some loaves.", intent_category="retrieve"),
         policy=SystemPolicy(policy_id="p1", domain=domain, scope_limits=limits),
-        graph=ToolCallGraph(graph_id="g1", calls=[made], execution_order=["a"]),
+        graph=ToolCallGraph(graph_id="g1", calls=[tool_call], execution_order=["a"]),
     )
     checked = TraceValidator().validate_trace(trace)[1]["checks"]["policy"]
 
     assert checked["compliant"]
-    assert ("nothing is said of it by a" in checked.get("skipped", "")) is silent
+    assert ("cannot be checked: not declared by a;" in checked.get("skipped", "")) is silent
 
 
 @pytest.mark.parametrize("kind", [kind for kind, form in KINDS.items() if "entity" in form.model_fields])
 def test_a_rule_about_records_that_the_domain_does_not_have_binds_nothing(
     gold: list[GoldTrace], validator: TraceValidator, kind: str
 ) -> None:
-    """It is judged like any other, and ends no judging."""
+    """A rule about an entity that the domain does not have is judged without an error, and never broken."""
     trace = gold[0].model_copy(deep=True)
     trace.policy.policy_id = "custom"
     known = {"entity": "spaceship", "field": "warp", "fields": ["warp"], "attribute": "name", "allowed": ["on"],
@@ -159,7 +159,7 @@ def test_a_rule_about_records_that_the_domain_does_not_have_binds_nothing(
 
 
 def test_long_chains_are_judged_without_recursion() -> None:
-    """A graph of 10,000 calls in a row is judged; a circle in it is found."""
+    """A graph of 10,000 calls in a row is judged; a cycle in it is found."""
     chain = [ToolCall(call_id=f"c{n}", tool_id="x.y", dependencies=[f"c{n - 1}"] if n else []) for n in range(10_000)]
     trace = bakery()
     trace.graph = ToolCallGraph(graph_id="g", calls=chain, execution_order=[call.call_id for call in chain])
@@ -168,12 +168,12 @@ def test_long_chains_are_judged_without_recursion() -> None:
     chain[0].dependencies.append("c9999")
     valid, messages = TraceValidator().validate_structure(trace)
     assert not valid
-    assert messages[0].startswith("graph_is_acyclic: these calls wait for each other in a circle: c0, c1")
+    assert messages[0].startswith("graph_is_acyclic: these calls form a dependency cycle, or depend on one: c0, c1")
 
 
 def test_gold_under_a_policy_of_ones_own_is_not_proven(gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """A plan may be fine by a policy that no catalogue knows; what its sentences say nobody has checked."""
+    """A plan may keep a policy of the user's own; but nobody has checked its sentences, so the trace is not validated."""
     policy = SystemPolicy(policy_id="acme", domain="Library", rules=["Nobody may call any tool. Ever."])
     valid, report = validator.validate_trace(gold[0].model_copy(update={"policy": policy}))
     assert (report["overall_valid"], report["validated"]) == (valid, False)
-    assert "none of the domain's family" in str(report)
+    assert "not a member of the domain's family" in str(report)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
@@ -137,7 +137,7 @@ def one_tier_lower(at: Situation) -> Iterator[Pair]:
     """The highest tier that a call reads, or exports to the targets, then the one below."""
     entity, targets = at.given.get("entity"), at.given.get("targets")
     scopes = [call.scope for call, tool, _ in at.bound if entity in (None, tool.entity)]
-    levels = [each.sensitivity_tier.level for each in scopes if targets is None or each.export_target in targets]
+    levels = [each.sensitivity_tier.rank for each in scopes if targets is None or each.export_target in targets]
     highest = max(levels, default=1)
     if highest > 1:
         order = list(SensitivityTier)
@@ -348,16 +348,16 @@ def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterat
     for reader, text, key in product(opening, texts, seen):
         columns = [reader.key_field, field]
         asked = {reader.parameter_for["key"]: key, reader.parameter_for["select"]: columns}
-        opened = ToolCall(call_id="opened", tool_id=reader.tool_id, arguments=asked)
-        passing = [passed_on(call, text, opened, column) for column in columns]
+        read_call = ToolCall(call_id="read_call", tool_id=reader.tool_id, arguments=asked)
+        passing = [passed_on(call, text, read_call, column) for column in columns]
         plans = [with_call(at.trace, call, each) for each in passing]
-        yield Pair(*(with_calls(plan, [opened, *plan.graph.calls]) for plan in plans))
+        yield Pair(*(with_calls(plan, [read_call, *plan.graph.calls]) for plan in plans))
 
 
-def passed_on(call: ToolCall, name: str, opened: ToolCall, column: str) -> ToolCall:
+def passed_on(call: ToolCall, name: str, read_call: ToolCall, column: str) -> ToolCall:
     """A call with an argument that refers to a field of the record that was read."""
-    arguments = {**call.arguments, name: f"${opened.call_id}.{column}"}
-    return call.model_copy(update={"arguments": arguments, "dependencies": [*call.dependencies, opened.call_id]})
+    arguments = {**call.arguments, name: f"${read_call.call_id}.{column}"}
+    return call.model_copy(update={"arguments": arguments, "dependencies": [*call.dependencies, read_call.call_id]})
 
 
 BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
@@ -393,7 +393,7 @@ def situations(slug: str, rule: str) -> list[Situation]:
 @cache
 def contexts(slug: str) -> list[TraceContext]:
     """The contexts of gold traces of a domain, one wording of each instance."""
-    oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
+    oracle, domain = EmbeddedOracle(5, CREATED_AT), REGISTRY.domain(slug)
     proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["instance"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]

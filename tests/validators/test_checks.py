@@ -1,4 +1,4 @@
-"""Every rule rejects what it is there to reject; cases are data."""
+"""Every rule rejects the mistake that it exists for; cases are data."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def add_call(data: dict[str, Any], tool_id: str, arguments: dict[str, Any]) -> N
 
 
 def edit(data: dict[str, Any], case: dict[str, Any]) -> None:
-    """Makes the edit of a case."""
+    """Applies the edit of a case to a trace given as plain data."""
     if "add" in case:
         add_call(data, **case["add"])
-    if "again" in case:
-        again = case["again"]
-        call_again(data, again["call"], again["as"], again["arguments"], again.get("dependencies"))
+    if "repeat_call" in case:
+        repeat = case["repeat_call"]
+        call_again(data, repeat["call"], repeat["as"], repeat["arguments"], repeat.get("dependencies"))
     for path, value in case.get("set", {}).items():
         put(data, path, value)
 
@@ -92,7 +92,7 @@ def test_rule_rejects_what_it_is_for(case: dict[str, Any], gold: list[GoldTrace]
 
 
 def test_every_rule_has_a_case_that_it_rejects() -> None:
-    """No rule of the table goes without a case above."""
+    """Every rule of every check has a case in rejected.yaml, and every case names a rule."""
     rules = {
         rule.__name__ for check in CHECKS.values() for rule in (*check.rules, *check.domain_rules, *check.replay_rules)
     }
@@ -101,7 +101,7 @@ def test_every_rule_has_a_case_that_it_rejects() -> None:
 
 
 def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
-    """No kind that a policy may use goes unjudged or untried."""
+    """Every kind of constraint has a rule that judges it and a case in constraints.yaml."""
     assert CONSTRAINT_RULES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
 
 

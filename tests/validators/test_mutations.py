@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.references import reference_in
@@ -24,29 +24,29 @@ Mutation = Callable[[Data, random.Random], bool]
 
 
 def calls(data: Data) -> list[Data]:
-    """The calls of a trace given as plain data."""
+    """The calls of a trace that is given as plain data."""
     found: list[Data] = data["graph"]["calls"]
     return found
 
 
-def limit_plus_one(data: Data, rng: random.Random) -> bool:
-    """A limit is higher than the request says."""
+def raise_limit(data: Data, rng: random.Random) -> bool:
+    """Raises a limit above the one that the request says."""
     limited = [call for call in calls(data) if isinstance(call["arguments"].get("limit"), int)]
     for call in rng.sample(limited, min(1, len(limited))):
         call["arguments"]["limit"] += 1
     return bool(limited)
 
 
-def extra_call(data: Data, rng: random.Random) -> bool:
-    """A call is made twice."""
+def repeat_call(data: Data, rng: random.Random) -> bool:
+    """Adds a copy of a call."""
     call = rng.choice(calls(data))
     calls(data).append({**call, "call_id": "call_99"})
     data["graph"]["execution_order"].append("call_99")
     return True
 
 
-def argument_changed(data: Data, rng: random.Random) -> bool:
-    """A value that is no reference is changed."""
+def change_argument(data: Data, rng: random.Random) -> bool:
+    """Changes an argument that is not a reference."""
     literal = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if not reference_in(value)]
     if not literal:
         return False
@@ -62,8 +62,8 @@ def argument_changed(data: Data, rng: random.Random) -> bool:
     return True
 
 
-def reference_repointed(data: Data, rng: random.Random) -> bool:
-    """A reference points to another row or field than its source says."""
+def repoint_reference(data: Data, rng: random.Random) -> bool:
+    """Makes a reference point to another row or field than its source says."""
     pointing = [(c, name) for c in calls(data) for name, value in c["arguments"].items() if reference_in(value)]
     if not pointing:
         return False
@@ -73,8 +73,8 @@ def reference_repointed(data: Data, rng: random.Random) -> bool:
     return True
 
 
-def dependency_dropped(data: Data, rng: random.Random) -> bool:
-    """A call no longer depends on another."""
+def drop_dependency(data: Data, rng: random.Random) -> bool:
+    """Removes a dependency of a call."""
     waiting = [call for call in calls(data) if call["dependencies"]]
     if not waiting:
         return False
@@ -83,8 +83,8 @@ def dependency_dropped(data: Data, rng: random.Random) -> bool:
     return True
 
 
-def target_swapped(data: Data, rng: random.Random) -> bool:
-    """An export has another target, in its scope too."""
+def change_target(data: Data, rng: random.Random) -> bool:
+    """Changes the target of an export, and its scope accordingly."""
     for call in calls(data):
         target = call["scope"]["export_target"]
         if target is not None:
@@ -97,15 +97,15 @@ def target_swapped(data: Data, rng: random.Random) -> bool:
     return False
 
 
-def tool_forbidden(data: Data, rng: random.Random) -> bool:
-    """The policy forbids one of the tools."""
+def forbid_tool(data: Data, rng: random.Random) -> bool:
+    """Makes the policy forbid a tool that the plan calls."""
     data["policy"]["policy_id"] = "stricter"
     data["policy"]["forbidden_operations"].append(rng.choice(calls(data))["tool_id"])
     return True
 
 
-def sensitivity_raised(data: Data, rng: random.Random) -> bool:
-    """A call declares a higher tier."""
+def raise_sensitivity(data: Data, rng: random.Random) -> bool:
+    """Raises the tier that a call declares."""
     lower = [call for call in calls(data) if call["scope"]["sensitivity_tier"] is not SensitivityTier.RESTRICTED]
     if not lower:
         return False
@@ -115,28 +115,28 @@ def sensitivity_raised(data: Data, rng: random.Random) -> bool:
 
 
 MUTATIONS: list[tuple[Mutation, set[str]]] = [
-    (limit_plus_one, {"words_give_the_values", "no_scope_can_be_narrowed"}),
-    (extra_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes", "no_two_calls_could_be_one"}),
-    (argument_changed, {"words_give_the_values", "sources_give_the_values"}),
-    (reference_repointed, {"sources_give_the_values"}),
+    (raise_limit, {"words_give_the_values", "no_scope_can_be_narrowed"}),
+    (repeat_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes", "no_two_calls_could_be_one"}),
+    (change_argument, {"words_give_the_values", "sources_give_the_values"}),
+    (repoint_reference, {"sources_give_the_values"}),
     (
-        dependency_dropped,
+        drop_dependency,
         {"references_are_dependencies", "changes_follow_look_ups", "constraints_hold", "order_does_not_matter"},
     ),
-    (target_swapped, {"words_give_the_values", "goal_is_met"}),
-    (tool_forbidden, {"forbidden_operations_are_absent"}),
-    (sensitivity_raised, {"scopes_are_true"}),
+    (change_target, {"words_give_the_values", "goal_is_met"}),
+    (forbid_tool, {"forbidden_operations_are_absent"}),
+    (raise_sensitivity, {"scopes_are_true"}),
 ]
 
 
 @pytest.mark.parametrize("slug", sampled_domains())
 def test_every_mutation_that_changes_meaning_is_rejected_by_the_right_rule(slug: str) -> None:
     """None of 400 random mutations of gold passes, and the findings name a rule that the mutation breaks."""
-    domain, oracle, validator = REGISTRY.domain(slug), ScenarioOracle(11, CREATED_AT), TraceValidator(REGISTRY)
+    domain, oracle, validator = REGISTRY.domain(slug), EmbeddedOracle(11, CREATED_AT), TraceValidator(REGISTRY)
     rng = random.Random(slug)
-    tried = {mutation.__name__: 0 for mutation, _ in MUTATIONS}
+    times_applied = {mutation.__name__: 0 for mutation, _ in MUTATIONS}
     index = 0
-    while sum(tried.values()) < MUTATIONS_PER_DOMAIN:
+    while sum(times_applied.values()) < MUTATIONS_PER_DOMAIN:
         trace = oracle.trace(Task(domain, "train", index))
         mutation, rules = MUTATIONS[index % len(MUTATIONS)]
         index += 1
@@ -144,8 +144,8 @@ def test_every_mutation_that_changes_meaning_is_rejected_by_the_right_rule(slug:
             continue
         data = trace.model_dump()
         if mutation(data, rng):
-            tried[mutation.__name__] += 1
+            times_applied[mutation.__name__] += 1
             found = validator.findings(GoldTrace.model_validate(data))
             named = {each.rule for each in found}
             assert named & rules, f"{mutation.__name__} of {trace.trace_id} ({trace.metadata['scenario']}): {named}"
-    assert min(tried.values()) > 0, tried
+    assert min(times_applied.values()) > 0, times_applied

@@ -1,4 +1,4 @@
-"""Proving a plan once must never let pass what proving it each time would not."""
+"""Proving a plan once accepts exactly the traces that proving it every time would accept."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from gatling_sid.models import (
     UserRequest,
     construct_trusted,
 )
-from gatling_sid.models.records import RecordT
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.models.base import ModelT
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas import registry as registry_module
@@ -48,8 +48,8 @@ WORDLESS = [name for name, check in CHECKS.items() if not check.reads_wording]
 
 
 @pytest.fixture
-def rewordings(library: Domain, oracle: ScenarioOracle) -> tuple[GoldTrace, GoldTrace]:
-    """Two traces of one case that calls four tools."""
+def rewordings(library: Domain, oracle: EmbeddedOracle) -> tuple[GoldTrace, GoldTrace]:
+    """Two traces of one instance, in different words; their plan has four calls."""
     first: dict[tuple[object, object], GoldTrace] = {}
     for index in range(1000):
         trace = oracle.trace(Task(library, "train", index))
@@ -62,7 +62,7 @@ def rewordings(library: Domain, oracle: ScenarioOracle) -> tuple[GoldTrace, Gold
 
 
 def key_of(trace: GoldTrace) -> bytes | None:
-    """The key of one trace."""
+    """The key under which the proof of a trace is kept."""
     return plan_keys([trace])[0]
 
 
@@ -87,7 +87,7 @@ def test_another_wording_of_a_proven_plan_is_judged_by_its_words(
 
 
 def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], validator: TraceValidator) -> None:
-    """A proof is tied to what was proven, not to the objects that said it."""
+    """A proof is kept by content: a trace that is edited after its proof is judged again."""
     one, _ = rewordings
     proofs = ProvenPlans(validator)
     assert proofs.findings(one) == []
@@ -110,11 +110,11 @@ def test_an_edit_in_place_is_seen(rewordings: tuple[GoldTrace, GoldTrace], valid
     ],
 )
 def test_the_catalogues_own_policy_edited_in_place_is_seen(edit: Callable[[SystemPolicy], object]) -> None:
-    """The oracle's traces share it: who edits one finds it refused, by either judge, and right traces still gold."""
+    """The oracle's traces share a policy; an edit of it is refused by both judges, and unedited traces stay gold."""
     registry_module._domain_of.cache_clear()  # loaded apart: what is broken here is nobody else's
     registry = DomainRegistry(CATALOGUE)
     validator = TraceValidator(registry)
-    trace = ScenarioOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
+    trace = EmbeddedOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
     assert isinstance(trace, GoldTrace)
     right = trace.model_copy(deep=True)
     assert trace.policy is registry.domain("library").family.policy_by_id(trace.policy.policy_id)
@@ -129,7 +129,7 @@ def test_the_catalogues_own_policy_edited_in_place_is_seen(edit: Callable[[Syste
 
 
 def test_a_policy_of_other_types_is_not_taken_for_the_published_one(registry: DomainRegistry) -> None:
-    """True is not 1, though they are equal."""
+    """A policy with True in place of 1 is refused, though the two are equal in Python."""
     library = registry.domain("library")
     policy = library.family.default_policy.model_copy(deep=True)
     assert library.family.own_record(policy) is library.family.default_policy
@@ -142,7 +142,7 @@ def test_a_policy_of_other_types_is_not_taken_for_the_published_one(registry: Do
 
 @pytest.mark.parametrize("value", [1.0, True, "1", [1], (1,), None])
 def test_values_of_another_type_make_another_plan(rewordings: tuple[GoldTrace, GoldTrace], value: object) -> None:
-    """1, 1.0, True and "1" are four different things, a list is no tuple."""
+    """Plans that differ only in 1, 1.0, True or "1", or in list or tuple, have different keys."""
     one, other = rewordings
     one.graph.calls[0].arguments["limit"] = 1
     other.graph.calls[0].arguments["limit"] = value
@@ -204,12 +204,12 @@ def altered(data: Any) -> Iterator[tuple[str, Any]]:
 
 
 def everything(gold: list[GoldTrace]) -> Iterator[dict[str, Any]]:
-    """Traces that between them have every field, as plain data."""
+    """Traces as plain data which together have every field."""
     return (largest(gold, scenario) for scenario in ("renew", "busiest_titles", "overdue_of_member"))
 
 
 def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
-    """Whatever single place of a trace is altered, the plan is another one, unless the place is one of `WORDING_FIELDS`.
+    """A change of any single value changes the key of the plan, unless the value is one of `WORDING_FIELDS`.
 
     A rule that a call quotes is part of the plan.
     """
@@ -226,13 +226,13 @@ def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
 
 
 def rules_quoted(trace: GoldTrace) -> list[tuple[str | None] | None]:
-    """The rule that each call says it is there for; None of one that does not say so."""
+    """The policy rule that each call quotes as its reason; None for a call that quotes no rule."""
     pointers = [call.provenance for call in trace.graph.calls]
     return [(each.content_snippet,) if each and each.source_type is TrustTier.SYSTEM else None for each in pointers]
 
 
-def test_no_rule_but_the_worded_reads_the_words(gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """Where a trace has no words at all, every other rule finds what it finds with them, in gold and in what is not."""
+def test_only_rules_about_words_read_the_words(gold: list[GoldTrace], validator: TraceValidator) -> None:
+    """Rules outside the wording check find the same in a trace with and without its words, gold or not."""
     rejected = [case for case in REJECTED if case["violates"] in rules_of(WORDLESS)]
     for case in [{"scenario": "renew"}, *rejected]:
         data = largest(gold, case["scenario"])
@@ -255,7 +255,7 @@ def rules_of(checks: Sequence[str]) -> set[str]:
 
 
 def wordless(trace: GoldTrace) -> GoldTrace:
-    """The trace without the fields of its words: to read one is an error."""
+    """A copy of the trace without the fields of its words; reading one raises AttributeError."""
     calls = [_unsaid(call) for call in trace.graph.calls]
     return _stripped(trace, request=_stripped(trace.request), graph=_stripped(trace.graph, calls=calls))
 
@@ -268,14 +268,14 @@ def _unsaid(call: ToolCall) -> ToolCall:
     return _stripped(call, argument_sources=sources, provenance=pointer)
 
 
-def _stripped(record: RecordT, **parts: Any) -> RecordT:
+def _stripped(record: ModelT, **parts: Any) -> ModelT:
     kept = {name: value for name, value in vars(record).items() if name not in WORDING_FIELDS.get(type(record), ())}
     return construct_trusted(type(record), {**kept, **parts})
 
 
 @pytest.mark.parametrize("field", ["request", "graph"])
 def test_a_trace_without_words_has_none(gold: list[GoldTrace], field: str) -> None:
-    """What the test above relies on: the words are not there, the rest is."""
+    """`wordless` removes the words and nothing else; the test above relies on it."""
     bare = wordless(gold[0])
     with pytest.raises(AttributeError):
         _ = (bare.request.text, bare.graph.graph_id)[field == "graph"]
@@ -285,8 +285,8 @@ def test_a_trace_without_words_has_none(gold: list[GoldTrace], field: str) -> No
 # --- many traces -----------------------------------------------------------------------------------------------
 
 
-def test_proofs_agree_with_the_validator(library: Domain, oracle: ScenarioOracle, validator: TraceValidator) -> None:
-    """Gold and tampered wordings in a row get the verdicts that they get one by one, and most proofs are spared."""
+def test_proofs_agree_with_the_validator(library: Domain, oracle: EmbeddedOracle, validator: TraceValidator) -> None:
+    """Gold and tampered wordings judged together get the verdicts that they get alone, with far fewer full proofs."""
     traces = [
         trace for index in range(400) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
     ]
@@ -320,16 +320,16 @@ TAMPERED: list[tuple[str, Any]] = [
 
 
 def test_the_oldest_proofs_are_forgotten_one_by_one(
-    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
+    library: Domain, oracle: EmbeddedOracle, validator: TraceValidator
 ) -> None:
     """However few plans are kept, verdicts are the same; the last plan is kept, the first is judged in full again."""
     traces = [
         trace for index in range(200) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
     ]
-    proofs = ProvenPlans(validator, most_plans_kept=3)
+    proofs = ProvenPlans(validator, max_plans_kept=3)
 
     assert proofs.verdicts(traces) == [([], [])] * 200
     full_proofs = proofs.full_proofs
-    for trace, again in ((traces[-1], 0), (traces[0], 1)):
+    for trace, new_proofs in ((traces[-1], 0), (traces[0], 1)):
         assert proofs.verdicts([trace]) == [([], [])]
-        assert proofs.full_proofs == full_proofs + again
+        assert proofs.full_proofs == full_proofs + new_proofs

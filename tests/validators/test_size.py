@@ -1,4 +1,4 @@
-"""Monsters are judged, or refused, in the time that it takes to look at them once."""
+"""Very large traces are judged, or refused, in linear time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECONDS = 2.0
 
 
 def of_calls(calls: list[ToolCall], constraints: list[Constraint] | None = None) -> GoldTrace:
-    """A trace of these calls, in this order."""
+    """A trace that executes these calls in this order."""
     trace = bakery()
     trace.graph = ToolCallGraph(graph_id="g", calls=calls, execution_order=[call.call_id for call in calls])
     trace.policy.constraints = constraints or []
@@ -50,7 +50,7 @@ def chain(length: int, **fields: Any) -> list[ToolCall]:
 
 
 def limits(number: int, kind: str = "row_limit", **parameters: Any) -> list[Constraint]:
-    """Constraints that hold."""
+    """So many constraints that every plan keeps."""
     named = parameters or {"max_rows": 9}
     return [Constraint(constraint_id=f"k{at}", kind=kind, rule=0, parameters=named) for at in range(number)]
 
@@ -137,7 +137,7 @@ MONSTERS: list[tuple[str, Callable[[], GoldTrace], str | None]] = [
 
 @pytest.mark.parametrize(("monster", "rule"), [each[1:] for each in MONSTERS], ids=[each[0] for each in MONSTERS])
 def test_monsters_are_judged_in_linear_time(monster: Callable[[], GoldTrace], rule: str | None) -> None:
-    """Each gets its verdict within two seconds, by the rule that is there for it if it is refused."""
+    """Each very large trace gets its verdict within two seconds; if it is refused, then by the rule given."""
     trace = monster()
     start = time.process_time()
     valid, report = TraceValidator().validate_trace(trace)
@@ -159,7 +159,7 @@ LINES: list[tuple[str, Callable[[], bytes], str]] = [
 
 @pytest.mark.parametrize(("line", "says"), [each[1:] for each in LINES], ids=[each[0] for each in LINES])
 def test_monstrous_lines_are_refused_in_linear_time(line: Callable[[], bytes], says: str, tmp_path: Path) -> None:
-    """A line that is no trace of any size one can have is named within two seconds, without reading it to its end."""
+    """A line that is too large to be a trace is named within two seconds, without reading it to its end."""
     (tmp_path / "x.jsonl").write_bytes(line())
     start = time.process_time()
     with pytest.raises(TraceFormatError, match=rf"^x\.jsonl, line 1: {says}"):
@@ -169,7 +169,7 @@ def test_monstrous_lines_are_refused_in_linear_time(line: Callable[[], bytes], s
 
 
 def test_monsters_in_lines_are_judged_in_linear_time(tmp_path: Path) -> None:
-    """Each of those that can be written as a line gets the verdict it gets by itself, in the same time."""
+    """A very large trace that is read from a line gets the same verdict, in the same time."""
     for name, monster, rule in MONSTERS:
         if name.startswith(("27", "a list of 27", "nesting", "3,000 dep", "a number", "long quotes")):
             continue  # as lines, too long to be read: see above
@@ -178,11 +178,11 @@ def test_monsters_in_lines_are_judged_in_linear_time(tmp_path: Path) -> None:
         tally = sum(judge_source(open_source(str(tmp_path / "x.jsonl"))), Tally())
 
         assert time.process_time() - start < SECONDS, name
-        assert list(tally.rejected) == ([rule] if rule else []), name
+        assert list(tally.rejected_by_rule) == ([rule] if rule else []), name
 
 
 def test_a_trace_at_the_bounds_is_judged(gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """Bounds are refused only when they are passed, and say how much is allowed."""
+    """A trace at a bound is accepted; one beyond it is refused with a message that says how much is allowed."""
     trace = gold[0].model_copy(deep=True)
     trace.request.text = "x" * size.MAX_TEXT
     trace.metadata["values"] = [0] * 40_000
@@ -192,7 +192,7 @@ def test_a_trace_at_the_bounds_is_judged(gold: list[GoldTrace], validator: Trace
     trace.request.text += "x"
     trace.metadata["deep"] = nested(size.MAX_DEPTH)
     assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "length")] == [
-        "request_is_short: the request has 20,001 characters; at most 20,000 are judged"
+        "request_is_short: the request has 20,001 characters; at most 20,000 are allowed"
     ]
     assert [str(each) for each in findings_of_check(TraceContext(trace, validator.registry), "size")] == [
         "values_are_small: arguments, scopes, attributes, limits, parameters and metadata are nested deeper than 16 levels"
@@ -200,7 +200,7 @@ def test_a_trace_at_the_bounds_is_judged(gold: list[GoldTrace], validator: Trace
 
 
 def test_goals_are_bounded_too(gold: list[GoldTrace], validator: TraceValidator) -> None:
-    """What a goal wants to be seen or changed counts by cells and rows."""
+    """The cells that a goal shows and the rows that it changes are bounded."""
     for part in (
         {"shows": [Showing(entity="member", rows=["x"] * 500, fields=["y"] * 500)]},
         {"effects": [Effect(kind="delete", entity="member", rows=["x"] * 200_001)]},
@@ -210,8 +210,8 @@ def test_goals_are_bounded_too(gold: list[GoldTrace], validator: TraceValidator)
         assert [each.rule for each in validator.findings(trace)] == ["parts_are_bounded"]
 
 
-def test_of_many_breaches_the_first_are_told() -> None:
-    """A rule that is broken everywhere, in the longest words, makes no endless report."""
+def test_of_many_breaches_the_first_are_reported() -> None:
+    """A report is limited in the number and length of messages, however often a rule is broken."""
     name = "x" * 5_000
     trace = of_calls([ToolCall(call_id=f"c{at}", tool_id="x.y", dependencies=[name]) for at in range(1_000)])
     _, report = TraceValidator().validate_trace(trace)

@@ -1,4 +1,4 @@
-"""Gold that was tampered with is not validated, unless its meaning is unchanged; a part of what the benchmark tries."""
+"""Gold traces that were tampered with are refused unless their meaning is unchanged; the benchmark tries more of them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BESIDES_TRAIN = {"validation": "finance", "test": "hr"}
 
 @lru_cache(maxsize=1)
 def share() -> tuple[str, ...]:
-    """Gold of all DOMAINS as JSON, the domains in turn."""
+    """Gold traces of all DOMAINS as JSON, one of each domain in turn."""
     return tuple(chain.from_iterable(zip(*map(_gold_of, DOMAINS), strict=True)))
 
 
@@ -53,7 +53,7 @@ def _applied(name: str, traces: Iterable[str]) -> Iterator[tuple[str, GoldTrace]
 
 
 def _many() -> Iterator[str]:
-    """More gold, for kinds that apply to few traces."""
+    """Yields more gold traces, for kinds that apply to few."""
     traces = (gold(REGISTRY.domain(slug), number) for slug in DOMAINS for number in range(MANY))
     return (trace for trace in traces if trace is not None)
 
@@ -85,11 +85,11 @@ def test_only_what_is_accepted_has_a_reason() -> None:
 
 
 def test_tampering_is_the_same_each_time() -> None:
-    """A kind always makes the same of the same trace, whatever was done before."""
+    """A kind changes the same trace in the same way every time."""
     once = [tamper(name, share()[0]) for name in KINDS]
-    again = [tamper(name, share()[0]) for name in reversed(KINDS)]
+    backwards = [tamper(name, share()[0]) for name in reversed(KINDS)]
 
-    assert once == again[::-1]
+    assert once == backwards[::-1]
 
 
 def test_edits_of_words_leave_spans_and_quotations_on_theirs() -> None:

@@ -1,4 +1,4 @@
-"""A policy holds along every way that leads around it; the ways are data."""
+"""A plan cannot evade a policy by an indirect path; the paths are data."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ write_anybody:
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> DomainRegistry:
-    """The library with more fields and tools."""
+    """The catalogue of the library domain, with more fields and tools."""
     content = deepcopy(load_yaml(HERE.parent / "catalogue" / "library.yaml"))
     for entity, fields in MORE_FIELDS.items():
         content["entities"][entity]["fields"] |= {name: yaml.safe_load(text) for name, text in fields.items()}
@@ -117,25 +117,25 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> DomainRegistry:
 
 @pytest.fixture(scope="module")
 def world(registry: DomainRegistry) -> World:
-    """Its world."""
+    """A world of the library domain."""
     return world_of(registry.domain("library"), 1, "train-0")
 
 
 @pytest.fixture(scope="module")
 def me(world: World) -> Row:
-    """Somebody who has two loans out."""
+    """A member who has at least two loans out."""
     return next(m for m in world.tables["member"].values() if len(out(world, member_id=m["member_id"])) > 1)
 
 
 def out(world: World, **where: Any) -> list[Row]:
-    """Loans that are out."""
+    """Loans in state `out` with these values, the latest first."""
     rows = world.sorted_rows("loan", "-lent_on")
     return [row for row in rows if row["state"] == "out" and all(row[name] == value for name, value in where.items())]
 
 
 @pytest.fixture(scope="module")
 def names(world: World, me: Row) -> dict[str, str]:
-    """What the words in angle brackets stand for."""
+    """The values that words in angle brackets stand for in ways.yaml."""
     loans = world.sorted_rows("loan", "-lent_on")
     mine = [row["loan_id"] for row in out(world, member_id=me["member_id"])]
     theirs = [row["loan_id"] for row in out(world) if row["member_id"] != me["member_id"]]
@@ -150,26 +150,26 @@ def names(world: World, me: Row) -> dict[str, str]:
     }  # fmt: skip
 
 
-def filled(value: Any, names: dict[str, str]) -> Any:
-    """A value with the words in angle brackets replaced."""
+def fill(value: Any, names: dict[str, str]) -> Any:
+    """Replaces words in angle brackets by the values that they stand for."""
     if isinstance(value, list):
-        return [filled(each, names) for each in value]
+        return [fill(each, names) for each in value]
     return names[value[1:-1]] if isinstance(value, str) and value.startswith("<") else value
 
 
-def called(number: int, tool: str, arguments: dict[str, Any], after: list[str]) -> ToolCall:
-    """A step as a call, which waits for what it refers to and for `after`."""
+def call_of_step(number: int, tool: str, arguments: dict[str, Any], after: list[str]) -> ToolCall:
+    """A step as a call that depends on the calls it refers to and on those in `after`."""
     roots = [reference.root for value in arguments.values() for reference in references_in(value)]
     needs = list(dict.fromkeys([*roots, *after]))
     return ToolCall(call_id=f"call_{number}", tool_id=f"library.{tool}", arguments=arguments, dependencies=needs)
 
 
 def trace(rule: dict[str, Any], steps: list[list[Any]], me: Row, world: World, names: dict[str, str]) -> GoldTrace:
-    """A plan under a policy of one rule, asked for by me."""
+    """A trace of these steps under a policy of one rule; the principal is `me`."""
     calls = []
     for number, (tool, arguments, *after) in enumerate(steps, start=1):
-        values = {name: filled(value, names) for name, value in arguments.items()}
-        calls.append(called(number, tool, values, *(after or [[]])))
+        values = {name: fill(value, names) for name, value in arguments.items()}
+        calls.append(call_of_step(number, tool, values, *(after or [[]])))
     parameters = {name: value for name, value in rule.items() if name != "kind"}
     if "tools" in parameters:
         parameters["tools"] = [f"library.{tool}" for tool in parameters["tools"]]
@@ -197,7 +197,7 @@ def trace(rule: dict[str, Any], steps: list[list[Any]], me: Row, world: World, n
 def test_rule_holds_along_the_way(
     way: dict[str, Any], registry: DomainRegistry, world: World, me: Row, names: dict[str, str]
 ) -> None:
-    """One plan keeps the rule, and runs; the other differs in one respect, runs as well, and breaks the rule."""
+    """Of two plans that differ in one respect and both run, one keeps the rule and the other breaks it."""
     validator = TraceValidator(registry)
     for which, kept in (("keeps", True), ("breaks", False)):
         plan = trace(way["rule"], way[which], me, world, names)
@@ -210,8 +210,8 @@ def test_rule_holds_along_the_way(
         assert {each.constraint_id for each in findings_of_check(context, "policy")} == (set() if kept else {"it"})
 
 
-def test_ways_are_told_apart() -> None:
-    """No way is told twice, and each is around a known kind of rule."""
+def test_every_way_is_listed_once() -> None:
+    """No way is listed twice, and each tries to evade a known kind of rule."""
     assert len({(way["rule"]["kind"], way["way"]) for way in WAYS}) == len(WAYS)
     assert {way["rule"]["kind"] for way in WAYS} <= KINDS.keys()
 
@@ -236,7 +236,7 @@ def test_ways_are_told_apart() -> None:
     ],
 )
 def test_addresses_end_at_an_at_or_a_dot(address: str, ending: str, ends: bool) -> None:
-    """Capitals and a last dot make no other host; a host that only looks alike does."""
+    """Case and a trailing dot do not change a host; a similar name is another host."""
     assert ends_with(address, ending) is ends
 
 
@@ -259,7 +259,7 @@ def test_addresses_end_at_an_at_or_a_dot(address: str, ending: str, ends: bool) 
     ],
 )
 def test_rules_hold_where_nothing_is_known(rule: dict[str, Any], value: Any, holds: bool) -> None:
-    """In a domain that no catalogue knows, a number as text is a number, and no spelling of a name hides it."""
+    """Without a catalogue, a number written as text is compared as a number, and names ignore case and spaces."""
     assert TraceValidator().validate_policy_compliance(payment(rule, value))[0] is holds
 
 
@@ -278,9 +278,11 @@ def payment(rule: dict[str, Any], amount: Any) -> GoldTrace:
     )
 
 
-@pytest.mark.parametrize(("amount", "skipped"), [(5, None), ("$a.total", "constraints that need a replay: it")])
-def test_what_only_a_replay_shows_is_not_called_judged(amount: Any, skipped: str | None) -> None:
-    """An argument that refers to another call's result is not known to keep a limit."""
+@pytest.mark.parametrize(
+    ("amount", "skipped"), [(5, None), ("$a.total", "constraints that only a replay can judge: it")]
+)
+def test_constraints_that_need_a_replay_are_skipped(amount: Any, skipped: str | None) -> None:
+    """Without a replay, an argument that refers to another call's result is reported as skipped, not as compliant."""
     rule = {"kind": "argument_max", "argument": "amount", "max_value": 9}
     report = TraceValidator().validate_trace(payment(rule, amount))[1]
     assert report["overall_valid"]

@@ -27,21 +27,26 @@ from gatling_sid.oracle.claude.prompts.phases import (
 )
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
 from gatling_sid.oracle.claude.prompts.user_prompts import compact_json
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
-_MAX_JUDGEMENTS = 3  # of a trace: two that agree decide
+# Judgements of one trace at most; two that agree decide.
+_MAX_JUDGEMENTS = 3
 MAX_PLANS = 3
-"""Plans for a request: the first, and two repairs with the findings of the plan before."""
-_MAX_REQUESTS = 12  # for a task before it is given up: a competent model never needs so many
-_MIN_GIVEN_UP = 40  # requests of a domain before their share can stop a run; fewer may be bad luck
-_MAX_GIVEN_UP_SHARE = 0.7  # of a domain's requests: beyond it, a run costs more than it gives
-_MAX_UNANSWERED = 2 * MAX_PLANS  # in a row for one task: as many as the plans of two requests
+"""Plans for a request: the first, and two repairs that get the findings about the previous plan."""
+# Requests for one task before it is abandoned; a competent model never needs so many.
+_MAX_REQUESTS = 12
+# Abandoned requests of a domain before their share can stop a run; fewer may be bad luck.
+_MIN_ABANDONED = 40
+# Share of a domain's requests that may be abandoned; with more, a run costs more than its traces are worth.
+_MAX_ABANDONED_SHARE = 0.7
+# Missing responses in a row for one task before the run stops: as many as two requests have plans.
+_MAX_MISSING_RESPONSES = 2 * MAX_PLANS
 EXAMPLE_SEED = 0
-"""Fixed, since the examples are a part of the cached prompts of all runs."""
+"""The seed of the examples; fixed, since they are part of the cached prompts of all runs."""
 Proposal = GoldTrace | Failure
 
 
@@ -76,10 +81,10 @@ class ClaudeOracle:
         plans_per_call: int = 1,
         judge_share: float = 1.0,
     ) -> None:
-        """`block_size` requests are written per call; Claude judges the share `judge_share` of the gold traces.
+        """`block_size` requests are written per API call; Claude judges the share `judge_share` of the gold traces.
 
-        Without batches, one plan per call is cheapest, since the cached prefix costs a tenth. In batches the prefix is
-        often not read from the cache, so plan several requests per call.
+        Without batches, one plan per API call is cheapest, since the cached prefix costs a tenth. In batches the prefix
+        is often not read from the cache, so plan several requests per API call.
         """
         self.seed = seed
         self.created_at = created_at
@@ -93,21 +98,21 @@ class ClaudeOracle:
         self._drafts: dict[str, Draft] = {}
         self._novelty = Novelty()
         self._request_counts: Counter[str] = Counter()
-        self._given_up: Counter[str] = Counter()
-        self._unanswered: Counter[str] = Counter()
+        self._abandoned_counts: Counter[str] = Counter()
+        self._no_response_counts: Counter[str] = Counter()
         self._is_blameless: dict[str, bool] = {}
 
     def prompts_of(self, domain: Domain) -> DomainPrompts:
-        """The prompts of a domain, made at the first call."""
+        """The prompts of a domain, which are built when they are first needed."""
         if domain.digest not in self._prompts:
-            examples = ScenarioOracle(EXAMPLE_SEED, self.created_at)
+            examples = EmbeddedOracle(EXAMPLE_SEED, self.created_at)
             self._prompts[domain.digest] = DomainPrompts(
                 domain, self.model, examples, lambda trace: not self._judge.findings(trace)
             )
         return self._prompts[domain.digest]
 
     def remember_texts(self, texts: Iterable[str]) -> None:
-        """Notes texts that exist already, such as those of finished shards; a request that nearly copies one is rejected."""
+        """Records existing texts, such as those of finished shards; a request that is a near-copy of one is rejected."""
         for text in texts:
             self._novelty.add_if_new(text)
 
@@ -129,17 +134,17 @@ class ClaudeOracle:
     def propose(self, tasks: Sequence[Task]) -> list[Proposal]:
         """One proposal per task: a request is written and planned, or a rejected plan is repaired.
 
-        A request that Claude refuses, that nearly copies another, that Claude's judgement rejects, or that gets no gold
-        plan in three attempts is replaced by another.
+        A request is replaced by another if Claude refuses it, if it is a near-copy, if Claude's judgement of its trace is
+        unfavourable, or if none of its three plans is gold.
 
         Raises:
-            OracleError: most requests of a domain were given up, so something is wrong, and more would only cost money.
-                Or the API does not respond to what a task needs; a task is never given up for that.
+            OracleError: most requests of a domain were abandoned, so something is wrong and more would only cost money;
+                or the API does not respond to the requests of a task, which is no reason to abandon the task.
 
         """
-        wanted = {task.trace_id for task in tasks}
+        task_ids = {task.trace_id for task in tasks}
         self._drafts = {
-            t: draft for t, draft in self._drafts.items() if t in wanted and draft.plans_requested < MAX_PLANS
+            t: draft for t, draft in self._drafts.items() if t in task_ids and draft.plans_requested < MAX_PLANS
         }
         new = [task for task in tasks if task.trace_id not in self._drafts]
         self._count_requests(new)
@@ -153,35 +158,35 @@ class ClaudeOracle:
         results |= self._judge_gold(gold)
         results |= self._near_copies(results[trace_id] for trace_id in gold)
         for task in tasks:
-            self._count_unanswered(task.trace_id, results[task.trace_id])
+            self._count_missing_responses(task.trace_id, results[task.trace_id])
             self._forget_unrepairable(task.trace_id, results[task.trace_id])
         return [results[task.trace_id] for task in tasks]
 
     def _near_copies(self, proposals: Iterable[Proposal]) -> dict[str, Proposal]:
-        """Failures for traces whose requests nearly copy another; checked last, so that only texts in use are noted."""
+        """Failures for traces whose requests are near-copies; checked last, so that only texts in use are recorded."""
         traces = [each for each in proposals if isinstance(each, GoldTrace)]
         copies = [each.trace_id for each in traces if not self._novelty.add_if_new(each.request.text)]
-        failure = Failure("near_copy", "another request says nearly the same", FailureKind.UNREPAIRABLE)
+        failure = Failure("near_copy", "the request is a near-copy of another one", FailureKind.UNREPAIRABLE)
         return dict.fromkeys(copies, failure)
 
-    def _count_unanswered(self, trace_id: str, proposal: Proposal) -> None:
-        """Stops a run whose task gets no response again and again; otherwise the task would count as given up.
+    def _count_missing_responses(self, trace_id: str, proposal: Proposal) -> None:
+        """Stops a run if a task repeatedly gets no response; otherwise the task would be abandoned without need.
 
         Raises:
             OracleError: the API did not respond `_MAX_UNANSWERED` times in a row.
 
         """
         if not isinstance(proposal, Failure) or proposal.kind is not FailureKind.NO_RESPONSE:
-            self._unanswered.pop(trace_id, None)
+            self._no_response_counts.pop(trace_id, None)
             return
-        self._unanswered[trace_id] += 1
-        if self._unanswered[trace_id] >= _MAX_UNANSWERED:
+        self._no_response_counts[trace_id] += 1
+        if self._no_response_counts[trace_id] >= _MAX_MISSING_RESPONSES:
             raise OracleError(
-                f"{trace_id}: no response {_MAX_UNANSWERED} times in a row, the last with {proposal.detail}; {RESUME_HINT}"
+                f"{trace_id}: no response {_MAX_MISSING_RESPONSES} times in a row, the last with {proposal.detail}; {RESUME_HINT}"
             )
 
     def _forget_unrepairable(self, trace_id: str, proposal: Proposal) -> None:
-        """Drops the draft of a request that must be replaced; without findings, a plan cannot be repaired either."""
+        """Deletes the draft of a request that must be replaced; without findings, a plan cannot be repaired either."""
         self._is_blameless.pop(trace_id, None)
         if not isinstance(proposal, Failure):
             return
@@ -192,27 +197,27 @@ class ClaudeOracle:
             self._drafts.pop(trace_id, None)
 
     def _count_requests(self, new: Sequence[Task]) -> None:
-        """Stops a run that must replace request after request.
+        """Counts new requests, and stops a run that must replace most of them.
 
         Raises:
-            OracleError: most requests of a domain were given up, not counting those that Claude refused.
+            OracleError: most requests of a domain were abandoned, not counting those without a response or a refusal of Claude.
 
         """
         for task in new:
             slug = task.domain.slug
             self._request_counts[slug] += 1
-            self._given_up[slug] += task.attempt > 0 and not self._is_blameless.get(task.trace_id, False)
-            if self._given_up[slug] > max(_MIN_GIVEN_UP, _MAX_GIVEN_UP_SHARE * self._request_counts[slug]):
+            self._abandoned_counts[slug] += task.attempt > 0 and not self._is_blameless.get(task.trace_id, False)
+            if self._abandoned_counts[slug] > max(_MIN_ABANDONED, _MAX_ABANDONED_SHARE * self._request_counts[slug]):
                 raise OracleError(
-                    f"{task.domain.name}: {self._given_up[slug]} of {self._request_counts[slug]} requests had to be given up, "
-                    f"the last for: {'; '.join(task.findings)[:300]}. Try scripts.tune_prompts, or another model"
+                    f"{task.domain.name}: {self._abandoned_counts[slug]} of {self._request_counts[slug]} requests were abandoned, "
+                    f"the last because of: {'; '.join(task.findings)[:300]}. Try scripts.tune_prompts, or another model"
                 )
 
     # Requests
 
     def _write_requests(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
         """Writes drafts for tasks; returns the failures of those that got no request."""
-        blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
+        blocks = [list(each) for _, each in groupby(tasks, self._block_key)]
         contexts = [[self.request_context(task) for task in block] for block in blocks]
         requests = [
             self.prompts_of(block[0].domain).requests_prompt(each, repetition=block[0].attempt)
@@ -227,8 +232,8 @@ class ClaudeOracle:
                     self._drafts[task.trace_id] = Draft(context, text)
         return failures
 
-    def _block_of(self, task: Task) -> tuple[str, str, int, int]:
-        """Tasks with the same value are written in one call, as they share policy and world."""
+    def _block_key(self, task: Task) -> tuple[str, str, int, int]:
+        """Returns a key; tasks with equal keys share policy and world, so their requests are written in one API call."""
         return task.domain.digest, task.split, task.index // self.block_size, task.index // WORLD_SIZE
 
     def request_context(self, task: Task) -> RequestContext:
@@ -238,10 +243,10 @@ class ClaudeOracle:
     # Graphs
 
     def _plan_requests(self, tasks: Sequence[Task]) -> dict[str, Proposal]:
-        """Proposals for tasks that have drafts: several new requests per call, but one repair per call."""
+        """Proposals for tasks that have drafts; an API call plans several new requests, but repairs only one plan."""
         new = [task for task in tasks if self._drafts[task.trace_id].plan is None]
         groups = [
-            group for _, block in groupby(new, self._block_of) for group in _chunks([*block], self.plans_per_call)
+            group for _, block in groupby(new, self._block_key) for group in _chunks([*block], self.plans_per_call)
         ]
         repairs = [task for task in tasks if self._drafts[task.trace_id].plan is not None]
         requests = [*map(self._plans_request, groups), *map(self._repair_request, repairs)]
@@ -290,7 +295,7 @@ class ClaudeOracle:
     # Judgement
 
     def _judge_gold(self, gold: Mapping[str, GoldTrace]) -> dict[str, Proposal]:
-        """Claude's judgements of gold traces: the traces with a note of them, or failures.
+        """Claude's judgements of gold traces: the traces with a verdict in the metadata, or failures.
 
         One favourable judgement is enough. After an unfavourable one, the majority of three decides.
         """
@@ -298,7 +303,7 @@ class ClaudeOracle:
             trace_id: (each, []) for trace_id, each in gold.items() if self._is_judged(trace_id)
         }
         results: dict[str, Proposal] = {}
-        unclear = Failure("judged", "Claude came to no clear opinion", FailureKind.UNREPAIRABLE)
+        unclear = Failure("judged", "the judgements of Claude have no majority", FailureKind.UNREPAIRABLE)
         failures = dict.fromkeys(pending, unclear)
         for repetition in range(_MAX_JUDGEMENTS):
             traces = [trace for trace, _ in pending.values()]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gatling_sid.models import (
-    SCENARIO,
+    EMBEDDED_ORACLE,
     GoldTrace,
     ProvenancePointer,
     ToolCall,
@@ -26,20 +26,20 @@ from gatling_sid.scenarios.scheduled_request import (
 )
 
 
-class ScenarioOracle:
-    """Plans what is asked at a trace's coordinates; the plan follows from the scenario and the rules in force."""
+class EmbeddedOracle:
+    """Proposes the scheduled request of a task, with the plan that follows from its scenario and the rules in force."""
 
-    name = SCENARIO
+    name = EMBEDDED_ORACLE
     max_attempts = 40
-    """Each attempt draws another instance and costs a fraction of a millisecond, so a task is seldom given up."""
+    """Each attempt draws another instance and takes less than a millisecond; with this many, few tasks are abandoned."""
 
     def __init__(self, seed: int, created_at: datetime) -> None:
-        """Takes the seed and the time stamp of the run; proposals depend on these, the task and the catalogue alone."""
+        """Takes the seed and the time stamp of the run; a proposal depends only on these, its task and the catalogue."""
         self.seed = seed
         self.created_at = created_at
 
     def propose(self, tasks: Sequence[Task]) -> Iterable[GoldTrace | Failure]:
-        """One proposal per task, in the order of the tasks; each is computed without regard to the others."""
+        """Returns one proposal per task, in the order of the tasks; each is computed independently of the others."""
         return (self.trace(task) for task in tasks)
 
     def trace(self, task: Task) -> GoldTrace | Failure:
@@ -48,7 +48,9 @@ class ScenarioOracle:
         request = scheduled_request_at(domain, self.seed, task.split, task.index, task.attempt)
         if request is None:
             scenario, _ = scheduled_scenario(domain, self.seed, task.split, task.index)
-            return Failure("no_draw", f"{scenario}: nothing fits in its world or {FALLBACK_WORLDS} others")
+            return Failure(
+                "no_draw", f"scenario {scenario!r} has no instance in its world or in {FALLBACK_WORLDS} fallback worlds"
+            )
         plan = plan_of(request.world, request.scenario, request.instance_index, task.attempt)
         return self._build_trace(task, request, plan)
 
@@ -92,8 +94,12 @@ class ScenarioOracle:
         return construct_trusted(GoldTrace, fields)
 
 
+ScenarioOracle = EmbeddedOracle
+"""The name under which the class was published first."""
+
+
 def render_call(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ToolCall:
-    """The call of a trace: the template, with the spans of the request's text that say its values."""
+    """The call of a trace: the template, with the spans of the request's text that state its values."""
     spans = request.rendered.spans
     sources = [argument_source(name, "request", None, *spans[slot]) for name, slot in template.argument_slots]
     fields = {
@@ -109,7 +115,7 @@ def render_call(template: CallTemplate, request: ScheduledRequest, request_id: s
 
 
 def _provenance_of(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ProvenancePointer:
-    """What asked for a call: the rule of the policy that demands it or else the sentences of the request."""
+    """Why a call is made: the rule of the policy that demands it, or else the sentences of the request."""
     if template.rule is not None:
         source_type, source_id, snippet = TrustTier.SYSTEM, request.instance.policy.policy_id, template.rule
     else:

@@ -12,7 +12,7 @@ from gatling_sid.models import (
     ToolCall,
     construct_trusted,
 )
-from gatling_sid.scenarios.instances import TaskInstance, instance_at
+from gatling_sid.scenarios.instances import Instance, instance_at
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, follow, parse_reference, write_references
@@ -21,7 +21,7 @@ from gatling_sid.simulator.scope import scope_of_call, scope_of_request
 from gatling_sid.simulator.world import World
 
 _EMPTY_SCOPE = ScopeMetadata()
-"""Stands in a call until executing the plan has shown what scope the call takes."""
+"""The scope of a call before the plan was executed, which shows the scope that the call takes."""
 _EMPTY_CALL_FIELDS: dict[str, Any] = {
     "scope": _EMPTY_SCOPE, "provenance": None, "dependencies": [], "argument_sources": [],
 }  # fmt: skip
@@ -29,9 +29,9 @@ _EMPTY_CALL_FIELDS: dict[str, Any] = {
 
 
 class CallTemplate(NamedTuple):
-    """A call of a plan without what depends on the wording of the request.
+    """A call of a plan without the parts that depend on the wording of the request.
 
-    `argument_slots` are (argument, slot) pairs of the arguments whose values the request says; `sources` are the
+    `argument_slots` are (argument, slot) pairs of the arguments whose values the request states; `sources` are the
     sources of all others. `rule` is the sentence of the policy that demands the call, or None.
     """
 
@@ -55,13 +55,13 @@ class PlanTemplate(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -> PlanTemplate:
-    """The plan for the instance of that number, which must exist; cached, since each is put into words several times."""
+    """The plan for the instance with this number, which must exist; cached, since several requests share an instance."""
     instance = instance_at(world, scenario_id, instance_index, attempt)
     assert instance is not None
     return plan_instance(world, scenario_id, instance)
 
 
-def plan_instance(world: World, scenario_id: str, instance: TaskInstance) -> PlanTemplate:
+def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
     calls = _add_scopes(_plan_steps(domain.file.scenarios[scenario_id], domain, instance), world)
@@ -71,18 +71,18 @@ def plan_instance(world: World, scenario_id: str, instance: TaskInstance) -> Pla
 
 
 def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
-    """The number of rows that the request asks for in its words, or None if it names none for this call."""
+    """The number of rows that the request states for this call, or None if it states none."""
     limit = tools_of(domain)[template.tool_id].parameter_for.get("limit")
     return int(template.arguments[limit]) if limit in dict(template.argument_slots) else None
 
 
-def _plan_steps(scenario: c.Scenario, domain: Domain, instance: TaskInstance) -> list[CallTemplate]:
+def _plan_steps(scenario: c.Scenario, domain: Domain, instance: Instance) -> list[CallTemplate]:
     steps = [step for step in scenario.plan if step.is_in_force(instance.rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
     return [_plan_step(step, ids, domain, instance) for step in steps]
 
 
-def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: TaskInstance) -> CallTemplate:
+def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: Instance) -> CallTemplate:
     """The call of one step; `ids` holds the call ids of all steps in force, by step name."""
     policy = instance.policy
     arguments: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def argument_source(
 
 
 def _add_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
-    """The plan with the scope that each call takes when executed; unchanged if the backend refuses a call."""
+    """The plan with the scope that each call takes when it is executed; without scopes if a tool refuses a call."""
     calls = [
         construct_trusted(
             ToolCall,

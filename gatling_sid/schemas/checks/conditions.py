@@ -1,4 +1,4 @@
-"""Checks conditions, where a role or a draw says which rows it is about."""
+"""Checks the conditions by which a role or a draw selects rows."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_cho
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN, is_expression
 
 _NAMED = {name: condition for name, condition in CONDITIONS.items() if name != PLAIN}
-"""The conditions that a file names; a plain value stands for the other one."""
+"""The conditions that a file names; the other one is written as a plain value."""
 
 
 def check_conditions(
-    where: str, fields: Mapping[str, c.EntityField], wanted: Mapping[str, Any]
+    where: str, fields: Mapping[str, c.EntityField], conditions: Mapping[str, Any]
 ) -> Iterator[FileProblem]:
     """Yields conditions that do not exist, and values that their field cannot be compared with; skips unknown fields."""
-    for name, condition in wanted.items():
+    for name, condition in conditions.items():
         if name not in fields:
             continue
         here, field = f"{where}.{name}", fields[name]

@@ -1,4 +1,4 @@
-"""Finds what a well-formed domain file may still get wrong: names that do not exist, words that cannot be read back."""
+"""Checks a well-formed domain file for errors such as names that do not exist or wordings of two values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def domain_problems(domain: Domain) -> Iterator[FileProblem]:
-    """Yields all problems of the first part of a domain that has any; each check assumes that earlier parts are sound."""
+    """Yields all problems of the first part of a domain that has any; each check needs earlier parts without problems."""
     checks = (
         check_entities, check_tools, check_roles, check_voice, check_policy, check_members, check_scenarios,
         check_lexicon,

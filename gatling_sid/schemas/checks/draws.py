@@ -1,4 +1,4 @@
-"""Checks what a scenario draws, and the slots that say the drawn values."""
+"""Checks what a scenario draws, and the slots that state the drawn values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _check_fields_of_draw(
 
 
 def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
-    """Yields slots that have no value, or whose value is not drawn or is a whole record."""
+    """Yields slots that have no value, or whose value is not drawn or is a whole row."""
     here = f"{where}.slots"
     yield from check_expressions(here, scenario.slots, scenario, domain, {"principal", "policy", *scenario.draw})
     for name, value in scenario.slots.items():
@@ -50,4 +50,4 @@ def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fi
         for each in value if isinstance(value, list) else [value]:
             reference = reference_in(each)
             if reference and not reference.path and entity_of_draw(scenario.draw.get(reference.root)) is not None:
-                yield here, f"slot {name} is a whole record; say which field of {each} the request gives"
+                yield here, f"slot {name} is a whole row; name the field of {each} that the request states"

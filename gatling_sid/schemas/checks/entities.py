@@ -1,4 +1,4 @@
-"""Checks entities: their keys, the words for the values of their choices, and how their fields are filled."""
+"""Checks entities: their keys, the wordings of the values of choice fields, and how their fields are filled."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def check_entities(domain: Domain) -> Iterator[FileProblem]:
             here = f"{where}.fields.{field_name}"
             yield from _check_fill(here, field.populate, domain, earlier, entities_above)
             if field.type == "choice" and field.words:
-                yield from find_unknown(f"{here}.words", field.words, _worded_values(field), "value")
+                yield from find_unknown(f"{here}.words", field.words, _values_with_words(field), "value")
             earlier[field_name] = field
         entities_above[name] = entity
 
 
-def _worded_values(field: c.EntityField) -> Iterable[str]:
-    """The values that a field's words may be for: those it is filled with, unless some are only written by tools."""
+def _values_with_words(field: c.EntityField) -> Iterable[str]:
+    """The values that may have wordings: those that the field is filled with, unless tools write further ones."""
     fill = field.populate
     return fill.choice if isinstance(fill, p.ChoiceFill) and len(fill.choice) >= len(field.words) else field.words
 
@@ -78,7 +78,7 @@ def _check_ranges(where: str, fill: Any) -> Iterator[FileProblem]:
             p.IntegerFill(integer=(low, high)) | p.MoneyFill(money=(low, high)) | p.DaysAgoFill(days_ago=(low, high))
             | p.DaysAheadFill(days_ahead=(low, high)) | p.DaysAfterFill(days=(low, high)) | p.FractionFill(between=(low, high))
         ) if low > high:  # fmt: skip
-            yield where, f"{low} to {high} has its ends in the wrong order"
+            yield where, f"{low} to {high} is empty; write the lower end first"
         case p.MoneyFill(money=(low, _)) if low <= 0:
             yield where, f"amounts must be above 0; the range starts at {low:g}"
         case p.ChoiceFill(choice=weights) if not weights or min(weights.values()) < 0 or not any(weights.values()):

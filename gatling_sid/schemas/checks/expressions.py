@@ -1,4 +1,4 @@
-"""Checks expressions of a scenario, such as `$invoice.vendor_id`: what they name must be there."""
+"""Checks expressions of a scenario, such as `$invoice.vendor_id`: what they name must exist."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
-from gatling_sid.schemas.references import ALL, Reference, reference_in
+from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, reference_in
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -36,7 +36,7 @@ def _check_reference(where: str, reference: Reference, scenario: c.Scenario, dom
         yield from check_attribute(where, first, scenario, domain)
     entity = entity_of_draw(scenario.draw.get(reference.root))
     if entity in domain.file.entities:
-        names = [str(step) for step in reference.path if isinstance(step, str) and step not in (ALL, "count")]
+        names = [str(step) for step in reference.path if isinstance(step, str) and step not in (ALL_ELEMENTS, "count")]
         yield from find_unknown(where, names, domain.file.entities[entity].fields, f"field of {entity}")
 
 

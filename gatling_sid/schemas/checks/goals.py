@@ -22,13 +22,13 @@ def check_goal(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fil
     for effect in goal.effects:
         if effect.when is not None:
             yield from find_unknown(here, [effect.when], domain.file.policy.rules, "rule")
-    yield from find_unknown(here, _rows_named(goal), entities, "drawn row or rows")
+    yield from find_unknown(here, _names_of_rows(goal), entities, "drawn row or rows")
     yield from _check_fields_of_goal(here, goal, entities, domain)
     yield from check_expressions(here, goal.model_dump(), scenario, domain, {"principal", "policy", *scenario.draw})
     yield from _check_intent(where, scenario)
 
 
-def _rows_named(goal: c.ScenarioGoal) -> list[str]:
+def _names_of_rows(goal: c.ScenarioGoal) -> list[str]:
     """The drawn row or rows that the parts of a goal are about."""
     names = [showing.rows for showing in goal.shows] + [measure.rows for measure in goal.measures]
     for effect in goal.effects:
@@ -44,30 +44,30 @@ def _rows_named(goal: c.ScenarioGoal) -> list[str]:
 def _check_fields_of_goal(
     where: str, goal: c.ScenarioGoal, entities: Mapping[str, str], domain: Domain
 ) -> Iterator[FileProblem]:
-    for entity, names in _fields_named(goal, entities):
+    for entity, names in _names_of_fields(goal, entities):
         if entity is not None and entity not in domain.file.entities:
             yield from find_unknown(where, [entity], domain.file.entities, "entity")
         elif entity is not None:
             yield from find_unknown(where, names, domain.file.entities[entity].fields, f"field of {entity}")
 
 
-def _fields_named(goal: c.ScenarioGoal, entities: Mapping[str, str]) -> list[tuple[str | None, list[str]]]:
-    """(entity, fields that are named of it) for every part of a goal; `entities` are those of the drawn rows."""
-    named = [(entities.get(each.rows), _literals(each.fields)) for each in goal.shows]
-    named += [(entities.get(m.rows), [*_literals(m.field), *_literals(m.group_by)]) for m in goal.measures]
+def _names_of_fields(goal: c.ScenarioGoal, entities: Mapping[str, str]) -> list[tuple[str | None, list[str]]]:
+    """(entity, names of its fields) for every part of a goal; `entities` are those of the drawn rows."""
+    names_by_entity = [(entities.get(each.rows), _literals(each.fields)) for each in goal.shows]
+    names_by_entity += [(entities.get(m.rows), [*_literals(m.field), *_literals(m.group_by)]) for m in goal.measures]
     for effect in goal.effects:
         match effect:
             case c.UpdateEffect():
-                named.append((entities.get(effect.update), list(effect.set)))
+                names_by_entity.append((entities.get(effect.update), list(effect.set)))
             case c.CreateEffect():
-                named.append((effect.create, list(effect.set)))
+                names_by_entity.append((effect.create, list(effect.set)))
             case c.ExportEffect():
-                named.append((entities.get(effect.export), _literals(effect.fields)))
-    return named
+                names_by_entity.append((entities.get(effect.export), _literals(effect.fields)))
+    return names_by_entity
 
 
 def _literals(names: list[str] | str | None) -> list[str]:
-    """The names that are no expressions."""
+    """The names that are not expressions."""
     listed = [names] if isinstance(names, str) else names or []
     return [name for name in listed if not is_expression(name)]
 

@@ -1,4 +1,4 @@
-"""Checks that the words of a domain can be read back: no words say two values of one field."""
+"""Checks that the wordings of a domain can be parsed: none states two values of one field."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ if TYPE_CHECKING:
 
 
 def check_lexicon(domain: Domain) -> Iterator[FileProblem]:
-    """Yields words that say two values of one field, whether declared with the field or worded in a phrasing."""
+    """Yields wordings that state two values of one field, whether declared with the field or fixed in a phrasing."""
     for (entity, field), ways in domain.lexicon.items():
         values: dict[str, Any] = {}
         for value, wordings in ways.items():
             for wording in wordings:
                 other = values.setdefault(wording.casefold(), value)
                 if other != value:
-                    yield f"{entity}.{field}", f"{wording!r} stands for both {other!r} and {value!r}"
+                    yield (
+                        f"{entity}.{field}",
+                        f"{wording!r} means both {other!r} and {value!r}; use another wording for one of them",
+                    )

@@ -1,4 +1,4 @@
-"""Checks how a scenario is said: its phrasings and reasons, and slots that have no consequence."""
+"""Checks the texts of a scenario: its phrasings and reasons, and slots whose values are not used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NEEDLESS_BLANK = re.compile(r" [ .,;?!]")
 
 
 def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the phrasings of a scenario: too few, not well formed, or silent about a slot."""
+    """Yields what is wrong with the phrasings of a scenario: too few, not well formed, or without a needed slot."""
     here = f"{where}.phrasings"
     if len(scenario.phrasings) < MIN_PHRASINGS:
         yield here, f"needs at least {MIN_PHRASINGS} phrasings, has {len(scenario.phrasings)}"
@@ -43,7 +43,7 @@ def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterato
 def _check_blanks(where: str, phrasing: Phrasing) -> Iterator[FileProblem]:
     for rendering in phrasing.plain_renderings():
         if rendering != rendering.strip() or _NEEDLESS_BLANK.search(rendering):
-            yield where, f"{phrasing.text!r} can become {rendering!r}, which has a needless blank"
+            yield where, f"{phrasing.text!r} can become {rendering!r}, which has a superfluous blank"
             break
 
 
@@ -57,12 +57,12 @@ def _check_slots_of_phrasing(
         if slot.wording is not None and varies:
             yield where, f"{phrasing.text!r}: slot {slot.name} varies, so its wording cannot be fixed"
     for name in needed:
-        if not phrasing.always_says(name):
-            yield where, f"{phrasing.text!r} does not always say {name}"
+        if not phrasing.always_states(name):
+            yield where, f"{phrasing.text!r} does not always state {name}"
 
 
 def check_reasons(where: str, scenario: c.Scenario) -> Iterator[FileProblem]:
-    """Yields reasons that stand twice, and a problem if there are too few."""
+    """Yields reasons that appear twice, and a problem if there are too few."""
     here, different = f"{where}.reasons", len(set(scenario.reasons))
     yield from find_repeated(here, scenario.reasons)
     if different < MIN_REASONS:
@@ -70,9 +70,9 @@ def check_reasons(where: str, scenario: c.Scenario) -> Iterator[FileProblem]:
 
 
 def check_idle_slots(where: str, name: str, domain: Domain) -> Iterator[FileProblem]:
-    """Yields slots that fill no argument and are no part of the goal, so that nothing follows from what they say."""
+    """Yields slots that fill no argument and are not part of the goal, so that their values have no effect."""
     scenario = domain.file.scenarios[name]
     arguments = {text for step in scenario.plan for text in step.arguments.values() if isinstance(text, str)}
     for slot in scenario.slots:
         if f"$request.{slot}" not in arguments and slot not in domain.slots_of_goal(name):
-            yield f"{where}.slots", f"slot {slot} fills no argument and is no part of the goal; use it or remove it"
+            yield f"{where}.slots", f"slot {slot} fills no argument and is not part of the goal; use it or remove it"

@@ -20,7 +20,7 @@ def check_plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fil
     for step in scenario.plan:
         here = f"{where}.plan.{step.step}"
         if step.step in earlier or step.step in ("request", "principal", "policy"):
-            yield here, "this step's name is taken"
+            yield here, "another step, or a reserved word, has this name; choose another one"
         yield from find_unknown(here, [*step.when, *step.unless], domain.file.policy.rules, "rule")
         yield from find_unknown(here, step.after, earlier, "earlier step")
         if step.tool not in domain.file.tools:
@@ -29,11 +29,11 @@ def check_plan(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fil
         tool = domain.file.tools[step.tool]
         yield from _check_arguments(f"{here}.arguments", step, tool)
         for name, expression in step.arguments.items():
-            whole = f"{here}.arguments.{name}"
+            where_argument = f"{here}.arguments.{name}"
             if isinstance(expression, list):
-                yield from _check_list(whole, expression, tool.parameters.get(name), earlier)
+                yield from _check_list(where_argument, expression, tool.parameters.get(name), earlier)
             else:
-                yield from _check_expression(whole, expression, scenario, domain, earlier)
+                yield from _check_expression(where_argument, expression, scenario, domain, earlier)
         earlier[step.step] = tool
 
 
@@ -49,7 +49,7 @@ def _check_list(
 ) -> Iterator[FileProblem]:
     """Yields a problem unless the list gathers results of earlier steps, for a parameter that takes keys."""
     if parameter is not None and parameter.does not in ("keys", "about"):
-        yield where, f"a parameter that does {parameter.does} takes one expression, not a list"
+        yield where, f"a parameter with `does: {parameter.does}` takes one expression, not a list"
     for each in expressions:
         reference = reference_in(each)
         yield from find_unknown(where, [reference.root if reference else each], earlier, "earlier step")

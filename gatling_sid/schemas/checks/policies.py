@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check_policy(domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the policy of a domain whose entities, tools and roles are sound."""
+    """Yields what is wrong with the policy of a domain; its entities, tools and roles must have no problems."""
     policy = domain.file.policy
     for axis, values in policy.vary.items():
         if len(values) < 2:
@@ -45,7 +45,7 @@ def _check_rule(name: str, rule: c.Rule, domain: Domain) -> Iterator[FileProblem
         yield where, f"{name} is the name of an axis; a rule that is in force sometimes is an axis too, so rename one"
     yield from find_unknown(f"{where}.says", placeholders(rule.says), axes, "axis")
     yield from _check_axis_names(f"{where}.with", rule, axes)
-    problem = _parameter_error(name, rule, axes)
+    problem = _find_problem_in_parameters(name, rule, axes)
     if problem:
         yield f"{where}.with", problem
     else:
@@ -63,7 +63,7 @@ def _check_axis_names(where: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -
                 yield from find_unknown(where, [str(reference.path[0])], axes, "axis")
 
 
-def _parameter_error(name: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> str | None:
+def _find_problem_in_parameters(name: str, rule: c.Rule, axes: Mapping[str, list[Any]]) -> str | None:
     """Why the rule's parameters, with the first value of each axis, are not those of its kind; None if they are."""
     first = {f"$policy.{axis}": values[0] for axis, values in axes.items() if values}
     given = {
@@ -134,9 +134,9 @@ def _may_be_omitted(parameter: c.Parameter) -> bool:
 
 
 def _check_notice(where: str, given: Mapping[str, Any], tool: c.Tool) -> Iterator[FileProblem]:
-    """Yields why a notice that a rule demands cannot be sent to the address by this tool."""
+    """Yields why this tool cannot send the message that a rule demands to the required address."""
     if tool.operation != "send" or tool.entity != given.get("entity", tool.entity):
-        yield where, f"{given['notify']} does not write about {given.get('entity')}"
+        yield where, f"{given['notify']} does not send messages about {given.get('entity')}"
     field = given.get("recipient_field", "")
     if tool.addressee and field and field not in tool.addressee:
-        yield where, f"{given['notify']} writes to {' or '.join(tool.addressee)} alone, never to {field}"
+        yield where, f"{given['notify']} sends messages only to {' or '.join(tool.addressee)}, not to {field}"

@@ -1,4 +1,4 @@
-"""What a check yields: problems, and the kinds of problems that many checks look for."""
+"""The problems that checks yield, and functions that find frequent kinds of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def find_impossible_choices(where: str, field: c.EntityField, values: Iterable[A
 
 
 def find_repeated(where: str, texts: Iterable[str]) -> Iterator[FileProblem]:
-    """Yields a problem for each text that stands twice or more."""
+    """Yields a problem for each text that appears twice or more."""
     for text, times in Counter(texts).items():
         if times > 1:
-            yield where, f"{text!r} stands {times} times; remove the repetition"
+            yield where, f"{text!r} appears {times} times; remove the repetition"

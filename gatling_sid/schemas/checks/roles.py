@@ -1,4 +1,4 @@
-"""Checks roles: the entity their people are records of, the conditions on these, and the attributes of a session."""
+"""Checks roles: their entity, the conditions on its rows, and the fields that become the principal's attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_roles(domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the roles of a domain whose entities are sound."""
+    """Yields what is wrong with the roles of a domain; its entities must have no problems."""
     for name, role in domain.file.roles.items():
         where = f"roles.{name}"
         if role.entity not in domain.file.entities:

@@ -1,4 +1,4 @@
-"""Checks scenarios part by part, and that no phrasing stands in two of them."""
+"""Checks each part of each scenario, and that no phrasing is in two scenarios."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def check_scenarios(domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the scenarios of a domain whose other parts are sound."""
+    """Yields what is wrong with the scenarios of a domain; its other parts must have no problems."""
     scenario_of_phrasing: dict[str, str] = {}
     for name, scenario in domain.file.scenarios.items():
         where = f"scenarios.{name}"

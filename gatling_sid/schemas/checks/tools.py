@@ -12,7 +12,7 @@ from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_cho
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_NEEDED_ROLES = {
+_NEEDED_PURPOSES = {
     "get": ("key",),
     "update": ("key", "keys"),
     "delete": ("key", "keys"),
@@ -20,17 +20,17 @@ _NEEDED_ROLES = {
     "send": ("recipient",),
     "create": ("set",),
 }
-"""By operation: parameters of one of these roles, at least one of which a tool must have."""
-_ROLES_WITH_FIELD = ("filter", "set")
-_REPEATABLE_ROLES = ("filter", "set", "content", "attachment")
-_REQUIRED_ROLES = ("key", "recipient", "target", "keys")
+"""By operation: purposes of parameters; a tool must have a parameter with at least one of them."""
+_PURPOSES_WITH_FIELD = ("filter", "set")
+_REPEATABLE_PURPOSES = ("filter", "set", "content", "attachment")
+_REQUIRED_PURPOSES = ("key", "recipient", "target", "keys")
 _OPERATIONS_ON_MANY = ("list", "aggregate", "export")
-"""Operations that do not need their keys, since filters can tell the rows."""
+"""Operations that do not need keys, because filters can select the rows."""
 _OPERATIONS_THAT_SHOW = ("list", "get", "update", "export")
 
 
 def check_tools(domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the tools of a domain whose entities are sound."""
+    """Yields what is wrong with the tools of a domain; its entities must have no problems."""
     for name, tool in domain.file.tools.items():
         where = f"tools.{name}"
         if tool.entity not in domain.file.entities:
@@ -38,10 +38,10 @@ def check_tools(domain: Domain) -> Iterator[FileProblem]:
             continue
         entity = domain.file.entities[tool.entity]
         yield from _check_fields(where, tool, entity)
-        yield from _check_roles_of_parameters(where, tool)
+        yield from _check_purposes(where, tool)
         yield from _check_addressee(where, tool, entity)
         yield from _check_parameters(where, tool, entity)
-        yield from _check_repeated_roles(where, tool)
+        yield from _check_repeated_purposes(where, tool)
 
 
 def _check_fields(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
@@ -58,15 +58,15 @@ def _check_fields(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FilePr
         yield f"{where}.returns", f"a tool with operation {tool.operation} must say which fields it returns"
 
 
-def _check_roles_of_parameters(where: str, tool: c.Tool) -> Iterator[FileProblem]:
-    roles = {parameter.does for parameter in tool.parameters.values()}
-    needed = _NEEDED_ROLES.get(tool.operation, ())
-    if needed and roles.isdisjoint(needed):
-        yield f"{where}.parameters", f"{tool.operation} needs a parameter that does {' or '.join(needed)}"
+def _check_purposes(where: str, tool: c.Tool) -> Iterator[FileProblem]:
+    purposes = {parameter.does for parameter in tool.parameters.values()}
+    needed = _NEEDED_PURPOSES.get(tool.operation, ())
+    if needed and purposes.isdisjoint(needed):
+        yield f"{where}.parameters", f"operation {tool.operation} needs a parameter with `does: {' or '.join(needed)}`"
 
 
 def _check_addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
-    """Yields a problem unless the addressee is an address of the record that the message is about."""
+    """Yields a problem unless the addressee is an address in the row that the message is about."""
     if not tool.addressee:
         return
     here = f"{where}.addressee"
@@ -77,30 +77,30 @@ def _check_addressee(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Fil
     if tool.operation != "send":
         yield here, "only a tool with operation send has an addressee"
     elif not any(each.does == "about" for each in tool.parameters.values()):
-        yield here, "needs a parameter that does about"
+        yield here, "needs a parameter with `does: about`"
 
 
 def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
     of_entity = f"field of {tool.entity}"
     for name, parameter in tool.parameters.items():
-        here, role = f"{where}.parameters.{name}", parameter.does
-        if role in _ROLES_WITH_FIELD:
+        here, purpose = f"{where}.parameters.{name}", parameter.does
+        if purpose in _PURPOSES_WITH_FIELD:
             yield from find_unknown(f"{here}.field", [parameter.field or ""], entity.fields, of_entity)
-        if role in _REQUIRED_ROLES and not parameter.required and tool.operation not in _OPERATIONS_ON_MANY:
-            yield here, f"a parameter that does {role} must be required"
-        if role in ("select", "measured", "group"):
+        if purpose in _REQUIRED_PURPOSES and not parameter.required and tool.operation not in _OPERATIONS_ON_MANY:
+            yield here, f"a parameter with `does: {purpose}` must be required"
+        if purpose in ("select", "measured", "group"):
             yield from find_unknown(here, parameter.values or (), entity.fields, of_entity)
-        if role == "measure":
+        if purpose == "measure":
             yield from find_unknown(here, parameter.values or (), get_args(c.Measure), "measure")
-        if role == "target" and not parameter.values:
-            yield here, "a target needs its values, narrowest audience first"
-        if role == "target" and not parameter.required:
-            yield here, "a target must be required, so that every export says where it goes"
+        if purpose == "target" and not parameter.values:
+            yield here, "a target needs `values`; list the one with the smallest audience first"
+        if purpose == "target" and not parameter.required:
+            yield here, "a target must be required, so that every export names its target"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
             yield here, f"the default {parameter.default!r} is not one of the values"
 
 
-def _check_repeated_roles(where: str, tool: c.Tool) -> Iterator[FileProblem]:
-    for role, times in Counter(parameter.does for parameter in tool.parameters.values()).items():
-        if times > 1 and role not in _REPEATABLE_ROLES:
-            yield f"{where}.parameters", f"{times} parameters do {role}; only one may"
+def _check_repeated_purposes(where: str, tool: c.Tool) -> Iterator[FileProblem]:
+    for purpose, times in Counter(parameter.does for parameter in tool.parameters.values()).items():
+        if times > 1 and purpose not in _REPEATABLE_PURPOSES:
+            yield f"{where}.parameters", f"{times} parameters have `does: {purpose}`; only one may"

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 MIN_OPENINGS_AND_CLOSINGS = 12
-"""Of each; with fewer, the same words would begin or end too many requests of a domain."""
+"""Least number of openings, and of closings. With fewer, too many requests of a domain would begin or end alike."""
 
 
 def check_voice(domain: Domain) -> Iterator[FileProblem]:
-    """Yields openings and closings that repeat one another, are too few, or hold the notation of phrasings."""
+    """Yields openings and closings that are repeated, are too few, or contain the notation of phrasings."""
     for name, texts in (("openings", domain.file.voice.openings), ("closings", domain.file.voice.closings)):
         where, different = f"voice.{name}", len(set(texts))
         yield from find_repeated(where, texts)

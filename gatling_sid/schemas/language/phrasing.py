@@ -1,7 +1,7 @@
 """The notation of phrasings: text with `{slot}`, `{slot:own wording}` and `[one way|another|]`.
 
-An alternative may hold slots but no further brackets. `{status:past due}` says the value of slot `status` in the
-phrasing's own words; those words join the catalogue's lexicon, so that a validator can read them back.
+An alternative may contain slots but no further brackets. `{status:past due}` states the value of slot `status` by the
+phrasing's own wording, which is added to the catalogue's lexicon, so that a validator can parse it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Slot(NamedTuple):
-    """A place for a value; `wording` is the fixed text that says it, or None if any wording of the value may."""
+    """A place for a value; `wording` is the fixed text that states it, or None if any wording of the value may."""
 
     name: str
     wording: str | None
@@ -23,9 +23,9 @@ class Slot(NamedTuple):
 
 PhrasingPart = str | Slot
 MAX_VARIANTS = 4096
-"""Of one phrasing; all are compared with one another when it is parsed, which takes memory and time."""
-_MAX_PARSED = 4096
-"""Phrasings kept parsed, some 5 KiB each: those of ten domains, of which a process makes one at a time."""
+"""Variants of one phrasing. All are compared with each other when it is parsed, which takes memory and time."""
+_MAX_PHRASINGS_IN_MEMORY = 4096
+"""Parsed phrasings that are memoised: those of ten domains, about 5 KiB each. A process uses one domain at a time."""
 _SLOT = re.compile(r"\{([a-z][a-z0-9_]*)(?::([^{}\[\]|]+))?\}")
 _NOTATION = re.compile(r"[{}\[\]|]")
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
@@ -59,7 +59,7 @@ class Phrasing:
         return [[_render_plainly(alternative) for alternative in group] for group in self.groups]
 
     def slots(self) -> Iterator[Slot]:
-        """Every slot of every alternative, in order; one that stands twice comes twice."""
+        """Yields every slot of every alternative, in order; a slot that appears twice is yielded twice."""
         for group in self.groups:
             for alternative in group:
                 yield from (part for part in alternative if isinstance(part, Slot))
@@ -81,24 +81,24 @@ class Phrasing:
         return [*parts, literal] if literal else parts
 
     def plain_renderings(self) -> Iterator[str]:
-        """Texts in which every alternative occurs at least once; `{slot}` stands for a value without fixed wording."""
+        """Yields texts that together contain every alternative; `{slot}` marks a value without a fixed wording."""
         firsts = [alternatives[0] for alternatives in self._texts]
         for place, alternatives in enumerate(self._texts):
             for text in alternatives:
                 yield "".join([*firsts[:place], text, *firsts[place + 1 :]])
 
-    def always_says(self, name: str) -> bool:
-        """Whether every variant holds the slot `name`."""
+    def always_states(self, name: str) -> bool:
+        """Whether every variant contains the slot `name`."""
         return name in self._slots_of_all_variants
 
     @cached_property
     def _slots_of_all_variants(self) -> frozenset[str]:
-        """The names of slots that stand in every alternative of some group."""
+        """The names of the slots that are in every alternative of some group."""
         groups = [[{p.name for p in parts if isinstance(p, Slot)} for parts in group] for group in self.groups]
         return frozenset(name for names in groups for name in names[0].intersection(*names[1:]))
 
 
-@lru_cache(maxsize=_MAX_PARSED)
+@lru_cache(maxsize=_MAX_PHRASINGS_IN_MEMORY)
 def phrasing_of(text: str) -> Phrasing:
     """The parsed phrasing, memoised. Raises ValueError as `Phrasing` does."""
     return Phrasing(text)

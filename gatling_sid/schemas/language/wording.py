@@ -125,7 +125,7 @@ def _date_wordings(value: str, today: date) -> tuple[str, ...]:
 
 
 def plain_words(name: str) -> str:
-    """A name of the catalogue as a person says it: `on_hold` becomes `on hold`."""
+    """A name of the catalogue as a person writes it: `on_hold` becomes `on hold`."""
     return name.replace("_", " ")
 
 
@@ -153,7 +153,7 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
 
 @lru_cache(maxsize=16384, typed=True)  # True is not 1, nor 1 1.0
 def _typed_forms(kind: str, value: str | float | bool, today: date, words: tuple[str, ...]) -> frozenset[str]:
-    """The wordings of a value in the cases in which people type them."""
+    """The wordings of a value in all letter cases that people use."""
     ways = wordings(kind, value, today, words)
     return frozenset(form for each in ways for form in letter_cases(each))
 
@@ -172,12 +172,14 @@ def join_list(parts: Sequence[str], conjunction: str = "and") -> str:
 def is_wording_of(span: str, kind: str, value: Any, today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
     """Whether `span` is a wording of `value`, in any of `letter_cases`; `words` are the catalogue's wordings, by value."""
     if isinstance(value, list):
-        return _says_list(span, kind, value, today, words)
+        return _is_wording_of_list(span, kind, value, today, words)
     return span in _typed_forms(kind, value, today, words.get(value, ()))
 
 
-def _says_list(span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]) -> bool:
-    """Whether `span` says all elements in order, separated by commas, `and`, `or` or `&`."""
+def _is_wording_of_list(
+    span: str, kind: str, values: list[Any], today: date, words: Mapping[Any, tuple[str, ...]]
+) -> bool:
+    """Whether `span` states all elements in order, separated by commas, `and`, `or` or `&`."""
     rest = span
     for position, value in enumerate(values):
         if position:

@@ -12,7 +12,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def argument_max(limit: k.ArgumentMax, context: TraceContext) -> Iterator[str]:
-    """The argument, or each element of a list, is no larger than the limit."""
+    """The argument, or each element of a list, is at most the limit."""
     for call in context.bound_calls(limit):
         for value in _elements(context.argument_value(call, limit.argument)):
             number = _number(value)
@@ -29,21 +29,21 @@ def argument_values(limit: k.ArgumentValues, context: TraceContext) -> Iterator[
 
 
 def argument_required(required: k.ArgumentRequired, context: TraceContext) -> Iterator[str]:
-    """The argument is given and not blank; a default counts."""
+    """The argument is given and not blank; a default counts as given."""
     for call in context.bound_calls(required):
         if _is_blank(context.argument_value(call, required.argument)):
-            yield f"{call.call_id} does not give {required.argument}"
+            yield f"{call.call_id} has no {required.argument}, which is required"
 
 
 def narrowed_by(filters: k.NarrowedBy, context: TraceContext) -> Iterator[str]:
-    """At least one of the filters is given and does not let all rows pass."""
+    """At least one of the filters is given and excludes some rows."""
     for call in context.bound_calls(filters):
         if not any(_narrows(context, call, name) for name in filters.arguments):
-            yield f"{call.call_id} is narrowed by none of {', '.join(filters.arguments)}"
+            yield f"{call.call_id} has no filter that excludes rows; give one of {', '.join(filters.arguments)}"
 
 
 def _narrows(context: TraceContext, call: ToolCall, argument: str) -> bool:
-    """Whether a filter is given and, if the call was replayed, some row of the world does not pass it."""
+    """Whether a filter is given and, if the call was replayed, excludes at least one row of the world."""
     value = context.argument_value(call, argument)
     tool = context.tools.get(call.tool_id)
     if _is_blank(value):

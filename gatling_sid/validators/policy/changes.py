@@ -1,4 +1,4 @@
-"""Which rows a plan may change: after a look-up, in an allowed state, within an amount, and how many in all."""
+"""Which rows a plan may change: after a look-up, in an allowed state, up to an amount, and how many in all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def read_before_change(look_up: k.ReadBeforeChange, context: TraceContext) -> It
     """Calls that had to run before a change returned the row with these fields."""
     for call, key, _, views in _changes_and_views(look_up, context):
         if not {field for view in views for field in view}.issuperset(look_up.fields):
-            yield f"{call.call_id} changes {look_up.entity} {key} before {', '.join(look_up.fields)} of it were read"
+            yield f"{call.call_id} changes {look_up.entity} {key}, but no earlier call read its {', '.join(look_up.fields)}"
 
 
 def state_before_change(state: k.StateBeforeChange, context: TraceContext) -> Iterator[str]:
@@ -25,9 +25,10 @@ def state_before_change(state: k.StateBeforeChange, context: TraceContext) -> It
     for call, key, row, views in _changes_and_views(state, context):
         value = row.get(state.field)
         if value not in state.allowed:
-            yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}"
+            allowed = ", ".join(map(str, state.allowed))
+            yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}; allowed are {allowed}"
         elif not _is_shown(views, state.field, value):
-            yield f"{call.call_id} changes {state.entity} {key} before its {state.field} was read"
+            yield f"{call.call_id} changes {state.entity} {key}, but no earlier call read its {state.field}"
 
 
 def amount_limit(limit: k.AmountLimit, context: TraceContext) -> Iterator[str]:
@@ -35,17 +36,18 @@ def amount_limit(limit: k.AmountLimit, context: TraceContext) -> Iterator[str]:
     for call, key, row, views in _changes_and_views(limit, context):
         amount = row.get(limit.field)
         if is_number(amount) and amount > limit.max_value:
-            yield f"{call.call_id} changes {limit.entity} {key}, whose {limit.field} {amount} is above {limit.max_value:g}"
+            where = f"{limit.entity} {key}, whose {limit.field} is {amount}"
+            yield f"{call.call_id} changes {where}; at most {limit.max_value:g} is allowed"
         elif not _is_shown(views, limit.field, amount):
-            yield f"{call.call_id} changes {limit.entity} {key} before its {limit.field} was read"
+            yield f"{call.call_id} changes {limit.entity} {key}, but no earlier call read its {limit.field}"
 
 
 def batch_limit(limit: k.BatchLimit, context: TraceContext) -> Iterator[str]:
-    """All calls together change no more records than the limit."""
+    """All calls together change, create and send no more than the limit."""
     results = [(call, context.results.get(call.call_id)) for call in context.bound_calls(limit)]
-    records = {each for call, result in results if result for each in _records_changed(call, result)}
-    if len(records) > limit.max_records:
-        yield f"the plan changes {len(records)} records; {limit.max_records} are allowed"
+    changes = {each for call, result in results if result for each in _distinct_changes(call, result)}
+    if len(changes) > limit.max_records:
+        yield f"the plan changes {len(changes)} rows (new rows and messages count too); at most {limit.max_records} are allowed"
 
 
 def changed_rows(context: TraceContext, call: ToolCall, entity: str) -> Iterator[tuple[str, Row]]:
@@ -67,7 +69,7 @@ def _changes_and_views(
 
 
 def _views(context: TraceContext, before: str, entity: str) -> dict[str, list[Row]]:
-    """By key: the fields of a row, as they then were, that calls returned which must run before this one."""
+    """For each key, the views of the row that earlier calls returned: its fields, with the values they had then."""
     views: dict[str, list[Row]] = {}
     for call_id in context.ancestors(before):
         result = context.results.get(call_id)
@@ -82,12 +84,12 @@ def _views(context: TraceContext, before: str, entity: str) -> dict[str, list[Ro
 
 
 def _is_shown(views: list[Row], field: str, value: Any) -> bool:
-    """Whether some view shows this value, and not only an older one."""
+    """Whether some view shows this value; a view of an older value does not count."""
     return any(field in view and view[field] == value for view in views)
 
 
-def _records_changed(call: ToolCall, result: CallResult) -> Iterator[tuple[str, str, str]]:
-    """One key per changed record: a row changed twice counts once, each created record or message counts by itself."""
+def _distinct_changes(call: ToolCall, result: CallResult) -> Iterator[tuple[str, str, str]]:
+    """One key per change that counts: a row that is changed twice counts once, each new row and each message counts once."""
     for effect in result.effects:
         is_existing = effect.kind in ("update", "delete")
         for key in effect.rows or [""]:

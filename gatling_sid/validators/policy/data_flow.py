@@ -1,7 +1,7 @@
 """Values must not reach certain tools: they are tracked from reads through arguments, writes and later reads.
 
-A value is tracked by its place: a cell (entity, key, field) of a record, or the result of a call that took it as an
-argument. Rows that a filter with a plain value selects are not tracked: the filter reveals little of their content.
+A value is tracked by its place: a cell (entity, key, field), or the result of a call that took it as an argument. Rows
+that a filter with a plain value selects are not tracked, since the filter reveals little about their content.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from gatling_sid.validators.trace_context import TraceContext, references_of_cal
 
 
 def no_flow(flow: k.NoFlow, context: TraceContext) -> Iterator[str]:
-    """Nothing read from these fields reaches the tools, directly or through other calls and records."""
+    """No value of these fields reaches the tools, directly or through other calls and rows."""
     tracker = _FlowTracker(flow, context)
     for call in context.ordered_calls:
         origins = tracker.origins_of_arguments(call)
         if flow.binds(context.role, call.tool_id):
             for name, origin in origins.items():
-                yield f"{call.call_id}: {name} carries {origin} into {call.tool_id}"
+                yield f"{call.call_id}.{name} passes a value of {origin} to {call.tool_id}"
             if not origins and (read := tracker.origin_read_by(call)):
-                yield f"{call.call_id}: {call.tool_id} takes {read} itself"
+                yield f"{call.call_id} uses {call.tool_id}, which itself reads {read}"
         tracker.track(call, origins)
 
 
 class _FlowTracker:
-    """Where the values of some fields are: which cells hold them, and which calls took them as arguments."""
+    """Tracks the values of some fields: which cells hold them, and which calls took them as arguments."""
 
     def __init__(self, flow: k.NoFlow, context: TraceContext) -> None:
         assert context.domain is not None
         self.context = context
         self.domain = context.domain
         self.sources = {source_field(self.domain, flow.entity, field) for field in flow.fields}
-        """The fields, as (entity, field); a field that copies or refers to another record's field counts as that field."""
+        """The fields, as (entity, field); a field that copies or refers to a field of another row counts as that field."""
         self.cells: dict[tuple[str, str, str], str] = {}
-        """By cell that was written with such a value: the field that the value comes from."""
+        """For each cell to which such a value was written: the field that the value comes from."""
         self.calls: dict[str, str] = {}
-        """By id of a call that took such a value as an argument: the field that the value comes from."""
+        """For each id of a call that took such a value as an argument: the field that the value comes from."""
 
     def origins_of_arguments(self, call: ToolCall) -> dict[str, str]:
-        """By name of an argument that carries such a value: the field that the value comes from."""
+        """For each argument name that refers to such a value: the field that the value comes from."""
         found = ((name, self._origin_of_reference(reference)) for name, reference in references_of_call(call))
         return {name: origin for name, origin in found if origin is not None}
 
     def origin_read_by(self, call: ToolCall) -> str | None:
-        """The first such field that the call itself reads; for a message, also one that the plan wrote into its record."""
+        """The first such field that the call itself reads; a message also reads the fields that the plan wrote to its rows."""
         result = self.context.results.get(call.call_id)
         if result is None:
             return None
@@ -79,7 +79,7 @@ class _FlowTracker:
             self.cells[cell] = origin
 
     def _origins_of_copies(self, tool: CompiledTool, row: dict[str, object]) -> dict[str, str | None]:
-        """By field that a new record copies from a record it refers to: the field that such a value comes from, or None."""
+        """For each field that a new row copies from a row it refers to: the field that such a value comes from, or None."""
         copies = tool.domain.copied_fields(tool.entity).items()
         return {name: self.cells.get((of, str(row[reference]), field)) for name, (reference, of, field) in copies}
 
@@ -90,7 +90,7 @@ class _FlowTracker:
         return None if result is None else self._origin_in_cells(result.entity, *_keys_and_fields(reference, result))
 
     def _origin_in_cells(self, entity: str, keys: Iterable[str], fields: Iterable[str]) -> str | None:
-        """The field that a value in these cells comes from, or None if they hold no such value."""
+        """The field that a value in these cells comes from, or None if they have no such value."""
         for field in fields:
             if source_field(self.domain, entity, field) in self.sources:
                 return f"{entity}.{field}"

@@ -19,11 +19,11 @@ def export_targets(limit: k.ExportTargets, context: TraceContext) -> Iterator[st
 
 
 def export_sensitivity(limit: k.ExportSensitivity, context: TraceContext) -> Iterator[str]:
-    """Nothing above the tier is exported to these targets."""
+    """No data above the tier is exported to these targets."""
     for call in context.bound_calls(limit):
         tier = tier_taken(context, call)
-        if targets_of(context, call) & set(limit.targets) and tier.level > limit.max_tier.level:
-            yield f"{call.call_id} exports {tier.value} data; the ceiling is {limit.max_tier.value}"
+        if targets_of(context, call) & set(limit.targets) and tier.rank > limit.max_tier.rank:
+            yield f"{call.call_id} exports {tier.value} data; at most {limit.max_tier.value} is allowed"
 
 
 def targets_of(context: TraceContext, call: ToolCall) -> set[str]:

@@ -1,4 +1,4 @@
-"""Which function judges each kind of constraint, and the rules of the policy check that go through these tables.
+"""The function that judges each kind of constraint, and the rules of the policy check that use these tables.
 
 A function takes a constraint's parameters and a context, and yields a message for each breach. Functions that look at
 what calls did need a replay; the others judge what calls declare, so that they also hold for traces of domains that
@@ -19,7 +19,7 @@ ConstraintRule = Callable[[Any, TraceContext], Iterator[str]]
 
 
 class Breach(NamedTuple):
-    """What is wrong with a constraint, or with a plan under it."""
+    """One place where a plan does not keep a constraint, or one thing that is wrong with the constraint itself."""
 
     constraint_id: str
     kind: str
@@ -52,8 +52,8 @@ BREAKABLE_BY_OMISSION: Mapping[str, ConstraintRule] = {
     "notify_after": messages.notify_after,
     "no_flow": data_flow.no_flow,
 }
-"""Kinds that a plan can break by leaving out a call or a dependency. `no_flow` is one of them: without a call that
-overwrites a value, the value may get further. All other kinds are broken only by what a plan contains."""
+"""Kinds that a plan can break because a call or a dependency is missing. `no_flow` is one of them: without a call that
+overwrites a value, the value may reach more tools. All other kinds are broken only by what a plan contains."""
 
 NEED_REPLAY: Mapping[str, ConstraintRule] = {
     **BREAKABLE_BY_OMISSION,
@@ -78,13 +78,13 @@ def breaches(context: TraceContext, kinds: Mapping[str, ConstraintRule] = CONSTR
 
 
 def constraints_hold(context: TraceContext) -> Iterator[Breach]:
-    """Every constraint holds, at every call and along the data flow; the message names the constraint and its kind."""
+    """Every constraint holds for every call and along the data flow; a message names the constraint and its kind."""
     for constraint_id, kind, message in breaches(context):
         yield Breach(constraint_id, kind, f"{constraint_id}: {message} ({kind})")
 
 
 def changes_follow_look_ups(context: TraceContext) -> Iterator[Breach]:
-    """A change that a rule allows only after a look-up has that look-up before it."""
+    """Every change that a rule allows only after a look-up comes after that look-up."""
     for constraint_id, kind, message in breaches(context, PRECONDITIONS):
         yield Breach(constraint_id, kind, f"{constraint_id}: {message}")
 

@@ -1,4 +1,4 @@
-"""Who must and who may receive messages: notices after a change, and the addresses that messages may reach."""
+"""Who must receive a message after a change, and which addresses may receive messages."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def notify_after(notice: k.NotifyAfter, context: TraceContext) -> Iterator[str]:
-    """After each change, a later call of the notifying tool writes to the row's address about that row."""
+    """After each change of a row, a later call of the notifying tool sends a message about it to the row's address."""
     for call in context.bound_calls(notice):
         rows = list(changed_rows(context, call, notice.entity))
         notices = _notices_after(notice, call.call_id, context) if rows else set()
         for key, row in rows:
             address = row.get(notice.recipient_field)
             if (address, key) not in notices:
-                yield f"{call.call_id} changes {notice.entity} {key}, and {notice.notify} never tells {address}"
+                yield f"{call.call_id} changes {notice.entity} {key}, but no later call of {notice.notify} notifies {address}"
 
 
 def _notices_after(notice: k.NotifyAfter, call_id: str, context: TraceContext) -> set[tuple[Any, str]]:
@@ -35,7 +35,7 @@ def _notices_after(notice: k.NotifyAfter, call_id: str, context: TraceContext) -
 
 
 def recipients(limit: k.Recipients, context: TraceContext) -> Iterator[str]:
-    """Messages reach only addresses with an allowed ending."""
+    """Messages go only to addresses with an allowed ending."""
     for call in context.bound_calls(limit):
         result = context.results.get(call.call_id)
         for effect in result.effects if result else ():
@@ -44,7 +44,7 @@ def recipients(limit: k.Recipients, context: TraceContext) -> Iterator[str]:
 
 
 def ends_with(address: str, ending: str) -> bool:
-    """Whether an address belongs to a host or equals it: `elm.example` covers `a@b.elm.example`, not `a@helm.example`."""
+    """Whether an address is at a host or equals it: `elm.example` allows `a@b.elm.example`, but not `a@helm.example`."""
     address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
     if not ending:
         return False

@@ -1,4 +1,4 @@
-"""Whose records a call may touch: only those of the principal, or only those of others."""
+"""Whose rows a call may use: only those of the principal, or only those of others."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def own_records(own: k.OwnRecords, context: TraceContext) -> Iterator[str]:
-    """Records read, changed, created or written about belong to the principal; a record without an owner does not."""
+    """Rows that are read, changed, created or written about belong to the principal; a row without an owner does not."""
     owner = _principal_value(context, own.attribute)
     for call in context.bound_calls(own):
         result = context.results.get(call.call_id)
         if result is not None and result.entity == own.entity:
             for key, row in (*result.rows, *result.created_rows):
                 if owner is None or row.get(own.field) != owner:
-                    yield f"{call.call_id} touches {own.entity} {key}, whose {own.field} is not {owner!r}"
+                    yield f"{call.call_id} uses {own.entity} {key}, whose {own.field} is not the principal's ({owner!r})"
 
 
 def not_own(own: k.NotOwn, context: TraceContext) -> Iterator[str]:
-    """Changed records do not belong to the principal."""
+    """Rows that are changed do not belong to the principal."""
     owner = _principal_value(context, own.attribute)
     for call in context.bound_calls(own):
         for key, row in changed_rows(context, call, own.entity):
             if row.get(own.field) == owner:
-                yield f"{call.call_id} changes {own.entity} {key}, which is the principal's own ({own.field})"
+                yield f"{call.call_id} changes {own.entity} {key}, which belongs to the principal ({own.field})"
 
 
 def _principal_value(context: TraceContext, attribute: str) -> Any:

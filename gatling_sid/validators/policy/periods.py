@@ -1,4 +1,4 @@
-"""How many days from today the periods of a call reach, whether they are stated in days or by dates."""
+"""How many days from today the periods of a call reach, whether they are given in days or by dates."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def days_reached(context: TraceContext, call: ToolCall) -> int:
 
 
 def _ages(context: TraceContext, call: ToolCall) -> Iterator[int]:
-    """How many days ago the first and last days of the periods are; an open period extends to the dates of its rows."""
+    """How many days ago the first and last days of the periods are; an open period reaches to the dates of its rows."""
     result, tool = context.results.get(call.call_id), context.tools.get(call.tool_id)
     if result is None or tool is None or not (ends := _period_ends(tool.domain, call.tool_id)):
         return

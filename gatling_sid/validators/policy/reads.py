@@ -1,4 +1,4 @@
-"""How much a call may take: rows, days and sensitivity, by what it declares and, if it was replayed, returned."""
+"""How much a call may take: rows, days and sensitivity, by its declaration and, if it was replayed, by its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def row_limit(limit: k.RowLimit, context: TraceContext) -> Iterator[str]:
     for call in context.bound_calls(limit):
         rows = _rows_taken(context, call)
         if rows > limit.max_rows:
-            yield f"{call.call_id} takes {rows} rows; {limit.max_rows} are allowed"
+            yield f"{call.call_id} takes {rows} rows; at most {limit.max_rows} are allowed"
 
 
 def _rows_taken(context: TraceContext, call: ToolCall) -> float:
@@ -34,7 +34,7 @@ def time_range(limit: k.TimeRange, context: TraceContext) -> Iterator[str]:
     for call in context.bound_calls(limit):
         days = days_reached(context, call)
         if days > limit.max_days:
-            yield f"{call.call_id} looks back {days} days; {limit.max_days} are allowed"
+            yield f"{call.call_id} reaches {days} days from today; at most {limit.max_days} are allowed"
 
 
 def sensitivity_ceiling(ceiling: k.SensitivityCeiling, context: TraceContext) -> Iterator[str]:
@@ -44,8 +44,8 @@ def sensitivity_ceiling(ceiling: k.SensitivityCeiling, context: TraceContext) ->
         if ceiling.entity is not None and (tool is None or tool.entity != ceiling.entity):
             continue
         tier = _higher_tier(tier_taken(context, call), _tier_of_selection(context, call))
-        if tier.level > ceiling.max_tier.level:
-            yield f"{call.call_id} takes {tier.value} data; the ceiling is {ceiling.max_tier.value}"
+        if tier.rank > ceiling.max_tier.rank:
+            yield f"{call.call_id} uses {tier.value} data; at most {ceiling.max_tier.value} is allowed"
 
 
 def tier_taken(context: TraceContext, call: ToolCall) -> SensitivityTier:
@@ -58,7 +58,7 @@ def tier_taken(context: TraceContext, call: ToolCall) -> SensitivityTier:
 
 
 def _tier_of_selection(context: TraceContext, call: ToolCall) -> SensitivityTier:
-    """The highest tier of the fields by which a call filters and sorts rows: its result reveals something of them too."""
+    """The highest tier of the fields by which a call filters and sorts rows, since its result reveals something about them."""
     tool = context.tools.get(call.tool_id)
     if tool is None:
         return SensitivityTier.PUBLIC
@@ -68,7 +68,7 @@ def _tier_of_selection(context: TraceContext, call: ToolCall) -> SensitivityTier
 
 
 def _higher_tier(one: SensitivityTier, other: SensitivityTier) -> SensitivityTier:
-    return one if one.level > other.level else other
+    return one if one.rank > other.rank else other
 
 
 def is_number(value: Any) -> TypeGuard[float]:

@@ -1,4 +1,4 @@
-"""A policy's short-form limits: what each name bounds, and whether a plan stays within it.
+"""The limits in `scope_limits` of a policy: what each name bounds, and whether a plan stays within it.
 
 `max_results`, `maxRows` and `row_limit` mean the same. Calls are judged by what they declare and by the limits among
 their arguments, so that traces of domains that the catalogue does not know are judged in the same way.
@@ -18,38 +18,38 @@ from gatling_sid.validators.policy.exports import targets_of
 from gatling_sid.validators.trace_context import TraceContext
 
 _TARGET_ARGUMENTS = frozenset({"target", "export_target", "destination"})
-"""Names of arguments of an unknown tool that say where an export goes."""
+"""Names of arguments of an unknown tool that hold the target of an export."""
 _RECIPIENT_ARGUMENTS = frozenset({"recipient", "recipients", "to", "cc", "bcc"})
-"""Names of arguments of an unknown tool that say who receives a message."""
-_WRITING_VERBS = frozenset({"send", "mail", "email", "message", "notify", "forward", "reply"})
+"""Names of arguments of an unknown tool that hold the recipients of a message."""
+_MESSAGE_TOOL_WORDS = frozenset({"send", "mail", "email", "message", "notify", "forward", "reply"})
 """First words of the names of tools that send messages."""
 _MAX_CALLS_NAMED = 5
-"""Calls that a message names; a plan may have thousands."""
+"""Calls that a message names, since a plan may have thousands."""
 
 
 class LimitKind(NamedTuple):
     """What a limit bounds.
 
-    `form` describes a valid value, `value_of` returns the value or None if it is not valid, and `exceeding` yields a
+    `form` describes a valid value, `value_of` returns the value or None if it is not valid, and `find_excess` yields a
     message for each part of a plan that exceeds it.
     """
 
     form: str
     value_of: Callable[[Any], Any]
-    exceeding: Callable[[Any, TraceContext], Iterator[str]]
+    find_excess: Callable[[Any, TraceContext], Iterator[str]]
 
 
 def scope_limits_hold(context: TraceContext) -> Iterator[str]:
-    """Every short-form limit has a known name and a valid value, and the plan does not exceed it."""
+    """Every limit in `scope_limits` has a known name and a valid value, and the plan does not exceed it."""
     for name, value in context.trace.policy.scope_limits.items():
         kind = limit_kind_of(name)
         if kind is None:
-            yield f"nothing can enforce a limit named {name!r}; known are {', '.join(sorted(LIMIT_KINDS))}"
+            yield f"the limit {name!r} is unknown and cannot be enforced; known limits are {', '.join(sorted(LIMIT_KINDS))}"
         elif (limit := kind.value_of(value)) is None:
             yield f"the limit {name} is {value!r}; it must be {kind.form}"
         else:
-            for breach in kind.exceeding(limit, context):
-                yield f"{breach}; the limit {name} is {_describe(value)}"
+            for excess in kind.find_excess(limit, context):
+                yield f"{excess}; the limit {name} is {_describe(value)}"
 
 
 def unenforced_limits(context: TraceContext) -> list[str]:
@@ -59,15 +59,18 @@ def unenforced_limits(context: TraceContext) -> list[str]:
         kind = limit_kind_of(name)
         silent_calls = [call.call_id for call in context.trace.graph.calls if kind and _is_silent(context, call, kind)]
         if silent_calls:
-            found.append(f"the limit {name}: nothing is said of it by {', '.join(silent_calls[:_MAX_CALLS_NAMED])}")
+            calls = ", ".join(silent_calls[:_MAX_CALLS_NAMED])
+            found.append(
+                f"the limit {name} cannot be checked: not declared by {calls}; declare the scope of these calls"
+            )
     return found
 
 
 def _is_silent(context: TraceContext, call: ToolCall, kind: LimitKind) -> bool:
     """Whether a call neither declares what the limit bounds nor states it as an argument, and could exceed any limit."""
-    tool, verb = context.tools.get(call.tool_id), _verb(call)
+    tool, first_word = context.tools.get(call.tool_id), _first_word_of_tool(call)
     if kind is RECIPIENTS:
-        return tool is None and verb in _WRITING_VERBS and not _recipients_of(context, call)
+        return tool is None and first_word in _MESSAGE_TOOL_WORDS and not _recipients_of(context, call)
     if kind is TARGETS:
         return tool is None and _exports(context, call) and not _all_targets_of(context, call)
     if kind not in (ROWS, EXPORTED_ROWS, DAYS) or (kind is EXPORTED_ROWS and not _exports(context, call)):
@@ -101,7 +104,7 @@ def _list_of(value: Any) -> list[str] | None:
     return texts if isinstance(texts, list) and all(isinstance(each, str) for each in texts) else None
 
 
-# --- what goes beyond a limit ----------------------------------------------------------------------------------
+# --- what exceeds a limit ----------------------------------------------------------------------------------
 
 
 def _rows_exceeding(limit: float, context: TraceContext) -> Iterator[str]:
@@ -127,7 +130,7 @@ def _days_exceeding(limit: float, context: TraceContext) -> Iterator[str]:
 
 def _tiers_exceeding(limit: SensitivityTier, context: TraceContext) -> Iterator[str]:
     for call in context.trace.graph.calls:
-        if call.scope.sensitivity_tier.level > limit.level:
+        if call.scope.sensitivity_tier.rank > limit.rank:
             yield f"{call.call_id} takes {call.scope.sensitivity_tier.value} data"
 
 
@@ -182,19 +185,19 @@ def _limit_arguments(context: TraceContext, call: ToolCall, kind: LimitKind) -> 
 
 
 def _exports(context: TraceContext, call: ToolCall) -> bool:
-    """Whether a call exports: it declares a target, its tool exports, or the name of an unknown tool says so."""
+    """Whether a call exports: it declares a target, its tool exports, or the first word of an unknown tool's name is `export`."""
     tool = context.tools.get(call.tool_id)
-    operation = tool.tool.operation if tool else _verb(call)
+    operation = tool.tool.operation if tool else _first_word_of_tool(call)
     return bool(_all_targets_of(context, call)) or operation == "export"
 
 
-def _verb(call: ToolCall) -> str:
-    """The word that a tool's name begins with, which says what the tool does."""
+def _first_word_of_tool(call: ToolCall) -> str:
+    """The first word of the tool's name, in lower case; it usually says what the tool does."""
     return call.tool_id.rpartition(".")[2].partition("_")[0].casefold()
 
 
 def _all_targets_of(context: TraceContext, call: ToolCall) -> set[str]:
-    """The targets that a call exports to, including arguments of an unknown tool whose names say so."""
+    """The targets that a call exports to, including arguments of an unknown tool that are named like targets."""
     arguments = call.arguments.items() if call.tool_id not in context.tools else ()
     return targets_of(context, call) | {
         value for name, value in arguments if _plain(name) in _TARGET_ARGUMENTS and isinstance(value, str)
@@ -265,7 +268,7 @@ LIMIT_KINDS = {
     "max_calls": CALLS,
     "max_tool_calls": CALLS,
 }
-"""What each name bounds; a limit with any other name cannot be enforced, which is a violation."""
+"""What each name bounds; a limit with any other name cannot be enforced, which is reported as a finding."""
 
 
 def limit_kind_of(name: str) -> LimitKind | None:

@@ -9,14 +9,14 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def may_not_call(forbidden: k.MayNotCall, context: TraceContext) -> Iterator[str]:
-    """The tools of the constraint are not called."""
+    """No call uses one of the forbidden tools."""
     for call in context.bound_calls(forbidden):
         whom = context.role if forbidden.roles else "everyone"
         yield f"{call.call_id} calls {call.tool_id}, which is forbidden to {whom}"
 
 
 def forbidden_operations_are_absent(context: TraceContext) -> Iterator[str]:
-    """No call is of a forbidden operation, named by tool id, by tool name, or by the verb a tool's name begins with."""
+    """No call is of a forbidden operation, given as tool id, tool name, operation, or first word of the tool's name."""
     forbidden = {each.casefold(): each for each in context.trace.policy.forbidden_operations}
     for call in context.trace.graph.calls if forbidden else ():
         tool_id = call.tool_id.casefold()

@@ -1,4 +1,4 @@
-"""Checks the policy itself: each constraint is valid and stands for a sentence, and each sentence has a constraint."""
+"""Checks the policy itself: each constraint is valid and belongs to a sentence, and each sentence has a constraint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def constraints_are_well_formed(context: TraceContext) -> Iterator[Breach]:
-    """Every constraint is of a known kind, has its parameters, and stands for a rule that exists."""
+    """Every constraint has a known kind and valid parameters, and belongs to a rule that exists."""
     if context.has_published_policy:
         return
     for constraint_id, kind, problem in context.malformed_constraints:
@@ -17,12 +17,14 @@ def constraints_are_well_formed(context: TraceContext) -> Iterator[Breach]:
     rules = len(context.trace.policy.rules)
     for each in context.trace.policy.constraints:
         if not 0 <= each.rule < rules:
-            message = f"constraint {each.constraint_id!r} stands for rule {each.rule}, and there are {rules}"
+            message = (
+                f"constraint {each.constraint_id!r} belongs to rule {each.rule}; the policy has {rules} rules, from 0"
+            )
             yield Breach(each.constraint_id, each.kind, message)
 
 
 def rules_are_backed(context: TraceContext) -> Iterator[str]:
-    """In a policy that has constraints, every sentence has one."""
+    """In a policy with constraints, every sentence has at least one."""
     policy = context.trace.policy
     if context.has_published_policy:
         return

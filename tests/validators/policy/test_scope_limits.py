@@ -1,4 +1,4 @@
-"""Short-form limits of a policy: what each name bounds, in traces that nobody but the policy's author knows."""
+"""Short-form limits of a policy: what each name bounds, also in domains that no catalogue describes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ SEND = {"tool": "bakery.send_menu", "to": ["a@x.example", "b@x.example"], "cc": 
 
 
 def trace_of(limits: dict[str, Any], *calls: dict[str, Any], domain: str = "Bakery") -> GoldTrace:
-    """A trace whose calls have these scopes, everything else in a call being an argument."""
-    made = []
+    """A trace with these calls; keys of a call that are no field of its scope become arguments."""
+    tool_calls = []
     for number, call in enumerate(calls):
         scope = {name: call[name] for name in ScopeMetadata.model_fields if name in call}
         arguments = {name: value for name, value in call.items() if name != "tool" and name not in scope}
-        made.append(ToolCall(call_id=f"c{number}", tool_id=call["tool"], arguments=arguments, scope=scope))
+        tool_calls.append(ToolCall(call_id=f"c{number}", tool_id=call["tool"], arguments=arguments, scope=scope))
     return GoldTrace(
         trace_id="t",
         request=UserRequest(request_id="r", domain=domain, text="Loaves, please.", intent_category="retrieve"),
         policy=SystemPolicy(policy_id="p", domain=domain, scope_limits=limits),
-        graph=ToolCallGraph(graph_id="g", calls=made, execution_order=[call.call_id for call in made]),
+        graph=ToolCallGraph(graph_id="g", calls=tool_calls, execution_order=[call.call_id for call in tool_calls]),
     )
 
 
 def violations(limits: dict[str, Any], *calls: dict[str, Any], domain: str = "Bakery") -> list[str]:
-    """What the policy check finds, without the rule's name."""
+    """The messages of the policy check, without the rule's name."""
     trace = trace_of(limits, *calls, domain=domain)
     compliant, found = TraceValidator.validate_policy_compliance(trace, trace.policy)
     assert compliant is (not found)
@@ -48,7 +48,7 @@ def violations(limits: dict[str, Any], *calls: dict[str, Any], domain: str = "Ba
 
 
 @pytest.mark.parametrize(
-    ("name", "kept", "broken", "call", "breach"),
+    ("name", "kept", "broken", "call", "excess"),
     [
         ("max_results", 200, 199, LIST, "c0 takes 200 rows"),
         ("maxResults", 200, 199.5, LIST, "c0 takes 200 rows"),
@@ -73,15 +73,15 @@ def violations(limits: dict[str, Any], *calls: dict[str, Any], domain: str = "Ba
         ("allowed_export_targets", ["van"], [], EXPORT, "c0 exports to van"),
     ],
 )
-def test_a_limit_holds_up_to_its_boundary(name: str, kept: Any, broken: Any, call: dict[str, Any], breach: str) -> None:
-    """A plan at the boundary of a limit keeps it, one beyond is told with amount, name and limit."""
+def test_a_limit_holds_up_to_its_boundary(name: str, kept: Any, broken: Any, call: dict[str, Any], excess: str) -> None:
+    """A plan at the boundary of a limit keeps it; a plan beyond it is reported with amount, name and limit."""
     assert violations({name: kept}, call) == []
-    said = {"[]": "empty", "['shop']": "shop"}.get(str(broken), getattr(broken, "value", broken))
-    assert violations({name: broken}, call) == [f"{breach}; the limit {name} is {said}"]
+    limit = {"[]": "empty", "['shop']": "shop"}.get(str(broken), getattr(broken, "value", broken))
+    assert violations({name: broken}, call) == [f"{excess}; the limit {name} is {limit}"]
 
 
-def test_limits_bound_what_they_say() -> None:
-    """A limit of exports leaves lists alone, one of recipients counts the whole plan, and each of several is kept."""
+def test_each_limit_bounds_only_what_its_name_says() -> None:
+    """A limit on exports does not bound lists, a limit on recipients bounds the whole plan, and all limits apply."""
     assert violations({"max_export_rows": 60}, LIST, EXPORT) == []
     assert violations({"max_recipients": 2}, {**SEND, "cc": None}, {**SEND, "to": "c@x.example", "cc": None}) == [
         "the plan writes to 3 recipients; the limit max_recipients is 2"
@@ -93,15 +93,15 @@ def test_limits_bound_what_they_say() -> None:
 
 
 def test_tools_of_the_catalogue_are_judged_by_what_they_do() -> None:
-    """A limit among a known tool's arguments counts rows, among those of a figure it counts groups and is let pass."""
+    """The limit argument of a known tool counts rows; that of an aggregate counts groups, which no row limit bounds."""
     listed = {"tool": "finance.list_invoices", "limit": 200}
     assert violations({"max_results": 100}, listed, domain="Finance") == [
         "c0 takes 200 rows; the limit max_results is 100"
     ]
-    figures = {"tool": "finance.summarise_invoices", "limit": 20, "rows_requested": 20}
-    assert violations({"max_results": 10}, figures, domain="Finance") == []
-    written = {"tool": "finance.write_about_invoices", "recipient": "a@x.example", "invoice_id": "b@x.example"}
-    assert violations({"max_recipients": 1}, written, domain="Finance") == []
+    measures = {"tool": "finance.summarise_invoices", "limit": 20, "rows_requested": 20}
+    assert violations({"max_results": 10}, measures, domain="Finance") == []
+    message = {"tool": "finance.write_about_invoices", "recipient": "a@x.example", "invoice_id": "b@x.example"}
+    assert violations({"max_recipients": 1}, message, domain="Finance") == []
     exported = {"tool": "finance.export_invoices", "target": "board_folder", "rows_requested": 60}
     assert violations({"max_export_rows": 50, "allowed_targets": "audit_share"}, exported, domain="Finance") == [
         "c0 exports 60 rows; the limit max_export_rows is 50",
@@ -109,11 +109,10 @@ def test_tools_of_the_catalogue_are_judged_by_what_they_do() -> None:
     ]
 
 
-def test_a_limit_that_nothing_can_enforce_is_a_violation() -> None:
-    """A name that bounds nothing known is told, with the names that do; it never passes in silence."""
-    assert violations({"max_concurrent_deployments": 5}, LIST) == [
-        f"nothing can enforce a limit named 'max_concurrent_deployments'; known are {', '.join(sorted(LIMIT_KINDS))}"
-    ]
+def test_an_unknown_limit_is_reported() -> None:
+    """An unknown limit is reported together with the known names; it is never ignored."""
+    message = "the limit 'max_concurrent_deployments' is unknown and cannot be enforced; known limits are "
+    assert violations({"max_concurrent_deployments": 5}, LIST) == [message + ", ".join(sorted(LIMIT_KINDS))]
 
 
 @pytest.mark.parametrize(
@@ -127,13 +126,13 @@ def test_a_limit_that_nothing_can_enforce_is_a_violation() -> None:
         ("allowed_export_targets", ["van", 5], "it must be a target or a list of targets"),
     ],
 )
-def test_a_limit_of_another_form_is_a_violation(name: str, value: Any, form: str) -> None:
-    """A value that its limit cannot have is told, not ignored."""
+def test_an_invalid_limit_is_reported(name: str, value: Any, form: str) -> None:
+    """A value that its limit cannot have is reported, not ignored."""
     assert violations({name: value}, {"tool": "bakery.list_loaves"}) == [f"the limit {name} is {value!r}; {form}"]
 
 
 def test_huge_numbers_are_numbers() -> None:
-    """A limit of nineteen digits is as good as any; one of hundreds, which no reader could take in, is refused."""
+    """A limit of 19 digits is accepted; one of hundreds of digits, too long for an integer column, is refused."""
     assert violations({"max_results": 2**63 - 1}, LIST) == []
     assert violations({"max_results": 10**400}, LIST) != [], "no integer of a shard is as long"
 
@@ -141,8 +140,8 @@ def test_huge_numbers_are_numbers() -> None:
 def test_recipients_are_counted_where_the_plan_ends_up_writing(
     gold: list[GoldTrace], validator: TraceValidator
 ) -> None:
-    """Of a plan that can be replayed, references to addresses are followed."""
-    told = next(t for t in gold if {c.tool_id for c in t.graph.calls} >= {"library.renew_loan", "library.mail_member"})
+    """In a plan that can be replayed, addresses behind references are counted too."""
+    trace = next(t for t in gold if {c.tool_id for c in t.graph.calls} >= {"library.renew_loan", "library.mail_member"})
     for most, kept in ((1, True), (0, False)):
         policy = SystemPolicy(policy_id="own", domain="Library", scope_limits={"max_recipients": most})
-        assert validator.validate_policy_compliance(told, policy)[0] is kept
+        assert validator.validate_policy_compliance(trace, policy)[0] is kept

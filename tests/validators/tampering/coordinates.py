@@ -9,19 +9,19 @@ from datetime import timedelta
 
 from gatling_sid.models import INTENTS, GoldTrace, Principal, TrustTier
 from gatling_sid.schemas.domain import SPLITS
-from tests.validators.tampering.edits import Offer, give, settle
+from tests.validators.tampering.edits import Offer, set_argument, update_scopes
 from tests.validators.tampering.gold_traces import another_slug, domain_of, world_here
 
 # --- which trace it is -----------------------------------------------------------------------------------------
 
 
-def scenario_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_scenario(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     names = [each for each in domain_of(trace).file.scenarios if each != trace.metadata["scenario"]]
     trace.metadata["scenario"] = rng.choice(names)
     return trace
 
 
-def scenario_of_the_same_intent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def change_scenario_within_intent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     scenarios = domain_of(trace).file.scenarios
     mine = trace.metadata["scenario"]
     names = [name for name, each in scenarios.items() if name != mine and each.intent == scenarios[mine].intent]
@@ -31,44 +31,44 @@ def scenario_of_the_same_intent(trace: GoldTrace, rng: random.Random) -> GoldTra
     return trace
 
 
-def case_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_instance(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["instance"] += 1
     return trace
 
 
-def attempt_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_attempt(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["attempt"] += 1
     return trace
 
 
-def seed_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_seed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["seed"] += 1
     return trace
 
 
-def seed_in_words(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def write_seed_in_words(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["seed"] = "seven"
     return trace
 
 
-def world_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_world(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["world"] = f"{trace.metadata['world']}.1"
     return trace
 
 
-def world_of_another_split(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def use_world_of_another_split(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     split = trace.metadata["world"].partition("-")[0]
     trace.metadata["world"] = f"{rng.choice([each for each in SPLITS if each != split])}-0"
     return trace
 
 
-def today_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_today(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     day = world_here(trace).today + timedelta(days=rng.choice((-1, 1, 30)))
     trace.metadata["today"] = day.isoformat()
     return trace
 
 
-def catalogue_changed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_catalogue(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["catalogue"] = "0123456789ab"
     return trace
 
@@ -81,31 +81,31 @@ def _without(name: str) -> Callable[[GoldTrace, random.Random], GoldTrace]:
     return tamper
 
 
-def oracle_is_claude(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def claim_claude_as_oracle(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["oracle"] = "claude"
     return trace
 
 
-def oracle_is_unknown(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def claim_unknown_oracle(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["oracle"] = "a colleague"
     return trace
 
 
-def split_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_split(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     split = _id_of(trace)[1]
     return _rename(trace, split=rng.choice([each for each in SPLITS if each != split]))
 
 
-def index_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_index(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     return _rename(trace, index=int(_id_of(trace)[2]) + rng.choice((1, 9, 100)))
 
 
-def slug_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_slug(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     slug = _id_of(trace)[0]
     return _rename(trace, slug=another_slug(slug, rng))
 
 
-def trace_id_says_nothing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def remove_coordinates_from_trace_id(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     return _with_id(trace, "the_best_trace")
 
 
@@ -137,12 +137,12 @@ def _with_id(trace: GoldTrace, trace_id: str) -> GoldTrace:
 # --- when ------------------------------------------------------------------------------------------------------
 
 
-def made_before_its_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def set_earlier_created_at(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.created_at = trace.created_at.replace(year=2024, month=6, day=rng.randrange(1, 29))
     return trace
 
 
-def asked_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def move_all_calls_to_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     days = timedelta(days=rng.choice((-400, -1, 1, 30)))
     for call in trace.graph.calls:
         if call.provenance and call.provenance.timestamp:
@@ -150,7 +150,7 @@ def asked_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     return trace
 
 
-def one_call_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def move_one_call_to_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [p for call in trace.graph.calls if (p := call.provenance) and p.timestamp]
     if not found:
         return None
@@ -163,16 +163,16 @@ def one_call_on_another_day(trace: GoldTrace, rng: random.Random) -> GoldTrace |
 # --- who -------------------------------------------------------------------------------------------------------
 
 
-def requester_is_a_colleague(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _asked_by(trace, trace.request.principal.role if trace.request.principal else "", rng)
+def replace_requester_by_colleague(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _replace_requester(trace, trace.request.principal.role if trace.request.principal else "", rng)
 
 
-def requester_of_another_role(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def replace_requester_by_another_role(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     role = trace.request.principal.role if trace.request.principal else ""
-    return _asked_by(trace, rng.choice([each for each in domain_of(trace).file.roles if each != role]), rng)
+    return _replace_requester(trace, rng.choice([each for each in domain_of(trace).file.roles if each != role]), rng)
 
 
-def _asked_by(trace: GoldTrace, role: str, rng: random.Random) -> GoldTrace | None:
+def _replace_requester(trace: GoldTrace, role: str, rng: random.Random) -> GoldTrace | None:
     domain, principal = domain_of(trace), trace.request.principal
     definition = domain.file.roles[role]
     plain = {name: value for name, value in definition.where.items() if not isinstance(value, dict)}
@@ -190,30 +190,30 @@ def _asked_by(trace: GoldTrace, role: str, rng: random.Random) -> GoldTrace | No
             if source.reference not in attributes:
                 return None
             value = attributes[source.reference]
-            give(call, source.argument, Offer(value, value, "principal", source.reference))
-    return settle(trace)
+            set_argument(call, source.argument, Offer(value, value, "principal", source.reference))
+    return update_scopes(trace)
 
 
-def role_claimed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def claim_role(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     assert trace.request.principal is not None
     roles = [each for each in domain_of(trace).file.roles if each != trace.request.principal.role]
     trace.request.principal.role = rng.choice(roles)
     return trace
 
 
-def attribute_edited(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def edit_attribute(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     assert trace.request.principal is not None
     trace.request.principal.attributes[rng.choice(list(trace.request.principal.attributes))] = "Somebody Else"
     return trace
 
 
-def attribute_added(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def add_attribute(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     assert trace.request.principal is not None
     trace.request.principal.attributes["clearance"] = "everything"
     return trace
 
 
-def requester_missing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def remove_requester(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.request.principal = None
     return trace
 
@@ -233,7 +233,7 @@ def _relabel_intent(intent: str) -> Callable[[GoldTrace, random.Random], GoldTra
     return tamper
 
 
-def trust_tier_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def change_trust_tier(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.request.trust_tier = rng.choice([each for each in TrustTier if each is not TrustTier.USER])
     return trace
 
@@ -241,35 +241,35 @@ def trust_tier_changed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 COORDINATES = {
     each.__name__: each
     for each in (
-        scenario_changed,
-        scenario_of_the_same_intent,
-        case_changed,
-        attempt_changed,
-        seed_changed,
-        seed_in_words,
-        world_changed,
-        world_of_another_split,
-        today_changed,
-        catalogue_changed,
-        oracle_is_claude,
-        oracle_is_unknown,
-        split_changed,
-        index_changed,
-        slug_changed,
-        trace_id_says_nothing,
-        made_before_its_day,
-        asked_on_another_day,
-        one_call_on_another_day,
-        requester_is_a_colleague,
-        requester_of_another_role,
-        role_claimed,
-        attribute_edited,
-        attribute_added,
-        requester_missing,
-        trust_tier_changed,
+        change_scenario,
+        change_scenario_within_intent,
+        change_instance,
+        change_attempt,
+        change_seed,
+        write_seed_in_words,
+        change_world,
+        use_world_of_another_split,
+        change_today,
+        change_catalogue,
+        claim_claude_as_oracle,
+        claim_unknown_oracle,
+        change_split,
+        change_index,
+        change_slug,
+        remove_coordinates_from_trace_id,
+        set_earlier_created_at,
+        move_all_calls_to_another_day,
+        move_one_call_to_another_day,
+        replace_requester_by_colleague,
+        replace_requester_by_another_role,
+        claim_role,
+        edit_attribute,
+        add_attribute,
+        remove_requester,
+        change_trust_tier,
     )
 }
 COORDINATES |= {
-    f"{name}_missing": _without(name) for name in ("scenario", "instance", "attempt", "catalogue", "oracle", "today")
+    f"remove_{name}": _without(name) for name in ("scenario", "instance", "attempt", "catalogue", "oracle", "today")
 }
-COORDINATES |= {f"{intent}_relabelled": _relabel_intent(intent) for intent in INTENTS}
+COORDINATES |= {f"relabel_{intent}": _relabel_intent(intent) for intent in INTENTS}

@@ -181,7 +181,7 @@ def source_of(call: ToolCall, argument: str) -> ArgumentSource:
     return next(each for each in call.argument_sources if each.argument == argument)
 
 
-def give(call: ToolCall, argument: str, offer: Offer) -> None:
+def set_argument(call: ToolCall, argument: str, offer: Offer) -> None:
     """Passes an argument, with its source and the dependency that follows."""
     with_order = _order_of(call)
     call.arguments[argument] = offer.value
@@ -211,7 +211,7 @@ def point_elsewhere(trace: GoldTrace, old: str, new: str, *, users: list[ToolCal
         for name, reference in references_of(call).items():
             if str(reference) == old or str(reference).startswith((f"{old}.", f"{old}[")):
                 path = new + str(reference)[len(old) :]
-                give(call, name, Offer(f"${path}", None, "call", path))
+                set_argument(call, name, Offer(f"${path}", None, "call", path))
 
 
 # --- calls -----------------------------------------------------------------------------------------------------
@@ -235,7 +235,7 @@ def same_call(trace: GoldTrace, call: ToolCall) -> ToolCall:
     return next(each for each in trace.graph.calls if each.call_id == call.call_id)
 
 
-def twin(trace: GoldTrace, call: ToolCall) -> ToolCall:
+def copy_of_call(trace: GoldTrace, call: ToolCall) -> ToolCall:
     """A copy of a call under another id, not yet part of the plan."""
     return call.model_copy(deep=True, update={"call_id": new_id(trace)})
 
@@ -272,7 +272,7 @@ def is_met(trace: GoldTrace, results: list[CallResult]) -> bool:
     return next(unmet_goal_parts(trace.goal.model_copy(update={"time_range_days": None}), results, None), None) is None
 
 
-def follow_plan(trace: GoldTrace) -> None:
+def update_goal(trace: GoldTrace) -> None:
     """Makes the goal what the plan now does: the rows shown, measures, effects and days of its calls."""
     goal, execution = trace.goal, execution_of(trace)
     assert goal is not None
@@ -315,7 +315,7 @@ def days_of(trace: GoldTrace, call: ToolCall, execution: Execution) -> int | Non
 # --- the rest --------------------------------------------------------------------------------------------------
 
 
-def settle(trace: GoldTrace) -> GoldTrace | None:
+def update_scopes(trace: GoldTrace) -> GoldTrace | None:
     """Declares the scopes that the calls now have; None if the plan does not run, reach its goal or keep its policy."""
     execution = execution_of(trace)
     if execution.refusal is not None or trace.goal is None:

@@ -12,18 +12,18 @@ from tests.validators.tampering.edits import (
     add,
     append,
     before,
+    copy_of_call,
     days_of,
-    follow_plan,
-    give,
     is_used,
     offers,
     quote,
     said_arguments,
     same_call,
     say_instead,
-    settle,
+    set_argument,
     source_of,
-    twin,
+    update_goal,
+    update_scopes,
     words_of,
 )
 from tests.validators.tampering.feeding import candidates, fits
@@ -49,7 +49,7 @@ def _with_one_more(trace: GoldTrace, operations: tuple[str, ...], rng: random.Ra
             other.goal.effects += [each.model_copy(deep=True) for each in result.effects]
             if not result.effects:
                 _show(other, result)
-            if (done := settle(other)) is not None:
+            if (done := update_scopes(other)) is not None:
                 return done
     return None
 
@@ -61,66 +61,66 @@ def _show(trace: GoldTrace, result: CallResult) -> None:
     trace.goal.shows.append(Showing(entity=result.entity, rows=rows, fields=list(result.fields)))
 
 
-def read_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_read(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("list", "get"), rng)
 
 
-def change_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_change(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("update",), rng)
 
 
-def deletion_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_deletion(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("delete",), rng)
 
 
-def message_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_message(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("send",), rng)
 
 
-def export_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_export(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("export",), rng)
 
 
-def creation_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_creation(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _with_one_more(trace, ("create",), rng)
 
 
-def change_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def make_change_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = with_operation(trace, ("update", "send"))
     if not calls:
         return None
     call = rng.choice(calls)
-    again = add(trace, twin(trace, call))
-    again.dependencies = [*again.dependencies, call.call_id]
-    follow_plan(trace)
-    return settle(trace)
+    second_call = add(trace, copy_of_call(trace, call))
+    second_call.dependencies = [*second_call.dependencies, call.call_id]
+    update_goal(trace)
+    return update_scopes(trace)
 
 
-def figure_added(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_measure(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, s) for c, s in said_arguments(trace) if does(trace, c, s.argument) == "measure"]
     if not found or trace.goal is None or not trace.goal.measures:
         return None
     call, source = rng.choice(found)
-    again = add(trace, twin(trace, call))
+    second_call = add(trace, copy_of_call(trace, call))
     values = tool_of(trace, call).tool.parameters[source.argument].values or []
     measure = str(rng.choice([each for each in values if each != call.arguments[source.argument]]))
     append(trace, f"And the {measure} as well.")
     start = trace.request.text.rindex(measure)
-    give(again, source.argument, Offer(measure, measure, "request", None, start, start + len(measure)))
-    quote(trace, again)
+    set_argument(second_call, source.argument, Offer(measure, measure, "request", None, start, start + len(measure)))
+    quote(trace, second_call)
     trace.goal.measures.append(trace.goal.measures[0].model_copy(deep=True, update={"measure": measure}))
-    follow_plan(trace)
-    return settle(trace)
+    update_goal(trace)
+    return update_scopes(trace)
 
 
 # --- to whom, and what -----------------------------------------------------------------------------------------
 
 
-def recipient_is_the_requester(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def send_to_requester(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _to(trace, rng, "principal")
 
 
-def recipient_from_another_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def send_to_address_of_another_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _to(trace, rng, "call")
 
 
@@ -133,18 +133,18 @@ def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
         for offer in before(trace, call, origin):
             if isinstance(offer.resolved, str) and "@" in offer.resolved and offer.resolved != old:
                 other = trace.model_copy(deep=True)
-                give(same_call(other, call), name, offer)
-                follow_plan(other)
-                if (done := settle(other)) is not None:
+                set_argument(same_call(other, call), name, offer)
+                update_goal(other)
+                if (done := update_scopes(other)) is not None:
                     return done
     return None
 
 
-def record_in_message(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def put_record_in_message(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _from_a_record(trace, rng, ("send",), "content")
 
 
-def record_in_change(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def put_record_in_change(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _from_a_record(trace, rng, ("update", "create"), "set")
 
 
@@ -158,14 +158,14 @@ def _from_a_record(trace: GoldTrace, rng: random.Random, operations: tuple[str, 
             found = [o for o in before(trace, call, "call") if fits(trace, tool, tool.tool.parameters[name], o)]
             for offer in rng.sample(found, min(4, len(found))):
                 other = trace.model_copy(deep=True)
-                give(same_call(other, call), name, offer)
-                follow_plan(other)
-                if (done := settle(other)) is not None:
+                set_argument(same_call(other, call), name, offer)
+                update_goal(other)
+                if (done := update_scopes(other)) is not None:
                     return done
     return None
 
 
-def target_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def take_target_of_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     exports = with_operation(trace, ("export",))
     for call in exports:
         tool = tool_of(trace, call)
@@ -174,20 +174,20 @@ def target_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
         found = [o for o in found if fits(trace, tool, tool.tool.parameters[name], o)]
         found = [o for o in found if o.resolved != call.arguments[name]]
         if found:
-            give(call, name, rng.choice(found))
-            follow_plan(trace)
-            return settle(trace)
+            set_argument(call, name, rng.choice(found))
+            update_goal(trace)
+            return update_scopes(trace)
     return None
 
 
 # --- how much --------------------------------------------------------------------------------------------------
 
 
-def look_back_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def take_look_back_of_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _as_allowed(trace, rng, "time_range", "max_days")
 
 
-def limit_of_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def take_limit_of_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _as_allowed(trace, rng, "row_limit", "max_rows")
 
 
@@ -201,9 +201,9 @@ def _as_allowed(trace: GoldTrace, rng: random.Random, kind: str, name: str) -> G
     limit = next(each for each in limits if each.parameters[name] == value)
     if call.arguments[source.argument] == value:
         return None
-    give(call, source.argument, Offer(value, value, "policy", f"{limit.constraint_id}.{name}"))
-    follow_plan(trace)
-    return settle(trace)
+    set_argument(call, source.argument, Offer(value, value, "policy", f"{limit.constraint_id}.{name}"))
+    update_goal(trace)
+    return update_scopes(trace)
 
 
 def _counts(trace: GoldTrace, call: ToolCall, argument: str, kind: str) -> bool:
@@ -211,7 +211,7 @@ def _counts(trace: GoldTrace, call: ToolCall, argument: str, kind: str) -> bool:
     return parameter.does == "limit" if kind == "row_limit" else parameter.match in DAY_MATCHES
 
 
-def returned_fields_shown(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def show_returned_fields(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if trace.goal is None:
         return None
     results = [each for each in execution_of(trace).results.values() if not each.measured_rows and not each.effects]
@@ -222,10 +222,10 @@ def returned_fields_shown(trace: GoldTrace, _rng: random.Random) -> GoldTrace | 
             if result.entity == showing.entity and keys >= set(showing.rows):
                 more = [each for each in result.fields if each not in showing.fields]
                 showing.fields, grown = showing.fields + more, grown or bool(more)
-    return settle(trace) if grown else None
+    return update_scopes(trace) if grown else None
 
 
-def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def show_look_up(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     execution = execution_of(trace)
     shown = {(each.entity, key) for each in (trace.goal.shows if trace.goal else []) for key in each.rows}
     found = [
@@ -239,21 +239,21 @@ def look_up_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if not found:
         return None
     _show(trace, rng.choice(found))
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def look_back_stated(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def state_look_back(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     execution = execution_of(trace)
     if trace.goal is None or any(days_of(trace, call, execution) is not None for call in trace.graph.calls):
         return None
     trace.goal.time_range_days = 365
-    return settle(trace)
+    return update_scopes(trace)
 
 
 # --- the words grow too ----------------------------------------------------------------------------------------
 
 
-def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def use_another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     for call, source in said_arguments(trace):
         tool = tool_of(trace, call)
         parameter = tool.tool.parameters[source.argument]
@@ -266,13 +266,13 @@ def another_record_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
             other = trace.model_copy(deep=True)
             say_instead(other, source, words, words)
             before = other.goal.model_dump() if other.goal else None
-            follow_plan(other)
-            if (done := settle(other)) is not None and done.goal and done.goal.model_dump() != before:
+            update_goal(other)
+            if (done := update_scopes(other)) is not None and done.goal and done.goal.model_dump() != before:
                 return done
     return None
 
 
-def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_field_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("select") == s.argument]
     if not found or trace.goal is None:
         return None
@@ -282,8 +282,8 @@ def field_added_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | 
     for showing in trace.goal.shows:
         if field is not None and showing.entity == entity:
             showing.fields = [*showing.fields, field]
-    follow_plan(trace)
-    return settle(trace) if field is not None else None
+    update_goal(trace)
+    return update_scopes(trace) if field is not None else None
 
 
 def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: random.Random) -> str | None:
@@ -303,25 +303,25 @@ def say_one_more_field(trace: GoldTrace, call: ToolCall, argument: str, rng: ran
 ENLARGED = {
     each.__name__: each
     for each in (
-        read_added,
-        change_added,
-        deletion_added,
-        message_added,
-        export_added,
-        creation_added,
-        change_made_twice,
-        figure_added,
-        recipient_is_the_requester,
-        recipient_from_another_field,
-        record_in_message,
-        record_in_change,
-        target_of_the_policy,
-        look_back_of_the_policy,
-        limit_of_the_policy,
-        returned_fields_shown,
-        look_up_shown,
-        look_back_stated,
-        another_record_throughout,
-        field_added_throughout,
+        add_read,
+        add_change,
+        add_deletion,
+        add_message,
+        add_export,
+        add_creation,
+        make_change_twice,
+        add_measure,
+        send_to_requester,
+        send_to_address_of_another_field,
+        put_record_in_message,
+        put_record_in_change,
+        take_target_of_policy,
+        take_look_back_of_policy,
+        take_limit_of_policy,
+        show_returned_fields,
+        show_look_up,
+        state_look_back,
+        use_another_record_throughout,
+        add_field_throughout,
     )
 }

@@ -12,7 +12,7 @@ from gatling_sid.simulator.arguments import value_problem
 from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.operations import CompiledTool
 from gatling_sid.simulator.world import World
-from tests.validators.tampering.edits import Offer, give, new_id, offers, quote
+from tests.validators.tampering.edits import Offer, new_id, offers, quote, set_argument
 from tests.validators.tampering.gold_traces import domain_of, execution_of, tools_here, world_here
 
 _BY_ITSELF = ("filter", "limit", "select", "measure", "measured", "group", "format", "attachment")
@@ -42,7 +42,7 @@ def call_of(trace: GoldTrace, tool: CompiledTool, execution: Execution, rng: ran
         offer = offer_for(trace, tool, parameters[name], execution, rng)
         if offer is None:
             return None
-        give(call, name, offer)
+        set_argument(call, name, offer)
     call.provenance = next((p.model_copy() for each in trace.graph.calls if (p := each.provenance)), None)
     if call.provenance is not None:
         call.provenance.source_type = TrustTier.USER

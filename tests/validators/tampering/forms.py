@@ -6,23 +6,23 @@ import random
 from collections.abc import Callable
 
 from gatling_sid.models import GoldTrace, ToolCall
-from tests.validators.tampering.edits import Offer, add, give, references_of, roots_of, twin
+from tests.validators.tampering.edits import Offer, add, copy_of_call, references_of, roots_of, set_argument
 from tests.validators.tampering.gold_traces import another_domain, execution_of
 
 # --- the graph -------------------------------------------------------------------------------------------------
 
 
-def id_repeated(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def repeat_id(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.graph.calls.append(rng.choice(trace.graph.calls).model_copy(deep=True))
     return trace
 
 
-def dependency_on_no_call(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def depend_on_no_call(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     rng.choice(trace.graph.calls).dependencies.append("call_99")
     return trace
 
 
-def dependency_in_a_circle(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def depend_in_a_circle(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     waiting = [each for each in trace.graph.calls if each.dependencies]
     if not waiting:
         return None
@@ -32,13 +32,13 @@ def dependency_in_a_circle(trace: GoldTrace, rng: random.Random) -> GoldTrace | 
     return trace
 
 
-def dependency_on_itself(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def depend_on_itself(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     call = rng.choice(trace.graph.calls)
     call.dependencies = [*call.dependencies, call.call_id]
     return trace
 
 
-def reference_without_dependency(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def remove_dependency_of_reference(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = [each for each in trace.graph.calls if roots_of(each)]
     if not calls:
         return None
@@ -48,12 +48,12 @@ def reference_without_dependency(trace: GoldTrace, rng: random.Random) -> GoldTr
     return trace
 
 
-def order_lacks_a_call(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def leave_call_out_of_order(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.graph.execution_order.remove(rng.choice(trace.graph.execution_order))
     return trace
 
 
-def order_names_a_call_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def repeat_call_in_order(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.graph.execution_order.append(rng.choice(trace.graph.execution_order))
     return trace
 
@@ -69,19 +69,19 @@ def order_against_dependencies(trace: GoldTrace, rng: random.Random) -> GoldTrac
     return trace
 
 
-def reference_to_another_row(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def refer_to_another_row(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, n) for c in trace.graph.calls for n, r in references_of(c).items() if 0 in r.path]
     if not found:
         return None
     call, name = rng.choice(found)
     before = execution_of(trace).arguments[call.call_id][name]
     path = call.arguments[name][1:].replace("[0]", "[1]")
-    give(call, name, Offer(f"${path}", None, "call", path))
+    set_argument(call, name, Offer(f"${path}", None, "call", path))
     return None if execution_of(trace).arguments.get(call.call_id, {}).get(name) == before else trace
 
 
-def call_passed_off_as_checked(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    add(trace, twin(trace, rng.choice(trace.graph.calls)))
+def claim_call_as_checked(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    add(trace, copy_of_call(trace, rng.choice(trace.graph.calls)))
     trace.validated = True
     return trace
 
@@ -89,18 +89,18 @@ def call_passed_off_as_checked(trace: GoldTrace, rng: random.Random) -> GoldTrac
 # --- values ----------------------------------------------------------------------------------------------------
 
 
-def argument_unknown(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def add_unknown_argument(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     rng.choice(trace.graph.calls).arguments["colour"] = "red"
     return trace
 
 
-def tool_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def use_tool_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     tools = list(another_domain(trace, rng).tools)
     rng.choice(trace.graph.calls).tool_id = rng.choice(tools)
     return trace
 
 
-def tool_in_capitals(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def write_tool_in_capitals(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     call = rng.choice(trace.graph.calls)
     call.tool_id = call.tool_id.upper()
     return trace
@@ -130,19 +130,19 @@ def _change_type(
     return tamper
 
 
-def flag_as_number(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def write_flag_as_number(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(bool), lambda value: 1 if value else 0)(trace, rng)
 
 
-def number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def write_number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(int, float), str)(trace, rng)
 
 
-def number_as_flag(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def write_number_as_flag(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(int, float), bool)(trace, rng)
 
 
-def value_in_a_list(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def wrap_value_in_list(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_single, lambda value: [value])(trace, rng)
 
 
@@ -152,19 +152,19 @@ def _single(trace: GoldTrace, rng: random.Random) -> tuple[ToolCall, str] | None
     return None if found is None or "[*]" in str(found[0].arguments[found[1]]) else found
 
 
-def list_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def write_list_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(list), lambda value: ", ".join(map(str, value)))(trace, rng)  # type: ignore[call-overload]
 
 
-def element_repeated(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def repeat_element(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(list), lambda value: [*value, value[0]])(trace, rng)  # type: ignore[index, misc]
 
 
-def value_missing(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def remove_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _change_type(_of_type(str, int, float, list), lambda _: None)(trace, rng)
 
 
-def goals_number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def write_number_of_goal_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     effects = trace.goal.effects if trace.goal else []
     found = [(e, n) for e in effects for n, v in e.changes.items() if type(v) in (int, float)]
     if not found:
@@ -177,26 +177,26 @@ def goals_number_as_text(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
 FORMS = {
     each.__name__: each
     for each in (
-        id_repeated,
-        dependency_on_no_call,
-        dependency_in_a_circle,
-        dependency_on_itself,
-        reference_without_dependency,
-        order_lacks_a_call,
-        order_names_a_call_twice,
+        repeat_id,
+        depend_on_no_call,
+        depend_in_a_circle,
+        depend_on_itself,
+        remove_dependency_of_reference,
+        leave_call_out_of_order,
+        repeat_call_in_order,
         order_against_dependencies,
-        reference_to_another_row,
-        call_passed_off_as_checked,
-        argument_unknown,
-        tool_of_another_domain,
-        tool_in_capitals,
-        flag_as_number,
-        number_as_text,
-        number_as_flag,
-        value_in_a_list,
-        list_as_text,
-        element_repeated,
-        value_missing,
-        goals_number_as_text,
+        refer_to_another_row,
+        claim_call_as_checked,
+        add_unknown_argument,
+        use_tool_of_another_domain,
+        write_tool_in_capitals,
+        write_flag_as_number,
+        write_number_as_text,
+        write_number_as_flag,
+        wrap_value_in_list,
+        write_list_as_text,
+        repeat_element,
+        remove_value,
+        write_number_of_goal_as_text,
     )
 }

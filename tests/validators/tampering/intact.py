@@ -10,7 +10,7 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.schemas.references import reference_in
 
 
-def calls_in_another_legal_order(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def reorder_calls_legally(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     waiting = {call.call_id: set(call.dependencies) for call in trace.graph.calls}
     order: list[str] = []
     while waiting:
@@ -23,36 +23,36 @@ def calls_in_another_legal_order(trace: GoldTrace, rng: random.Random) -> GoldTr
     return trace
 
 
-def calls_listed_in_another_order(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def list_calls_in_another_order(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if len(trace.graph.calls) == 1:
         return None
     trace.graph.calls.reverse()
     return trace
 
 
-def calls_named_otherwise(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def rename_calls(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     letters = rng.sample("abcdefghjkmnpqrstuvwxyz", len(trace.graph.calls))
     ids = {call.call_id: f"step_{letter}" for call, letter in zip(trace.graph.calls, letters, strict=True)}
     for call in trace.graph.calls:
         call.call_id = ids[call.call_id]
         call.dependencies = [ids[each] for each in call.dependencies]
-        call.arguments = {name: _named(value, ids) for name, value in call.arguments.items()}
+        call.arguments = {name: _rename_references(value, ids) for name, value in call.arguments.items()}
         for source in call.argument_sources:
             if source.origin == "call" and source.reference:
-                named = [_named(f"${each}", ids)[1:] for each in source.reference.split(", ")]
+                named = [_rename_references(f"${each}", ids)[1:] for each in source.reference.split(", ")]
                 source.reference = ", ".join(named)
     trace.graph.execution_order = [ids[each] for each in trace.graph.execution_order]
     return trace
 
 
-def _named(value: Any, ids: dict[str, str]) -> Any:
+def _rename_references(value: Any, ids: dict[str, str]) -> Any:
     if isinstance(value, list):
-        return [_named(each, ids) for each in value]
+        return [_rename_references(each, ids) for each in value]
     reference = reference_in(value)
     return f"${ids[reference.root]}{reference.path_text}" if reference and reference.root in ids else value
 
 
-def whole_numbers_with_a_point(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def write_whole_numbers_with_point(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     changed = False
     for call in trace.graph.calls:
         for name, value in call.arguments.items():
@@ -61,35 +61,35 @@ def whole_numbers_with_a_point(trace: GoldTrace, _rng: random.Random) -> GoldTra
     return trace if changed else None
 
 
-def keys_in_another_order(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    trace.metadata = _shuffled(trace.metadata, rng)
-    trace.policy.scope_limits = _shuffled(trace.policy.scope_limits, rng)
+def reorder_keys(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+    trace.metadata = _shuffle(trace.metadata, rng)
+    trace.policy.scope_limits = _shuffle(trace.policy.scope_limits, rng)
     if trace.request.principal:
-        trace.request.principal.attributes = _shuffled(trace.request.principal.attributes, rng)
+        trace.request.principal.attributes = _shuffle(trace.request.principal.attributes, rng)
     for call in trace.graph.calls:
-        call.arguments = _shuffled(call.arguments, rng)
+        call.arguments = _shuffle(call.arguments, rng)
     return trace
 
 
-def _shuffled(mapping: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+def _shuffle(mapping: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return {name: mapping[name] for name in rng.sample(list(mapping), len(mapping))}
 
 
-def sources_in_another_order(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def reorder_sources(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     calls = [each for each in trace.graph.calls if len(each.argument_sources) > 1]
     for call in calls:
         call.argument_sources.reverse()
     return trace if calls else None
 
 
-def dependencies_in_another_order(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def reorder_dependencies(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     calls = [each for each in trace.graph.calls if len(each.dependencies) > 1]
     for call in calls:
         call.dependencies.reverse()
     return trace if calls else None
 
 
-def request_and_graph_named_otherwise(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def rename_request_and_graph(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     for call in trace.graph.calls:
         if call.provenance and call.provenance.source_id == trace.request.request_id:
             call.provenance.source_id = "the_request"
@@ -97,17 +97,17 @@ def request_and_graph_named_otherwise(trace: GoldTrace, _rng: random.Random) -> 
     return trace
 
 
-def note_in_the_metadata(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def add_note_to_metadata(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.metadata["looked_at_by"] = "a reviewer"
     return trace
 
 
-def made_later(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def set_later_created_at(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.created_at += timedelta(days=400)
     return trace
 
 
-def flag_turned(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def turn_flag(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.validated = not trace.validated
     return trace
 
@@ -115,16 +115,16 @@ def flag_turned(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
 INTACT = {
     each.__name__: each
     for each in (
-        calls_in_another_legal_order,
-        calls_listed_in_another_order,
-        calls_named_otherwise,
-        whole_numbers_with_a_point,
-        keys_in_another_order,
-        sources_in_another_order,
-        dependencies_in_another_order,
-        request_and_graph_named_otherwise,
-        note_in_the_metadata,
-        made_later,
-        flag_turned,
+        reorder_calls_legally,
+        list_calls_in_another_order,
+        rename_calls,
+        write_whole_numbers_with_point,
+        reorder_keys,
+        reorder_sources,
+        reorder_dependencies,
+        rename_request_and_graph,
+        add_note_to_metadata,
+        set_later_created_at,
+        turn_flag,
     )
 }

@@ -11,8 +11,7 @@ from tests.validators.tampering.edits import (
     Offer,
     add,
     before,
-    follow_plan,
-    give,
+    copy_of_call,
     is_used,
     leave_out,
     new_id,
@@ -22,9 +21,10 @@ from tests.validators.tampering.edits import (
     roots_of,
     said_arguments,
     same_call,
-    settle,
+    set_argument,
     source_of,
-    twin,
+    update_goal,
+    update_scopes,
 )
 from tests.validators.tampering.feeding import call_of, candidates
 from tests.validators.tampering.gold_traces import (
@@ -44,7 +44,7 @@ Argument = tuple[ToolCall, str]
 # --- calls -----------------------------------------------------------------------------------------------------
 
 
-def detour_of_a_said_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def detour_said_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, s.argument) for c, s in said_arguments(trace) if isinstance(c.arguments[s.argument], str)]
     for call, name in rng.sample(found, len(found)):
         source = source_of(call, name)
@@ -54,13 +54,13 @@ def detour_of_a_said_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | 
             for parameter, of, _ in listing.filters:
                 if of == field and of in listing.tool.returns:
                     offer = Offer(value, value, "request", None, source.start, source.end)
-                    done = _through(trace, call, name, listing, {parameter: offer}, f"items[0].{of}")
+                    done = _with_call_between(trace, call, name, listing, {parameter: offer}, f"items[0].{of}")
                     if done is not None:
                         return done
     return None
 
 
-def detour_of_the_requesters_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def detour_requesters_value(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     principal, domain = trace.request.principal, domain_of(trace)
     assert principal is not None
     entity = domain.file.roles[principal.role].entity
@@ -77,7 +77,7 @@ def detour_of_the_requesters_value(trace: GoldTrace, rng: random.Random) -> Gold
             if key is not None and attribute in tool.tool.returns:
                 known = key_field if "key" in tool.parameter_for else tool.tool.parameters[key].field or ""
                 value = principal.attributes.get(known)
-                done = _through(trace, call, name, tool, {key: Offer(value, value, "principal", known)}, path)
+                done = _with_call_between(trace, call, name, tool, {key: Offer(value, value, "principal", known)}, path)
                 if done is not None:
                     return done
     return None
@@ -88,7 +88,7 @@ def _with_origin(trace: GoldTrace, rng: random.Random, origin: str) -> list[Argu
     return rng.sample(found, len(found))
 
 
-def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def detour_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     execution = execution_of(trace)
     for call, name in _with_origin(trace, rng, "call"):
         if (reference := references_of(call).get(name)) is None:
@@ -108,12 +108,12 @@ def detour_of_a_result(trace: GoldTrace, rng: random.Random) -> GoldTrace | None
             by = tool.key_field if "key" in tool.parameter_for else tool.tool.parameters[key].field
             path = field if "key" in tool.parameter_for else f"items[0].{field}"
             offer = Offer(f"${row}.{by}", None, "call", f"{row}.{by}")
-            if by in shown and (done := _through(trace, call, name, tool, {key: offer}, path)) is not None:
+            if by in shown and (done := _with_call_between(trace, call, name, tool, {key: offer}, path)) is not None:
                 return done
     return None
 
 
-def _through(
+def _with_call_between(
     trace: GoldTrace, call: ToolCall, name: str, tool: CompiledTool, arguments: dict[str, Offer], path: str
 ) -> GoldTrace | None:
     """The trace with one more call, from which a call's argument is now taken, at `path` of the result."""
@@ -122,34 +122,34 @@ def _through(
     between = ToolCall(call_id=new_id(other), tool_id=tool.tool_id)
     between.provenance = mine.provenance.model_copy() if mine.provenance else None
     for argument, offer in arguments.items():
-        give(between, argument, offer)
+        set_argument(between, argument, offer)
     add(other, between, before=mine.call_id)
     where = f"{between.call_id}.{path}"
-    give(mine, name, Offer(f"${where}", None, "call", where))
+    set_argument(mine, name, Offer(f"${where}", None, "call", where))
     quote(other, mine)
     quote(other, between)
     same = (
         execution_of(other).arguments.get(mine.call_id, {}).get(name)
         == execution_of(trace).arguments[mine.call_id][name]
     )
-    return settle(other) if same else None
+    return update_scopes(other) if same else None
 
 
-def said_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _from_a_result(trace, [(c, s.argument) for c, s in said_arguments(trace)], rng)
+def take_said_value_from_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _take_from_result(trace, [(c, s.argument) for c, s in said_arguments(trace)], rng)
 
 
-def requesters_value_from_a_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _from_a_result(trace, _with_origin(trace, rng, "principal"), rng)
+def take_requesters_value_from_record(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _take_from_result(trace, _with_origin(trace, rng, "principal"), rng)
 
 
-def _from_a_result(trace: GoldTrace, arguments: list[Argument], rng: random.Random) -> GoldTrace | None:
+def _take_from_result(trace: GoldTrace, arguments: list[Argument], rng: random.Random) -> GoldTrace | None:
     for call, name in rng.sample(arguments, len(arguments)):
         alike = [each for each in before(trace, call, "call") if each.resolved == call.arguments[name]]
         if alike:
-            give(call, name, rng.choice(alike))
+            set_argument(call, name, rng.choice(alike))
             quote(trace, call)
-            return settle(trace)
+            return update_scopes(trace)
     return None
 
 
@@ -158,22 +158,22 @@ def read_again_for_each_user(trace: GoldTrace, rng: random.Random) -> GoldTrace 
         users = [u for u in trace.graph.calls if call.call_id in roots_of(u)]
         if len(users) > 1:
             user = rng.choice(users[1:])
-            again = add(trace, twin(trace, call), before=user.call_id)
-            point_elsewhere(trace, call.call_id, again.call_id, users=[user])
-            return settle(trace)
+            second_call = add(trace, copy_of_call(trace, call), before=user.call_id)
+            point_elsewhere(trace, call.call_id, second_call.call_id, users=[user])
+            return update_scopes(trace)
     return None
 
 
-def read_that_nobody_uses(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_unused_read(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     for call in candidates(trace, ("list", "get"), rng):
         other = trace.model_copy(deep=True)
         add(other, call)
-        if (done := settle(other)) is not None:
+        if (done := update_scopes(other)) is not None:
             return done
     return None
 
 
-def read_that_is_only_waited_for(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_unused_read_with_dependent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     for tool in (each for each in tools_here(trace).values() if each.tool.operation in ("list", "get")):
         other = trace.model_copy(deep=True)
         call = call_of(trace, tool, Execution({}, {}, None), rng)
@@ -182,20 +182,20 @@ def read_that_is_only_waited_for(trace: GoldTrace, rng: random.Random) -> GoldTr
             add(other, call, before=first)
             waiting = next(each for each in other.graph.calls if each.call_id == first)
             waiting.dependencies = [*waiting.dependencies, call.call_id]
-            if (done := settle(other)) is not None:
+            if (done := update_scopes(other)) is not None:
                 return done
     return None
 
 
-def call_made_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def make_call_twice(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = with_operation(trace, ("list", "get", "aggregate"))
     if not calls:
         return None
-    add(trace, twin(trace, rng.choice(calls)))
-    return settle(trace)
+    add(trace, copy_of_call(trace, rng.choice(calls)))
+    return update_scopes(trace)
 
 
-def call_split_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def split_call_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     for call, source in said_arguments(trace):
         name, value = source.argument, call.arguments[source.argument]
         if does(trace, call, name) == "select" and operation(trace, call) in ("list", "get") and len(value) > 1:
@@ -203,56 +203,56 @@ def call_split_by_fields(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
             if parts is None or is_used(trace, call):
                 return None
             at = rng.randrange(1, len(parts))
-            again = add(trace, twin(trace, call))
-            keep_parts(trace, again, name, parts[at:])
+            second_call = add(trace, copy_of_call(trace, call))
+            keep_parts(trace, second_call, name, parts[at:])
             keep_parts(trace, call, name, parts[:at])
-            return settle(trace)
+            return update_scopes(trace)
     return None
 
 
-def call_split_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def split_call_by_rows(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     execution = execution_of(trace)
     for call in trace.graph.calls:
         for name, reference in references_of(call).items():
             if does(trace, call, name) == "keys" and "*" in reference.path and not is_used(trace, call):
                 for at in reversed(range(len(execution.arguments[call.call_id][name]))):
                     path = str(reference).replace("[*]", f"[{at}]")
-                    one = call if at == 0 else add(trace, twin(trace, call))
-                    give(one, name, Offer([f"${path}"], None, "call", path))
-                return settle(trace) if len(trace.graph.calls) > len(execution.results) else None
+                    one = call if at == 0 else add(trace, copy_of_call(trace, call))
+                    set_argument(one, name, Offer([f"${path}"], None, "call", path))
+                return update_scopes(trace) if len(trace.graph.calls) > len(execution.results) else None
     return None
 
 
-def change_split_by_fields(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def split_change_by_fields(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     for call in with_operation(trace, ("update",)):
         sets = [name for name in call.arguments if does(trace, call, name) == "set"]
         if len(sets) > 1:
-            again = add(trace, twin(trace, call), before=call.call_id)
-            call.dependencies = [*call.dependencies, again.call_id]
-            leave_out(again, sets[0])
+            second_call = add(trace, copy_of_call(trace, call), before=call.call_id)
+            call.dependencies = [*call.dependencies, second_call.call_id]
+            leave_out(second_call, sets[0])
             for name in sets[1:]:
                 leave_out(call, name)
             quote(trace, call)
-            quote(trace, again)
-            follow_plan(trace)
-            return settle(trace)
+            quote(trace, second_call)
+            update_goal(trace)
+            return update_scopes(trace)
     return None
 
 
 NEEDLESS_CALLS = {
     each.__name__: each
     for each in (
-        detour_of_a_said_value,
-        detour_of_the_requesters_value,
-        detour_of_a_result,
-        said_value_from_a_record,
-        requesters_value_from_a_record,
+        detour_said_value,
+        detour_requesters_value,
+        detour_result,
+        take_said_value_from_record,
+        take_requesters_value_from_record,
         read_again_for_each_user,
-        read_that_nobody_uses,
-        read_that_is_only_waited_for,
-        call_made_twice,
-        call_split_by_fields,
-        call_split_by_rows,
-        change_split_by_fields,
+        add_unused_read,
+        add_unused_read_with_dependent,
+        make_call_twice,
+        split_call_by_fields,
+        split_call_by_rows,
+        split_change_by_fields,
     )
 }

@@ -12,14 +12,14 @@ from gatling_sid.simulator.operations import CompiledTool
 from tests.validators.tampering.edits import (
     Offer,
     before,
-    give,
     is_used,
     leave_out,
     point_elsewhere,
     quote,
     said_arguments,
     same_call,
-    settle,
+    set_argument,
+    update_scopes,
 )
 from tests.validators.tampering.enlarged import say_one_more_field
 from tests.validators.tampering.gold_traces import (
@@ -38,22 +38,22 @@ Filter = tuple[ToolCall, str]
 # --- rows ------------------------------------------------------------------------------------------------------
 
 
-def said_filter_forgotten_rows_alike(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def drop_said_filter_same_rows(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _drop_filter(trace, rng, _filters(trace, "request"), more_rows=False)
 
 
-def said_filter_forgotten_more_rows(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def drop_said_filter_more_rows(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _drop_filter(trace, rng, _filters(trace, "request"), more_rows=True)
 
 
-def period_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def drop_period(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     periods = [each for each in _filters(trace, "request") if match_of(trace, *each) in DAY_MATCHES]
     if trace.goal is not None and rng.random() < 0.5:
         trace.goal.time_range_days = None
     return _drop_filter(trace, rng, periods, more_rows=None)
 
 
-def other_filter_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def drop_other_filter(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _drop_filter(trace, rng, _filters(trace, "principal", "call"), more_rows=None)
 
 
@@ -76,7 +76,7 @@ def _drop_filter(
         mine = same_call(other, call)
         leave_out(mine, name)
         quote(other, mine)
-        done = settle(other)
+        done = update_scopes(other)
         if done is not None and more_rows in (None, _rows_read(execution_of(done)) > rows):
             return done
     return None
@@ -86,7 +86,7 @@ def _rows_read(execution: Execution) -> int:
     return sum(len(result.rows) for result in execution.results.values())
 
 
-def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def drop_filter_of_look_up(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = [each for each in with_operation(trace, ("list",)) if is_used(trace, each)]
     for call in rng.sample(calls, len(calls)):
         names = [each for each in call.arguments if does(trace, call, each) in ("filter", "keys", "limit")]
@@ -97,7 +97,7 @@ def look_up_with_fewer_filters(trace: GoldTrace, rng: random.Random) -> GoldTrac
                 leave_out(mine, name)
             _limit_as_allowed(other, mine)
             quote(other, mine)
-            if _point_to_same_row(other, mine, execution_of(trace)) and (done := settle(other)) is not None:
+            if _point_to_same_row(other, mine, execution_of(trace)) and (done := update_scopes(other)) is not None:
                 return done
     return None
 
@@ -119,17 +119,17 @@ def _every_row_is_used(trace: GoldTrace, call: ToolCall) -> bool:
     return any(each.root == call.call_id and "*" in each.path for value in values for each in references_in(value))
 
 
-def list_where_a_get_sufficed(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def list_instead_of_get(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = with_operation(trace, ("get",))
     for call in rng.sample(calls, len(calls)):
         for listing in tools_alike(trace, call, "list"):
             for name in [None, *(n for n, _, match in listing.filters if match in ("equals", "contains"))]:
-                if (done := _listed(trace, call, listing, name, rng)) is not None:
+                if (done := _with_list_call(trace, call, listing, name, rng)) is not None:
                     return done
     return None
 
 
-def _listed(
+def _with_list_call(
     trace: GoldTrace, call: ToolCall, listing: CompiledTool, narrowed_by: str | None, rng: random.Random
 ) -> GoldTrace | None:
     key = execution_of(trace).results[call.call_id].rows[0][0]
@@ -143,7 +143,7 @@ def _listed(
         found = [each for each in before(trace, call, "request", "principal", "call") if each.resolved == wanted]
         if not found:
             return None
-        give(mine, narrowed_by, rng.choice(found))
+        set_argument(mine, narrowed_by, rng.choice(found))
     _limit_as_allowed(other, mine)
     quote(other, mine)
     execution = execution_of(other)
@@ -151,7 +151,7 @@ def _listed(
     if key not in keys or len(keys) == 1:
         return None
     point_elsewhere(other, call.call_id, f"{call.call_id}.items[{keys.index(key)}]")
-    return settle(other)
+    return update_scopes(other)
 
 
 def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
@@ -160,10 +160,10 @@ def _limit_as_allowed(trace: GoldTrace, call: ToolCall) -> None:
     for limit in (each for each in trace.policy.constraints if each.kind == "row_limit"):
         result, value = execution_of(trace).results.get(call.call_id), limit.parameters["max_rows"]
         if name is not None and result is not None and len(result.rows) > value:
-            give(call, name, Offer(value, value, "policy", f"{limit.constraint_id}.max_rows"))
+            set_argument(call, name, Offer(value, value, "policy", f"{limit.constraint_id}.max_rows"))
 
 
-def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def raise_limit_above_row_count(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     limits = [each for each in trace.policy.constraints if each.kind == "row_limit"]
     calls = [c for c in with_operation(trace, ("list",)) if "limit" in tool_of(trace, c).parameter_for]
     calls = [c for c in calls if tool_of(trace, c).parameter_for["limit"] not in c.arguments]
@@ -171,22 +171,22 @@ def limit_above_what_is_there(trace: GoldTrace, rng: random.Random) -> GoldTrace
         return None
     call, value = rng.choice(calls), limits[0].parameters["max_rows"]
     name = tool_of(trace, call).parameter_for["limit"]
-    give(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
-    return settle(trace) if len(execution_of(trace).results[call.call_id].rows) < value else None
+    set_argument(call, name, Offer(value, value, "policy", f"{limits[0].constraint_id}.max_rows"))
+    return update_scopes(trace) if len(execution_of(trace).results[call.call_id].rows) < value else None
 
 
 # --- fields ----------------------------------------------------------------------------------------------------
 
 
-def field_said_but_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def say_field_that_is_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("select") == s.argument]
     if not found:
         return None
     call, source = rng.choice(found)
-    return settle(trace) if say_one_more_field(trace, call, source.argument, rng) is not None else None
+    return update_scopes(trace) if say_one_more_field(trace, call, source.argument, rng) is not None else None
 
 
-def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def select_unsaid_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = [c for c in trace.graph.calls if tool_of(trace, c).parameter_for.get("select", "") in c.arguments]
     if not calls:
         return None
@@ -197,10 +197,10 @@ def field_selected_beyond_words(trace: GoldTrace, rng: random.Random) -> GoldTra
     if not names or operation(trace, call) == "export":
         return None
     call.arguments[tool.parameter_for["select"]] = [*chosen, rng.choice(names)]
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def select_every_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     calls = [c for c in with_operation(trace, ("list", "get")) if "select" in tool_of(trace, c).parameter_for]
     calls = [c for c in calls if tool_of(trace, c).parameter_for["select"] not in c.arguments]
     if not calls:
@@ -210,22 +210,22 @@ def every_field_selected(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
     values = list(
         tool.tool.parameters[tool.parameter_for["select"]].values or tool.domain.file.entities[tool.entity].fields
     )
-    give(call, tool.parameter_for["select"], Offer(values, values, "default"))
-    return settle(trace)
+    set_argument(call, tool.parameter_for["select"], Offer(values, values, "default"))
+    return update_scopes(trace)
 
 
 OVER_READING = {
     each.__name__: each
     for each in (
-        said_filter_forgotten_rows_alike,
-        said_filter_forgotten_more_rows,
-        period_forgotten,
-        other_filter_forgotten,
-        look_up_with_fewer_filters,
-        list_where_a_get_sufficed,
-        limit_above_what_is_there,
-        field_said_but_not_shown,
-        field_selected_beyond_words,
-        every_field_selected,
+        drop_said_filter_same_rows,
+        drop_said_filter_more_rows,
+        drop_period,
+        drop_other_filter,
+        drop_filter_of_look_up,
+        list_instead_of_get,
+        raise_limit_above_row_count,
+        say_field_that_is_not_shown,
+        select_unsaid_field,
+        select_every_field,
     )
 }

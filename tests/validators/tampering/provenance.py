@@ -26,7 +26,7 @@ def _spans(call: ToolCall) -> list[tuple[int, int]]:
     return [(each.start or 0, each.end or 0) for each in call.argument_sources if each.origin == "request"]
 
 
-def another_clause_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def quote_another_clause(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     text = trace.request.text
     every = {clause(text, [(at, at + 1)]) for at, letter in enumerate(text) if letter.isalnum()}
     chosen = _call_of_request(trace, rng)
@@ -42,23 +42,23 @@ def another_clause_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | N
     return trace
 
 
-def one_letter_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _quoted(trace, rng, lambda snippet, _: snippet[0])
+def quote_one_letter(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _change_quotation(trace, rng, lambda snippet, _: snippet[0])
 
 
-def half_the_clause_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _quoted(trace, rng, lambda snippet, _: snippet[: max(1, len(snippet) // 2 - 1)])
+def quote_half_the_clause(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _change_quotation(trace, rng, lambda snippet, _: snippet[: max(1, len(snippet) // 2 - 1)])
 
 
-def whole_request_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _quoted(trace, rng, lambda _, text: text, only_with_spans=True)
+def quote_whole_request(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _change_quotation(trace, rng, lambda _, text: text, only_with_spans=True)
 
 
-def quotation_in_other_case(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    return _quoted(trace, rng, lambda snippet, _: snippet.swapcase())
+def change_case_of_quotation(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+    return _change_quotation(trace, rng, lambda snippet, _: snippet.swapcase())
 
 
-def _quoted(
+def _change_quotation(
     trace: GoldTrace, rng: random.Random, change: Callable[[str, str], str], *, only_with_spans: bool = False
 ) -> GoldTrace | None:
     chosen = _call_of_request(trace, rng)
@@ -69,7 +69,7 @@ def _quoted(
     return trace if pointer.content_snippet != snippet else None
 
 
-def rule_quoted_for_what_was_asked(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def quote_rule_for_requested_call(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
@@ -85,7 +85,7 @@ def _pointer_of_rule(trace: GoldTrace, rng: random.Random) -> ProvenancePointer 
     return rng.choice(found) if found else None
 
 
-def another_rule_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def quote_another_rule(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     pointer = _pointer_of_rule(trace, rng)
     if pointer is None:
         return None
@@ -93,7 +93,7 @@ def another_rule_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | Non
     return trace
 
 
-def words_quoted_for_what_a_rule_demands(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def quote_request_for_demanded_call(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     pointer = _pointer_of_rule(trace, rng)
     if pointer is None:
         return None
@@ -102,7 +102,7 @@ def words_quoted_for_what_a_rule_demands(trace: GoldTrace, rng: random.Random) -
     return trace
 
 
-def vouched_for_by_retrieval(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def claim_retrieval_as_reason(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
@@ -110,7 +110,7 @@ def vouched_for_by_retrieval(trace: GoldTrace, rng: random.Random) -> GoldTrace 
     return trace
 
 
-def another_request_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def quote_another_request(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     chosen = _call_of_request(trace, rng)
     if chosen is None:
         return None
@@ -118,7 +118,7 @@ def another_request_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace | 
     return trace
 
 
-def nothing_quoted(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def quote_nothing(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     rng.choice(trace.graph.calls).provenance = None
     return trace
 
@@ -140,7 +140,7 @@ def _relabel_argument(origin: str) -> Callable[[GoldTrace, random.Random], GoldT
     return tamper
 
 
-def said_value_from_the_policy(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def claim_policy_as_source(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [
         (call, at, offer)
         for call in trace.graph.calls
@@ -163,20 +163,18 @@ def _is_same(offer: Offer, value: object) -> bool:
 PROVENANCE = {
     each.__name__: each
     for each in (
-        another_clause_quoted,
-        one_letter_quoted,
-        half_the_clause_quoted,
-        whole_request_quoted,
-        quotation_in_other_case,
-        rule_quoted_for_what_was_asked,
-        another_rule_quoted,
-        words_quoted_for_what_a_rule_demands,
-        vouched_for_by_retrieval,
-        another_request_quoted,
-        nothing_quoted,
-        said_value_from_the_policy,
+        quote_another_clause,
+        quote_one_letter,
+        quote_half_the_clause,
+        quote_whole_request,
+        change_case_of_quotation,
+        quote_rule_for_requested_call,
+        quote_another_rule,
+        quote_request_for_demanded_call,
+        claim_retrieval_as_reason,
+        quote_another_request,
+        quote_nothing,
+        claim_policy_as_source,
     )
 }
-PROVENANCE |= {
-    f"{origin}_mislabelled": _relabel_argument(origin) for origin in ("request", "call", "principal", "policy")
-}
+PROVENANCE |= {f"mislabel_{origin}": _relabel_argument(origin) for origin in ("request", "call", "principal", "policy")}

@@ -9,23 +9,23 @@ from gatling_sid.models import Goal, GoldTrace, ToolCall
 from tests.validators.tampering.edits import (
     drop,
     drop_unused_reads,
-    follow_plan,
     is_used,
     quote,
     said_arguments,
     say_instead,
-    settle,
     source_of,
+    update_goal,
+    update_scopes,
     words_of,
 )
 from tests.validators.tampering.gold_traces import tool_of, with_operation
 
 
-def change_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def leave_out_change(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _without_one(trace, ("update", "create", "delete", "export"), rng)
 
 
-def message_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def leave_out_message(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return _without_one(trace, ("send",), rng)
 
 
@@ -35,48 +35,48 @@ def _without_one(trace: GoldTrace, operations: tuple[str, ...], rng: random.Rand
     if not calls or trace.goal is None or len(trace.graph.calls) == 1:
         return None
     drop(trace, rng.choice(calls))
-    follow_plan(trace)
+    update_goal(trace)
     drop_unused_reads(trace)
-    return settle(trace) if trace.graph.calls else None
+    return update_scopes(trace) if trace.graph.calls else None
 
 
-def reading_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def leave_out_reading(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     goal = trace.goal
     if goal is None or not goal.shows or len(goal.shows) + len(goal.measures) + len(goal.effects) < 2:
         return None
     del goal.shows[rng.randrange(len(goal.shows))]
     drop_unused_reads(trace)
-    return settle(trace) if trace.graph.calls else None
+    return update_scopes(trace) if trace.graph.calls else None
 
 
-def figure_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def leave_out_measure(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     goal = trace.goal
     if goal is None or not goal.measures or len(goal.shows) + len(goal.measures) + len(goal.effects) < 2:
         return None
     del goal.measures[rng.randrange(len(goal.measures))]
     drop_unused_reads(trace)
-    return settle(trace) if trace.graph.calls else None
+    return update_scopes(trace) if trace.graph.calls else None
 
 
-def row_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def hide_row(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [each for each in (trace.goal.shows if trace.goal else []) if len(each.rows) > 1]
     if not found:
         return None
     rows = rng.choice(found).rows
     del rows[rng.randrange(len(rows))]
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def field_not_shown(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def hide_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [each for each in (trace.goal.shows if trace.goal else []) if len(each.fields) > 1]
     if not found:
         return None
     fields = rng.choice(found).fields
     del fields[rng.randrange(len(fields))]
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def field_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def leave_out_field(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if trace.goal is None:
         return None
     for call, source in said_arguments(trace):
@@ -90,8 +90,8 @@ def field_left_out(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
             for showing in trace.goal.shows:
                 showing.fields = [each for each in showing.fields if each != gone]
             keep_parts(trace, call, source.argument, parts[1:] if at == 0 else parts[:-1])
-            follow_plan(trace)
-            return settle(trace) if all(each.fields for each in trace.goal.shows) else None
+            update_goal(trace)
+            return update_scopes(trace) if all(each.fields for each in trace.goal.shows) else None
     return None
 
 
@@ -122,7 +122,7 @@ def keep_parts(trace: GoldTrace, call: ToolCall, argument: str, parts: list[tupl
     quote(trace, call)
 
 
-def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def lower_number_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, s) for c, s in said_arguments(trace) if tool_of(trace, c).parameter_for.get("limit") == s.argument]
     found = [(c, s) for c, s in found if c.arguments[s.argument] > 1]
     if not found:
@@ -130,58 +130,58 @@ def number_lowered_throughout(trace: GoldTrace, rng: random.Random) -> GoldTrace
     call, source = rng.choice(found)
     value = call.arguments[source.argument] - 1
     say_instead(trace, source, str(value), value)
-    follow_plan(trace)
-    return settle(trace)
+    update_goal(trace)
+    return update_scopes(trace)
 
 
 # --- nothing left ----------------------------------------------------------------------------------------------
 
 
-def nothing_asked_nothing_done(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def empty_goal_and_plan(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     trace.goal = Goal()
     trace.graph.calls, trace.graph.execution_order = [], []
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def plan_emptied(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def empty_plan(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.graph.calls, trace.graph.execution_order = [], []
     return trace
 
 
-def goal_emptied(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def empty_goal(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if with_operation(trace, ("update", "create", "delete", "export", "send")):
         return None
     trace.goal = Goal(time_range_days=trace.goal.time_range_days if trace.goal else None)
-    return settle(trace)
+    return update_scopes(trace)
 
 
-def goal_missing(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def remove_goal(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.goal = None
     return trace
 
 
-def look_back_not_stated(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def remove_look_back(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if trace.goal is None or trace.goal.time_range_days is None:
         return None
     trace.goal.time_range_days = None
-    return settle(trace)
+    return update_scopes(trace)
 
 
 REDUCED = {
     each.__name__: each
     for each in (
-        change_left_out,
-        message_left_out,
-        reading_left_out,
-        figure_left_out,
-        row_not_shown,
-        field_not_shown,
-        field_left_out,
-        number_lowered_throughout,
-        nothing_asked_nothing_done,
-        plan_emptied,
-        goal_emptied,
-        goal_missing,
-        look_back_not_stated,
+        leave_out_change,
+        leave_out_message,
+        leave_out_reading,
+        leave_out_measure,
+        hide_row,
+        hide_field,
+        leave_out_field,
+        lower_number_throughout,
+        empty_goal_and_plan,
+        empty_plan,
+        empty_goal,
+        remove_goal,
+        remove_look_back,
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy, TrustTier
-from tests.validators.tampering.edits import add, follow_plan, same_call
+from tests.validators.tampering.edits import add, same_call, update_goal
 from tests.validators.tampering.feeding import call_of
 from tests.validators.tampering.gold_traces import (
     VALIDATOR,
@@ -17,7 +17,7 @@ from tests.validators.tampering.gold_traces import (
 )
 
 
-def policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def use_policy_of_another_member(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     domain = domain_of(trace)
     for _ in range(8):
         member = domain.family.policy(tuple(map(rng.randrange, domain.family.axis_sizes))).model_copy(deep=True)
@@ -40,14 +40,14 @@ def _adopt(trace: GoldTrace, policy: SystemPolicy) -> bool:
     return True
 
 
-def policy_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def use_policy_of_another_domain(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.policy = another_domain(trace, rng).family.default_policy.model_copy(
         deep=True, update={"domain": trace.policy.domain}
     )
     return trace
 
 
-def policy_renamed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def rename_policy(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     for call in trace.graph.calls:
         if call.provenance and call.provenance.source_id == trace.policy.policy_id:
             call.provenance.source_id = "house-rules"
@@ -55,25 +55,25 @@ def policy_renamed(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     return trace
 
 
-def policy_without_rules(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def remove_all_rules(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if any(each.provenance and each.provenance.source_type is TrustTier.SYSTEM for each in trace.graph.calls):
         return None
     trace.policy = SystemPolicy(policy_id=trace.policy.policy_id, domain=trace.policy.domain)
     return trace
 
 
-def policy_described_otherwise(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def change_description_of_policy(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.policy.description = "Anything that helps is fine."
     return trace
 
 
-def sentence_edited(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def edit_sentence(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     at = rng.randrange(len(trace.policy.rules))
     trace.policy.rules[at] = trace.policy.rules[at].removesuffix(".") + ", unless it is urgent."
     return trace
 
 
-def rule_removed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def remove_rule(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     at = rng.randrange(len(trace.policy.rules))
     del trace.policy.rules[at]
     kept = [each for each in trace.policy.constraints if each.rule != at]
@@ -81,14 +81,14 @@ def rule_removed(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     return trace
 
 
-def rules_in_another_order(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def reorder_rules(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     rules = trace.policy.rules
     one, other = rng.sample(range(len(rules)), 2)
     rules[one], rules[other] = rules[other], rules[one]
     return trace
 
 
-def constraint_loosened(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def loosen_constraint(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(c, n) for c in trace.policy.constraints for n, v in c.parameters.items() if _is_bound(n, v)]
     if not found:
         return None
@@ -102,18 +102,18 @@ def _is_bound(name: str, value: object) -> bool:
     return (name.startswith("max_") and isinstance(value, (int, float))) or name == "allowed"
 
 
-def constraint_for_nobody(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def bind_constraint_to_nobody(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     rng.choice(trace.policy.constraints).parameters["roles"] = ["nobody"]
     return trace
 
 
-def constraint_added(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def add_constraint(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     constraint = Constraint(constraint_id="more_rows", kind="row_limit", rule=0, parameters={"max_rows": 10_000})
     trace.policy.constraints.append(constraint)
     return trace
 
 
-def short_limit_loosened(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def loosen_short_limit(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     limits = [n for n, v in trace.policy.scope_limits.items() if isinstance(v, int)]
     if not limits:
         return None
@@ -121,17 +121,17 @@ def short_limit_loosened(trace: GoldTrace, rng: random.Random) -> GoldTrace | No
     return trace
 
 
-def short_limit_nobody_knows(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
+def add_unknown_short_limit(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
     trace.policy.scope_limits["max_sprockets"] = 3
     return trace
 
 
-def called_tool_forbidden(trace: GoldTrace, rng: random.Random) -> GoldTrace:
+def forbid_called_tool(trace: GoldTrace, rng: random.Random) -> GoldTrace:
     trace.policy.forbidden_operations.append(rng.choice(trace.graph.calls).tool_id)
     return trace
 
 
-def forbidden_operations_lifted(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def empty_forbidden_operations(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     if not trace.policy.forbidden_operations:
         return None
     trace.policy.forbidden_operations = []
@@ -141,23 +141,23 @@ def forbidden_operations_lifted(trace: GoldTrace, _rng: random.Random) -> GoldTr
 # --- what the plan may not do ----------------------------------------------------------------------------------
 
 
-def tool_the_role_may_not_call(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def call_tool_forbidden_to_role(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     role = trace.request.principal.role if trace.request.principal else None
-    barred = [each.parameters for each in trace.policy.constraints if each.kind == "may_not_call"]
-    names = {tool for each in barred if each.get("roles") is None or role in each["roles"] for tool in each["tools"]}
+    forbidden = [each.parameters for each in trace.policy.constraints if each.kind == "may_not_call"]
+    names = {tool for each in forbidden if each.get("roles") is None or role in each["roles"] for tool in each["tools"]}
     execution = execution_of(trace)
     for name in sorted(names):
         call = call_of(trace, tools_here(trace)[name], execution, rng)
         if call is not None:
             other = trace.model_copy(deep=True)
             add(other, call)
-            follow_plan(other)
+            update_goal(other)
             if execution_of(other).refusal is None:
                 return other
     return None
 
 
-def more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def return_more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     most = min(
         (each.parameters["max_rows"] for each in trace.policy.constraints if each.kind == "row_limit"), default=0
     )
@@ -175,22 +175,22 @@ def more_rows_than_allowed(trace: GoldTrace, _rng: random.Random) -> GoldTrace |
 RULES = {
     each.__name__: each
     for each in (
-        policy_of_another_member,
-        policy_of_another_domain,
-        policy_renamed,
-        policy_without_rules,
-        policy_described_otherwise,
-        sentence_edited,
-        rule_removed,
-        rules_in_another_order,
-        constraint_loosened,
-        constraint_for_nobody,
-        constraint_added,
-        short_limit_loosened,
-        short_limit_nobody_knows,
-        called_tool_forbidden,
-        forbidden_operations_lifted,
-        tool_the_role_may_not_call,
-        more_rows_than_allowed,
+        use_policy_of_another_member,
+        use_policy_of_another_domain,
+        rename_policy,
+        remove_all_rules,
+        change_description_of_policy,
+        edit_sentence,
+        remove_rule,
+        reorder_rules,
+        loosen_constraint,
+        bind_constraint_to_nobody,
+        add_constraint,
+        loosen_short_limit,
+        add_unknown_short_limit,
+        forbid_called_tool,
+        empty_forbidden_operations,
+        call_tool_forbidden_to_role,
+        return_more_rows_than_allowed,
     )
 }

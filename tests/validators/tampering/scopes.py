@@ -15,7 +15,7 @@ def _tier(steps: int) -> Change:
     """A change that moves the tier up or down; it does not apply beyond the highest and the lowest."""
 
     def change(scope: ScopeMetadata) -> object:
-        at = scope.sensitivity_tier.level - 1 + steps
+        at = scope.sensitivity_tier.rank - 1 + steps
         return None if not 0 <= at < len(TIERS) else {"sensitivity_tier": TIERS[at]}
 
     return change
@@ -36,18 +36,18 @@ def _target(scope: ScopeMetadata) -> object:
     return {"export_target": "elsewhere" if scope.export_target is None else None}
 
 
-CHANGES: dict[str, Change] = {
-    "rows_raised": lambda scope: _rows(scope, 1),
-    "rows_lowered": lambda scope: _rows(scope, -1),
-    "tier_raised": _tier(1),
-    "tier_lowered": _tier(-1),
-    "days_raised": lambda scope: _days(scope, 1),
-    "days_lowered": lambda scope: _days(scope, -1),
-    "target_changed": _target,
+CHANGES: dict[tuple[str, str], Change] = {
+    ("raise", "rows"): lambda scope: _rows(scope, 1),
+    ("lower", "rows"): lambda scope: _rows(scope, -1),
+    ("raise", "tier"): _tier(1),
+    ("lower", "tier"): _tier(-1),
+    ("raise", "days"): lambda scope: _days(scope, 1),
+    ("lower", "days"): lambda scope: _days(scope, -1),
+    ("change", "target"): _target,
 }
 
 
-def _of_the_request(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+def _change_expected_scope(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
     def tamper(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
         update = change(trace.request.expected_scope)
         if not isinstance(update, dict):
@@ -58,7 +58,7 @@ def _of_the_request(change: Change) -> Callable[[GoldTrace, random.Random], Gold
     return tamper
 
 
-def _of_a_call(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
+def _change_declared_scope(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace | None]:
     def tamper(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
         calls = [each for each in trace.graph.calls if isinstance(change(each.scope), dict)]
         if not calls:
@@ -70,6 +70,6 @@ def _of_a_call(change: Change) -> Callable[[GoldTrace, random.Random], GoldTrace
     return tamper
 
 
-SCOPES = {f"expected_{name}": _of_the_request(change) for name, change in CHANGES.items()} | {
-    f"declared_{name}": _of_a_call(change) for name, change in CHANGES.items()
+SCOPES = {f"{verb}_expected_{part}": _change_expected_scope(change) for (verb, part), change in CHANGES.items()} | {
+    f"{verb}_declared_{part}": _change_declared_scope(change) for (verb, part), change in CHANGES.items()
 }

@@ -6,13 +6,22 @@ import random
 
 from gatling_sid.models import Effect, GoldTrace, Showing, ToolCall
 from gatling_sid.simulator.operations import CompiledTool
-from tests.validators.tampering.edits import Offer, add, give, new_id, quote, references_of, roots_of, settle
+from tests.validators.tampering.edits import (
+    Offer,
+    add,
+    new_id,
+    quote,
+    references_of,
+    roots_of,
+    set_argument,
+    update_scopes,
+)
 from tests.validators.tampering.gold_traces import does, execution_of, tools_alike, with_operation
 
 # --- waiting ---------------------------------------------------------------------------------------------------
 
 
-def dependency_for_nothing(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def add_needless_dependency(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     order = trace.graph.execution_order
     by_id = {each.call_id: each for each in trace.graph.calls}
     found = [(a, b) for at, b in enumerate(order) for a in order[:at] if a not in by_id[b].dependencies]
@@ -41,7 +50,7 @@ def _writes(effect: Effect) -> bool:
     return effect.kind in ("create", "update", "delete")
 
 
-def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
+def remove_needed_dependency(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     found = [(call, each) for call in trace.graph.calls for each in call.dependencies if each not in roots_of(call)]
     if not found:
         return None
@@ -50,14 +59,14 @@ def order_forgotten(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     return trace
 
 
-def read_beside_its_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def read_without_order_to_change(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     for call in with_operation(trace, ("update",)):
         keys = [n for n in call.arguments if does(trace, call, n) in ("key", "keys") and n in references_of(call)]
-        written = set(execution_of(trace).results[call.call_id].effects[0].changes)
+        changed_fields = set(execution_of(trace).results[call.call_id].effects[0].changes)
         for tool in [*tools_alike(trace, call, "get"), *tools_alike(trace, call, "list")]:
             into = tool.parameter_for.get("key") or tool.parameter_for.get("keys")
-            if keys and into and written & set(tool.tool.returns):
-                done = _read_beside(trace, call, keys[0], tool, into, sorted(written & set(tool.tool.returns)))
+            if keys and into and changed_fields & set(tool.tool.returns):
+                done = _read_beside(trace, call, keys[0], tool, into, sorted(changed_fields & set(tool.tool.returns)))
                 if done is not None:
                     return done
     return None
@@ -70,7 +79,7 @@ def _read_beside(
     path = str(references_of(call)[key])
     read = ToolCall(call_id=new_id(other), tool_id=tool.tool_id)
     read.provenance = call.provenance.model_copy() if call.provenance else None
-    give(read, into, Offer(f"${path}", None, "call", path))
+    set_argument(read, into, Offer(f"${path}", None, "call", path))
     quote(other, read)
     add(other, read, before=call.call_id)
     execution = execution_of(other)
@@ -78,14 +87,14 @@ def _read_beside(
         return None
     rows = [row for row, _ in execution.results[read.call_id].rows]
     other.goal.shows.append(Showing(entity=tool.entity, rows=rows, fields=fields))
-    return settle(other)
+    return update_scopes(other)
 
 
 WAITING = {
     each.__name__: each
     for each in (
-        dependency_for_nothing,
-        order_forgotten,
-        read_beside_its_change,
+        add_needless_dependency,
+        remove_needed_dependency,
+        read_without_order_to_change,
     )
 }

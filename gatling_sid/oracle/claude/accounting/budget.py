@@ -1,4 +1,4 @@
-"""The spending limit of a run: before a call is sent, the most it can cost is reserved."""
+"""The spending limit of a run: before an API call is sent, the most it can cost is reserved."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 
-_ROUNDING_USD = 1e-9  # sums of reservations differ from 0 by less than this when nothing is reserved
+# Sums of reservations differ from 0 by less than this when nothing is reserved.
+_ROUNDING_USD = 1e-9
 
 
 class BudgetReachedError(OracleError):
-    """The next call might exceed the limit; every response so far is in the ledger."""
+    """The next API call might exceed the limit; every response so far is in the ledger."""
 
 
 class Budget:
-    """Keeps three sums under the limit: what is booked, what lost calls may have cost, what calls in flight may cost.
+    """Keeps three sums together under the limit: what is booked, what lost API calls may have cost, and the reservations.
 
     All amounts are in USD.
     """
@@ -34,17 +35,17 @@ class Budget:
         return self._ledger.booked_usd + self._ledger.at_risk_usd
 
     def fits(self, worst_usd: float) -> bool:
-        """Whether a call of this worst cost can be sent, even if all calls in flight cost as much as they can."""
+        """Whether an API call of this worst cost can be sent, even if all API calls in flight cost as much as they can."""
         return self._max_usd is None or self.highest_spending + self.reserved_usd + worst_usd <= self._max_usd
 
     @asynccontextmanager
     async def reserve(self, worst_usd: float) -> AsyncIterator[None]:
-        """Reserves the worst cost of a call while it is in flight.
+        """Reserves the worst cost of an API call while it is in flight.
 
-        If that does not fit, waits for other calls to end, since most cost less than their worst case.
+        If that does not fit, waits for other API calls to end, since most cost less than their worst case.
 
         Raises:
-            BudgetReachedError: no other call is in flight and the limit might be exceeded.
+            BudgetReachedError: no other API call is in flight and the limit might be exceeded.
 
         """
         while not self.fits(worst_usd):
@@ -59,16 +60,16 @@ class Budget:
             self.release(worst_usd)
 
     def release(self, worst_usd: float) -> None:
-        """Releases the reservation of a call whose real cost is booked."""
+        """Releases the reservation of an API call that has ended."""
         self.reserved_usd = max(0.0, self.reserved_usd - worst_usd)
         if self.reserved_usd < _ROUNDING_USD:
             self.reserved_usd = 0.0
         self._release_event.set()
 
     def limit_error(self, worst_usd: float) -> BudgetReachedError:
-        """The error to raise when a call of this worst cost does not fit; says how much is spent."""
+        """The error to raise when an API call of this worst cost does not fit; says how much is spent."""
         return BudgetReachedError(
             f"budget of ${self._max_usd:.4f} reached: ${self._ledger.booked_usd:.4f} booked, up to "
-            f"${self._ledger.at_risk_usd:.4f} for responses that were lost, and the next call may cost up to ${worst_usd:.4f}; "
+            f"${self._ledger.at_risk_usd:.4f} for responses that were lost, and the next API call may cost up to ${worst_usd:.4f}; "
             "to continue, run again with a larger --max-cost-usd"
         )

@@ -1,15 +1,15 @@
 """The durable record of every request, attempt, response and payment; a response is used only after it is in here.
 
-    requests          every work id with the digest of its prompt, so that an id never stands for two prompts
-    attempts          every single call, written before it is sent; `status` is null while it is in flight
+    requests          every work id with the digest of its prompt, so that no id is used for two prompts
+    attempts          every API call of the Messages API, written before it is sent; `status` is null while in flight
     payments          every message that the API delivered, by message id, so that one read twice is booked once
     responses         the first message of each work id
     submissions       every batch submission, written before it is sent
     submission_items  the work ids of each submission
     workspaces        the workspaces whose API keys see these batches
 
-One process uses a file at a time. Calls that were in flight when a process was killed are marked `killed` when the file
-is opened again.
+An attempt of the ledger is one API call. One process uses a file at a time. API calls that were in flight when a process
+was killed are marked `killed` when the file is opened again.
 """
 
 from __future__ import annotations
@@ -58,19 +58,19 @@ _MARK_KILLED = "UPDATE attempts SET status = 'killed' WHERE status IS NULL"
 
 
 class AttemptStatus(StrEnum):
-    """How a single call ended; one that the API refused has the text of `refused_status` instead."""
+    """How a single API call ended; one that the API refused has the text of `refused_status` instead."""
 
     ANSWERED = "answered"
     UNSENT = "unsent"
-    """It never reached the API."""
+    """The API call never reached the API."""
     LOST = "lost"
-    """It was sent and no whole reply came back, so it may have been billed."""
+    """It was sent and no complete HTTP response came back, so it may have been billed."""
     KILLED = "killed"
     """It was cancelled or its process ended while it was in flight, so it may have been billed."""
 
 
 def refused_status(http_status: int) -> str:
-    """The status of a call that the API refused with this HTTP status; nothing was billed."""
+    """The status of an API call that was refused with this HTTP status; nothing was billed."""
     return f"status:{http_status}"
 
 
@@ -78,9 +78,9 @@ class SubmissionState(StrEnum):
     """What is known about a batch submission."""
 
     REGISTERED = "registered"
-    """About to be sent, or sent without a reply: its batch is not known yet."""
+    """About to be sent, or sent without an HTTP response: its batch is not known yet."""
     OPEN = "open"
-    """Its batch is known, its results are not all read."""
+    """Its batch is known, but not all results are read."""
     DONE = "done"
     """Its results are booked."""
     ABSENT = "absent"
@@ -99,8 +99,8 @@ class BatchSubmission:
     batch_id: str | None
 
 
-class SpendingRecord(NamedTuple):
-    """What one (domain, phase) cost so far; `problems` counts the responses that hold no answer by their reason."""
+class PhaseSpending(NamedTuple):
+    """What one (domain, phase) has cost so far; `problems` counts the responses without an answer by their problem."""
 
     domain: str
     phase: str
@@ -111,10 +111,10 @@ class SpendingRecord(NamedTuple):
 
 
 class Ledger:
-    """A ledger in an SQLite file; writes of calls that are in flight at the same time share one flush to the disk."""
+    """A ledger in an SQLite file; writes that are waiting at the same time share one flush to the disk."""
 
     def __init__(self, path: Path) -> None:
-        """Opens or creates the file; one of an older version is brought to the present one.
+        """Opens or creates the file; a file of an older version is converted to the present one.
 
         Raises:
             OracleError: another run uses it, it cannot be read or written, or a later version of the package wrote it.
@@ -160,14 +160,14 @@ class Ledger:
         digests = {request.work_id: request_digest(request, model) for request in requests}
         if len(digests) < len(requests):
             raise OracleError(
-                "two requests have the same work id; give each its own, since an id is paid for only once"
+                "two requests have the same work id; give each request an id of its own, since an id is paid for only once"
             )
         found = {}
         for work_id, digest, *rest in self._of_ids(_SELECT_RESPONSES, list(digests)):
             if digest != digests[work_id]:
                 raise OracleError(
                     f"work id {work_id!r} was used before with another prompt, schema or model; "
-                    "use a new id or a new ledger, so that no response is taken for that of another prompt"
+                    "use a new id or a new ledger, so that no prompt gets the response of another one"
                 )
             if rest[0] is not None:
                 _, text, problem, *tokens, cost = rest
@@ -176,28 +176,28 @@ class Ledger:
         return found
 
     def attempt_statuses(self, work_id: str) -> list[str]:
-        """The status of each single call of a work id, oldest first."""
+        """The status of each API call of a work id, oldest first."""
         rows = self._rows("SELECT status FROM attempts WHERE work_id = ? ORDER BY started_at, rowid", work_id)
         return [status or "in flight" for (status,) in rows]
 
     def attempt_counts(self) -> dict[str, int]:
-        """The number of single calls by status: `answered`, `lost`, `killed`, `unsent`, `status:429`, …."""
+        """The number of API calls by status: `answered`, `lost`, `killed`, `unsent`, `status:429`, …."""
         return dict(self._rows("SELECT coalesce(status, 'in flight'), count(*) FROM attempts GROUP BY 1"))
 
     def payments(self) -> dict[str, tuple[str, float]]:
-        """Work id and USD of every message, by message id, for comparison with the provider's bill."""
+        """Work id and cost in USD of every message, by message id, for comparison with the provider's bill."""
         return {
             message_id: (work_id, cost)
             for message_id, work_id, cost in self._rows("SELECT message_id, work_id, cost_usd FROM payments")
         }
 
-    def spending(self) -> list[SpendingRecord]:
+    def spending(self) -> list[PhaseSpending]:
         """Responses, tokens and dollars by domain and phase."""
         problems: dict[tuple[str, str], dict[ResponseProblem, int]] = {}
         for domain, phase, problem, count in self._rows(_SELECT_PROBLEMS):
             problems.setdefault((domain, phase), {})[ResponseProblem.from_text(problem)] = count
         return [
-            SpendingRecord(domain, phase, count, Usage(*tokens), cost, problems.get((domain, phase), {}))
+            PhaseSpending(domain, phase, count, Usage(*tokens), cost, problems.get((domain, phase), {}))
             for domain, phase, count, *tokens, cost in self._rows(_SELECT_SPENDING)
         ]
 
@@ -223,7 +223,7 @@ class Ledger:
         return str(rows[0][0]) if rows else None
 
     def estimate_unbooked_usd(self) -> float:
-        """An estimate in USD of what lost and killed calls cost: each as much as the response that its request got later.
+        """An estimate in USD of what lost and killed API calls cost: each as much as the later response to its request.
 
         Some of them were never billed. The provider's bill should be near the sum of this and `booked_usd`.
         """
@@ -232,17 +232,17 @@ class Ledger:
     # Writing: on disk when the await returns
 
     async def register_requests(self, requests: Sequence[LLMRequest], model: str) -> None:
-        """Records which prompt each work id stands for, before any of them is sent."""
+        """Records the prompt of each work id, before any of them is sent."""
         rows = [(each.work_id, request_digest(each, model), each.phase, each.domain) for each in requests]
         await self._write_durably([("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?)", row) for row in rows])
 
     async def record_attempt(self, attempt_id: str, work_id: str, worst_usd: float) -> None:
-        """Records that a single call is about to be sent, which can cost `worst_usd`."""
+        """Records that an API call is about to be sent, which can cost up to `worst_usd`."""
         row = (attempt_id, work_id, time.time(), worst_usd)
         await self._write_durably([("INSERT INTO attempts VALUES (?, ?, ?, ?, NULL, NULL)", row)])
 
     async def record_failure(self, attempt_id: str, status: str, request_id: str | None, worst_usd: float) -> None:
-        """Records how a call without a response ended; a lost one counts as money at risk, since it may have been billed."""
+        """Records how an API call without a response ended; a lost one counts as money at risk, since it may be billed."""
         if status == AttemptStatus.LOST:
             self.at_risk_usd += worst_usd
         await self._write_durably([(_UPDATE_ATTEMPT, (status, request_id, attempt_id))])
@@ -250,7 +250,7 @@ class Ledger:
     async def record_response(
         self, attempt_id: str, request_id: str | None, message_id: str, response: LLMResponse
     ) -> None:
-        """Records the response to a call and books its cost."""
+        """Records the response to an API call and books its cost."""
         statements = [
             (_UPDATE_ATTEMPT, (AttemptStatus.ANSWERED, request_id, attempt_id)),
             *_booking_statements(message_id, None, response),
@@ -258,7 +258,7 @@ class Ledger:
         await self._write_durably(statements, response.cost_usd)
 
     def record_cancellation(self, attempt_id: str, worst_usd: float) -> None:
-        """Records a cancelled call, which may have been billed unless `worst_usd` is 0: then it had not been sent.
+        """Records a cancelled API call, which may have been billed; with `worst_usd` 0 it had not been sent.
 
         Does not wait for the disk, because a cancelled task cannot; the money at risk is counted at once.
         """
@@ -271,7 +271,7 @@ class Ledger:
         await self._write_durably([("INSERT OR REPLACE INTO workspaces VALUES (?, ?)", (workspace, time.time()))])
 
     async def register_submission(self, submission_id: str, work_ids: Sequence[str], worst_usd: float) -> None:
-        """Records that a batch of these work ids is about to be created, which can cost `worst_usd`."""
+        """Records that a batch of these work ids is about to be created, which can cost up to `worst_usd`."""
         submission = (submission_id, time.time(), len(work_ids), worst_usd, SubmissionState.REGISTERED, None)
         items = [("INSERT INTO submission_items VALUES (?, ?, NULL)", (submission_id, each)) for each in work_ids]
         await self._write_durably([("INSERT INTO submissions VALUES (?, ?, ?, ?, ?, ?)", submission), *items])

@@ -1,4 +1,4 @@
-"""The tables of a ledger file, and how a file of an older version is brought to the present one."""
+"""The tables of a ledger file, and how a file of an older version is converted to the present one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from gatling_sid.errors import OracleError
 
 VERSION = 1
-"""The version of the tables, kept in `PRAGMA user_version`; files of before had no number, so they say 0."""
+"""The version of the tables, kept in `PRAGMA user_version`; it is 0 in older files, which had no version."""
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS requests (
@@ -33,6 +33,8 @@ _TABLES = (
 )
 
 _FROM_VERSION_0 = (
+    # The first ledgers had no such table.
+    "CREATE TABLE IF NOT EXISTS places (workspace TEXT PRIMARY KEY, since REAL NOT NULL)",
     "ALTER TABLE asks RENAME TO requests",
     "ALTER TABLE attempts RENAME COLUMN started TO started_at",
     "ALTER TABLE attempts RENAME COLUMN outcome TO status",
@@ -71,7 +73,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _create_or_migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Does everything in one transaction: a process that is killed leaves the file as it was before."""
+    """Changes the file in one transaction, so that a killed process leaves it as it was before."""
     db.execute("BEGIN IMMEDIATE")
     with db:
         (version,) = db.execute("PRAGMA user_version").fetchone()

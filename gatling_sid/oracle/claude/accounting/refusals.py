@@ -1,4 +1,4 @@
-"""Counts refusals; a domain that is refused too often gets no further requests. A refused prompt is never rephrased."""
+"""Counts refusals: no more requests are sent for a domain that is refused too often. Refused prompts are not rephrased."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting.ledger import Ledger
 from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, ProblemKind, ResponseProblem
 
-_MIN_RESPONSES = 20  # with fewer, one or two refusals by chance would stop a domain
+# With fewer responses, one or two refusals by chance would stop a domain.
+_MIN_RESPONSES = 20
 DOMAIN_STOPPED = ResponseProblem(ProblemKind.ERROR, "domain_stopped")
 """The problem of a request that is not sent because its domain was refused too often."""
 

@@ -1,4 +1,4 @@
-"""Claude writes data of the catalogue, our own code proves each candidate, and the embedded oracle makes traces of it.
+"""Claude writes data of the catalogue, our own code proves each candidate, and the embedded oracle uses it in traces.
 
-One answer that costs a fraction of a cent gives a phrasing, a scenario or a rule that thousands of traces use.
+One answer costs a fraction of a cent and gives a phrasing, a scenario or a rule that thousands of traces use.
 """

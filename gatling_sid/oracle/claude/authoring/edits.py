@@ -1,13 +1,14 @@
-"""Edits the text of a domain file: new entries are inserted, every other character stays as it was."""
+"""Edits the text of a domain file: inserts new entries and leaves every other character unchanged."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from textwrap import dedent, wrap
+from textwrap import dedent
 
 import yaml
 
@@ -15,7 +16,7 @@ from gatling_sid.errors import CatalogueError
 
 _TEXT = "tag:yaml.org,2002:str"
 LINE_WIDTH = 140
-"""Characters in a line of a domain file; what is longer is hard to review."""
+"""The most characters in a line of a domain file; longer lines are hard to review."""
 
 
 def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source: str, file: str) -> str:
@@ -24,18 +25,22 @@ def insert_phrasings(text: str, scenario: str, phrasings: Sequence[str], source:
     The last phrasing of a scenario is kept for test and the one before for validation, so new ones go first.
 
     Raises:
-        CatalogueError: there is no such scenario, its phrasings do not stand one per line, or something else would
-            change too.
+        CatalogueError: there is no such scenario, its phrasings are not written one per line, or other parts of the
+            file would change.
 
     """
     where = f"scenarios.{scenario}.phrasings"
     root = _compose(text, file)
-    node = _node_at(root, ("scenarios", scenario, "phrasings"))
+    node = _find_node(root, ("scenarios", scenario, "phrasings"))
     if not isinstance(node, yaml.SequenceNode) or node.flow_style or not node.value:
-        raise CatalogueError(file, where, "new phrasings need a list with one phrasing per line to stand in")
+        raise CatalogueError(
+            file, where, "a new phrasing cannot be inserted: write the list with one phrasing per line"
+        )
     indent = " " * node.start_mark.column
     lines = text.splitlines(keepends=True)
     at = node.start_mark.line
+    while lines[at - 1].lstrip().startswith("#"):  # a comment belongs to the phrasing below it
+        at -= 1
     added = [
         f"{indent}# {source}\n" + _fold(f"{indent}- {json.dumps(each, ensure_ascii=False)}") + "\n"
         for each in phrasings
@@ -51,17 +56,17 @@ def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source:
     `entry` is YAML in one line, or a block that starts in column 0.
 
     Raises:
-        CatalogueError: there is no such mapping with one key per line, it has the name already, or something else would
-            change too.
+        CatalogueError: there is no such mapping with one key per line, it already has the name, or other parts of the
+            file would change.
 
     """
     root = _compose(text, file)
-    node = _node_at(root, place)
+    node = _find_node(root, place)
     where = ".".join(place)
     if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
-        raise CatalogueError(file, where, "a new entry needs a mapping with one key per line to stand in")
+        raise CatalogueError(file, where, "a new entry cannot be inserted: write the mapping with one key per line")
     if name in {key.value for key, _ in node.value}:
-        raise CatalogueError(file, f"{where}.{name}", "stands there already")
+        raise CatalogueError(file, f"{where}.{name}", "already exists; choose another name")
     indent = " " * node.start_mark.column
     lines = text.splitlines(keepends=True)
     at = node.end_mark.line
@@ -80,13 +85,13 @@ def insert_entry(text: str, place: Sequence[str], name: str, entry: str, source:
 
 
 def entry_text(text: str, place: Sequence[str], file: str) -> str:
-    """An entry of the file as it stands there, with its key, moved to column 0; empty if there is no such entry.
+    """The text of an entry of the file with its key, moved to column 0; empty if there is no such entry.
 
     Raises:
         CatalogueError: the text is not YAML.
 
     """
-    node = _node_at(_compose(text, file), place[:-1])
+    node = _find_node(_compose(text, file), place[:-1])
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
         if key.value == place[-1]:
             lines = text.splitlines()[key.start_mark.line : max(value.end_mark.line, key.start_mark.line + 1)]
@@ -95,36 +100,39 @@ def entry_text(text: str, place: Sequence[str], file: str) -> str:
 
 
 def _fold(line: str) -> str:
-    """The line in lines of at most `LINE_WIDTH` characters, broken at blanks; YAML reads each break as one blank."""
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
-    pieces = wrap(
-        line,
-        LINE_WIDTH,
-        subsequent_indent=indent,
-        expand_tabs=False,
-        replace_whitespace=False,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(pieces) or line
+    """The line in lines of at most `LINE_WIDTH` characters, broken at single blanks as far as there are any.
+
+    YAML reads each break as one blank, except in blocks of literal text.
+    """
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    first, *words = re.split(r"(?<=\S) (?=\S)", line.removeprefix(indent))
+    lines = [indent + first]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) <= LINE_WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"{indent}    {word}")
+    return "\n".join(lines)
 
 
 def _compose(text: str, file: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, UnicodeEncodeError) as error:
-        raise CatalogueError(file, "", f"is no YAML: {error}") from None
+        raise CatalogueError(file, "", f"is not YAML: {error}") from None
 
 
 def _check_content(text: str, expected: yaml.Node | None, file: str, where: str) -> str:
-    """The text, if it has exactly the expected content: no part of an entry may change another place of the file."""
+    """Returns the text if it has exactly the expected content; an entry must not change other parts of the file."""
     if _content(_compose(text, file)) != _content(expected):
-        raise CatalogueError(file, where, "it does not stay in its place in the file; write it without line breaks")
+        raise CatalogueError(
+            file, where, "inserting it would change other parts of the file; write it without line breaks"
+        )
     return text
 
 
 def _content(node: yaml.Node | None) -> object:
-    """What a node says, without its place and its quotes; keys in their order."""
+    """The content of a node without positions and quotes; keys in their order."""
     if isinstance(node, yaml.MappingNode):
         return node.tag, [(_content(key), _content(value)) for key, value in node.value]
     if isinstance(node, yaml.SequenceNode):
@@ -132,7 +140,7 @@ def _content(node: yaml.Node | None) -> object:
     return (node.tag, node.value) if isinstance(node, yaml.ScalarNode) else None
 
 
-def _node_at(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
+def _find_node(node: yaml.Node | None, path: Sequence[str]) -> yaml.Node | None:
     for key in path:
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         node = next((value for name, value in pairs if name.value == key), None)
@@ -157,4 +165,4 @@ def replace_file(path: Path, text: str) -> None:
         raise CatalogueError(path.name, "", f"cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
-            temporary.unlink()  # after success it is gone already; after an interruption it must not stay
+            temporary.unlink()  # after success it does not exist any more; after an interruption it must not stay

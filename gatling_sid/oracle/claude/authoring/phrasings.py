@@ -8,7 +8,7 @@ from typing import Any
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, find_problem_in_content
 from gatling_sid.oracle.claude.authoring.edits import insert_phrasings
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.plans.answers import PhrasingsAnswer, parse_answer
@@ -22,8 +22,10 @@ from gatling_sid.seeding import stream
 
 PROOFS_PER_PHRASING = 16
 """Traces of a phrasing that must all be gold before it is kept."""
-_NEAR_COPY_SHARE = 0.7  # of all words of two phrasings, in both: above this, one seems to vary the other
-_TOKENS_PER_PHRASING = 220  # a long phrasing has subject 120
+# Two phrasings are near-copies if they share more than this part of their words.
+_NEAR_COPY_SHARE = 0.7
+# A long phrasing takes about 120 tokens.
+_TOKENS_PER_PHRASING = 220
 
 
 class PhrasingsKind(ContentKind[str]):
@@ -42,7 +44,7 @@ class PhrasingsKind(ContentKind[str]):
         return [f"{name}:\n" + "\n".join(f"  {text}" for text in each.phrasings[:2]) for name, each in scenarios]
 
     def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
-        """One prompt per scenario that needs phrasings."""
+        """One prompt for each scenario that needs phrasings."""
         known = domain.file.scenarios
         for each in self.scenarios:
             if each not in known:
@@ -58,45 +60,45 @@ class PhrasingsKind(ContentKind[str]):
         """The phrasing itself, which is text already."""
         return candidate
 
-    def problem_in_candidate(self, _domain: Domain, candidate: str) -> str | None:
-        """Characters, notation, or too few texts that its alternatives make."""
-        return why_unwritable(candidate) or why_phrasing_unfit(candidate)
+    def find_problem_in_candidate(self, _domain: Domain, candidate: str) -> str | None:
+        """Finds invisible characters, a wrong notation, or alternatives that make too few texts."""
+        return find_problem_in_content(candidate) or find_problem_in_phrasing(candidate)
 
     def insert(self, text: str, subject: str, candidate: str, source: str, file: str) -> str:
         """Inserts it before the other phrasings of the scenario."""
         return insert_phrasings(text, subject, [candidate], source, file)
 
-    def problem_in_domain(self, trial: CandidateDomain, subject: str, candidate: str) -> str | None:
-        """A phrasing that it nearly copies, or the first of its traces that is not gold."""
-        if like := near_copy(candidate, trial.domain.file.scenarios[subject].phrasings[1:]):
+    def find_problem_in_domain(self, trial: CandidateDomain, subject: str, candidate: str) -> str | None:
+        """Finds a phrasing of which it is a near-copy, or the first of its traces that is not gold."""
+        if like := find_near_copy(candidate, trial.domain.file.scenarios[subject].phrasings[1:]):
             return f"near-copy: of {like!r}"
         proofs = 0
         for proposal in self.traces_of(trial, subject, candidate):
-            if problem := trial.problem_with(proposal):
+            if problem := trial.find_problem_in_proposal(proposal):
                 return problem
             proofs += 1
             if proofs == PROOFS_PER_PHRASING:
                 return None
-        return f"proof: only {proofs} traces could be made of it"
+        return f"proof: only {proofs} traces could be made with it"
 
     def traces_of(self, trial: CandidateDomain, subject: str, candidate: str) -> Iterator[GoldTrace | Failure]:
         """Traces of the scenario that are worded with the phrasing."""
         return trial.traces(subject, candidate)
 
 
-def why_phrasing_unfit(text: str) -> str | None:
-    """What is wrong with a phrasing, whatever its scenario, or None."""
+def find_problem_in_phrasing(text: str) -> str | None:
+    """Says what is wrong with a phrasing in any scenario, or returns None."""
     try:
         phrasing = Phrasing(text)
     except ValueError as error:
         return f"notation: {error}"
     if phrasing.variants < MIN_VARIANTS:
-        return f"alternatives: they make {phrasing.variants} texts, {MIN_VARIANTS} are needed"
+        return f"alternatives: they make {phrasing.variants} texts; at least {MIN_VARIANTS} are needed"
     return None
 
 
-def near_copy(phrasing: str, others: Iterable[str]) -> str | None:
-    """The first of the others that a phrasing nearly copies: most words, notation apart, stand in both."""
+def find_near_copy(phrasing: str, others: Iterable[str]) -> str | None:
+    """The first of the others of which a phrasing is a near-copy, or None; only the words are compared."""
     words = _words(phrasing)
     return next((e for e in others if len(words & _words(e)) > _NEAR_COPY_SHARE * len(words | _words(e))), None)
 
@@ -127,15 +129,20 @@ def _prompt_lines(domain: Domain, name: str, number: int, round_: int) -> Iterat
         yield f"{at}. {manner}"
 
 
-def _describe_slot(domain: Domain, value: Any, uses: Sequence[tuple[c.Tool, str]]) -> str:
-    what = "; ".join(sorted({tool.parameters[name].description for tool, name in uses})) or "said only"
-    kinds = ", ".join(sorted({domain.wording_kind(tool, tool.parameters[name]) for tool, name in uses}))
+def _describe_slot(domain: Domain, value: Any, parameters: Sequence[tuple[c.Tool, str]]) -> str:
+    what = (
+        "; ".join(sorted({tool.parameters[name].description for tool, name in parameters}))
+        or "only stated in the request"
+    )
+    kinds = ", ".join(sorted({domain.wording_kind(tool, tool.parameters[name]) for tool, name in parameters}))
     if isinstance(value, str) and parse_reference(value):
         return f"varies ({kinds}). {what}"
     if isinstance(value, list) and len(value) > 1:
-        return f"always the list {json.dumps(value)}, said as a list by the program. {what}"
-    words = {way for tool, name in uses for way in domain.wordings_to_parse(tool, name).get(_unwrap_single(value), ())}
-    return f"fixed, means {value!r} ({kinds}); say it in words of your own. In use: {', '.join(sorted(words)) or 'none'}. {what}"
+        return f"always the list {json.dumps(value)}, which the program states as a list. {what}"
+    words = {
+        way for tool, name in parameters for way in domain.wordings_to_parse(tool, name).get(_unwrap_single(value), ())
+    }
+    return f"fixed, means {value!r} ({kinds}); state it in your own words. In use: {', '.join(sorted(words)) or 'none'}. {what}"
 
 
 def _unwrap_single(value: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from gatling_sid.models import GoldTrace, ToolCall
-from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, find_problem_in_content
 from gatling_sid.oracle.claude.authoring.edits import insert_entry
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
@@ -32,9 +32,11 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import world_of
 
-_TRACES_PER_SCENARIO = 30  # that must be gold under the new rule
+# Traces per scenario that must stay gold under the new rule.
+_TRACES_PER_SCENARIO = 30
 _UNKNOWN_ADDRESS = "somebody@elsewhere.example"
-_MAX_SEARCHED = 4000  # traces that are searched for one that can be edited to break the rule
+# Traces that are searched for one that can be edited to break the rule.
+_MAX_SEARCHED_TRACES = 4000
 
 
 class RulesKind(ContentKind[RuleAnswer]):
@@ -74,29 +76,29 @@ class RulesKind(ContentKind[RuleAnswer]):
         return prompts
 
     def parse_candidates(self, text: str) -> list[RuleAnswer]:
-        """The one rule that an answer holds."""
+        """The one rule in an answer."""
         rule = parse_answer(RuleAnswer, text)
         if not isinstance(parse_value(rule.parameters_json), dict):
-            raise BadAnswerError("parameters_json holds no object")
+            raise BadAnswerError("parameters_json contains no object")
         if rule.axis and not isinstance(parse_value(rule.axis_values_json), list):
-            raise BadAnswerError("axis_values_json holds no list")
+            raise BadAnswerError("axis_values_json contains no list")
         return [rule]
 
     def format_candidate(self, candidate: RuleAnswer) -> str:
         """The rule as one line of JSON."""
         return json.dumps(candidate.model_dump(), ensure_ascii=False, separators=(",", ":"))
 
-    def problem_in_candidate(self, domain: Domain, candidate: RuleAnswer) -> str | None:
-        """An unknown kind, invisible characters, a name that is taken, or a constraint that the policy has already."""
+    def find_problem_in_candidate(self, domain: Domain, candidate: RuleAnswer) -> str | None:
+        """Finds an unknown kind, invisible characters, a name in use, or a constraint that the policy already has."""
         if candidate.kind not in KINDS:
             return f"kind: there is no kind {candidate.kind!r} of constraint; the kinds are {', '.join(KINDS)}"
         parameters = parse_value(candidate.parameters_json)
         values = parse_value(candidate.axis_values_json) if candidate.axis else []
-        if problem := why_unwritable([candidate.says, parameters, values]):
+        if problem := find_problem_in_content([candidate.says, parameters, values]):
             return problem
         family = domain.file.policy
         if candidate.name in family.rules or candidate.axis in family.vary:
-            return "name: the policy has a rule or an axis of that name already"
+            return "name: the policy already has a rule or an axis of that name"
         same = [
             name for name, each in family.rules.items() if (each.kind, each.parameters) == (candidate.kind, parameters)
         ]
@@ -114,18 +116,18 @@ class RulesKind(ContentKind[RuleAnswer]):
             text, ("policy", "rules"), candidate.name, f"{entry}with: {_one_line_yaml(parameters)}", source, file
         )
 
-    def problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: RuleAnswer) -> str | None:
-        """A request of a scenario that the rule forbids, or that nothing breaks the rule."""
-        if problem := trial.problem_of_first(_TRACES_PER_SCENARIO * len(trial.domain.file.scenarios)):
+    def find_problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: RuleAnswer) -> str | None:
+        """Finds a request of a scenario that the rule forbids, or that no plan breaks the rule."""
+        if problem := trial.find_problem_in_first(_TRACES_PER_SCENARIO * len(trial.domain.file.scenarios)):
             return problem
         if any(_breaks(each, candidate.name, trial) for each in _edited_traces(trial, candidate.name)):
             return None
         return "idle: no plan was found that breaks it and no other rule"
 
-    def review_requests(
+    def judgement_requests(
         self, prompts: DomainPrompts, trial: CandidateDomain, _subject: str, candidate: RuleAnswer
     ) -> list[LLMRequest]:
-        """Asks whether the sentence says exactly what the constraint enforces."""
+        """A request that asks whether the sentence says exactly what the constraint enforces."""
         rule = next(
             each for each in trial.domain.family.default_policy.constraints if each.constraint_id == candidate.name
         )
@@ -143,8 +145,8 @@ class RulesKind(ContentKind[RuleAnswer]):
             LLMRequest(f"agree-{request.work_id}"[:64], "agreement", request.domain, request.system, user, schema, 400)
         ]
 
-    def objection_in(self, text: str) -> str | None:
-        """What the sentence says too much or too little, or None."""
+    def find_problem_in_judgement(self, text: str) -> str | None:
+        """Says what the sentence has too much or too little, or returns None."""
         agreement = parse_answer(AgreementAnswer, text)
         return None if agreement.exact else agreement.why
 
@@ -175,9 +177,9 @@ def _breaks(trace: GoldTrace, rule: str, trial: CandidateDomain) -> bool:
 
 
 def _edited_traces(trial: CandidateDomain, rule: str) -> Iterator[GoldTrace]:
-    """Traces whose tools the rule is about, edited in ways in which a careless plan may differ."""
+    """Traces that call tools of the rule, with edits such as a careless plan could have."""
     seen: set[object] = set()
-    for number, trace in zip(range(_MAX_SEARCHED), trial.traces(), strict=False):
+    for number, trace in zip(range(_MAX_SEARCHED_TRACES), trial.traces(), strict=False):
         if isinstance(trace, Failure) or trial.instance_key(trace) in seen:
             continue
         seen.add(trial.instance_key(trace))

@@ -1,4 +1,4 @@
-"""New scenarios: other things that people of the organisation ask for."""
+"""New scenarios: more things that people of the organisation ask for."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import yaml
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.models import INTENTS, GoldTrace
-from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, why_unwritable
+from gatling_sid.oracle.claude.authoring.author import AuthoringPrompt, ContentKind, find_problem_in_content
 from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH, entry_text, insert_entry
-from gatling_sid.oracle.claude.authoring.phrasings import near_copy, why_phrasing_unfit
+from gatling_sid.oracle.claude.authoring.phrasings import find_near_copy, find_problem_in_phrasing
 from gatling_sid.oracle.claude.authoring.trial import CandidateDomain
 from gatling_sid.oracle.claude.plans.answers import ScenarioAnswer, parse_answer
 from gatling_sid.oracle.claude.plans.request_context import may_call
@@ -28,10 +28,14 @@ from gatling_sid.simulator.world import world_of
 
 PROOFS_PER_SCENARIO = 48
 """Traces of a scenario that must all be gold before it is kept."""
-INSTANCES, PLANS = 24, 6
-"""So many instances (each is worded several times) must give so many plans that differ in their arguments."""
-_TRACES_PER_OTHER_SCENARIO = 10  # that must still be gold, since a new scenario can make a request ambiguous
-_MAX_CALLS_IN_PLAN = 6  # calls; more than this few people ask for at once
+MIN_INSTANCES = 24
+"""Instances to compare; each is worded several times, so this is half of `PROOFS_PER_SCENARIO`."""
+MIN_DIFFERENT_PLANS = 6
+"""Plans of these instances that must differ in their arguments, so that a scenario does not repeat one plan."""
+# Traces per other scenario that must still be gold, since a new scenario can make a request ambiguous.
+_TRACES_PER_OTHER_SCENARIO = 10
+# Few people ask for more calls than this at once.
+_MAX_CALLS_IN_PLAN = 6
 _LISTS = ("phrasings", "reasons")
 
 
@@ -41,7 +45,7 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
     phase = "scenario"
     max_tokens = 6000
     repairs = 2
-    reviews = 3
+    judgements = 3
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -65,26 +69,26 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
         ]
 
     def parse_candidates(self, text: str) -> list[ScenarioAnswer]:
-        """The one scenario that an answer holds."""
+        """The one scenario in an answer."""
         return [parse_answer(ScenarioAnswer, text)]
 
     def format_candidate(self, candidate: ScenarioAnswer) -> str:
         """The name and the YAML of the scenario."""
         return f"{candidate.name}:\n{candidate.scenario_yaml}"
 
-    def problem_in_candidate(self, domain: Domain, candidate: ScenarioAnswer) -> str | None:
-        """A name that is taken, text that is not YAML, invisible characters, or a wrong phrasing."""
+    def find_problem_in_candidate(self, domain: Domain, candidate: ScenarioAnswer) -> str | None:
+        """Finds a name in use, text that is not YAML, invisible characters, or a wrong phrasing."""
         if candidate.name in domain.file.scenarios:
-            return f"name: there is a scenario {candidate.name!r} already"
+            return f"name: there is already a scenario {candidate.name!r}"
         try:
             content = _content(candidate)
         except CatalogueError as error:
             return f"notation: {error}"
-        if problem := why_unwritable(content):
+        if problem := find_problem_in_content(content):
             return problem
         phrasings = content.get("phrasings")
         for each in phrasings if isinstance(phrasings, list) else []:
-            if problem := why_phrasing_unfit(str(each)):
+            if problem := find_problem_in_phrasing(str(each)):
                 return f"{problem} ({each})"
         return None
 
@@ -92,8 +96,8 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
         """Inserts it after the last scenario."""
         return insert_entry(text, ("scenarios",), candidate.name, scenario_content(_content(candidate)), source, file)
 
-    def problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: ScenarioAnswer) -> str | None:
-        """A copy of another scenario, a trace that is not gold, too few plans, or another scenario that it breaks."""
+    def find_problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: ScenarioAnswer) -> str | None:
+        """Finds a copied scenario, a trace that is not gold, too few plans, or another scenario that it breaks."""
         scenarios = trial.domain.file.scenarios
         new = scenarios[candidate.name]
         for name, other in scenarios.items():
@@ -102,9 +106,9 @@ class ScenariosKind(ContentKind[ScenarioAnswer]):
         phrasings = [text for each in scenarios.values() for text in each.phrasings]
         for at, phrasing in enumerate(new.phrasings):
             others = [*new.phrasings[:at], *(each for each in phrasings if each not in new.phrasings)]
-            if like := near_copy(phrasing, others):
-                return f"near-copy: {phrasing!r} says nearly what {like!r} says"
-        return _problem_in_traces(trial, candidate.name) or trial.problem_of_first(
+            if like := find_near_copy(phrasing, others):
+                return f"near-copy: {phrasing!r} is a near-copy of {like!r}"
+        return _find_problem_in_traces(trial, candidate.name) or trial.find_problem_in_first(
             _TRACES_PER_OTHER_SCENARIO * len(scenarios)
         )
 
@@ -132,7 +136,9 @@ def _content(candidate: ScenarioAnswer) -> dict[str, Any]:
     if isinstance(content, dict) and list(content) == [candidate.name]:
         content = content[candidate.name]  # some answers repeat the name as the only key
     if not isinstance(content, dict):
-        raise CatalogueError(candidate.name, "", "a scenario is a mapping of intent, roles, draw, slots, goal, plan, …")
+        raise CatalogueError(
+            candidate.name, "", "a scenario must be a mapping with intent, roles, draw, slots, goal, plan, …"
+        )
     return content
 
 
@@ -141,27 +147,28 @@ def _behaviour_of(scenario: c.Scenario) -> tuple[object, ...]:
     return scenario.intent, [(step.tool, sorted(step.arguments)) for step in scenario.plan]
 
 
-def _problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
+def _find_problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
     plans: dict[object, str] = {}
     proofs = 0
     for proposal in trial.traces(scenario):
         if isinstance(proposal, GoldTrace) and trial.instance_key(proposal) in plans and proofs >= PROOFS_PER_SCENARIO:
             continue
-        problem = trial.problem_with(proposal)
+        problem = trial.find_problem_in_proposal(proposal)
         if isinstance(proposal, Failure) or problem:
             return problem
         world = world_of(trial.domain, proposal.metadata["seed"], proposal.metadata["world"])
         arguments = execute(proposal.graph.calls, world).arguments
         plans[trial.instance_key(proposal)] = json.dumps(arguments, default=str, sort_keys=True)
         proofs += 1
-        if proofs >= PROOFS_PER_SCENARIO and len(plans) >= INSTANCES:
+        if proofs >= PROOFS_PER_SCENARIO and len(plans) >= MIN_INSTANCES:
             different = len({*plans.values()})
             return (
                 None
-                if different >= PLANS
-                else f"sameness: {len(plans)} cases hold {different} plans, {PLANS} are needed"
+                if different >= MIN_DIFFERENT_PLANS
+                else f"too similar: {len(plans)} instances have only {different} different plans; "
+                f"at least {MIN_DIFFERENT_PLANS} are needed"
             )
-    return f"proof: only {proofs} traces could be made of it"
+    return f"proof: only {proofs} traces could be made with it"
 
 
 # --- the user prompt -------------------------------------------------------------------------------------------
@@ -169,19 +176,19 @@ def _problem_in_traces(trial: CandidateDomain, scenario: str) -> str | None:
 
 def _user_prompt(domain: Domain, rng: random.Random) -> str:
     tools = domain.file.tools
-    able = [
+    usable = [
         (intent, name) for intent in INTENTS for name in tools if tools[name].operation in OPERATIONS_OF_INTENT[intent]
     ]
-    if not able:
+    if not usable:
         raise OracleError(f"{domain.slug} has no tool that serves an intent")
-    intent = rng.choice(sorted({intent for intent, _ in able}))
-    tool = rng.choice([name for each, name in able if each == intent])
+    intent = rng.choice(sorted({intent for intent, _ in usable}))
+    tool = rng.choice([name for each, name in usable if each == intent])
     return "\n".join(_prompt_lines(domain, intent, tool, rng))
 
 
 def _prompt_lines(domain: Domain, intent: str, tool: str, rng: random.Random) -> Iterator[str]:
-    able = [role for role in domain.file.roles if may_call(role, domain, tool, domain.family.default_policy)]
-    roles = rng.sample(able, min(2, len(able)))
+    able_roles = [role for role in domain.file.roles if may_call(role, domain, tool, domain.family.default_policy)]
+    roles = rng.sample(able_roles, min(2, len(able_roles)))
     yield f"Write one new scenario. Intent: {intent}. Its main call is {tool}."
     yield f"Its plan has {rng.randint(1, _MAX_CALLS_IN_PLAN)} calls, or fewer if so many are not needed."
     yield f"Asked by {' or '.join(roles) or 'whoever may'}."

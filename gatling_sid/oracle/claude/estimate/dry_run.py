@@ -17,17 +17,17 @@ class OfflineClient:
 
     def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """Raises OracleError, since nothing may be sent."""
-        raise OracleError(f"an estimate sends nothing, but {len(requests)} requests were to be sent")
+        raise OracleError(f"an estimate must not send requests, but {len(requests)} were about to be sent")
 
 
 class DryRun:
-    """Completes every request in the way that leads to the most further requests: texts, notes, but never a plan.
+    """Returns made-up responses that cause the most follow-up requests: texts and notes are accepted, plans never are.
 
     Equal requests count once, since they are paid for once.
     """
 
     def __init__(self, prompts: DomainPrompts, block_size: int) -> None:
-        """`block_size` requests are written per call. Raises OracleError if the domain has no example."""
+        """`block_size` requests are written per API call. Raises OracleError if the domain has no example."""
         trace, _ = first_example(prompts)
         self.requests: dict[str, LLMRequest] = {}
         self._text = trace.request.text
@@ -40,7 +40,7 @@ class DryRun:
         return [LLMResponse(each.work_id, json.dumps(self._content(each)), None, Usage(), 0.0) for each in requests]
 
     def workloads(self) -> list[PhaseWorkload]:
-        """Calls and tokens by phase; answers are assumed to be as long as those of the examples."""
+        """API calls and tokens by phase; answers are assumed to be as long as those of the examples."""
         characters = {**self._lengths, "requests": self._lengths["requests"] * self._block_size}
         tokens = {phase: length / BYTES_PER_TOKEN for phase, length in characters.items()}
         workloads = workloads_of([*self.requests.values()])

@@ -1,4 +1,4 @@
-"""Estimates calls, tokens and dollars of a run before anything is sent."""
+"""Estimates the API calls, tokens and cost of a run before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, Usage
 from gatling_sid.oracle.claude.messages.prices import price_table
 
 BYTES_PER_TOKEN = 3.1
-"""Of English prose and JSON with the tokenizer of the newer models."""
-_OUTPUT_SHARE = 0.4  # of max_tokens: an assumption until a ledger has recorded responses
-_BATCH_HITS = 0.7  # share of cache reads in batches: the provider promises none, and reports 30 to 98 %
+"""The mean of English prose and JSON with the tokenizer of the newer models."""
+# Share of `max_tokens` that an answer uses: an assumption until a ledger has recorded responses.
+_OUTPUT_SHARE = 0.4
+# Share of cache reads in batches: the provider promises none, and reports 30 to 98 %.
+_BATCH_HITS = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class PhaseWorkload:
-    """The calls of a phase, with `prefixes` different cached prefixes; token counts are means per call."""
+    """The API calls of a phase, with `prefixes` different cached prefixes; token counts are means per API call."""
 
     phase: str
     calls: int
@@ -32,7 +34,7 @@ class PhaseWorkload:
 
 @dataclass(frozen=True, slots=True)
 class PhaseCost:
-    """Calls, tokens and dollars of a phase."""
+    """API calls, tokens and cost in USD of a phase."""
 
     phase: str
     calls: int
@@ -42,27 +44,27 @@ class PhaseCost:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Calls, tokens and dollars of a run; `prices_of` is the date of the price table."""
+    """API calls, tokens and cost in USD of a run; `price_date` is the date of the price table."""
 
     model: str
     batch: bool
-    prices_of: str
+    price_date: str
     lines: tuple[PhaseCost, ...]
 
     @property
     def calls(self) -> int:
-        """The number of calls of all phases."""
+        """The number of API calls of all phases."""
         return sum(line.calls for line in self.lines)
 
     @property
     def cost_usd(self) -> float:
-        """The cost of all phases in dollars."""
+        """The cost of all phases in USD."""
         return sum(line.cost_usd for line in self.lines)
 
     def __str__(self) -> str:
         """A table with one row per phase."""
         mode = "message batches" if self.batch else "online"
-        rows = [f"{self.model}, {mode}, prices of {self.prices_of}"]
+        rows = [f"{self.model}, {mode}, prices of {self.price_date}"]
         rows += [f"{'phase':<12}{'calls':>12}{'input':>16}{'from cache':>12}{'output':>16}{'USD':>12}"]
         for line in self.lines:
             read = line.usage.cache_read_tokens / max(1, line.usage.prompt_tokens)
@@ -74,7 +76,7 @@ class Estimate:
 
 
 def estimate_cost(workloads: Iterable[PhaseWorkload], model: str = DEFAULT_MODEL, *, batch: bool = False) -> Estimate:
-    """The cost of workloads, if every call succeeds at the first attempt."""
+    """The cost of workloads, if every API call succeeds at the first attempt."""
     table = price_table()
     lines = []
     for each in workloads:

@@ -1,4 +1,4 @@
-"""Counts tokens with the API, for an estimate that does not rely on a general ratio."""
+"""Counts tokens with the API, for an estimate that is better than one from a general ratio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gatling_sid.oracle.claude.messages.llm_request import LLMRequest
 from gatling_sid.oracle.claude.transport.api_errors import classify_error
 from gatling_sid.oracle.claude.transport.keys import Keys
 
-_SAMPLE_SIZE = 5  # requests: those of a phase are alike
+# The number of requests to count; those of a phase are alike.
+_SAMPLE_SIZE = 5
 
 
 async def count_bytes_per_token(
@@ -22,7 +23,7 @@ async def count_bytes_per_token(
     """The mean number of bytes per token, as the API counts them for a few of these requests; counting is free.
 
     Raises:
-        OracleError: the API cannot be reached, or refuses these prompts, which is better known before a batch is sent.
+        OracleError: the API cannot be reached, or refuses these prompts; it is better to know this before a batch is sent.
 
     """
     keys = Keys([key], base_url=base_url, in_flight=1)
@@ -37,9 +38,11 @@ async def count_bytes_per_token(
             byte_count += len((request.system + request.user + json.dumps(request.schema)).encode())
     except anthropic.APIError as error:
         decision = classify_error(error, keys.all[0].name, keys.redact)
-        says = keys.redact(error.message)
+        api_message = keys.redact(error.message)
         raise (
-            decision if isinstance(decision, OracleError) else OracleError(f"tokens cannot be counted: {says}")
+            decision
+            if isinstance(decision, OracleError)
+            else OracleError(f"the API cannot count the tokens: {api_message}")
         ) from None
     finally:
         await keys.close()

@@ -1,14 +1,14 @@
-"""Improves the prompts of a domain from its rejections: propose a note, measure it on fresh tasks, keep it if it wins.
+"""Improves the prompts of a domain: propose a note from rejections, measure it on fresh tasks, keep it if it helps.
 
 A note is a line added to the prompt of one phase. For the same fresh tasks, requests are written and planned with the
 note and without it. A note to the graph prompt leaves the requests as they are: the same work ids, paid once.
 
-A win must be more than luck. If a note changes nothing, each gain of a call might as well have been a loss. The p-value
-is the share of all combinations of signs with which the gains add up to at least as much as they did. A call is a plan,
-or all the requests written in one answer, since those succeed or fail together; over plans this is the sign test. A run
-tests several notes, and each of them could win by luck, so each must reach `SIGNIFICANCE` divided by the number of
-experiments that the run may make (Bonferroni): of twenty runs, at most one keeps a useless note. Holm's steps would
-need all experiments at once, but here each builds on the last.
+A note is kept only if its effect is significant. If a note changes nothing, the gain of each API call is as likely to be
+a loss. The p-value is the share of all combinations of signs for which the gains add up to at least the measured sum. The
+unit is one API call, which is one plan, or all requests written in one answer, since those succeed or fail together. Over
+plans, this is the sign test. A run tests several notes, so the threshold for each is `SIGNIFICANCE` divided by the number
+of experiments that the run may make (Bonferroni): at most one of twenty runs keeps a useless note. Holm's method would
+need all experiments at once, but here each one builds on the result of the last.
 """
 
 from __future__ import annotations
@@ -35,17 +35,18 @@ from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
 
 SIGNIFICANCE = 0.05
-"""The chance that a run keeps a note that is worth nothing; the usual level in statistics."""
+"""The probability that a run keeps a useless note; 5 % is usual in statistics."""
 NOTES_PER_ROUND = 2
 """More notes would need a stricter threshold for each, and so more requests to pay."""
 INTRODUCTIONS = {
     "graph": "Plans by these instructions were rejected for:",
     "requests": "Requests written by these instructions got no valid plan. What was found:",
 }
-"""The phases whose prompts can be tuned, and the words that introduce their rejections."""
-_MAX_REJECTIONS = 12  # that the prompt shows: enough to see what they have in common
+"""The phases whose prompts can be tuned, with the sentence that introduces the rejections in the prompt."""
+# Rejections that the prompt shows: enough to see what they have in common.
+_MAX_REJECTIONS = 12
 ReportProgress = Callable[[int, str], None]
-"""Receives the number of requests that have been answered, and what is done next."""
+"""Receives the number of requests with a response so far, and the next step."""
 
 
 class RejectedRequest(NamedTuple):
@@ -56,8 +57,8 @@ class RejectedRequest(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PassRecord:
-    """Which of the fresh tasks were gold at once; of the others, those that had a text, with the first finding."""
+class PassResult:
+    """Which of the fresh tasks were gold at the first plan; `rejected` holds the others that had a text."""
 
     gold: tuple[bool, ...]
     rejected: tuple[RejectedRequest, ...]
@@ -87,7 +88,7 @@ class NoteExperiment:
     def __str__(self) -> str:
         """The result of the experiment in one line."""
         decision = "kept" if self.is_kept else "not kept"
-        rates = f"{self.before:.1%} -> {self.after:.1%} (by luck: {self.p_value:.2%}, needed: {self.threshold:.2%})"
+        rates = f"{self.before:.1%} -> {self.after:.1%} (p-value {self.p_value:.2%}, threshold {self.threshold:.2%})"
         return f"{self.phase}, {decision}: {rates}: {self.note}"
 
 
@@ -103,7 +104,7 @@ class PromptTuner:
         phase: str = "graph",
         *,
         first_index: int,
-        report: ReportProgress = lambda _done, _doing: None,
+        report: ReportProgress = lambda _count, _step: None,
     ) -> None:
         """Tasks are taken from the validation split, from `first_index` on; so no prompt is tuned on train or test.
 
@@ -125,20 +126,20 @@ class PromptTuner:
     def run_experiments(
         self, notes: PromptNotes, task_count: int, rounds: int
     ) -> tuple[PromptNotes, list[NoteExperiment]]:
-        """The notes with those that won, and every experiment; each one is measured on `task_count` new requests.
+        """The notes with those that were kept, and every experiment; each one is measured on `task_count` new requests.
 
         Raises:
-            OracleError: a request got no response, or so few requests cannot distinguish any note from luck.
+            OracleError: a request got no response, or `task_count` is too small to show that any note helps.
 
         """
         threshold = SIGNIFICANCE / (NOTES_PER_ROUND * rounds)
-        self._check_power(task_count, threshold)
+        self._check_power(task_count, rounds, threshold)
         experiments: list[NoteExperiment] = []
         for each in range(1, rounds + 1):
             current = add_kept_notes(notes, experiments)
-            self._report_step(f"round {each} of {rounds}: the prompt as it is")
+            self._report_step(f"round {each} of {rounds}: measuring the prompt without new notes")
             base = self.measure(self._prompts_with(current), self.fresh_tasks(task_count))
-            self._report_step(f"round {each} of {rounds}: what might help?")
+            self._report_step(f"round {each} of {rounds}: asking for notes")
             known = [*current.notes.get(self._phase, []), *(experiment.note for experiment in experiments)]
             for note in self.propose_notes(self._prompts_with(current), base.rejected, known):
                 self._report_step(f"round {each} of {rounds}: with {note!r:.60}")
@@ -158,25 +159,25 @@ class PromptTuner:
         after = self.measure(self._prompts_with(notes, note), tasks)
         gains: Counter[tuple[int, ...]] = Counter()
         for task, new, old in zip(tasks, after.gold, before.gold, strict=True):
-            gains[self._call_of(task)] += new - old
+            gains[self._call_key(task)] += new - old
         return NoteExperiment(
             self._phase, note, before.rate, after.rate, sign_test_p_value([*gains.values()]), threshold
         )
 
-    def measure(self, prompts: DomainPrompts, tasks: Sequence[Task]) -> PassRecord:
+    def measure(self, prompts: DomainPrompts, tasks: Sequence[Task]) -> PassResult:
         """Which tasks are gold when they are written and planned with these prompts, without repair."""
         texts = self.write_requests(prompts, tasks)
         drafts = [(task, text) for task, text in zip(tasks, texts, strict=True) if isinstance(text, str)]
         remaining = iter(self.findings(prompts, drafts))
         findings = [next(remaining) if isinstance(text, str) else None for text in texts]
-        return PassRecord(
+        return PassResult(
             tuple(finding == "" for finding in findings),
             tuple(RejectedRequest(str(text), each) for text, each in zip(texts, findings, strict=True) if each),
         )
 
     def write_requests(self, prompts: DomainPrompts, tasks: Sequence[Task]) -> list[str | Failure]:
-        """A request's text for every task, or why there is none."""
-        blocks = [list(each) for _, each in groupby(tasks, self._block_of)]
+        """The text of a request for every task, or a failure."""
+        blocks = [list(each) for _, each in groupby(tasks, self._block_key)]
         responses = self._complete(
             [prompts.requests_prompt([*map(self._oracle.request_context, block)]) for block in blocks]
         )
@@ -198,13 +199,13 @@ class PromptTuner:
             )
             finding = self._first_finding(trace)
             copies = self._phase == "requests" and not finding and not novelty.add_if_new(text)
-            found.append("near_copy: another request says nearly the same" if copies else finding)
+            found.append("near_copy: the request is a near-copy of another one" if copies else finding)
         return found
 
     def propose_notes(
         self, prompts: DomainPrompts, rejected: Sequence[RejectedRequest], known: Sequence[str]
     ) -> list[str]:
-        """New lines that Claude proposes after seeing the rejections; none if there are none or if it cannot be read."""
+        """Notes that Claude proposes after seeing the rejections; none if nothing was rejected or its answer is malformed."""
         if not rejected:
             return []
         response = self._complete([self.notes_request(prompts, rejected)])[0]
@@ -215,7 +216,7 @@ class PromptTuner:
         return [note for note in dict.fromkeys(notes) if note and note not in known][:NOTES_PER_ROUND]
 
     def notes_request(self, prompts: DomainPrompts, rejected: Sequence[RejectedRequest]) -> LLMRequest:
-        """Asks for new lines: it shows the prompt itself, and the rejections."""
+        """A request for new notes; it shows the prompt itself and the rejections."""
         common = Counter(each.finding.partition(":")[0] for each in rejected)
         lines = [
             INTRODUCTIONS[self._phase],
@@ -234,14 +235,15 @@ class PromptTuner:
             return f"{trace.reason}: {trace.detail}"
         return next(map(str, self._judge.findings(trace)), "")
 
-    def _check_power(self, task_count: int, threshold: float) -> None:
-        """Refuses so few requests that no note could be kept, even if every call gained by it."""
+    def _check_power(self, task_count: int, rounds: int, threshold: float) -> None:
+        """Raises if there are so few requests that no note could be kept, even if every API call gained from it."""
         items = self._oracle.block_size if self._phase == "requests" else 1
         needed = math.floor(-math.log2(threshold)) + 1
         if math.ceil(task_count / items) < needed:
             least = (needed - 1) * items + 1
             raise OracleError(
-                f"{task_count} requests cannot tell a note from luck; in so many rounds take at least {least}"
+                f"{task_count} requests are too few to show that a note helps; "
+                f"with {rounds} round{'s' if rounds > 1 else ''} use --requests {least} or more"
             )
 
     def _prompts_with(self, notes: PromptNotes, *more: str) -> DomainPrompts:
@@ -252,12 +254,12 @@ class PromptTuner:
             prompts = prompts.with_notes(phase, lines)
         return prompts
 
-    def _call_of(self, task: Task) -> tuple[int, ...]:
-        """Tasks with the same value share a call of the tuned phase."""
-        return self._block_of(task) if self._phase == "requests" else (task.index,)
+    def _call_key(self, task: Task) -> tuple[int, ...]:
+        """Returns a key; tasks with equal keys share an API call of the tuned phase."""
+        return self._block_key(task) if self._phase == "requests" else (task.index,)
 
-    def _block_of(self, task: Task) -> tuple[int, ...]:
-        """Tasks with the same value are written in one call, as they share policy and world."""
+    def _block_key(self, task: Task) -> tuple[int, ...]:
+        """Returns a key; tasks with equal keys share policy and world, so their requests are written in one API call."""
         return task.index // self._oracle.block_size, task.index // WORLD_SIZE
 
     def _complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
@@ -273,7 +275,7 @@ class PromptTuner:
         if lost:
             raise OracleError(
                 f"{len(lost)} of {len(unique)} requests got no response ({lost[0]}), so nothing can be measured; "
-                "the same command goes on from here"
+                "run the same command again to continue"
             )
         self._answered_ids |= unique.keys()
         return [responses[request.work_id] for request in requests]
@@ -283,17 +285,17 @@ class PromptTuner:
 
 
 def add_kept_notes(notes: PromptNotes, experiments: Sequence[NoteExperiment]) -> PromptNotes:
-    """The notes with those of the experiments that won, under their phases; a new version if any did."""
-    winners = [each for each in experiments if each.is_kept]
+    """The notes together with those that the experiments kept, by phase; the version is raised if any was kept."""
+    kept = [each for each in experiments if each.is_kept]
     lines = dict(notes.notes)
-    for each in winners:
+    for each in kept:
         lines[each.phase] = [*lines.get(each.phase, []), each.note]
-    measured = [*notes.measured, *map(str, winners)]
-    return PromptNotes(version=notes.version + bool(winners), notes=lines, measured=measured)
+    measured = [*notes.measured, *map(str, kept)]
+    return PromptNotes(version=notes.version + bool(kept), notes=lines, measured=measured)
 
 
 def sign_test_p_value(gains: Sequence[int]) -> float:
-    """The chance that gains of these sizes, each with a random sign, add up to at least as much as they did."""
+    """The probability that these gains, each with a random sign, add up to at least their real sum."""
     counts = Counter({0: 1})
     for gain in gains:
         signed: Counter[int] = Counter()

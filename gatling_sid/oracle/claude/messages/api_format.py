@@ -1,4 +1,4 @@
-"""Converts between our records and those of the API: a request to the body of a call, a message to a response."""
+"""Converts between our classes and those of the API: a request to the body of an API call, a message to a response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # the client takes more than a second to import, and an estim
 
 DEFAULT_MODEL = "claude-haiku-5-5"
 _WORK_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-_OVERHEAD_TOKENS = 600  # more than what the API adds to a prompt and its schema
+# More than what the API adds to a prompt and its schema.
+_OVERHEAD_TOKENS = 600
 
 
 def check_request(request: LLMRequest) -> None:
@@ -57,7 +58,7 @@ def body_of(request: LLMRequest, model: str, *, cached: bool = True) -> MessageC
 
 
 def request_digest(request: LLMRequest, model: str) -> str:
-    """A digest of everything that decides the response, to notice when a work id comes back with another prompt."""
+    """A digest of everything that decides the response, to notice when a work id is used again with another prompt."""
     parts = [model, request.system, request.user, request.max_tokens, request.schema]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -68,7 +69,7 @@ def prefix_of(request: LLMRequest) -> str:
 
 
 def worst_usage(request: LLMRequest) -> Usage:
-    """The most a call can use: a token has at least one byte, and the whole prompt may be written to the cache."""
+    """The most tokens an API call can use: a token has at least one byte, and the whole prompt may be written to the cache."""
     prompt = (
         len(request.system.encode()) + len(request.user.encode()) + len(json.dumps(request.schema)) + _OVERHEAD_TOKENS
     )
@@ -76,7 +77,7 @@ def worst_usage(request: LLMRequest) -> Usage:
 
 
 def response_of(work_id: str, message: Message, model: str, *, batch: bool = False) -> LLMResponse:
-    """The response that a message holds, with its cost by the price table.
+    """The response that a message contains, with its cost by the price table.
 
     Raises:
         ValueError: it is not a message; the SDK does not check what it receives.
@@ -92,7 +93,7 @@ def response_of(work_id: str, message: Message, model: str, *, batch: bool = Fal
         or not isinstance(getattr(message, "content", None), list)
         or not getattr(message, "id", None)
     ):
-        raise ValueError("the reply is not a message")
+        raise ValueError("the HTTP response is not a message")
     usage = Usage(
         api_usage.input_tokens,
         api_usage.output_tokens,

@@ -16,7 +16,7 @@ class LLMRequest:
 
     `work_id` matches `^[a-zA-Z0-9_-]{1,64}$` and names this prompt in the ledger, where each id is paid for only once.
     `system` is the same for all requests of a (domain, phase), since it is the cached prefix; `user` is the part that
-    varies. `schema` is the JSON schema of the answer, as `schemas/prompts/answers.json` holds it.
+    varies. `schema` is the JSON schema of the answer, from `schemas/prompts/answers.json`.
     """
 
     work_id: str
@@ -29,7 +29,7 @@ class LLMRequest:
 
 
 def work_id_of(phase: str, slug: str, *content: object) -> str:
-    """The work id that follows from a request's content: model, system, user, schema, and whatever else identifies it."""
+    """The work id computed from a request's content: model, system, user, schema, and whatever else identifies it."""
     digest = blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=14).hexdigest()
     return f"{phase}-{slug}"[:35] + f"-{digest}"
 
@@ -50,26 +50,26 @@ class Usage:
 
 
 class ProblemKind(StrEnum):
-    """Why a response holds no answer."""
+    """The kinds of problems; a response with a problem contains no answer."""
 
     REFUSAL = "refusal"
-    """The model declined."""
+    """The model refused to answer."""
     MAX_TOKENS = "max_tokens"
     """The text was cut at the limit of output tokens."""
     ERROR = "error"
-    """No message came: the API refused the call, or it failed."""
+    """No message came, because the API refused the API call or the API call failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseProblem:
-    """Why a response holds no answer; `detail` is the category of a refusal or the type of an error."""
+    """Why a response contains no answer; `detail` is the category of a refusal or the type of an error."""
 
     kind: ProblemKind
     detail: str = ""
 
     @classmethod
     def from_text(cls, text: str) -> ResponseProblem:
-        """Reads what `str` of a problem wrote, for instance into the ledger."""
+        """Parses the text that `str` of a problem gives, for instance one from the ledger."""
         kind, _, detail = text.partition(":")
         return cls(ProblemKind(kind), detail)
 

@@ -1,4 +1,4 @@
-"""The price table with its date, and what a usage costs by it."""
+"""The price table with its date; it computes what a response costs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.oracle.claude.messages.llm_request import Usage
 from gatling_sid.schemas.yaml_loading import load_yaml
 
-TABLE = Path(__file__).with_name("prices.yaml")
+PRICE_FILE = Path(__file__).with_name("prices.yaml")
 
 
 class _StrictModel(BaseModel):
@@ -40,7 +40,7 @@ class Rates(_StrictModel):
 
 
 class LongPromptRates(Rates):
-    """The rates of every token of a request whose prompt has more than `over` tokens, cached ones counted."""
+    """The rates for all tokens of a request whose prompt has more than `over` tokens, including cached ones."""
 
     over: int
 
@@ -71,7 +71,7 @@ class PriceTable(_StrictModel):
             matches = get_close_matches(name, self.models, n=1, cutoff=0.5)
             hint = f"did you mean {matches[0]!r}?" if matches else f"known are {', '.join(sorted(self.models))}."
             raise OracleError(
-                f"no price of model {name!r} in {TABLE.name} of {self.date}; {hint} Otherwise add its prices there."
+                f"no price of model {name!r} in {PRICE_FILE.name} of {self.date}; {hint} Otherwise add its prices there."
             )
         return self.models[name]
 
@@ -85,7 +85,7 @@ class PriceTable(_StrictModel):
 
 
 @cache
-def price_table(path: Path = TABLE) -> PriceTable:
+def price_table(path: Path = PRICE_FILE) -> PriceTable:
     """The price table in `path`; a file is read only once.
 
     Raises:

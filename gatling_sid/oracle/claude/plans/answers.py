@@ -1,7 +1,7 @@
-"""The answers of Claude, phase by phase: flat records in which every field is required, checked with pydantic.
+"""The answers of Claude, phase by phase: flat objects in which every field is required, checked with pydantic.
 
-Values of any type travel as JSON text (`value_json`), since an answer that follows a schema cannot hold an object with
-free keys. An answer is data: nothing in it is evaluated. The schemas that are sent stand in
+Values of any type are given as JSON text (`value_json`), since an answer that follows a schema cannot contain an object
+with free keys. An answer is data: nothing in it is evaluated. The schemas that are sent are in
 `schemas/prompts/answers.json`; a test compares them with these classes.
 """
 
@@ -16,12 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from gatling_sid.schemas.conditions import ConditionTest
 
 MAX_CALLS = 16
-"""A plan with more calls is refused: the longest in the catalogue have seven, and each call is executed many times."""
-_MAX_DIGITS = 18  # integers that fit into 64 bits; longer ones are a mistake, and slow to compute with
+"""The most calls of a plan: the longest plans in the catalogue have seven, and each call is executed many times."""
+# Integers of 18 digits fit into 64 bits; longer ones are a mistake, and slow to compute with.
+_MAX_DIGITS = 18
 
 
 class BadAnswerError(ValueError):
-    """An answer that does not hold what was asked for; its text says what to repair."""
+    """An answer without the content that was asked for; its text says what to repair."""
 
 
 class AnswerModel(BaseModel):
@@ -44,7 +45,7 @@ class RequestsAnswer(AnswerModel):
 
 
 class ArgumentAnswer(AnswerModel):
-    """An argument: `source` says where the value comes from, `where` gives the words or the path there."""
+    """An argument: `source` says where the value comes from, `where` is the quoted text or the path there."""
 
     name: str
     value_json: str
@@ -53,7 +54,7 @@ class ArgumentAnswer(AnswerModel):
 
 
 class CallAnswer(AnswerModel):
-    """A call. `rule` names the policy rule that demands it; if it is empty, the words `quote` of the request do."""
+    """A call of a plan. `rule` names the policy rule that demands it; if it is empty, the text `quote` of the request does."""
 
     id: str = Field(pattern=r"^call_[1-9][0-9]?$")
     tool: str
@@ -64,7 +65,7 @@ class CallAnswer(AnswerModel):
 
 
 class ConditionAnswer(AnswerModel):
-    """A test that a field of a selected record must pass."""
+    """A condition that a field of a selected row must meet."""
 
     field: str
     test: ConditionTest
@@ -72,7 +73,7 @@ class ConditionAnswer(AnswerModel):
 
 
 class SelectionAnswer(AnswerModel):
-    """The records of an entity that meet all conditions, in `order`, and only the `first` few of them (0: all)."""
+    """The rows of an entity that meet all conditions, in `order`, and only the `first` few of them (0: all)."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")
     entity: str
@@ -83,14 +84,14 @@ class SelectionAnswer(AnswerModel):
 
 
 class ShowingAnswer(AnswerModel):
-    """Fields of selected records that the user must see."""
+    """Fields of selected rows that the user must see."""
 
     selection: str
     fields: list[str]
 
 
 class MeasureAnswer(AnswerModel):
-    """A measure over selected records; an empty text and 0 stand for none."""
+    """A measure over selected rows; an empty text and 0 stand for none."""
 
     selection: str
     measure: Literal["count", "sum", "average", "minimum", "maximum"]
@@ -128,7 +129,7 @@ class GoalAnswer(AnswerModel):
 
 
 class PlanAnswer(AnswerModel):
-    """Goal and plan of one request; `reworded` is empty unless the request's own words had to be changed."""
+    """Goal and plan of one request; `reworded` is empty unless the text of the request had to be changed."""
 
     item: int
     reworded: str = Field(max_length=2000)
@@ -142,8 +143,8 @@ class PlansAnswer(AnswerModel):
     items: list[PlanAnswer]
 
 
-class ViolationAnswer(AnswerModel):
-    """A rule that a call breaks, in the opinion of Claude."""
+class BreachAnswer(AnswerModel):
+    """A breach in Claude's judgement: the rule that a call does not keep, and why."""
 
     rule: str
     call_id: str
@@ -156,7 +157,7 @@ class JudgementAnswer(AnswerModel):
     serves_request: bool
     nothing_beyond: bool
     compliant: bool
-    violations: list[ViolationAnswer]
+    violations: list[BreachAnswer]
     why: str
 
     @property
@@ -191,14 +192,14 @@ class RuleAnswer(AnswerModel):
 
 
 class AgreementAnswer(AnswerModel):
-    """Claude's opinion whether the sentence of a rule says exactly what its constraint enforces."""
+    """Claude's judgement whether the sentence of a rule says exactly what its constraint enforces."""
 
     exact: bool
     why: str
 
 
 class NotesAnswer(AnswerModel):
-    """Answer of the tuning phase: lines that a prompt should have."""
+    """Answer of the tuning phase: notes for a prompt."""
 
     notes: list[str] = Field(max_length=8)
 
@@ -219,7 +220,7 @@ ItemT = TypeVar("ItemT", WrittenRequest, PlanAnswer)
 
 
 def parse_answer(model: type[AnswerT], text: str) -> AnswerT:
-    """The answer that `text` holds; other text before and after the JSON object is ignored.
+    """The answer in `text`; other text before and after the JSON object is ignored.
 
     Raises:
         BadAnswerError: there is no JSON object, or it does not have the fields of `model`.
@@ -229,15 +230,15 @@ def parse_answer(model: type[AnswerT], text: str) -> AnswerT:
 
 
 def parse_items(model: type[ItemT], text: str) -> dict[int, ItemT | BadAnswerError]:
-    """The items of an answer by their numbers. An item that cannot be read is an error in its place.
+    """The items of an answer by their numbers; instead of a malformed item, there is an error.
 
     Raises:
-        BadAnswerError: the answer holds no list of items.
+        BadAnswerError: the answer contains no list of items.
 
     """
     items = _json_object_in(text).get("items")
     if not isinstance(items, list):
-        raise BadAnswerError("the answer holds no list of items")
+        raise BadAnswerError("the answer contains no list of items")
     result: dict[int, ItemT | BadAnswerError] = {}
     for each in items:
         number = each.get("item") if isinstance(each, dict) else None
@@ -256,7 +257,7 @@ def _json_object_in(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise BadAnswerError("the answer holds no JSON object")
+        raise BadAnswerError("the answer contains no JSON object")
     return content
 
 
@@ -296,4 +297,4 @@ def _parse_integer(text: str) -> int:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise BadAnswerError(f"{name} is no JSON value")
+    raise BadAnswerError(f"{name} is not a JSON value")

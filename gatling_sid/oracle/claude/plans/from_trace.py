@@ -1,4 +1,4 @@
-"""From a trace to the answer that would have made it, for the worked examples of a prompt.
+"""Converts a trace to the answer that gives it, for the worked examples of a prompt.
 
 This is the inverse of `to_trace.trace_from_plan`; a trace is used as an example only if its answer gives the same goal
 and the same arguments again.
@@ -24,16 +24,16 @@ from gatling_sid.oracle.claude.plans.answers import (
     ShowingAnswer,
 )
 from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, ConditionTest
-from gatling_sid.schemas.references import ALL, Reference, reference_in, references_in
+from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, reference_in, references_in
 from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.operations import CallResult, CompiledTool
 from gatling_sid.simulator.world import World
 
 _MAX_QUOTE_LENGTH = 60
-"""Characters. A longer quote is left empty, which stands for the whole request: every word of an answer is paid for."""
+"""In characters. Longer quotes are left empty, which means the whole request, since every word of an answer costs tokens."""
 _IDENTIFYING_TYPES = ("id", "ref", "email")
 _TESTS_OF_KEYS: tuple[tuple[str, ConditionTest], ...] = (("key", "is"), ("keys", "in"))
-"""By role of a parameter that takes keys: the test that it stands for."""
+"""The condition test that corresponds to a parameter for keys, by what the parameter does."""
 
 
 def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
@@ -79,7 +79,7 @@ def _arguments(call: ToolCall, text: str) -> Iterator[ArgumentAnswer]:
 
 
 class _GoalReader:
-    """States the goal of a trace by conditions: those under which the calls of its plan found the rows."""
+    """States the goal of a trace by conditions, which are those of the calls that returned the rows."""
 
     def __init__(self, trace: GoldTrace, world: World, execution: Execution) -> None:
         self.goal = trace.goal or Goal()
@@ -89,7 +89,7 @@ class _GoalReader:
         self.text = trace.request.text
         values = [each for call in self.calls for value in call.arguments.values() for each in references_in(value)]
         self.single_row_calls = {each.root for each in values if each.path[:2] == ("items", 0)}
-        """Calls that are meant to find one row: a reference takes the first of their items."""
+        """Calls that should find one row, since a reference takes the first of their items."""
         self.selections: dict[str, SelectionAnswer] = {}
         self.rows: dict[str, tuple[str, list[str]]] = {}
         for call in self.calls:
@@ -99,7 +99,7 @@ class _GoalReader:
                 self._add_selection(call, tool, result)
 
     def answer(self) -> GoalAnswer:
-        """The goal as an answer states it, without selections that nothing in it needs."""
+        """The goal as an answer states it, without selections that are not needed."""
         goal = self.goal
         shows = [
             ShowingAnswer(selection=self._selection_of_rows(s.entity, s.rows), fields=s.fields) for s in goal.shows
@@ -165,13 +165,13 @@ class _GoalReader:
                 yield ConditionAnswer(field=field, test=test, value_json=value_json)
 
     def _as_selection_reference(self, value: Any, resolved: Any) -> Any:
-        """A reference to a call's result, as one to the selection that has the same rows; else the resolved value."""
+        """Replaces a reference to a call's result by one to the selection with the same rows, or else by the resolved value."""
         reference = reference_in(value)
         if reference is None:
             return value
         selection = self._selection_of_call(reference)
         field = reference.path[-1]
-        if selection is None or not isinstance(field, str) or field == ALL or field in ("count", "value"):
+        if selection is None or not isinstance(field, str) or field == ALL_ELEMENTS or field in ("count", "value"):
             return resolved
         return f"${selection}.{field}" if self.selections[selection].one != isinstance(resolved, list) else resolved
 
@@ -218,7 +218,7 @@ class _GoalReader:
         )
 
     def _as_selection_field(self, value: Any) -> Any:
-        """An id, number or address that the request does not say, as a reference to a selected record that has it."""
+        """Replaces a value that the request does not state by a reference to the selected row that has it as a key or email."""
         if not isinstance(value, str) or not value or value in self.text:
             return value
         for name, (entity, keys) in self.rows.items():

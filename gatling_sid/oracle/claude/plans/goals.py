@@ -1,7 +1,7 @@
-"""From a goal as Claude states it to a goal in terms of rows of the simulated world.
+"""Converts a goal as Claude states it to a goal in terms of rows of the simulated world.
 
-Claude states by conditions which records are meant. Which rows those are, and the values of measures over them, is
-computed with the code that also computes the goals of the embedded oracle.
+Claude states by conditions which rows are meant. The rows, and the values of measures over them, are computed with the
+code that also computes the goals of the embedded oracle.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.arguments import has_json_type
 
+# More than a century; dates that are farther from today may be outside the calendar.
 _MAX_DAYS = 40_000
-"""More than a century; a calendar holds all days that are no farther from today."""
-_MAX_ROWS = 5000  # more than any table of a world has
+# More rows than any table of a world has.
+_MAX_ROWS = 5000
 _RESERVED_NAMES = ("principal", "policy", "number")
 
 
@@ -49,7 +50,7 @@ def goal_from_answer(answer: GoalAnswer, context: RequestContext) -> Goal:
 
 
 class _GoalBuilder:
-    """Builds a goal with the words of the catalogue: each selection becomes a draw, and may refer to earlier ones."""
+    """Builds a goal as a domain file would declare it: each selection becomes a draw, which may refer to earlier ones."""
 
     def __init__(self, answer: GoalAnswer, context: RequestContext) -> None:
         self.answer, self.context, self.domain = answer, context, context.domain
@@ -57,7 +58,7 @@ class _GoalBuilder:
         self.draws: dict[str, c.Draw] = {}
         for each in answer.selections:
             if each.name in self.draws or each.name in _RESERVED_NAMES:
-                raise BadAnswerError(f"goal: the selection name {each.name!r} is taken")
+                raise BadAnswerError(f"goal: the selection name {each.name!r} is already in use; choose another one")
             self._select(each)
 
     def goal(self) -> Goal:
@@ -75,9 +76,9 @@ class _GoalBuilder:
             time_range=self._bind_number("time_range", answer.time_range_days),
         )
         if not (spec.shows or spec.measures or spec.effects):
-            raise BadAnswerError("goal: something must be shown, measured or done")
+            raise BadAnswerError("goal: it is empty; something must be shown, measured or changed")
         goal = goal_of(self._scenario(spec), self.domain, self.bindings, frozenset())
-        return Goal.model_validate(goal.model_dump())  # literals of the answer were not checked so far
+        return Goal.model_validate(goal.model_dump())  # values of the answer were not checked before
 
     def _scenario(self, goal: c.ScenarioGoal) -> c.Scenario:
         senders = [each.entity for each in self.answer.effects if each.kind == "send" and not each.selection]
@@ -108,8 +109,8 @@ class _GoalBuilder:
         try:
             rows = draw(scenario, self.context.world, self.bindings, stream("nothing is drawn"))[selection.name]
         except NoDrawError as error:
-            wanted = "exactly one is meant" if selection.one else "at least one is meant"
-            raise BadAnswerError(f"goal: selection {selection.name}: {error}, {wanted}") from None
+            requirement = "exactly one is needed" if selection.one else "at least one is needed"
+            raise BadAnswerError(f"goal: selection {selection.name}: {error}, {requirement}") from None
         self.bindings[selection.name] = rows[0] if selection.one else rows
 
     def _condition(self, condition: ConditionAnswer, entity: str) -> dict[str, Any]:
@@ -126,11 +127,11 @@ class _GoalBuilder:
         names = [each for each in (measure.field, measure.group_by) if each]
         self._check_fields(measure.selection, names)
         if (measure.measure == "count") == bool(measure.field):
-            raise BadAnswerError("goal: a count is of no field, any other measure is of one")
+            raise BadAnswerError("goal: a count has no field; any other measure needs one")
         if measure.field:
             kind = self.domain.file.entities[self._entity_of(measure.selection)].fields[measure.field].type
             if c.JSON_TYPES.get(kind, "boolean") == "boolean":
-                raise BadAnswerError(f"goal: {measure.field} is no number, it has no {measure.measure}")
+                raise BadAnswerError(f"goal: {measure.field} is not a number, so it has no {measure.measure}")
         return c.GoalMeasure(
             rows=measure.selection,
             measure=measure.measure,
@@ -171,7 +172,7 @@ class _GoalBuilder:
         return evaluate(parse_value(text), self.bindings)
 
     def _bind_number(self, name: str, number: int) -> str | None:
-        """Binds a number to a name and returns the reference, since goals of the catalogue hold expressions; None for 0."""
+        """Binds a number to a name and returns a reference to it, as goals of the catalogue need expressions; None for 0."""
         if not number:
             return None
         self.bindings[f"number_{name}"] = number
@@ -207,8 +208,8 @@ def _check_field(field: str, domain: Domain, entity: str) -> None:
 def _fits(field: c.EntityField, operand: Operand, value: Any) -> bool:
     """Whether Claude may compare the field with this value.
 
-    Unlike in a domain file, values that no row has are let pass (they select nothing), and bounds must be of the
-    field's exact type.
+    Values that no row has are allowed, since they select nothing. Bounds must have exactly the field's type. Domain files
+    have other rules.
     """
     json_type = c.JSON_TYPES.get(field.type, "string")
     match operand:

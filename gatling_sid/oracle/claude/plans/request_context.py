@@ -1,7 +1,7 @@
-"""The context of a request: who asks, under which policy, in which world, about which records, in which manner.
+"""The context of a request: principal, policy, world, rows and manner.
 
-The API has no sampling temperature any more, so the variety of requests comes from here: everything is drawn in code,
-and depends on the task alone.
+The API has no sampling temperature any more, so the variety of requests is made here: everything is drawn in code and
+depends on the task alone.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import Row, World, world_of
 
 DEFAULT_BLOCK_SIZE = 10
-"""Tasks whose requests are written in one call; they share a policy."""
-_MAX_ROWS = 3  # per entity: enough to choose from, and every record is paid for
-_MAX_TOOLS = 4  # named with a request; most plans need fewer
-_MAX_DRAWS = 50  # a role without rows or allowed tools is drawn again; far more than there are roles
-RecordsByEntity = dict[str, list[Row]]
+"""Tasks whose requests are written in one API call; they share a policy."""
+# Rows per entity: enough to choose from; every row costs tokens.
+_MAX_ROWS = 3
+# Tools that are named with a request; most plans need fewer.
+_MAX_TOOLS = 4
+# Draws of a role, since one may have no rows or no allowed tools; there are far fewer roles.
+_MAX_DRAWS = 50
+RowsByEntity = dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
 class RequestContext:
-    """What one request is written for; `records` are the rows that the prompt shows."""
+    """What one request is written for; `rows` are those that the prompt shows."""
 
     world: World
     policy: SystemPolicy
     principal: Principal
     intent: str
     tools: tuple[str, ...]
-    records: RecordsByEntity
+    rows: RowsByEntity
     manner: tuple[tuple[str, str], ...]
 
     @property
@@ -80,21 +83,21 @@ def draw_context(
             tools = _choose_tools(
                 domain, [name for name in allowed if _serves_intent(domain, name, intent)], allowed, rng
             )
-            records = _choose_records(world, policy, principal, tools, rng)
+            rows = _choose_rows(world, policy, principal, tools, rng)
             manner = tuple((name, rng.choice(ways)) for name, ways in manners.items())
-            return RequestContext(world, policy, principal, intent, tools, records, manner)
+            return RequestContext(world, policy, principal, intent, tools, rows, manner)
     raise OracleError(f"{domain.slug}: no role of its policy {policy.policy_id} may call a tool")
 
 
 def principal_of(domain: Domain, role: str, person: Row) -> Principal:
-    """The principal that a row of the world stands for."""
+    """The principal that a row of the world describes."""
     definition = domain.file.roles[role]
     attributes = {name: person[name] for name in definition.attributes}
     return Principal(principal_id=person[domain.file.entities[definition.entity].key], role=role, attributes=attributes)
 
 
 def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
-    """The context of a trace that was made in a simulated world; the records are those that its plan reads.
+    """The context of a trace that was made in a simulated world; the rows are those that its plan reads.
 
     Raises:
         OracleError: the trace names no principal, or no simulated world.
@@ -104,12 +107,12 @@ def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
     if principal is None or not isinstance(trace.metadata.get("seed"), int) or "world" not in trace.metadata:
         raise OracleError(f"{trace.trace_id} names no principal or no simulated world, so its context is unknown")
     world = world_of(domain, trace.metadata["seed"], str(trace.metadata["world"]))
-    records: RecordsByEntity = {}
+    rows_by_entity: RowsByEntity = {}
     for result in execute(trace.graph.calls, world).results.values():
-        rows = records.setdefault(result.entity, [])
+        rows = rows_by_entity.setdefault(result.entity, [])
         rows += [row for _, row in result.rows if row not in rows][: _MAX_ROWS - len(rows)]
     tools = tuple(dict.fromkeys(call.tool_id.partition(".")[2] for call in trace.graph.calls))
-    return RequestContext(world, trace.policy, principal, trace.request.intent_category, tools, records, ())
+    return RequestContext(world, trace.policy, principal, trace.request.intent_category, tools, rows_by_entity, ())
 
 
 def _policy_member_of(task: Task, seed: int, block_size: int) -> tuple[int, ...]:
@@ -137,7 +140,7 @@ def may_call(role: str, domain: Domain, tool: str, policy: SystemPolicy) -> bool
 
 
 def _choose_tools(domain: Domain, serving: list[str], allowed: list[str], rng: random.Random) -> tuple[str, ...]:
-    """A tool that serves the intent, then tools that scenarios use with it, then tools of related entities."""
+    """A tool that serves the intent, then tools that scenarios call together with it, then tools of related entities."""
     main = rng.choice(serving)
     plans = [{step.tool for step in s.plan} for s in domain.file.scenarios.values()]
     companions = sorted({name for plan in plans if main in plan for name in plan} & set(allowed) - {main})
@@ -158,28 +161,28 @@ def _references_of(domain: Domain, entity: str) -> dict[str, str]:
     return {domain.referenced_entity(spec, name): name for name, field in spec.fields.items() if field.type == "ref"}
 
 
-# --- records ---------------------------------------------------------------------------------------------------
+# --- rows ------------------------------------------------------------------------------------------------------
 
 
-def _choose_records(
+def _choose_rows(
     world: World, policy: SystemPolicy, principal: Principal, tools: tuple[str, ...], rng: random.Random
-) -> RecordsByEntity:
-    """Rows of the tools' entities that the person may use, where there are any, and rows that they refer to."""
-    domain, records = world.domain, RecordsByEntity()
+) -> RowsByEntity:
+    """Rows of the tools' entities, if possible those that the principal may use, and rows that they refer to."""
+    domain, chosen = world.domain, RowsByEntity()
     for name in tools[:3]:
         tool = domain.file.tools[name]
-        if tool.entity in records:
+        if tool.entity in chosen:
             continue
         rows = list(world.tables[tool.entity].values())
         for is_preferred in _row_preferences(f"{domain.slug}.{name}", tool, policy, principal):
             rows = [row for row in rows if is_preferred(row)] or rows
-        records[tool.entity] = rng.sample(rows, min(_MAX_ROWS if not records else 2, len(rows)))
-    for entity in list(records):
+        chosen[tool.entity] = rng.sample(rows, min(_MAX_ROWS if not chosen else 2, len(rows)))
+    for entity in list(chosen):
         for other, field in _references_of(domain, entity).items():
-            if other not in records:
-                keys = dict.fromkeys(row[field] for row in records[entity][:2] if row[field] is not None)
-                records[other] = [world.tables[other][key] for key in keys]
-    return {entity: rows for entity, rows in records.items() if rows}
+            if other not in chosen:
+                keys = dict.fromkeys(row[field] for row in chosen[entity][:2] if row[field] is not None)
+                chosen[other] = [world.tables[other][key] for key in keys]
+    return {entity: rows for entity, rows in chosen.items() if rows}
 
 
 def _row_preferences(tool_id: str, tool: c.Tool, policy: SystemPolicy, principal: Principal) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""From a plan as Claude answers it to a trace: quotes are found in the request, calls executed, scopes measured."""
+"""Converts a plan of an answer to a trace: finds quotes in the request, executes the calls and measures their scopes."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
 
+# More than a century; dates that are farther from today may be outside the calendar.
 _MAX_DAYS = 40_000
 
 
@@ -43,7 +44,7 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     """The trace that a plan for the request `text` gives; it is not judged yet.
 
     Raises:
-        BadAnswerError: no trace can be made of the plan; says what to repair.
+        BadAnswerError: the plan gives no trace; the error says what to repair.
 
     """
     world, domain = context.world, context.domain
@@ -109,7 +110,7 @@ def _check_day_counts(call_id: str, tool_id: str, arguments: Mapping[str, Any], 
     for name, _, match in tool.filters if tool else ():
         days = arguments.get(name)
         if match in DAY_MATCHES and isinstance(days, int) and abs(days) > _MAX_DAYS:
-            raise BadAnswerError(f"{call_id}: {name} is {days}, which no calendar holds")
+            raise BadAnswerError(f"{call_id}: {name} is {days}, which is outside the calendar")
 
 
 def _referenced_calls(arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -118,7 +119,7 @@ def _referenced_calls(arguments: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _add_scopes(calls: list[ToolCall], order: list[str], context: RequestContext) -> list[ToolCall]:
-    """The calls with the scopes that they turn out to have; unchanged from the first call that the backend refuses."""
+    """The calls with their measured scopes; calls from the first refused one on keep theirs."""
     by_id = {call.call_id: call for call in calls}
     execution, tools = execute([by_id[call_id] for call_id in order], context.world), tools_of(context.domain)
     return [
@@ -138,7 +139,7 @@ def _add_scopes(calls: list[ToolCall], order: list[str], context: RequestContext
     ]
 
 
-# --- where things come from ------------------------------------------------------------------------------------
+# --- sources and provenance ------------------------------------------------------------------------------------
 
 
 def _source(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> ArgumentSource:
@@ -156,10 +157,10 @@ def _source(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, conte
 
 
 def _span(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> tuple[int, int]:
-    """Where the request says the value: the quote itself, or words in the quote, or else words anywhere in the text.
+    """Where the request states the value: the quote itself, or words in the quote, or else words anywhere in the text.
 
     Raises:
-        BadAnswerError: neither the quote nor the value stands in the request.
+        BadAnswerError: the request contains neither the quote nor the value.
 
     """
     start = _find_words(argument.where.strip(), text)
@@ -190,29 +191,29 @@ def _find_words(words: str, text: str) -> tuple[int, int] | None:
     if not words or len(text.casefold()) != len(text):
         at = text.find(words) if words else -1
         return (at, at + len(words)) if at >= 0 else None
-    low, wanted = text.casefold(), words.casefold()
-    at = low.find(wanted)
+    folded_text, folded_words = text.casefold(), words.casefold()
+    at = folded_text.find(folded_words)
     while at >= 0:
-        end = at + len(wanted)
-        is_part = (at > 0 and low[at - 1].isalnum() and low[at].isalnum()) or (
-            end < len(low) and low[end].isalnum() and low[end - 1].isalnum()
+        end = at + len(folded_words)
+        is_part = (at > 0 and folded_text[at - 1].isalnum() and folded_text[at].isalnum()) or (
+            end < len(folded_text) and folded_text[end].isalnum() and folded_text[end - 1].isalnum()
         )
         if not is_part:
             return at, end
-        at = low.find(wanted, at + 1)
+        at = folded_text.find(folded_words, at + 1)
     return None
 
 
 def _require_span(span: tuple[int, int] | None, argument: ArgumentAnswer, tool_id: str) -> tuple[int, int]:
     if span is None:
-        raise BadAnswerError(f"{tool_id}: {argument.name} quotes {argument.where!r}, which the request does not say")
+        raise BadAnswerError(f"{tool_id}: {argument.name} quotes {argument.where!r}, which is not in the request")
     return span
 
 
 def _provenance(
     answer: CallAnswer, request: UserRequest, context: RequestContext, moment: datetime
 ) -> ProvenancePointer:
-    """The rule that demands the call, or the words of the request that do."""
+    """The provenance of a call: the rule that demands it, or the words of the request that do."""
     policy = context.policy
     if answer.rule:
         rule = next((each.rule for each in policy.constraints if each.constraint_id == answer.rule), None)

@@ -1,4 +1,4 @@
-"""The JSON schemas of the answers, as the API takes them, read from a file.
+"""The JSON schemas of the answers, as the API accepts them, read from a file.
 
 A schema is a part of its request, and the request's work id follows from it. If the schemas were derived from the
 classes at run time, renaming a class or updating the SDK would change every work id, and responses that were already
@@ -11,9 +11,9 @@ import json
 from functools import cache
 from typing import Any
 
-from gatling_sid.oracle.claude.prompts.system_prompts import FOLDER
+from gatling_sid.oracle.claude.prompts.system_prompts import PROMPT_FOLDER
 
-FILE = FOLDER / "answers.json"
+ANSWER_SCHEMA_FILE = PROMPT_FOLDER / "answers.json"
 
 
 def answer_schema(phase: str) -> dict[str, Any]:
@@ -23,5 +23,5 @@ def answer_schema(phase: str) -> dict[str, Any]:
 
 @cache
 def _schemas() -> dict[str, dict[str, Any]]:
-    schemas: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    schemas: dict[str, dict[str, Any]] = json.loads(ANSWER_SCHEMA_FILE.read_text(encoding="utf-8"))
     return schemas

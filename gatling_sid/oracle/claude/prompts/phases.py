@@ -1,4 +1,4 @@
-"""The prompts of a domain in the three phases of a trace, requests, graph and judgement; and how to read responses."""
+"""The prompts of a domain in the three phases of a trace (requests, graph, judgement), and parsers for the responses."""
 
 from __future__ import annotations
 
@@ -31,29 +31,31 @@ from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_p
 from gatling_sid.oracle.claude.prompts import user_prompts
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_version, system_text
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.schemas.domain import Domain
 
 TRACE_PHASES = ("requests", "graph", "judgement")
 """The phases that a trace goes through; other phases write domain files and notes."""
-EXAMPLES = 4
-"""Worked examples in a prompt: enough to show different intents; more make each call dearer."""
+EXAMPLES_PER_PROMPT = 4
+"""Worked examples in a prompt: enough to show different intents; more make each API call more expensive."""
 NO_RESPONSE = "unanswered"
-"""The reason of a failure that is the API's: no message came, and nothing was paid."""
-_MAX_INDICES = 400  # that are searched for examples; the schedule has brought every scenario long before
+"""The reason of a failure without a response: no message came, and nothing was paid."""
+# Indices searched for examples; every scenario occurs in them.
+_MAX_INDICES = 400
 _TOKENS_PER_ITEM = {"requests": 160, "graph": 3000, "judgement": 600}
-"""Output tokens that an item may take: well above what the examples take, so that hardly any answer is cut."""
-_TOKENS_AROUND = 200  # for the JSON around the items
-IsGold = Callable[[GoldTrace], bool]
+"""Output tokens that an item may take: well above what the examples take, so that almost no answer is cut."""
+# Output tokens for the JSON around the items.
+_TOKENS_AROUND = 200
+GoldTest = Callable[[GoldTrace], bool]
 Example = tuple[GoldTrace, RequestContext]
 
 
 class DomainPrompts:
     """The prompts of one domain; their examples are drawn once, and only gold traces are examples."""
 
-    def __init__(self, domain: Domain, model: str, oracle: ScenarioOracle, is_gold: IsGold) -> None:
+    def __init__(self, domain: Domain, model: str, oracle: EmbeddedOracle, is_gold: GoldTest) -> None:
         """`oracle` makes the examples, `is_gold` judges them; `model` is part of every work id."""
         self.domain = domain
         self.model = model
@@ -65,7 +67,7 @@ class DomainPrompts:
         self.versions = {phase: prompt_version(phase, text) for phase, text in self.system_prompts.items()}
 
     def with_notes(self, phase: str, lines: Sequence[str]) -> Self:
-        """The same prompts, with these notes instead of others in the prompt of one phase."""
+        """The same prompts, with these notes instead of the present ones in the prompt of one phase."""
         other = copy(self)
         text = system_text(phase, self.domain, [format_example(phase, *each) for each in self.examples], lines)
         other.system_prompts = {**self.system_prompts, phase: text}
@@ -73,19 +75,19 @@ class DomainPrompts:
         return other
 
     def build_request(self, phase: str, user: str, *, items: int = 1, repetition: int = 0) -> LLMRequest:
-        """A request for `items` items. Its work id follows from its text; another `repetition` gives another id."""
+        """A request for `items` items. Its work id is computed from its text; another `repetition` gives another id."""
         system, schema = self.system_prompts[phase], answer_schema(phase)
         work_id = work_id_of(phase, self.domain.slug, self.model, system, user, schema, repetition)
         max_tokens = _TOKENS_PER_ITEM[phase] * items + _TOKENS_AROUND
         return LLMRequest(work_id, phase, self.domain.slug, system, user, schema, max_tokens)
 
     def requests_prompt(self, contexts: Sequence[RequestContext], *, repetition: int = 0) -> LLMRequest:
-        """Asks for the texts of a block of requests."""
+        """A request for the texts of a block of requests."""
         user = user_prompts.block_text(contexts)
         return self.build_request("requests", user, items=len(contexts), repetition=repetition)
 
     def plans_prompt(self, requests: Sequence[tuple[str, RequestContext]], *, repetition: int = 0) -> LLMRequest:
-        """Asks for the plans of requests; with another `repetition` after a response that could not be read."""
+        """A request for the plans of requests; give another `repetition` after a malformed answer."""
         user = user_prompts.requests_text(requests)
         return self.build_request("graph", user, items=len(requests), repetition=repetition)
 
@@ -99,12 +101,12 @@ class DomainPrompts:
         *,
         repetition: int = 1,
     ) -> LLMRequest:
-        """Asks for a repaired plan; `answer` is the rejected one, `previous` its trace if it gave one."""
+        """A request for a repaired plan; `answer` is the rejected plan, `previous` its trace if it gave one."""
         user = user_prompts.repair_text(text, context, answer, findings, previous)
         return self.build_request("graph", user, repetition=repetition)
 
     def judgement_prompt(self, trace: GoldTrace, *, repetition: int = 0) -> LLMRequest:
-        """Asks for a judgement of a trace; each `repetition` asks for an independent one."""
+        """A request for a judgement of a trace; each `repetition` gives an independent one."""
         user = user_prompts.judgement_text(trace, context_of_trace(trace, self.domain))
         return self.build_request("judgement", user, repetition=repetition)
 
@@ -113,13 +115,13 @@ class DomainPrompts:
 
 
 def texts_of(response: LLMResponse, items: int) -> list[str | Failure]:
-    """The text of each of `items` requests, or why there is none."""
+    """The text of each of `items` requests, or a failure."""
     found = _items_of(WrittenRequest, response, items)
     return [" ".join(each.text.split()) if isinstance(each, WrittenRequest) else each for each in found]
 
 
 def plans_of(response: LLMResponse, items: int) -> list[PlanAnswer | Failure]:
-    """The plan of each of `items` requests, or why there is none."""
+    """The plan of each of `items` requests, or a failure."""
     return _items_of(PlanAnswer, response, items)
 
 
@@ -130,7 +132,7 @@ def _items_of(model: type[ItemT], response: LLMResponse, items: int) -> list[Ite
         found = parse_items(model, response.text)
     except BadAnswerError as error:
         return [Failure("bad_answer", str(error))] * items
-    left_out = BadAnswerError("the answer leaves this item out")
+    left_out = BadAnswerError("the answer does not contain this item")
     listed = [found.get(number, left_out) for number in range(1, items + 1)]
     return [each if isinstance(each, model) else Failure("bad_answer", str(each)) for each in listed]
 
@@ -138,7 +140,7 @@ def _items_of(model: type[ItemT], response: LLMResponse, items: int) -> list[Ite
 def trace_or_failure(
     plan: PlanAnswer, text: str, context: RequestContext, identity: TraceIdentity
 ) -> GoldTrace | Failure:
-    """The trace that a plan gives, not judged yet, or why it gives none."""
+    """The trace that a plan gives, not judged yet, or a failure that says why it gives none."""
     try:
         return trace_from_plan(plan, text, context, identity)
     except BadAnswerError as error:
@@ -146,7 +148,7 @@ def trace_or_failure(
 
 
 def judgement_of(response: LLMResponse) -> JudgementAnswer | Failure:
-    """The judgement in a response, or why there is none."""
+    """The judgement in a response, or a failure."""
     if response.text is None:
         return failure_of(response)
     try:
@@ -156,25 +158,25 @@ def judgement_of(response: LLMResponse) -> JudgementAnswer | Failure:
 
 
 def failure_of(response: LLMResponse) -> Failure:
-    """Why a response has no text: the model declined, the text was cut, or no message came."""
+    """The failure for a response without a text: the model refused, the text was cut, or no message came."""
     problem = response.problem
     if problem is not None and problem.kind is ProblemKind.REFUSAL:
-        detail = "Claude declined; the item is left out and not asked for again"
+        detail = "Claude refused the request; it is not sent again"
         return Failure(str(problem), detail, FailureKind.REFUSED)
     if problem == DOMAIN_STOPPED:
-        detail = "Claude declined so often that the domain is asked no further"
+        detail = "Claude refused too many requests of this domain, so no more are sent"
         return Failure("refusal:domain_stopped", detail, FailureKind.REFUSED)
     if not response.has_arrived:
         words = [str(problem or "error:unknown"), response.error_text]
         return Failure(NO_RESPONSE, ": ".join(filter(None, words)), FailureKind.NO_RESPONSE)
-    return Failure("bad_answer", f"the answer ended with {problem}")
+    return Failure("bad_answer", f"the response has no answer: {problem}")
 
 
 # --- estimates -------------------------------------------------------------------------------------------------
 
 
 def sample_requests(prompts: DomainPrompts, contexts: Sequence[RequestContext], plans: int = 1) -> list[LLMRequest]:
-    """One request of each phase, as long as real ones are, for an estimate.
+    """One request of each phase, as long as real ones, for an estimate.
 
     Raises:
         OracleError: no trace of the domain's scenarios is gold, so there is no example.
@@ -201,7 +203,7 @@ def first_example(prompts: DomainPrompts) -> Example:
 
 
 def answer_lengths(prompts: DomainPrompts) -> dict[str, float]:
-    """Characters of an answer's item by phase: those of the examples, and a sentence for a judgement."""
+    """Mean characters of an answer's item by phase: those of the examples, and of one sentence for a judgement."""
     plans = [
         len(user_prompts.compact_json(plan_from_trace(trace, context.world))) for trace, context in prompts.examples
     ]
@@ -212,10 +214,10 @@ def answer_lengths(prompts: DomainPrompts) -> dict[str, float]:
 # --- examples --------------------------------------------------------------------------------------------------
 
 
-def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: IsGold) -> list[Example]:
-    """Gold traces of the embedded oracle, each of another scenario: different intents first, long plans first.
+def choose_examples(domain: Domain, oracle: EmbeddedOracle, is_gold: GoldTest) -> list[Example]:
+    """Gold traces of the embedded oracle, each of another scenario: different intents first, then long plans.
 
-    Only traces that would be chosen are judged, since judging costs more than making them.
+    Only traces that would be chosen are judged, since judging a trace costs more than making it.
     """
     indices: defaultdict[str, deque[int]] = defaultdict(deque)
     for index in range(min(_MAX_INDICES, 40 * len(domain.file.scenarios))):
@@ -243,11 +245,11 @@ def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: IsGold) -> 
 
 
 def _most_different(traces: Mapping[int, GoldTrace]) -> list[int]:
-    """Indices of the traces to show: one for each intent, then others, those with many calls first."""
+    """Indices of the traces to show: one for each intent, then others; those with many calls first."""
     by_calls = sorted(traces, key=lambda index: (-min(len(traces[index].graph.calls), 5), index))
     by_intent = {traces[index].request.intent_category: index for index in reversed(by_calls)}
     rest = [index for index in by_calls if index not in by_intent.values()]
-    return [*by_intent.values(), *rest][:EXAMPLES]
+    return [*by_intent.values(), *rest][:EXAMPLES_PER_PROMPT]
 
 
 def _round_trips(trace: GoldTrace, domain: Domain) -> bool:
@@ -263,7 +265,7 @@ def _round_trips(trace: GoldTrace, domain: Domain) -> bool:
 
 
 def format_example(phase: str, trace: GoldTrace, context: RequestContext) -> str:
-    """An example in the form that the phase's own prompt and answer have."""
+    """An example in the form of the phase's own prompt and answer."""
     if phase == "requests":
         return f"{user_prompts.item_text(1, context)}\n-> {trace.request.text}"
     if phase == "judgement":

@@ -1,6 +1,6 @@
-"""System prompts: versioned templates of the catalogue, filled with what a domain declares and with gold examples.
+"""System prompts: versioned templates of the catalogue, filled with declarations of a domain and with gold examples.
 
-The text is the same to the byte for every call of a (domain, phase), since it is the prefix that the API caches.
+The text is byte-identical for every API call of a (domain, phase), since it is the prefix that the API caches.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.strict import StrictModel
 from gatling_sid.schemas.yaml_loading import load_yaml
 
-FOLDER = Path(schemas.__file__).parent / "prompts"
+PROMPT_FOLDER = Path(schemas.__file__).parent / "prompts"
 PHASES = ("requests", "graph", "judgement", "phrasing", "scenario", "rule")
 MIN_VARIANTS = 24
-"""A phrasing must make so many texts, so that one sentence pattern is not repeated over and over in the dataset."""
-VARIABLES = frozenset({"about", "entities", "tools", "policy", "words", "notes", "examples", "fewest_variants"})
-"""What a template may use."""
-_MAX_WORDINGS = 5  # per value: more make the prompt longer and are seldom used
+"""Texts that a phrasing must make at least, so that the dataset does not repeat one sentence too often."""
+VARIABLES = frozenset({"about", "entities", "tools", "policy", "words", "notes", "examples", "min_variants"})
+"""The variables that a template may use."""
+# Wordings per value: more make the prompt longer and are seldom used.
+_MAX_WORDINGS = 5
 _TEMPLATES = Environment(
     undefined=StrictUndefined,
     autoescape=False,  # noqa: S701 - the text goes to Claude, not to a browser; `&` must stay `&`
     keep_trailing_newline=True,
 )
+_TEMPLATES.globals.clear()  # of jinja's own names, some give another text each time
+_TEMPLATES.filters.pop("random")
 
 
 class Prompt(StrictModel):
-    """The prompt of a phase: `system` is a Jinja template; its items are drawn with one value of each of `conditions`."""
+    """The prompt of a phase: `system` is a Jinja template; for each item, one value of each of `conditions` is drawn."""
 
     version: int = Field(ge=1)
     system: str
@@ -48,7 +51,7 @@ class Prompt(StrictModel):
     @field_validator("system")
     @classmethod
     def _check_template(cls, system: str) -> str:
-        """Refuses a template that cannot be filled when the file is loaded, not in the middle of a run."""
+        """Checks when the file is loaded that the template can be filled, so that no run fails because of it later."""
         try:
             _template_of(system)
             unknown = find_undeclared_variables(_TEMPLATES.parse(system)) - VARIABLES
@@ -71,18 +74,18 @@ StrictT = TypeVar("StrictT", bound=StrictModel)
 
 
 @lru_cache(maxsize=16)
-def prompt_of(phase: str, folder: Path = FOLDER) -> Prompt:
+def prompt_of(phase: str, folder: Path = PROMPT_FOLDER) -> Prompt:
     """The prompt of a phase. Raises CatalogueError naming file and key."""
     return _load(folder / f"{phase}.yaml", Prompt)
 
 
-def notes_path(slug: str, folder: Path = FOLDER) -> Path:
+def notes_path(slug: str, folder: Path = PROMPT_FOLDER) -> Path:
     """The file that holds the notes of a domain."""
     return folder / f"notes-{slug}.yaml"
 
 
-def notes_of(slug: str, folder: Path = FOLDER) -> PromptNotes:
-    """The notes of a domain; none if there is no file. Raises CatalogueError."""
+def notes_of(slug: str, folder: Path = PROMPT_FOLDER) -> PromptNotes:
+    """The notes of a domain; without a file there are none. Raises CatalogueError."""
     path = notes_path(slug, folder)
     return _load(path, PromptNotes) if path.exists() else PromptNotes(version=1)
 
@@ -115,12 +118,12 @@ def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequ
         "words": "\n".join(_words(domain)),
         "notes": "\n".join(f"- {line}" for line in lines),
         "examples": "\n\n".join(examples),
-        "fewest_variants": MIN_VARIANTS,
+        "min_variants": MIN_VARIANTS,
     }
     try:
         return _template_of(prompt_of(phase).system).render(values)
-    except TemplateError as error:
-        raise CatalogueError(f"{phase}.yaml", "system", error.message or type(error).__name__) from None
+    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:  # a template may call, compare and divide
+        raise CatalogueError(f"{phase}.yaml", "system", str(error) or type(error).__name__) from None
 
 
 @lru_cache(maxsize=16)
@@ -129,7 +132,7 @@ def _template_of(source: str) -> Template:
 
 
 def prompt_version(phase: str, system: str) -> str:
-    """The mark of a prompt in a trace's metadata: the version of its template, and a digest of the filled text."""
+    """The version of a prompt for a trace's metadata: phase, version of the template, and digest of the filled text."""
     return f"{phase}-{prompt_of(phase).version}-{blake2b(system.encode(), digest_size=4).hexdigest()}"
 
 
@@ -173,7 +176,7 @@ def _tools(domain: Domain) -> Iterator[str]:
 
 
 def _limits(declared: c.Parameter, parameter: ToolParameter) -> str:
-    """The constraints that tell something new: not that text must not be empty, nor all fields of the entity again."""
+    """The limits of a parameter that the prompt does not state elsewhere; a list of all fields is left out, for example."""
     if declared.does == "select" and declared.values is None:
         return ""
     items = parameter.constraints.get("items", {}).get("enum")
@@ -191,7 +194,7 @@ def _rules(domain: Domain) -> Iterator[str]:
 
 
 def _words(domain: Domain) -> Iterator[str]:
-    """The words that the catalogue adds for values, once for all parameters that share them."""
+    """The wordings that the catalogue adds for values, once for all parameters that share them."""
     parameters: dict[str, list[str]] = {}
     for tool in domain.tools.values():
         for name in tool.parameters:

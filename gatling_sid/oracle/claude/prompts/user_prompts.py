@@ -1,4 +1,4 @@
-"""User prompts: the part of an LLM request that varies, a request context in words."""
+"""User prompts: the varying part of an LLM request, which states a request context."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from typing import Any
 from gatling_sid.models import GoldTrace, SystemPolicy
 from gatling_sid.oracle.claude.plans.answers import PlanAnswer
 from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
-from gatling_sid.oracle.claude.plans.request_context import RecordsByEntity, RequestContext
+from gatling_sid.oracle.claude.plans.request_context import RequestContext, RowsByEntity
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import World
 
-_MAX_ITEMS = 3  # of a list in a result: enough to see its form; every one is paid for
-_MAX_FINDINGS = 12  # a plan with more is beyond repair by a longer list
+# Items of a list in a result: enough to see its form; every item costs tokens.
+_MAX_ITEMS = 3
+# A longer list of findings does not help to repair a plan.
+_MAX_FINDINGS = 12
 
 
 def policy_line(domain: Domain, policy: SystemPolicy) -> str:
-    """What distinguishes this member of the policy family from others; the sentences stand in the system prompt."""
+    """The line about the policy in force: its axis values and missing rules; the sentences are in the system prompt."""
     member, family = domain.family.member_of(policy.policy_id), domain.file.policy
     if member is None:
         return "Policy in force: " + " ".join(policy.rules)
@@ -35,9 +37,9 @@ def principal_line(context: RequestContext) -> str:
     return f"{context.principal.role} {_compact(context.principal.attributes)}"
 
 
-def record_lines(records: RecordsByEntity) -> Iterator[str]:
-    """One line per record, without fields that are empty."""
-    for entity, rows in records.items():
+def row_lines(rows_by_entity: RowsByEntity) -> Iterator[str]:
+    """One line per row, without fields that are empty."""
+    for entity, rows in rows_by_entity.items():
         for row in rows:
             yield f"{entity} {_compact({name: value for name, value in row.items() if value is not None})}"
 
@@ -50,7 +52,7 @@ def item_text(number: int, context: RequestContext) -> str:
         f"asked by: {principal_line(context)}",
         f"intent: {context.intent}; tools that should be enough: {', '.join(context.tools)}",
         manner,
-        *record_lines(context.records),
+        *row_lines(context.rows),
     ]
     return "\n".join(each for each in lines if each)
 
@@ -63,13 +65,13 @@ def block_text(contexts: Sequence[RequestContext]) -> str:
 
 
 def request_text(text: str, context: RequestContext) -> str:
-    """A request with its context, as the user prompt that asks for its plan states it."""
+    """A request with its context, as it is stated in the user prompt that asks for its plan."""
     lines = [
         policy_line(context.domain, context.policy),
         f"Asked by: {principal_line(context)}",
         f"Intent: {context.intent}",
         "Some records:",
-        *record_lines(context.records),
+        *row_lines(context.rows),
         f"Request: {text}",
     ]
     return "\n".join(lines)
@@ -88,12 +90,12 @@ def _day(context: RequestContext) -> str:
 def repair_text(
     text: str, context: RequestContext, answer: str, findings: Sequence[str], previous: GoldTrace | None
 ) -> str:
-    """The user prompt that asks for a repaired plan: it shows the old one, its results, and the findings."""
+    """The user prompt that asks for a repaired plan; it shows the old plan, its results, and the findings."""
     lines = [requests_text([(text, context)]), "", "An earlier plan for it was:", answer]
     if previous is not None:
         lines += ["What its calls did:", *describe_results(previous, context.world)]
     listed = [f"- {each}" for each in findings[:_MAX_FINDINGS]]
-    return "\n".join([*lines, "It was rejected:", *listed, "Give the whole goal and plan again, mended."])
+    return "\n".join([*lines, "It was rejected:", *listed, "Give the whole goal and plan again, repaired."])
 
 
 def describe_results(trace: GoldTrace, world: World) -> Iterator[str]:
@@ -103,7 +105,7 @@ def describe_results(trace: GoldTrace, world: World) -> Iterator[str]:
         value = dict(result.value)
         for name, inside in value.items():
             if isinstance(inside, list) and len(inside) > _MAX_ITEMS:
-                value[name] = [*inside[:_MAX_ITEMS], f"… {len(inside)} in all"]
+                value[name] = [*inside[:_MAX_ITEMS], f"… {len(inside)} in total"]
         yield f"{call_id} -> {_compact(value)}"
     if execution.refusal is not None:
         yield str(execution.refusal)

@@ -1,4 +1,4 @@
-"""Decides what an error of the API means for a run: retry the call, give up this one request, or stop the run."""
+"""Decides what an error of the API means for a run: retry the API call, fail this one request, or stop the run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from gatling_sid.oracle.claude.accounting.ledger import RESUME_HINT, AttemptStat
 from gatling_sid.oracle.claude.messages.llm_request import ProblemKind, ResponseProblem
 from gatling_sid.oracle.claude.transport.rate_limits import retry_after
 
-PATIENCE_SECONDS = 600  # longer than the API usually asks for; a user would not wait that long without a message
-_MAX_BACKOFF_SECONDS = 60  # an overloaded API is back within minutes, so longer pauses would only lose time
-_MAX_ERROR_CHARACTERS = 400  # a proxy may answer with a whole HTML page
+# Longer than the API usually asks for; a user would not wait that long without a message.
+MAX_WAIT_SECONDS = 600
+# An overloaded API is back within minutes, so longer pauses would only lose time.
+_MAX_BACKOFF_SECONDS = 60
+# A proxy may send a whole HTML page as its error.
+_MAX_ERROR_CHARACTERS = 400
 _SPENDING_CODES = {
     "enforced_spend_limit_reached": "the organisation has reached the monthly limit of its tier",
     "contract_spend_limit_reached": "the organisation has reached the spend limit of its contract",
@@ -25,13 +28,13 @@ _SPENDING_CODES = {
 }
 # The limit that an owner sets in the Console is a plain 400 without a code and can be recognised only by its text.
 _SPENDING_PHRASES = ("usage limit", "spend limit", "spending limit", "credit balance")
-_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_UNSENT_ERRORS = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 ApiCallError = anthropic.APIError | httpx2.TransportError | ValueError
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """The call may be sent again: after `seconds` if the API named a time, otherwise after a backoff of our own."""
+    """The API call may be sent again: after `seconds` if the API named a time, otherwise after a backoff of our own."""
 
     status: str
     problem: ResponseProblem
@@ -41,12 +44,12 @@ class Retry:
 
     @property
     def may_have_succeeded(self) -> bool:
-        """Whether the API may have carried the call out although no reply says so."""
+        """Whether the API may have processed the API call although no HTTP response came back."""
         return not self.rate_limited and self.status != AttemptStatus.UNSENT
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
+class RequestRefused:
     """The API refuses this request for its own content; nothing was paid."""
 
     status: str
@@ -54,18 +57,20 @@ class GiveUp:
     error_text: str
 
 
-def classify_error(error: ApiCallError, key_name: str, redact: Callable[[str], str]) -> Retry | GiveUp | OracleError:
+def classify_error(
+    error: ApiCallError, key_name: str, redact: Callable[[str], str]
+) -> Retry | RequestRefused | OracleError:
     """What to do after an error; an `OracleError` is returned if the run must stop.
 
     Args:
-        error: what the call raised.
+        error: what the API call raised.
         key_name: the name of the API key, for messages.
         redact: removes API keys from the texts of the API before they become part of a message.
 
     """
     if isinstance(error, anthropic.APIStatusError):
         return _classify_status(error, key_name, redact(error.api_message or error.message)[:_MAX_ERROR_CHARACTERS])
-    unsent = isinstance(error, _UNSENT) or isinstance(error.__cause__, _UNSENT)
+    unsent = isinstance(error, _UNSENT_ERRORS) or isinstance(error.__cause__, _UNSENT_ERRORS)
     return Retry(
         AttemptStatus.UNSENT if unsent else AttemptStatus.LOST,
         ResponseProblem(ProblemKind.ERROR, "connection"),
@@ -73,7 +78,7 @@ def classify_error(error: ApiCallError, key_name: str, redact: Callable[[str], s
     )
 
 
-def _classify_status(error: anthropic.APIStatusError, key_name: str, text: str) -> Retry | GiveUp | OracleError:
+def _classify_status(error: anthropic.APIStatusError, key_name: str, text: str) -> Retry | RequestRefused | OracleError:
     code = error.status_code
     if stop := _stop_error(error, key_name, text):
         return stop
@@ -82,12 +87,12 @@ def _classify_status(error: anthropic.APIStatusError, key_name: str, text: str) 
         retry = Retry(status, problem, text, retry_after(error.response.headers), rate_limited=True)
         return _classify_rate_limit(retry, key_name)
     if code in {408, 409} or code >= 500:
-        return _retry_within_patience(Retry(status, problem, text, retry_after(error.response.headers)), key_name)
+        return _refuse_long_wait(Retry(status, problem, text, retry_after(error.response.headers)), key_name)
     if any(phrase in text.casefold() for phrase in _SPENDING_PHRASES):
         return OracleError(
             f"{key_name}: a spend limit set in the Console is reached, or the credit is used up ({text}); {RESUME_HINT}"
         )
-    return GiveUp(status, problem, text)
+    return RequestRefused(status, problem, text)
 
 
 def _stop_error(error: anthropic.APIStatusError, key_name: str, text: str) -> OracleError | None:
@@ -120,17 +125,18 @@ def _stop_error(error: anthropic.APIStatusError, key_name: str, text: str) -> Or
 def _classify_rate_limit(retry: Retry, key_name: str) -> Retry | OracleError:
     if retry.seconds is None:
         return OracleError(
-            f"{key_name}: refused without a time to come back (status 429: {retry.error_text}): a spend limit is reached; "
+            f"{key_name}: rate limited without a retry time (status 429: {retry.error_text}): a spend limit is reached; "
             f"{RESUME_HINT}"
         )
-    return _retry_within_patience(retry, key_name)
+    return _refuse_long_wait(retry, key_name)
 
 
-def _retry_within_patience(retry: Retry, key_name: str) -> Retry | OracleError:
-    """Refuses to wait longer than `PATIENCE_SECONDS`, so that the user can decide when to resume."""
-    if retry.seconds is not None and retry.seconds > PATIENCE_SECONDS:
+def _refuse_long_wait(retry: Retry, key_name: str) -> Retry | OracleError:
+    """Returns an error instead of a wait longer than `MAX_WAIT_SECONDS`, so that the user decides when to resume."""
+    if retry.seconds is not None and retry.seconds > MAX_WAIT_SECONDS:
         return OracleError(
-            f"{key_name}: the API asks to come back in {retry.seconds:.0f} s ({retry.error_text}); run again then; "
+            f"{key_name}: the API asks to wait {retry.seconds:.0f} s ({retry.error_text}), "
+            f"more than this run waits; run the command again after that; "
             f"{RESUME_HINT}"
         )
     return retry

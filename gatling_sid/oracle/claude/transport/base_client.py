@@ -1,4 +1,4 @@
-"""What the clients for single calls and for batches share: API keys, ledger and budget."""
+"""What the clients for single API calls and for batches share: API keys, ledger and budget."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BaseClient:
         base_url: str | None,
         in_flight: int,
     ) -> None:
-        """Sends nothing yet; `in_flight` is how many calls the connection pools are made for.
+        """Sends nothing yet; `in_flight` is the number of simultaneous API calls that the connection pools are made for.
 
         Raises:
             OracleError: there is no key, a key has a wrong form, or the model has no price.

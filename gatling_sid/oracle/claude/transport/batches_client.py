@@ -1,8 +1,8 @@
-"""The client for message batches, at half the price; nothing is paid for twice, whichever replies are lost.
+"""The client for message batches, at half the price; nothing is paid for twice, whichever HTTP responses are lost.
 
-A submission is in the ledger before it is sent. If the reply is lost, the server's list of batches decides: the work ids
-of the submission are not sent again until a batch with exactly these ids has ended, whose results are then taken, or no
-batch exists that could be the one.
+A submission is in the ledger before it is sent. If the HTTP response is lost, the server's list of batches decides. The
+work ids of the submission are not sent again until a batch with exactly these ids has ended, whose results are then
+booked, or until it is clear that no batch was created for them.
 """
 
 from __future__ import annotations
@@ -37,18 +37,28 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.api_errors import ApiCallError, GiveUp, Retry, classify_error, pause_before
+from gatling_sid.oracle.claude.transport.api_errors import (
+    ApiCallError,
+    RequestRefused,
+    Retry,
+    classify_error,
+    pause_before,
+)
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
 
-_CONNECTIONS = 10  # one process creates and reads few batches at a time
-_MAX_BYTES = 200_000_000  # the API takes 256 MB
-_CLOCK_SKEW_SECONDS = 3600  # may be large, because the work ids in a batch are compared anyway
-_MAX_API_FAILURES = 100  # with pauses of 4 to 8 s, an outage of about ten minutes
+# One process creates and reads few batches at a time.
+_CONNECTIONS = 10
+# The API accepts batches of up to 256 MB.
+_MAX_BYTES = 200_000_000
+# May be large, because the work ids in a batch are compared anyway.
+_CLOCK_SKEW_SECONDS = 3600
+# With pauses of 4 to 8 s, this is an outage of about ten minutes.
+_MAX_API_FAILURES = 100
 _INVALID_REQUEST = "invalid_request_error"
 """The API's error type for an item that would fail in every batch."""
 _ABSENT_MESSAGE = "no message"
-"""The status of an item that was billed, but whose result holds nothing that could be booked or read."""
-_CALL_ERRORS = (anthropic.APIError, httpx2.TransportError, ValueError)
+"""The status of an item that was billed, but whose result is not a message that could be booked."""
+_API_CALL_ERRORS = (anthropic.APIError, httpx2.TransportError, ValueError)
 
 
 class BatchesClient(BaseClient):
@@ -80,10 +90,10 @@ class BatchesClient(BaseClient):
             max_cost_usd: the most that may be billed over all runs in the ledger; no limit if None.
             base_url: another address of the API.
             max_refusal_rate: a domain that is refused more often gets no further requests.
-            max_attempts: in how many batches a request is sent before it is given up.
+            max_attempts: in how many batches a request is sent before it fails.
             max_items: the most requests of one batch.
-            poll_seconds: the longest pause between two looks at open batches.
-            grace_seconds: how long a batch may take to appear in the list after the reply to its creation was lost.
+            poll_seconds: the longest pause before open batches are checked again.
+            grace_seconds: how long a batch may take to appear in the list after the HTTP response to its creation was lost.
 
         """
         super().__init__(
@@ -98,7 +108,7 @@ class BatchesClient(BaseClient):
         self._grace_seconds = grace_seconds
         self._workspace_checked = False
         self._lock = asyncio.Lock()
-        self._lost_since: dict[str, float] = {}  # counted from when the loss was noticed: sending may have taken long
+        self._lost_since: dict[str, float] = {}  # from when the loss was noticed, because sending may have taken long
         self._failure_counts: Counter[str] = Counter()
         self._api_failures = 0
         self._failures: dict[str, tuple[ResponseProblem, str]] = {}
@@ -147,11 +157,11 @@ class BatchesClient(BaseClient):
         """
         while not self._workspace_checked:
             try:
-                reply = await self._api.with_raw_response.list(limit=1)
-            except _CALL_ERRORS as error:
+                http_response = await self._api.with_raw_response.list(limit=1)
+            except _API_CALL_ERRORS as error:
                 await self._wait_or_stop(self._classify(error), "the list of batches")
                 continue
-            workspace, recorded = reply.headers.get("anthropic-workspace-id"), self.ledger.workspace()
+            workspace, recorded = http_response.headers.get("anthropic-workspace-id"), self.ledger.workspace()
             if workspace and recorded and workspace != recorded and self.ledger.open_submissions():
                 raise OracleError(
                     f"{self._key.name} belongs to another workspace than the open batches of ledger "
@@ -178,7 +188,7 @@ class BatchesClient(BaseClient):
         return [request for request in unsent if request.work_id not in self._failures]
 
     async def _submit(self, requests: Sequence[LLMRequest]) -> None:
-        """Sends as much as the budget allows; the rest waits until open batches are booked."""
+        """Sends as many requests as the budget allows; the rest waits until open batches are booked."""
         prefix_counts = Counter(map(prefix_of, requests))
         start = 0
         while start < len(requests):
@@ -222,7 +232,7 @@ class BatchesClient(BaseClient):
         await self.ledger.register_submission(submission_id, [each["custom_id"] for each in items], worst_usd)
         try:
             batch = await self._api.create(requests=items)
-        except _CALL_ERRORS as error:
+        except _API_CALL_ERRORS as error:
             self._lost_since[submission_id] = time.monotonic()
             decision = self._classify(error)
             if not (isinstance(decision, Retry) and decision.may_have_succeeded):
@@ -235,7 +245,7 @@ class BatchesClient(BaseClient):
     # Receiving
 
     async def _update_submissions(self) -> None:
-        """Finds the batches of submissions whose reply was lost, and books the results of batches that have ended."""
+        """Finds the batches of submissions whose HTTP response was lost, and books the results of batches that have ended."""
         submissions = self.ledger.open_submissions()
         lost = [submission for submission in submissions if submission.batch_id is None]
         if lost:
@@ -283,7 +293,7 @@ class BatchesClient(BaseClient):
                     if batch.id not in known:
                         found.append(batch)
                 return found[::-1]
-            except _CALL_ERRORS as error:
+            except _API_CALL_ERRORS as error:
                 await self._wait_or_stop(self._classify(error), "the list of batches")
                 found.clear()
 
@@ -291,7 +301,7 @@ class BatchesClient(BaseClient):
         while True:
             try:
                 return await self._api.retrieve(batch_id)
-            except _CALL_ERRORS as error:
+            except _API_CALL_ERRORS as error:
                 await self._wait_or_stop(self._classify(error), batch_id)
 
     async def _read_results(self, batch_id: str) -> list[MessageBatchIndividualResponse]:
@@ -299,7 +309,7 @@ class BatchesClient(BaseClient):
         while True:
             try:
                 return [each async for each in await self._api.results(batch_id)]
-            except _CALL_ERRORS as error:
+            except _API_CALL_ERRORS as error:
                 await self._wait_or_stop(self._classify(error), f"the results of {batch_id}")
 
     async def _record_results(self, submission: BatchSubmission) -> None:
@@ -337,19 +347,19 @@ class BatchesClient(BaseClient):
         return item.result.type, None
 
     def _count_failure(self, work_id: str, status: str, error_text: str = "") -> None:
-        """Gives an item up if it would fail in every batch, or has failed in as many as are allowed."""
+        """Counts a failed item; the request fails for good if it would fail in every batch or has no attempt left."""
         self._failure_counts[work_id] += 1
         if status == _INVALID_REQUEST or self._failure_counts[work_id] >= self._max_attempts:
             self._failures[work_id] = ResponseProblem(ProblemKind.ERROR, status), self._keys.redact(error_text)
 
-    def _classify(self, error: ApiCallError) -> Retry | GiveUp | OracleError:
+    def _classify(self, error: ApiCallError) -> Retry | RequestRefused | OracleError:
         return classify_error(error, self._key.name, self._keys.redact)
 
-    async def _wait_or_stop(self, decision: Retry | GiveUp | OracleError, what: str) -> None:
-        """Waits before the next attempt, or raises if there is to be none."""
+    async def _wait_or_stop(self, decision: Retry | RequestRefused | OracleError, what: str) -> None:
+        """Waits before the next attempt, or raises if no further attempt is allowed."""
         if isinstance(decision, OracleError):
             raise decision
-        if isinstance(decision, GiveUp):
+        if isinstance(decision, RequestRefused):
             raise OracleError(f"{what} was refused: {decision.problem}: {decision.error_text}")
         self._api_failures += 1
         if self._api_failures > _MAX_API_FAILURES:

@@ -14,8 +14,10 @@ from gatling_sid.oracle.claude.accounting.ledger import RESUME_HINT
 from gatling_sid.oracle.claude.messages.llm_request import AsyncClient, LLMRequest, LLMResponse
 
 ResultT = TypeVar("ResultT")
-_REPORT_SECONDS = 1.0  # often enough that a user sees that the run goes on
-_FAILURES_THAT_STOP = 2  # the API may refuse one request for its own content, but hardly the first two
+# Often enough that a user sees that the run goes on.
+_REPORT_SECONDS = 1.0
+# The API may refuse one request for its own content, but hardly the first two.
+_FAILURES_THAT_STOP = 2
 
 
 class ClientConnection(NamedTuple):
@@ -91,7 +93,7 @@ class BlockingClient:
         self._loop = self._connection = self._thread = None
 
     def _check_failures(self, responses: Sequence[LLMResponse]) -> None:
-        """Ends the run if the API has refused everything from the start; else all tasks would be rejected one by one."""
+        """Ends the run if all requests so far have failed; otherwise all tasks would be rejected one by one."""
         failed = [each for each in responses if not each.has_arrived]
         self._has_response = self._has_response or len(failed) < len(responses)
         self._failure_count += len(failed)

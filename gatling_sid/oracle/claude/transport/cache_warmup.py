@@ -1,6 +1,6 @@
-"""Cache warm-up: the first call with a prefix is sent alone, so that the others read the cache entry that it writes.
+"""Cache warm-up: the first API call with a prefix is sent alone, so that the others read the cache entry it writes.
 
-A cache entry can be read only after the first response begins; calls in flight together would all pay for writing it.
+A cache entry can be read only after the first response begins; API calls sent at the same time would all pay to write it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_LIFETIME_SECONDS = 270  # an entry lives 300 s from its last use; the call that relies on it needs some of them itself
+# An entry lives 300 s from its last use; the API call that relies on it needs some of them itself.
+_LIFETIME_SECONDS = 270
 
-CachedPrefix = tuple[str, str]  # who owns the cache (see Key.cache_owner), and the digest of the prefix
+CachedPrefix = tuple[str, str]
+"""The owner of the cache (see `Key.cache_owner`), and the digest of the prefix."""
 
 
 class PromptCacheWarmup:
@@ -28,7 +30,7 @@ class PromptCacheWarmup:
 
     @asynccontextmanager
     async def wait_for_turn(self, prefix: CachedPrefix) -> AsyncIterator[None]:
-        """Enters at once if the prefix is in the cache; otherwise admits one call at a time until one marked it warm."""
+        """Enters at once if the prefix is in the cache; otherwise admits one API call at a time until one has marked it as warm."""
         while not self._is_warm(prefix) and (warmup := self._warmups.get(prefix)):
             await warmup.wait()
         if self._is_warm(prefix):

@@ -1,4 +1,4 @@
-"""Connects to the API: from keys and a ledger file to a client that sends batches and single calls."""
+"""Connects to the API: from keys and a ledger file to a client that sends batches and single API calls."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gatling_sid.oracle.claude.transport.messages_client import MessagesClient
 
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 MIN_BATCH_SIZE = 100
-"""Fewer requests than this are sent as single calls: waiting up to a day for a batch would not be worth the discount."""
+"""Fewer requests than this are sent as single API calls: waiting up to a day for a batch would not be worth the discount."""
 
 
 class BatchOrSingleClient:
-    """Sends many requests as a batch and a few as single calls.
+    """Sends many requests as a batch and a few as single API calls.
 
     A batch costs half, but may take a day: the last repairs of a run would wait for one batch after another.
     """
@@ -32,7 +32,7 @@ class BatchOrSingleClient:
         ledger: Ledger,
         min_batch_size: int = MIN_BATCH_SIZE,
     ) -> None:
-        """Both clients must use `ledger`; fewer requests than `min_batch_size` go as single calls."""
+        """Both clients must use `ledger`; fewer requests than `min_batch_size` are sent as single API calls."""
         self._min_batch_size = min_batch_size
         self._batches_client = batches_client
         self._messages_client = messages_client
@@ -41,8 +41,8 @@ class BatchOrSingleClient:
     async def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
         """Returns one response per request, in the same order.
 
-        While a batch is open, also of an earlier run, it may hold some of these requests, so none is sent as a single
-        call: it would be paid for twice.
+        While a batch is open, also one of an earlier run, it may hold some of these requests. So none is sent as a
+        single API call, because it could be paid for twice.
         """
         if len(requests) < self._min_batch_size and not self._ledger.open_submissions():
             return await self._messages_client.complete(requests)

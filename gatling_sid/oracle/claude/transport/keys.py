@@ -1,4 +1,4 @@
-"""API keys, the organisations they belong to, and which key sends the next call.
+"""API keys, the organisations they belong to, and which key sends the next API call.
 
 Messages name a key by its position in the list; its text goes to the SDK and nowhere else.
 """
@@ -19,9 +19,12 @@ from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.transport.rate_limits import ExpectedUse, Grant, Limiter
 
 _KEY = re.compile(r"[\x21-\x7e]+")
-_POOL_SIZE = 25  # a pool looks at each of its connections before each call: several small ones cost less than one large
-_MAX_IN_FLIGHT_UNLIMITED = 8  # calls of a key whose limits are unknown: few, so that hardly one is refused
-_MAX_WAITING = 8  # calls that wait for one organisation; the rest choose later, when more is known
+# A pool checks all its connections before each API call, so several small pools cost less than one large.
+_POOL_SIZE = 25
+# API calls of a key whose limits are unknown. Few, so that almost none is rate limited.
+_MAX_IN_FLIGHT_UNLIMITED = 8
+# API calls that wait for one organisation. Other calls pick a key later, when the limits are known.
+_MAX_WAITING = 8
 _TIMEOUT = anthropic.Timeout(600, connect=20)
 
 
@@ -37,17 +40,17 @@ class Key:
     lease_count: int = 0
     """How often the key was leased so far."""
     waiting: int = 0
-    """Calls that leased the key and do not wait for its limiter yet: they wait for the prompt cache."""
+    """API calls that leased the key and have no grant yet, for instance because they wait for the prompt cache."""
     limiter: Limiter = field(default_factory=Limiter)
 
     @property
     def client(self) -> anthropic.AsyncAnthropic:
-        """The SDK client for the next call; the clients take turns."""
+        """The SDK client for the next API call; the clients take turns."""
         return next(self.clients)
 
     @property
     def is_available(self) -> bool:
-        """Whether another call may lease this key now."""
+        """Whether another API call may lease this key now."""
         if self.organisation:
             return self.limiter.waiting < _MAX_WAITING and self.waiting < _MAX_WAITING
         return self.in_flight < _MAX_IN_FLIGHT_UNLIMITED
@@ -93,43 +96,48 @@ class Keys:
             await pool.aclose()
 
     async def lease(self, expected: ExpectedUse) -> Key:
-        """Waits for an available key and takes the one that is leased least, of the organisation that is free soonest."""
+        """Waits for an available key.
+
+        Takes the organisation with the shortest wait, and of its keys the one leased least often.
+        """
         async with self._lease_lock:
             while not (available := [key for key in self.all if key.is_available]):
                 self._availability_changed.clear()
                 await self._availability_changed.wait()
         limiters = dict.fromkeys(key.limiter for key in available)
-        soonest = min(limiters, key=lambda limiter: (limiter.backlog(expected), self._in_flight(limiter)))
-        key = min((key for key in available if key.limiter is soonest), key=lambda key: key.lease_count)
+        least_busy_limiter = min(
+            limiters, key=lambda limiter: (limiter.estimate_wait(expected), self._in_flight(limiter))
+        )
+        key = min((key for key in available if key.limiter is least_busy_limiter), key=lambda key: key.lease_count)
         key.lease_count += 1
         key.waiting += 1
         key.in_flight += 1
         return key
 
-    async def enter(self, key: Key, expected: ExpectedUse) -> Grant:
-        """Waits until the limits of the key's organisation allow the call."""
-        grant = await key.limiter.enter(expected)
+    async def wait_for_grant(self, key: Key, expected: ExpectedUse) -> Grant:
+        """Waits until the limits of the key's organisation allow the API call."""
+        grant = await key.limiter.wait_for_grant(expected)
         key.waiting -= 1
         self._availability_changed.set()
         return grant
 
-    def release(self, key: Key, *, entered: bool) -> None:
-        """Ends the lease of a call; `entered` says whether `enter` had returned."""
+    def release(self, key: Key, *, was_granted: bool) -> None:
+        """Ends the lease of an API call; `was_granted` says whether `wait_for_grant` had returned."""
         key.in_flight -= 1
-        key.waiting -= not entered
+        key.waiting -= not was_granted
         self._availability_changed.set()
 
     def _in_flight(self, limiter: Limiter) -> int:
         return sum(key.in_flight for key in self.all if key.limiter is limiter)
 
-    def learn_limits(self, key: Key, headers: Mapping[str, str], sent_at: float) -> None:
-        """Takes organisation, workspace and limits from the headers of the reply to a call that was sent at `sent_at`."""
+    def update_limits(self, key: Key, headers: Mapping[str, str], sent_at: float) -> None:
+        """Takes organisation, workspace and limits from the headers of the HTTP response to an API call sent at `sent_at`."""
         organisation = headers.get("anthropic-organization-id")
         if organisation or key.organisation is None:
             key.organisation = organisation or key.name
         key.workspace = headers.get("anthropic-workspace-id") or key.workspace
         key.limiter = self._limiters.setdefault(key.organisation or key.name, key.limiter)
-        key.limiter.learn(headers, sent_at)
+        key.limiter.update_from_headers(headers, sent_at)
 
     def redact(self, text: str) -> str:
         """A text of the API without the keys that it may repeat."""

@@ -1,4 +1,4 @@
-"""The client for single calls: many in flight, with every attempt and response in the ledger."""
+"""The client for single API calls: many in flight, with every attempt and response in the ledger."""
 
 from __future__ import annotations
 
@@ -30,19 +30,26 @@ from gatling_sid.oracle.claude.messages.llm_request import (
     failed_response,
 )
 from gatling_sid.oracle.claude.messages.prices import price_table
-from gatling_sid.oracle.claude.transport.api_errors import ApiCallError, GiveUp, Retry, classify_error, pause_before
+from gatling_sid.oracle.claude.transport.api_errors import (
+    ApiCallError,
+    RequestRefused,
+    Retry,
+    classify_error,
+    pause_before,
+)
 from gatling_sid.oracle.claude.transport.base_client import BaseClient
 from gatling_sid.oracle.claude.transport.cache_warmup import CachedPrefix, PromptCacheWarmup
 from gatling_sid.oracle.claude.transport.keys import Key
 from gatling_sid.oracle.claude.transport.rate_limits import ExpectedUse, Grant
 
-_MAX_CONSECUTIVE_FAILURES = 5  # more failures with no response between them are not the fault of the single requests
+# More failures in a row mean that the API, not a request, is at fault.
+_MAX_CONSECUTIVE_FAILURES = 5
 _STOPPED_THE_RUN = "stopped the run"
-"""The status of a call whose error ended the run."""
+"""The status of an API call whose error ended the run."""
 
 
 class MessagesClient(BaseClient):
-    """Completes LLM requests through the Messages API, one call per request."""
+    """Completes LLM requests through the Messages API, one API call per request."""
 
     def __init__(
         self,
@@ -64,10 +71,10 @@ class MessagesClient(BaseClient):
             ledger: where all is recorded; it stays open when the client is closed.
             model: one that the price table knows.
             max_cost_usd: the most that may be billed over all runs in the ledger; no limit if None.
-            in_flight: how many calls may wait for a reply at the same time.
+            in_flight: how many API calls may wait for a response at the same time.
             base_url: another address of the API.
             max_refusal_rate: a domain that is refused more often gets no further requests.
-            max_attempts: how often a request is sent before it is given up; refusals by rate limits do not count.
+            max_attempts: how often a request is sent before it fails; refusals by rate limits do not count.
             backoff_seconds: the pause after the first failed attempt; it doubles with each further one.
 
         """
@@ -92,13 +99,15 @@ class MessagesClient(BaseClient):
         """Returns one response per request, in the same order; those in the ledger are not paid for again.
 
         Raises:
-            OracleError: the run cannot continue; the responses to calls in flight were booked first.
+            OracleError: the run cannot continue; the responses to API calls in flight were booked first.
 
         """
         for request in requests:
             check_request(request)
         with self._claim_ids(requests):
-            if len(self._ids_in_progress) == len(requests):  # no other caller: what stopped an earlier one may be over
+            if len(self._ids_in_progress) == len(
+                requests
+            ):  # no other caller, and what stopped an earlier one may be over
                 self._stop_error, self._consecutive_failures = None, 0
             responses = await asyncio.to_thread(self.ledger.responses_to, requests, self.model)
             missing = [request for request in requests if request.work_id not in responses]
@@ -149,23 +158,23 @@ class MessagesClient(BaseClient):
                 self._consecutive_failures = 0
                 self.refusals.count(request.domain, result)
                 return result
-            if isinstance(result, GiveUp):
-                return self._give_up(request, result.problem, result.error_text)
+            if isinstance(result, RequestRefused):
+                return self._failed_response(request, result.problem, result.error_text)
             attempts += not result.rate_limited
             await asyncio.sleep(pause_before(result, attempts, self._backoff))
             last = result
-        return self._give_up(request, last.problem, f"{last.error_text} ({last.status}, {attempts} times)")
+        return self._failed_response(request, last.problem, f"{last.error_text} ({last.status}, {attempts} times)")
 
-    async def _attempt(self, request: LLMRequest) -> LLMResponse | Retry | GiveUp:
-        """Sends one call as soon as prompt cache, budget and rate limits allow it."""
+    async def _attempt(self, request: LLMRequest) -> LLMResponse | Retry | RequestRefused:
+        """Sends one API call as soon as prompt cache, budget and rate limits allow it."""
         worst_usd = price_table().cost(self.model, worst_usage(request))
         expected = self._expected_use(request)
-        key, entered = await self._keys.lease(expected), False
+        key, was_granted = await self._keys.lease(expected), False
         try:
             prefix = _cached_prefix(key, request)
             async with self._warmup.wait_for_turn(prefix), self._budget.reserve(worst_usd):
-                grant = await self._keys.enter(key, expected)
-                entered = True
+                grant = await self._keys.wait_for_grant(key, expected)
+                was_granted = True
                 try:
                     if self._stop_error:
                         raise self._stop_error
@@ -173,17 +182,17 @@ class MessagesClient(BaseClient):
                 finally:
                     grant.release()
         finally:
-            self._keys.release(key, entered=entered)
+            self._keys.release(key, was_granted=was_granted)
 
     async def _send(
         self, request: LLMRequest, key: Key, grant: Grant, worst_usd: float
-    ) -> LLMResponse | Retry | GiveUp:
+    ) -> LLMResponse | Retry | RequestRefused:
         attempt_id, prefix, sent_at = uuid.uuid4().hex, _cached_prefix(key, request), 0.0
         try:
             await self.ledger.record_attempt(attempt_id, request.work_id, worst_usd)
             async with self._slots:
                 sent_at = time.monotonic()
-                grant.spend(sent_at)
+                grant.mark_sent(sent_at)
                 raw = await key.client.messages.with_raw_response.create(**body_of(request, self.model))
             message = await raw.parse()
             response = response_of(request.work_id, message, self.model)
@@ -195,23 +204,24 @@ class MessagesClient(BaseClient):
         usage = response.usage
         actual = ExpectedUse(usage.input_tokens + usage.cache_creation_tokens, usage.output_tokens)
         await self.ledger.record_response(attempt_id, raw.request_id, message.id, response)
-        grant.settle(actual)
-        self._keys.learn_limits(key, raw.headers, sent_at)
-        self._warmup.mark_warm(prefix)  # others may wait for it that came before the key's workspace was known
+        grant.correct(actual)
+        self._keys.update_limits(key, raw.headers, sent_at)
+        # API calls that leased the key before its workspace was known wait under the old prefix, so wake them too.
+        self._warmup.mark_warm(prefix)
         self._warmup.mark_warm(_cached_prefix(key, request))
         self._mean_use[request.phase].add(actual)
         return response
 
     async def _record_failure(
         self, error: ApiCallError, attempt_id: str, key: Key, sent_at: float, worst_usd: float
-    ) -> Retry | GiveUp:
-        """Records a call without a response; raises if the run must stop."""
+    ) -> Retry | RequestRefused:
+        """Records an API call without a response; raises if the run must stop."""
         headers = error.response.headers if isinstance(error, anthropic.APIStatusError) else {}
         decision = classify_error(error, key.name, self._keys.redact)
         status = _STOPPED_THE_RUN if isinstance(decision, OracleError) else decision.status
         await self.ledger.record_failure(attempt_id, status, headers.get("request-id"), worst_usd)
         if headers:
-            self._keys.learn_limits(key, headers, sent_at)
+            self._keys.update_limits(key, headers, sent_at)
         if isinstance(decision, OracleError):
             self._stop_error = self._stop_error or decision
             raise decision
@@ -219,8 +229,8 @@ class MessagesClient(BaseClient):
             key.limiter.pause(decision.seconds or 0.0)
         return decision
 
-    def _give_up(self, request: LLMRequest, problem: ResponseProblem, error_text: str) -> LLMResponse:
-        """A response without an answer; nothing was paid and nothing is kept, so a later run sends the request again."""
+    def _failed_response(self, request: LLMRequest, problem: ResponseProblem, error_text: str) -> LLMResponse:
+        """A response without an answer. Nothing was paid and nothing is recorded, so a later run sends the request again."""
         self._consecutive_failures += 1
         if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
             raise OracleError(
@@ -230,13 +240,13 @@ class MessagesClient(BaseClient):
         return failed_response(request, problem, error_text)
 
     def _expected_use(self, request: LLMRequest) -> ExpectedUse:
-        """The mean of earlier calls of the phase; before the first, 3 characters per token and the largest output."""
+        """The mean use of earlier API calls of the phase; before the first, 3 characters per token and the largest output."""
         mean = self._mean_use[request.phase]
         return mean.value() if mean.count else ExpectedUse(len(request.system + request.user) / 3, request.max_tokens)
 
 
 class _MeanUse:
-    """What calls of a phase have used so far, on average."""
+    """The mean use of all API calls of a phase so far."""
 
     def __init__(self) -> None:
         self.count = 0

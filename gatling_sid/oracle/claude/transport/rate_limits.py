@@ -1,6 +1,6 @@
-"""Keeps calls under the API's rate limits: token buckets per organisation, corrected by the headers of each reply.
+"""Keeps API calls under the rate limits: token buckets per organisation, corrected by the headers of HTTP responses.
 
-The keys of one organisation share its limits, so a call waits for the organisation, not for the key.
+The keys of one organisation share its limits, so an API call waits for the organisation, not for the key.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-# Bucket name → the middle of its headers. `tokens` is left out: it repeats the tighter of the two.
-HEADERS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
-_RESERVE_SECONDS = 0.4  # amounts are means of earlier calls; so much of the rate is kept for calls above the mean
-_ROUNDING = 1e-6  # a missing amount below this is a rounding error, not something to wait for
+# The middle part of the header names of each bucket. `tokens` is left out: it repeats the tighter of the two.
+HEADER_PARTS = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
+# Expected amounts are means of earlier API calls; this much of the rate is kept for API calls that use more.
+_RESERVE_SECONDS = 0.4
+# A missing amount below this is a rounding error, not something to wait for.
+_ROUNDING = 1e-6
 
 Clock = Callable[[], float]
 
 
 @dataclass(slots=True, eq=False)
 class Bucket:
-    """Refills evenly with `limit` per minute, up to `capacity`; below zero after calls that used more than expected.
+    """Refills evenly with `limit` per minute, up to `capacity`; below zero after API calls that used more than expected.
 
-    `grants` are amounts of calls that are permitted and not sent yet. They leave the bucket when the call is sent: the
-    bucket on the API's side overflows in the meantime, however long the sending takes.
+    `grants` are the amounts of API calls that are permitted and not sent yet. They leave the bucket when the API call is
+    sent, because the API also counts from then on: a full bucket on its side does not fill further while we wait.
     """
 
     limit: float
@@ -34,7 +36,7 @@ class Bucket:
     grants: dict[Grant, float] = field(default_factory=dict)
 
     def refill(self, now: float) -> None:
-        """Adds what has flowed in since `updated_at`."""
+        """Adds the refill since `updated_at`."""
         self.level = min(self.capacity, self.level + (now - self.updated_at) * self.limit / 60)
         self.updated_at = now
 
@@ -44,12 +46,12 @@ class Bucket:
         missing = min(amount + reserve, self.capacity) - (self.level - sum(self.grants.values()))
         return missing * 60 / self.limit if missing > _ROUNDING else 0.0
 
-    def learn(self, limit: float, remaining: float, age: float) -> None:
+    def correct(self, limit: float, remaining: float, age: float) -> None:
         """Corrects the bucket by a header that is `age` seconds old.
 
-        What remained, plus all that can have flowed in since, is the most that can be there now: if our own count is
-        higher, somebody else uses the limit too. The largest `remaining` ever seen is the capacity: some limits per
-        minute are enforced per second.
+        The bucket can hold at most `remaining` plus the refill since then. If our own level is higher, another process
+        uses the same limit, so the level is lowered. The largest `remaining` ever seen is the capacity, because some
+        limits per minute are enforced per second.
         """
         self.limit = limit
         self.capacity = max(self.capacity, remaining)
@@ -58,7 +60,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedUse:
-    """What a call is expected to use: input tokens that are not read from the cache, and output tokens."""
+    """What an API call is expected to use: input tokens that are not read from the cache, and output tokens."""
 
     input: float
     output: float
@@ -69,27 +71,27 @@ class ExpectedUse:
 
 
 class Grant:
-    """Permission for one call, which holds its expected amounts in the buckets until it is sent."""
+    """Permission for one API call; it holds the expected amounts in the buckets until the API call is sent."""
 
     def __init__(self, buckets: Mapping[str, Bucket], expected: ExpectedUse) -> None:
         self._parts = [(name, bucket, expected.amount_of(name)) for name, bucket in buckets.items()]
         for _, bucket, amount in self._parts:
             bucket.grants[self] = amount
 
-    def spend(self, now: float) -> None:
-        """Takes the amounts out of the buckets, because the call is sent now."""
+    def mark_sent(self, now: float) -> None:
+        """Takes the amounts out of the buckets, because the API call is sent now."""
         self.release()
         for _, bucket, amount in self._parts:
             bucket.refill(now)
             bucket.level -= amount
 
     def release(self) -> None:
-        """Stops holding the amounts, because the call is sent or will not be; a second time has no effect."""
+        """Stops holding the amounts, because the API call is sent or will not be; has no effect the second time."""
         for _, bucket, _ in self._parts:
             bucket.grants.pop(self, None)
 
-    def settle(self, actual: ExpectedUse) -> None:
-        """Corrects the buckets by what the call really used."""
+    def correct(self, actual: ExpectedUse) -> None:
+        """Corrects the buckets by what the API call really used."""
         for name, bucket, amount in self._parts:
             bucket.level -= actual.amount_of(name) - amount
 
@@ -105,7 +107,7 @@ class Limiter:
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def seconds_to_wait(self, expected: ExpectedUse) -> float:
-        """Seconds until a call with this expected use may be sent."""
+        """Seconds until an API call with this expected use may be sent."""
         now = self.clock()
         waits = [self.paused_until - now]
         for name, bucket in self.buckets.items():
@@ -113,8 +115,8 @@ class Limiter:
             waits.append(bucket.seconds_until(expected.amount_of(name)))
         return max(0.0, *waits)
 
-    async def enter(self, expected: ExpectedUse) -> Grant:
-        """Waits until the call may be sent; first come, first served."""
+    async def wait_for_grant(self, expected: ExpectedUse) -> Grant:
+        """Waits until the API call may be sent; first come, first served."""
         self.waiting += 1
         try:
             async with self._lock:
@@ -124,15 +126,15 @@ class Limiter:
         finally:
             self.waiting -= 1
 
-    def backlog(self, expected: ExpectedUse) -> float:
-        """About how many seconds a call that enters now will wait."""
+    def estimate_wait(self, expected: ExpectedUse) -> float:
+        """About how many seconds an API call that asks for a grant now will wait."""
         requests = self.buckets.get("requests")
         return self.seconds_to_wait(expected) + (self.waiting * 60 / requests.limit if requests else 0.0)
 
-    def learn(self, headers: Mapping[str, str], sent_at: float) -> None:
-        """Takes the limits from the headers of the reply to a call that was sent at `sent_at`."""
+    def update_from_headers(self, headers: Mapping[str, str], sent_at: float) -> None:
+        """Takes the limits from the headers of the HTTP response to an API call that was sent at `sent_at`."""
         now = self.clock()
-        for name, middle in HEADERS.items():
+        for name, middle in HEADER_PARTS.items():
             limit = _number(headers.get(f"anthropic-ratelimit-{middle}-limit"))
             remaining = _number(headers.get(f"anthropic-ratelimit-{middle}-remaining"))
             if limit is None or remaining is None or limit <= 0:
@@ -141,10 +143,10 @@ class Limiter:
                 self.buckets[name].refill(now)
             else:
                 self.buckets[name] = Bucket(limit, limit / 60, remaining, now)
-            self.buckets[name].learn(limit, remaining, now - sent_at)
+            self.buckets[name].correct(limit, remaining, now - sent_at)
 
     def pause(self, seconds: float) -> None:
-        """Lets no call of this organisation go out for so long, because the API asked for it.
+        """Sends no API call of this organisation for `seconds`, because the API asked for it.
 
         A random fraction of a second is added, so that several processes do not resume together.
         """

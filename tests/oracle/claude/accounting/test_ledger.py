@@ -11,7 +11,7 @@ import pytest
 
 from gatling_sid.errors import OracleError
 from gatling_sid.oracle.claude.accounting import ledger_schema
-from gatling_sid.oracle.claude.accounting.ledger import BatchSubmission, Ledger, SpendingRecord, SubmissionState
+from gatling_sid.oracle.claude.accounting.ledger import BatchSubmission, Ledger, PhaseSpending, SubmissionState
 from gatling_sid.oracle.claude.messages.llm_request import LLMResponse, ProblemKind, ResponseProblem, Usage
 from tests.support.claude_requests import make_requests
 
@@ -100,8 +100,8 @@ def check_migrated(ledger: Ledger) -> None:
     paid = {"w-0": response_to("w-0"), "w-1": replace(response_to("w-1", REFUSAL), cost_usd=0.5)}
     assert ledger.responses_to(REQUESTS, MODEL) == paid
     assert ledger.spending() == [
-        SpendingRecord("d0", "requests", 1, Usage(10, 20, 30, 40), 0.25, {}),
-        SpendingRecord("d1", "requests", 1, Usage(10, 20, 30, 40), 0.5, {REFUSAL: 1}),
+        PhaseSpending("d0", "requests", 1, Usage(10, 20, 30, 40), 0.25, {}),
+        PhaseSpending("d1", "requests", 1, Usage(10, 20, 30, 40), 0.5, {REFUSAL: 1}),
     ]
     assert ledger.payments() == {"msg_0": ("w-0", 0.25), "msg_1": ("w-1", 0.5)}
     assert (ledger.booked_usd, ledger.at_risk_usd, ledger.estimate_unbooked_usd()) == (0.75, 2.0 + 2.0 + 4.0, 1.0)
@@ -156,7 +156,7 @@ def test_a_migration_that_is_interrupted_loses_nothing(
 
 
 def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
-    """Its tables may mean something else; the error says what to do."""
+    """A ledger of a later version is refused with an error that says what to do."""
     db = sqlite3.connect(tmp_path / "ledger")
     db.execute("PRAGMA user_version = 2")
     db.close()
@@ -165,7 +165,7 @@ def test_a_ledger_of_a_later_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_runs_cannot_share_a_ledger(tmp_path: Path) -> None:
-    """They would pay twice, so the second is refused."""
+    """A second run with an open ledger is refused, since both would pay for the same requests."""
     with Ledger(tmp_path / "ledger"), pytest.raises(OracleError, match="two runs would pay twice"):
         Ledger(tmp_path / "ledger")
 
@@ -183,7 +183,7 @@ def test_a_work_id_keeps_its_meaning(tmp_path: Path) -> None:
 
 
 def test_two_requests_with_the_same_id_are_refused(tmp_path: Path) -> None:
-    """They would be paid for once and get the same response."""
+    """Two requests with one id are refused: they would get the same response."""
     with Ledger(tmp_path / "ledger") as ledger, pytest.raises(OracleError, match="same work id"):
         ledger.responses_to([REQUESTS[0], REQUESTS[0]], MODEL)
 
@@ -208,7 +208,7 @@ def test_a_message_read_twice_is_booked_once(tmp_path: Path) -> None:
 
 
 def test_spending_is_summed_by_domain_and_phase(tmp_path: Path) -> None:
-    """Refusals are counted by category."""
+    """Spending is summed by domain and phase, and refusals are counted by category."""
 
     async def record(ledger: Ledger) -> None:
         await record_calls(ledger)
@@ -217,13 +217,13 @@ def test_spending_is_summed_by_domain_and_phase(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
         asyncio.run(record(ledger))
         assert ledger.spending() == [
-            SpendingRecord("d0", "requests", 1, Usage(10, 20, 30, 40), 0.25, {}),
-            SpendingRecord("d1", "requests", 1, Usage(10, 20, 30, 40), 0.25, {REFUSAL: 1}),
+            PhaseSpending("d0", "requests", 1, Usage(10, 20, 30, 40), 0.25, {}),
+            PhaseSpending("d1", "requests", 1, Usage(10, 20, 30, 40), 0.25, {REFUSAL: 1}),
         ]
 
 
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
-    """It names the ledger."""
+    """A ledger in a folder that cannot be written raises an error that names it."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OracleError, match="ledger ledger: "):
         Ledger(tmp_path / "file" / "ledger")

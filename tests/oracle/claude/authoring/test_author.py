@@ -1,4 +1,4 @@
-"""Data of the catalogue by Claude: only what is proven is inserted, and the rest of the domain file stays as it is."""
+"""Claude writes catalogue data: only proven candidates are inserted, and the rest of the domain file is unchanged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ALSO_GOOD = "[Move|Shift|Set|Put] the return of {title} to {date}; it [sits|lies
 
 
 AGREES = {"exact": True, "why": "It does."}
-OBJECTS = {
+UNFAVOURABLE = {
     "judgement": {**APPROVAL, "serves_request": False, "why": "Other books."},
     "agreement": {"exact": False, "why": "Less."},
 }
@@ -43,11 +43,11 @@ PIECES: Any = load_yaml(Path(__file__).with_name("authored.yaml"))
 
 
 class ScriptedClient:
-    """Gives these answers in turn, and the last one again and again; its reviews are favourable unless it `objects`."""
+    """Gives these answers in turn and then repeats the last one; all its judgements are favourable or `is_unfavourable`."""
 
-    def __init__(self, *texts: str, objects: bool = False) -> None:
+    def __init__(self, *texts: str, is_unfavourable: bool = False) -> None:
         self.texts = list(texts)
-        self.objects = objects
+        self.is_unfavourable = is_unfavourable
         self.requests: list[LLMRequest] = []
 
     def complete(self, requests: Sequence[LLMRequest]) -> list[LLMResponse]:
@@ -56,9 +56,9 @@ class ScriptedClient:
         return [LLMResponse(request.work_id, self._text(request), None, Usage(10, 10), 0.002) for request in requests]
 
     def _text(self, request: LLMRequest) -> str:
-        opinions = OBJECTS if self.objects else {"judgement": APPROVAL, "agreement": AGREES}
-        if request.phase in opinions:
-            return json.dumps(opinions[request.phase])
+        judgements = UNFAVOURABLE if self.is_unfavourable else {"judgement": APPROVAL, "agreement": AGREES}
+        if request.phase in judgements:
+            return json.dumps(judgements[request.phase])
         return self.texts.pop(0) if len(self.texts) > 1 else self.texts[0]
 
 
@@ -99,9 +99,9 @@ def author_of(path: Path) -> Author:
     return Author(path.name, path.read_text(), TraceValidator, model="m", created_at=MOMENT)
 
 
-def authored(path: Path, *phrasings: str, objects: bool = False) -> AuthoringResult:
+def authored(path: Path, *phrasings: str, is_unfavourable: bool = False) -> AuthoringResult:
     """The result of these candidates for the scenario `renew`."""
-    client = ScriptedClient(phrasings_answer(*phrasings), objects=objects)
+    client = ScriptedClient(phrasings_answer(*phrasings), is_unfavourable=is_unfavourable)
     return author_of(path).author(client, PhrasingsKind(len(phrasings), ["renew"]))
 
 
@@ -115,15 +115,17 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
     """Good candidates stand before the others, with source and cost; the rest of the file stays the same to the byte."""
     before = path.read_text()
     result = authored(path, GOOD, ALSO_GOOD)
-    assert [each.text for each in result.kept] == [GOOD, ALSO_GOOD], result.dropped
+    assert [each.text for each in result.kept] == [GOOD, ALSO_GOOD], result.rejected
     assert result.kept[0] == KeptCandidate("renew", GOOD, 0.003)
     assert result.cost_usd == 0.006
     assert path.read_text() == before
     replace_file(path, result.text)
     added = [line for line in result.text.splitlines() if line not in before.splitlines()]
     assert added == [
-        f"      - {json.dumps(ALSO_GOOD)}  # m, round 0, $0.003000",
-        f"      - {json.dumps(GOOD)}  # m, round 0, $0.003000",
+        "      # m, round 0, $0.003000",
+        f"      - {json.dumps(ALSO_GOOD)}",
+        "      # m, round 0, $0.003000",
+        f"      - {json.dumps(GOOD)}",
     ]
     assert [line for line in result.text.splitlines() if line not in added] == before.splitlines()
     old, new = DomainRegistry(CATALOGUE).domain("library"), DomainRegistry(path.parent).domain("library")
@@ -137,13 +139,16 @@ def test_proven_phrasings_are_kept(path: Path) -> None:
     [
         ("[a|b] {title", "notation: unmatched {, }, [, ] or | in ' {title'"),
         ("[a|a] {title} {state:out x} {date}", "notation: [a|a] needs two or more alternatives that differ"),
-        ("Renew {title}, {state:held}, to {date}.", "alternatives: they make 1 texts, 24 are needed"),
-        (GOOD.replace("{date}", "some day"), "does not always say date"),
-        (GOOD.replace("{state:out just now}", "now"), "does not always say state"),
+        ("Renew {title}, {state:held}, to {date}.", "alternatives: they make 1 texts; at least 24 are needed"),
+        (GOOD.replace("{date}", "some day"), "does not always state date"),
+        (GOOD.replace("{state:out just now}", "now"), "does not always state state"),
         (GOOD.replace("[: do it|, so do it|]", "[ {who}| x|]"), "no slot named 'who'"),
         (GOOD.replace("{title}", "{title:Low Tide}"), "slot title varies, so its wording cannot be fixed"),
-        (GOOD.replace("{state:out just now}", "{state:overdue}"), "'overdue' stands for both 'out' and 'overdue'"),
-        (GOOD.replace("would", "would "), "a needless blank"),
+        (
+            GOOD.replace("{state:out just now}", "{state:overdue}"),
+            "'overdue' means both 'out' and 'overdue'; use another wording for one of them",
+        ),
+        (GOOD.replace("would", "would "), "a superfluous blank"),
         (GOOD.replace("Somebody", "Some\u200bbody"), "notation: '[Some\\u200bbody|A reader"),
         (GOOD.replace("Somebody", "Some\ud83dbody"), "notation: '[Some\\ud83dbody|A reader"),
     ],
@@ -152,19 +157,19 @@ def test_what_cannot_be_proven_is_dropped(path: Path, candidate: str, reason: st
     """Each kind of mistake in a phrasing has its own reason."""
     result = authored(path, candidate)
     assert result.kept == []
-    assert reason in result.dropped[0].reason
+    assert reason in result.rejected[0].reason
     assert result.text == path.read_text()
 
 
 def test_near_copies_are_dropped(path: Path) -> None:
-    """A candidate that equals another, or changes one word of it, is dropped."""
+    """A candidate that equals another, or changes one word of it, is rejected."""
     result = authored(path, GOOD, GOOD.replace("Somebody", "Anybody"), GOOD)
     assert [each.text for each in result.kept] == [GOOD]
-    assert [each.reason.partition(":")[0] for each in result.dropped] == ["near-copy"]
+    assert [each.reason.partition(":")[0] for each in result.rejected] == ["near-copy"]
 
 
 def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
-    """If the validator finds anything wrong with a trace, the phrasing is dropped."""
+    """If the validator finds anything wrong with a trace, the phrasing is rejected."""
 
     class Never(TraceValidator):
         def findings(self, trace: object) -> list[object]:  # type: ignore[override]
@@ -173,17 +178,17 @@ def test_a_phrasing_whose_traces_fail_is_dropped(path: Path) -> None:
     author = Author(path.name, path.read_text(), Never, model="m", created_at=MOMENT)  # type: ignore[arg-type]
     result = author.author(ScriptedClient(phrasings_answer(GOOD)), PhrasingsKind(1, ["renew"]))
     assert result.kept == []
-    assert result.dropped[0].reason.startswith("proof: ")
+    assert result.rejected[0].reason.startswith("proof: ")
 
 
 def test_an_answer_that_cannot_be_read_drops_the_scenario(path: Path) -> None:
-    """It is counted as dropped, and the others go on."""
+    """It is counted as rejected, and the other candidates are still judged."""
     result = author_of(path).author(ScriptedClient("sorry"), PhrasingsKind(3, ["renew", "remind"]))
-    assert [each.subject for each in result.dropped] == ["renew", "remind"]
+    assert [each.subject for each in result.rejected] == ["renew", "remind"]
     assert result.text == path.read_text()
 
 
-def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
+def test_requests_say_all_that_a_writer_needs(path: Path) -> None:
     """Slots, fixed words in use, the plan and the phrasings there are; another round is another request."""
     author, renew = author_of(path), PhrasingsKind(2, ["renew"])
     (request,) = author.first_requests(renew)
@@ -200,7 +205,7 @@ def test_asks_say_all_that_a_writer_needs(path: Path) -> None:
 
 
 def test_claude_is_shown_a_trace_of_the_very_phrasing(path: Path) -> None:
-    """Each phrasing is reviewed with a trace that is worded with it."""
+    """Each phrasing is judged with a trace that is worded with it."""
     client = ScriptedClient(phrasings_answer(GOOD, ALSO_GOOD))
     author_of(path).author(client, PhrasingsKind(2, ["renew"]))
     shown = [request.user for request in client.requests if request.phase == "judgement"]
@@ -209,9 +214,9 @@ def test_claude_is_shown_a_trace_of_the_very_phrasing(path: Path) -> None:
 
 
 def test_what_claude_objects_to_is_dropped(path: Path) -> None:
-    """A proven phrasing is dropped too if its trace does not serve the request in Claude's opinion."""
-    result = authored(path, GOOD, ALSO_GOOD, objects=True)
-    assert [each.reason for each in result.dropped] == ["objection: Other books."] * 2
+    """A proven phrasing is rejected too if Claude's judgement of its trace is unfavourable."""
+    result = authored(path, GOOD, ALSO_GOOD, is_unfavourable=True)
+    assert [each.reason for each in result.rejected] == ["judgement: Other books."] * 2
     assert (result.text, result.kept, result.cost_usd) == (path.read_text(), [], 0.006)
 
 
@@ -219,11 +224,11 @@ def test_what_claude_objects_to_is_dropped(path: Path) -> None:
 
 
 def test_a_proven_scenario_is_kept(path: Path) -> None:
-    """It stands last, with source and cost; the rest stays the same to the byte; its traces are gold."""
+    """It is the last scenario, with source and cost; the rest of the file is unchanged; its traces are gold."""
     before = path.read_text()
     client = ScriptedClient(scenario_answer())
     result = author_of(path).author(client, ScenariosKind(1), round_=3)
-    assert result.dropped == []
+    assert result.rejected == []
     assert [each.subject for each in result.kept] == ["1"]
     assert result.kept[0].cost_usd == pytest.approx(0.008)  # one answer, and three looks at traces
     assert result.text.startswith(before)
@@ -233,7 +238,7 @@ def test_a_proven_scenario_is_kept(path: Path) -> None:
     assert len(scenario.phrasings) == 10
     trial = CandidateDomain(registry.domain("library"), TraceValidator(registry), MOMENT)
     traces = [trace for _, trace in zip(range(40), trial.traces("newest_returned"), strict=False)]
-    assert not any(map(trial.problem_with, traces))
+    assert not any(map(trial.find_problem_in_proposal, traces))
     assert len({trace.request.text for trace in traces if isinstance(trace, GoldTrace)}) == 40
 
 
@@ -243,9 +248,9 @@ def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, An
     client = ScriptedClient(scenario_answer(case["replace"]))
     result = author_of(path).author(client, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
-    assert len(result.dropped) == 3
-    assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
-    assert [f"It was rejected: {result.dropped[0].reason}" in request.user for request in client.requests] == [
+    assert len(result.rejected) == 3
+    assert result.rejected[0].reason.startswith(case["reason"]), result.rejected[0].reason
+    assert [f"It was rejected: {result.rejected[0].reason}" in request.user for request in client.requests] == [
         False,
         True,
         True,
@@ -253,21 +258,21 @@ def test_a_scenario_that_does_not_hold_is_dropped(path: Path, case: dict[str, An
 
 
 def test_a_repaired_scenario_is_kept(path: Path) -> None:
-    """The second answer counts; what the first cost is part of the round's cost."""
+    """The second answer is used; the cost of the first one is part of the round's cost."""
     wrong, good = scenario_answer(PIECES["scenario"]["wrong"][0]["replace"]), scenario_answer()
     result = author_of(path).author(ScriptedClient(wrong, good), ScenariosKind(1))
-    assert len(result.kept) == len(result.dropped) == 1
+    assert len(result.kept) == len(result.rejected) == 1
     assert result.cost_usd == pytest.approx(0.010)
 
 
 def test_the_same_scenario_is_not_kept_twice(path: Path) -> None:
-    """A copy is dropped, whether it has the same name or another."""
-    said = json.loads(scenario_answer())
-    other = json.dumps({"name": "latest", "scenario_yaml": said["scenario_yaml"].replace('- "', '- "Well, ')})
+    """A copy is rejected, whether it has the same name or another."""
+    answer = json.loads(scenario_answer())
+    other = json.dumps({"name": "latest", "scenario_yaml": answer["scenario_yaml"].replace('- "', '- "Well, ')})
     result = author_of(path).author(ScriptedClient(scenario_answer(), scenario_answer(), other), ScenariosKind(3))
     assert len(result.kept) == 1
-    assert {each.reason.partition(":")[0] for each in result.dropped} <= {"catalogue", "copy"}
-    assert any("does what newest_returned does" in each.reason for each in result.dropped)
+    assert {each.reason.partition(":")[0] for each in result.rejected} <= {"catalogue", "copy"}
+    assert any("does what newest_returned does" in each.reason for each in result.rejected)
 
 
 # --- rules -----------------------------------------------------------------------------------------------------
@@ -279,7 +284,7 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
     rule = PIECES["rule"][piece]
     before = DomainRegistry(path.parent).domain("library")
     result = author_of(path).author(ScriptedClient(rule_answer(rule)), RulesKind(1))
-    assert result.dropped == []
+    assert result.rejected == []
     library = registry_with(path, result.text).domain("library")
     added = library.file.policy.rules[rule["name"]]
     assert (added.says, added.kind, added.parameters, added.sometimes) == (
@@ -292,32 +297,33 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
 
 @pytest.mark.parametrize("case", PIECES["rule"]["wrong"], ids=lambda case: str(case["edit"])[:60])
 def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
-    """It forbids what people ask for, forbids nothing, is no valid constraint, or is in the policy already."""
+    """A rule is rejected if it forbids what people ask for, forbids nothing, is malformed, or already exists."""
     result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
-    assert result.dropped[0].reason.startswith(case["reason"]), result.dropped[0].reason
+    assert result.rejected[0].reason.startswith(case["reason"]), result.rejected[0].reason
 
 
-LONE = "\ud83d"  # half of a character, as JSON can write it
+# Half of a character, which JSON can contain.
+LONE = "\ud83d"
 DEEP: Any = json.loads("[" * 200 + "]" * 200)
 
 
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        ({"values": [9, LONE]}, "notation: '\\ud83d' holds characters that cannot be seen"),
+        ({"values": [9, LONE]}, "notation: '\\ud83d' contains invisible or control characters"),
         ({"says": f"Librarians list {LONE} loans."}, "bad_answer: says: "),
         ({"kind": LONE}, "kind: there is no kind '\\ud83d' of constraint"),
-        ({"parameters": {LONE: 1}}, "notation: '\\ud83d' holds"),
+        ({"parameters": {LONE: 1}}, "notation: '\\ud83d' contains"),
         ({"parameters": {"roles": DEEP}}, "notation: it is nested more than 24 deep"),
     ],
 )
 def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -> None:
-    """A rule that no file can hold is dropped with a reason, and its repair can be asked for."""
+    """A rule that cannot be written to a file is rejected with a reason, and can be repaired."""
     client = ScriptedClient(rule_answer(PIECES["rule"]["good"], edit))
     result = author_of(path).author(client, RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
-    assert result.dropped[0].reason.startswith(reason), result.dropped[0].reason
+    assert result.rejected[0].reason.startswith(reason), result.rejected[0].reason
     assert all(request.user.encode() for request in client.requests)
 
 
@@ -325,25 +331,27 @@ def test_an_odd_rule_is_dropped(path: Path, edit: dict[str, Any], reason: str) -
     "edit", [{"The trolley": f"The {LONE} trolley"}, {"[2, 10]": f"[2, {'9' * 5000}]"}, {"[2, 10]": str(DEEP)}]
 )
 def test_an_odd_scenario_is_dropped(path: Path, edit: dict[str, str]) -> None:
-    """Half a character, a number with too many digits and deeply nested lists are dropped with a reason."""
+    """Half a character, a number with too many digits and deeply nested lists are rejected with a reason."""
     client = ScriptedClient(scenario_answer(edit))
     result = author_of(path).author(client, ScenariosKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
-    assert {each.reason.partition(":")[0] for each in result.dropped} <= {"notation", "bad_answer"}
+    assert {each.reason.partition(":")[0] for each in result.rejected} <= {"notation", "bad_answer"}
     assert all(request.user.encode() for request in client.requests)
 
 
 def test_a_sentence_that_says_something_else_is_dropped(path: Path) -> None:
-    """A sentence that does not match its constraint is found by Claude's review."""
-    result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"]), objects=True), RulesKind(1))
-    assert [each.reason for each in result.dropped] == ["objection: Less."]
+    """A sentence that does not match its constraint is found by Claude's judgement."""
+    result = author_of(path).author(
+        ScriptedClient(rule_answer(PIECES["rule"]["good"]), is_unfavourable=True), RulesKind(1)
+    )
+    assert [each.reason for each in result.rejected] == ["judgement: Less."]
 
 
 @pytest.mark.parametrize(
     "kind", [PhrasingsKind(2), ScenariosKind(2), RulesKind(2)], ids=["phrasings", "scenarios", "rules"]
 )
-def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: ContentKind[Any]) -> None:
-    """The same round requests the same, another requests something else; every prompt is long enough to be cached."""
+def test_requests_depend_only_on_the_round_and_the_file(path: Path, kind: ContentKind[Any]) -> None:
+    """The same round sends the same requests, another round sends others; every prompt is long enough to be cached."""
     requests = author_of(path).first_requests(kind)
     assert requests == author_of(path).first_requests(kind)
     assert not {request.work_id for request in requests} & {
@@ -359,7 +367,7 @@ def test_asks_depend_on_the_round_and_the_file_alone(path: Path, kind: ContentKi
 def test_the_command_writes_the_file(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Through the real engine: asked once, proven, written; a dry run writes nothing, a second run pays nothing."""
+    """With the real client the command writes what is proven; a dry run writes nothing, a second run pays nothing."""
 
     def answer(body: dict[str, Any]) -> str:
         answers = {"judgement": json.dumps(APPROVAL), "agreement": json.dumps(AGREES), "rule": rule}
@@ -387,7 +395,7 @@ def test_the_command_writes_the_file(
         ]
         assert main([*fixed, "--estimate"]) == 0
         assert server.bill_usd == 0
-        assert main([*fixed, "--dry-run"]) == 0
+        assert main([*fixed, "--no-write"]) == 0
         bill = server.bill_usd
         assert path.read_text() == before
         assert main(fixed) == 0
@@ -395,6 +403,6 @@ def test_the_command_writes_the_file(
     library = DomainRegistry(path.parent).domain("library")
     assert library.file.scenarios["renew"].phrasings[0] == GOOD
     assert list(library.file.policy.rules)[-1] == "short_lists"
-    said = capsys.readouterr().out
-    assert "1 of 2 kept" in said
-    assert "dropped for alternatives: 1" in said
+    printed = capsys.readouterr().out
+    assert "1 of 2 kept" in printed
+    assert "rejected for alternatives: 1" in printed

@@ -1,4 +1,4 @@
-"""New entries of a domain file stay in their place, and every other character of the file stays as it is."""
+"""New entries are inserted where they belong, and every other character of a domain file stays as it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONE_SURROGATE = "\ud83d"
 
 
 def test_an_entry_needs_a_place() -> None:
-    """A mapping with one key per line; comments and blank lines after it stay where they are."""
+    """An entry goes to the end of a mapping with one key per line; comments and blank lines after it stay."""
     text = "a:\n  b: {c: d}\n  # said\n\nz: 1\n"
     assert (
         insert_entry(text, ["a"], "e", "[1, 2]", "s", "x.yaml")
@@ -27,9 +27,9 @@ def test_an_entry_needs_a_place() -> None:
     assert entry_text(text, ["a", "b"], "x.yaml") == "b: {c: d}"
     assert entry_text(text, ["a", "q"], "x.yaml") == ""
     for place, name, says in (
-        (["a", "b"], "e", "a new entry needs a mapping"),
-        (["q"], "e", "a new entry needs a mapping"),
-        (["a"], "b", "stands there already"),
+        (["a", "b"], "e", "a new entry cannot be inserted: write the mapping"),
+        (["q"], "e", "a new entry cannot be inserted: write the mapping"),
+        (["a"], "b", "already exists; choose another name"),
     ):
         with pytest.raises(CatalogueError, match=says):
             insert_entry(text, place, name, "1", "s", "x.yaml")
@@ -37,39 +37,41 @@ def test_an_entry_needs_a_place() -> None:
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\x85", "\u2028", "\u2029"])
 def test_nothing_breaks_out_of_its_place(end: str) -> None:
-    """A piece that would end its line and say more elsewhere is refused, however lines end."""
+    """An entry whose text would become other entries of the file is refused, for every kind of line end."""
     for name, entry in (("e", f"1{end}z: 2"), (f"e: 1{end}z", "2"), (f"e: 1{end}  f", "2")):
         with pytest.raises(CatalogueError, match=r"^x\.yaml: "):
             insert_entry("a:\n  b: 1\n", ["a"], name, entry, "s", "x.yaml")
-    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: inserting it would change other parts of the file; "):
         insert_entry("a:\n  b: 1\n", ["a"], "e", "2", f"s{end}  z: 2", "x.yaml")
     text = "scenarios:\n  a:\n    phrasings:\n    - x\n"
-    with pytest.raises(CatalogueError, match=r"^x\.yaml: scenarios\.a\.phrasings: it does not stay in its place"):
+    with pytest.raises(
+        CatalogueError, match=r"^x\.yaml: scenarios\.a\.phrasings: inserting it would change other parts"
+    ):
         insert_phrasings(text, "a", ["y"], f"s{end}    - z", "x.yaml")
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
 def test_a_block_keeps_its_indent(end: str) -> None:
-    """A line that only YAML takes for one is not indented with the others, so the block is refused."""
-    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: it does not stay in its place in the file; "):
+    """A block with a line break that only YAML knows is refused, because the next line would not be indented."""
+    with pytest.raises(CatalogueError, match=r"^x\.yaml: a\.e: inserting it would change other parts of the file; "):
         insert_entry("a:\n  b: 1\n", ["a"], "e", f"f: x\ng: 3{end}z: 2", "s", "x.yaml")
 
 
 def test_a_broken_file_is_named() -> None:
-    """A text that is no YAML, or cannot be written, is a fault of the catalogue."""
+    """A text that is not YAML, or cannot be written, gives a CatalogueError."""
     for text in ("a: [", f"a: {LONE_SURROGATE}"):
-        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is not YAML: "):
             insert_entry(text, ["a"], "e", "1", "s", "x.yaml")
-        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is not YAML: "):
             insert_phrasings(text, "a", ["y"], "s", "x.yaml")
-        with pytest.raises(CatalogueError, match=r"^x\.yaml: is no YAML: "):
+        with pytest.raises(CatalogueError, match=r"^x\.yaml: is not YAML: "):
             entry_text(text, ["a"], "x.yaml")
 
 
 def test_a_list_in_one_line_cannot_be_added_to() -> None:
     """The error names the key."""
     text = "name: X\nscenarios:\n  a: {phrasings: [x]}\n"
-    with pytest.raises(CatalogueError, match=r"x\.yaml: scenarios\.a\.phrasings: new phrasings need a list"):
+    with pytest.raises(CatalogueError, match=r"x\.yaml: scenarios\.a\.phrasings: a new phrasing cannot be inserted"):
         insert_phrasings(text, "a", ["y"], "s", "x.yaml")
 
 

@@ -1,4 +1,4 @@
-"""What an estimate says is what a run then costs."""
+"""An estimate equals the cost of the run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.claude_server import ClaudeServer
 
 
 def test_an_estimate_prices_reads_writes_and_output() -> None:
-    """1,000 calls over 10 prefixes: 10 writes, 990 reads, by the table."""
+    """1,000 API calls with 10 prefixes have 10 cache writes and 990 reads, at the prices of the table."""
     (line,) = estimate_cost([PhaseWorkload("graph", 1000, 10, 4000, 120, 500)]).lines
     assert line.usage.cache_creation_tokens == 40_000
     assert line.usage.cache_read_tokens == 3_960_000
@@ -29,14 +29,14 @@ def test_an_estimate_prices_reads_writes_and_output() -> None:
 
 
 def test_a_short_prefix_is_not_cached() -> None:
-    """Below the model's minimum the API silently takes full price, and so does the estimate."""
+    """Below the model's minimum the API charges the full price without notice, and so does the estimate."""
     (line,) = estimate_cost([PhaseWorkload("graph", 10, 1, 500, 0, 0)]).lines
     assert line.usage.input_tokens == 5000
     assert line.usage.cache_read_tokens == 0
 
 
 def test_batches_cost_half_but_hit_the_cache_less() -> None:
-    """The estimate does not promise hits that batches do not give."""
+    """The estimate for batches counts on fewer cache reads than without batches."""
     plan = [PhaseWorkload("graph", 1000, 1, 0, 100, 500)]
     assert estimate_cost(plan, batch=True).cost_usd == pytest.approx(estimate_cost(plan).cost_usd / 2)
     cached = estimate_cost([PhaseWorkload("graph", 1000, 1, 4000, 0, 0)], batch=True).lines[0].usage
@@ -44,7 +44,7 @@ def test_batches_cost_half_but_hit_the_cache_less() -> None:
 
 
 def test_tokens_are_counted_by_the_api_when_it_can_be_asked() -> None:
-    """This server counts four characters a token; a key it does not know is a clear error."""
+    """The server counts four characters per token; an unknown key gives a clear error."""
     with ClaudeServer() as server:
         ratio = asyncio.run(count_bytes_per_token(make_requests(20), "key", base_url=server.url))
         assert ratio == pytest.approx(4, rel=0.05)
@@ -53,14 +53,14 @@ def test_tokens_are_counted_by_the_api_when_it_can_be_asked() -> None:
 
 
 def test_the_table_names_model_way_and_date() -> None:
-    """So that nobody takes old prices for today's."""
+    """The table names its date, so that nobody mistakes old prices for current ones."""
     text = str(estimate_cost([PhaseWorkload("graph", 1000, 10, 4000, 120, 500)]))
     assert text.splitlines()[0] == "claude-haiku-5-5, online, prices of 2026-10-24"
     assert "1,000" in text
 
 
 def test_an_estimate_after_a_pilot_is_close_to_the_bill(tmp_path: Path) -> None:
-    """Output lengths are those the ledger saw; the rest follows from the prompts."""
+    """Output lengths are the means in the ledger; the other numbers are computed from the prompts."""
 
     async def run(ledger: Ledger, count: int) -> None:
         async with MessagesClient(["key"], ledger, base_url=server.url) as engine:

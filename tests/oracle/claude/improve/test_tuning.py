@@ -1,4 +1,4 @@
-"""A note is kept if it raises the pass rate on fresh requests by more than luck explains."""
+"""A note is kept if it raises the pass rate on fresh requests significantly."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ OVERLOADED = ResponseProblem(ProblemKind.ERROR, "overloaded_error")
 HELPS, USELESS = "Name every value, and no call that nothing needs.", "Be careful."
 FIRST, SEED = 500, 7
 NUMBER = {"graph": 12, "requests": 51}
-"""Fresh requests per measurement: requests are written ten at a time, and it is the calls that count."""
+"""Fresh requests per measurement; for the requests phase more, because ten requests are one API call."""
 
 
 class Learner(SimulatedClaude):
-    """Makes a mistake in every answer of a phase unless its instructions hold the note that helps."""
+    """Makes a mistake in every answer of a phase unless its prompt contains the note that helps."""
 
     def __init__(self, contexts: Iterable[RequestContext], phase: str) -> None:
         super().__init__(contexts)
@@ -70,7 +70,7 @@ class Learner(SimulatedClaude):
         return json.dumps(answer)
 
     def _spoil(self, item: dict[str, Any], size: int) -> None:
-        """A plan gets a call too many, a request loses its values; other instructions, other words."""
+        """Adds a needless call to a plan, or removes the values from a request; the words depend on the prompt."""
         if "calls" in item:
             item["calls"] += [{**item["calls"][0], "id": "call_9"}]
             return
@@ -80,7 +80,7 @@ class Learner(SimulatedClaude):
 
 
 def learner(library: Domain, validator: TraceValidator, phase: str) -> Learner:
-    """A model that knows the contexts of all tasks that may come."""
+    """A model that knows the contexts of all tasks that the test may use."""
     oracle = ClaudeOracle(blocking_client(SimulatedClaude([])), validator, seed=SEED, created_at=CREATED_AT)
     return Learner((oracle.request_context(Task(library, "validation", at)) for at in count(FIRST)), phase)
 
@@ -90,7 +90,7 @@ def learner(library: Domain, validator: TraceValidator, phase: str) -> Learner:
 
 @pytest.mark.parametrize("phase", [*INTRODUCTIONS])
 def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phase: str) -> None:
-    """The useless note stays out; the one that helps is kept with its figures, and the notes get a new version."""
+    """The useless note is not kept; the one that helps is kept with its pass rates, and the notes get a new version."""
     model = learner(library, validator, phase)
     asked = blocking_client(model)
     oracle = ClaudeOracle(asked, validator, seed=SEED, created_at=CREATED_AT)
@@ -113,7 +113,7 @@ def test_only_what_wins_is_kept(library: Domain, validator: TraceValidator, phas
 
 
 def test_the_prompt_for_notes_shows_rejections(library: Domain, validator: TraceValidator) -> None:
-    """The prompt's author sees the prompt, the requests with their first findings, and how often each occurred."""
+    """The request for notes shows the prompt, the requests with their first findings, and the count of each finding."""
     model = learner(library, validator, "graph")
     oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
     tuning = PromptTuner(oracle, blocking_client(model), validator, library, first_index=FIRST)
@@ -126,7 +126,7 @@ def test_the_prompt_for_notes_shows_rejections(library: Domain, validator: Trace
 
 
 def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: TraceValidator) -> None:
-    """A note that has the same thing asked again and again makes no gold."""
+    """A note that makes all requests near-copies does not raise the pass rate."""
     model = learner(library, validator, "graph")
     oracle = ClaudeOracle(blocking_client(model), validator, seed=SEED, created_at=CREATED_AT)
     tuning = PromptTuner(oracle, blocking_client(model), validator, library, "requests", first_index=FIRST)
@@ -137,7 +137,7 @@ def test_requests_that_copy_each_other_are_no_gain(library: Domain, validator: T
 
 
 def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceValidator) -> None:
-    """A call that failed says nothing about a prompt: the run stops, and can go on."""
+    """A failed API call says nothing about a prompt, so the run stops; the same command continues it."""
 
     class Silent:
         def complete(self, requests: list[LLMRequest]) -> list[LLMResponse]:
@@ -167,13 +167,13 @@ def test_what_got_no_answer_is_not_measured(library: Domain, validator: TraceVal
     ],
 )
 def test_luck_counts_what_differs(gains: list[int], chance: float) -> None:
-    """A sign test where calls gain or lose one; calls that gain as much as they lose tell nothing, large ones count."""
+    """With gains of +1 or -1 this is a sign test; gains of 0 have no effect, and larger gains count more."""
     assert sign_test_p_value(gains) == pytest.approx(chance)
 
 
 @pytest.mark.parametrize("sizes", [(1,) * 10, (10,) * 10, (1, 2, 3, 4, 5, 6, 7, 8, 9, 10), (0, 0, 3, 3, 3, 9, 9, 9)])
 def test_luck_is_honest(sizes: tuple[int, ...]) -> None:
-    """If each call gains or loses by a coin's toss, a chance of at most p comes up at most p of the time."""
+    """If the sign of each gain is random, p-values of at most p occur with a probability of at most p."""
     chances = [
         sign_test_p_value([size * sign for size, sign in zip(sizes, signs, strict=True)])
         for signs in _tosses(len(sizes))
@@ -187,10 +187,10 @@ def _tosses(calls: int) -> Iterator[tuple[int, ...]]:
 
 
 def test_a_win_must_be_clearer_the_more_is_tried() -> None:
-    """A chance of 2 % is a win among two experiments, none among four; a note that wins nothing never is one."""
+    """A p-value of 2 % is enough among two experiments, not among four; a note without a gain is never kept."""
     experiment = NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 2)
     assert experiment.is_kept
-    assert str(experiment) == "graph, kept: 50.0% -> 70.0% (by luck: 2.00%, needed: 2.50%): Speak."
+    assert str(experiment) == "graph, kept: 50.0% -> 70.0% (p-value 2.00%, threshold 2.50%): Speak."
     assert not NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4).is_kept
     notes = PromptNotes(version=1)
     assert add_kept_notes(notes, [NoteExperiment("graph", "Speak.", 0.5, 0.7, 0.02, 0.05 / 4)]) == notes
@@ -213,7 +213,7 @@ class Place:
         return main([*fixed, *more])
 
     def files(self) -> dict[str, str]:
-        """What lies in the notes' folder, hidden files included."""
+        """The files in the folder of the notes, including hidden ones."""
         return {path.name: path.read_text() for path in self.notes.iterdir()}
 
     def spent(self) -> dict[str, int]:
@@ -224,7 +224,7 @@ class Place:
 
 @pytest.fixture
 def phase() -> str:
-    """The phase whose prompt is tuned, where a test does not say another."""
+    """The phase whose prompt is tuned, unless a test sets another one."""
     return "graph"
 
 
@@ -232,7 +232,7 @@ def phase() -> str:
 def place(
     phase: str, library: Domain, validator: TraceValidator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Place]:
-    """The command's surroundings."""
+    """A folder and a server for the command."""
     model = learner(library, validator, phase)
     with ClaudeServer(answer=model.speak) as server:
         monkeypatch.setenv("ANTHROPIC_API_KEY", next(iter(server.keys)))
@@ -242,18 +242,18 @@ def place(
 
 @pytest.mark.parametrize("phase", [*INTRODUCTIONS])
 def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """The notes file holds the note that helps and its worth; all is booked; what was answered is not paid again."""
+    """The notes file holds the note that helps and its effect; all is booked; no response is paid for again."""
     place.server.next("messages", "ok", "lost", "ok", "500")
     assert place.run() == 0
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     kept = notes_of("library", place.notes)
     assert (kept.version, kept.notes) == (2, {place.phase: [HELPS]})
     assert len(kept.measured) == 1
     assert kept.measured[0].startswith(f"{place.phase}, kept: ")
-    assert kept.measured[0] in said.out
-    assert f"{place.phase}, not kept: " in said.out
-    assert "notes-library.yaml is now at version 2\n" in said.out
-    assert "round 1 of 1: with" in said.err
+    assert kept.measured[0] in printed.out
+    assert f"{place.phase}, not kept: " in printed.out
+    assert "notes-library.yaml is now at version 2\n" in printed.out
+    assert "round 1 of 1: with" in printed.err
     with Ledger(place.ledger) as ledger:
         assert ledger.booked_usd == pytest.approx(place.server.delivered_usd, abs=1e-9)
     bill, files = place.server.bill_usd, place.files()
@@ -264,10 +264,10 @@ def test_the_command_keeps_what_wins(place: Place, capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize("phase", [*INTRODUCTIONS])
-def test_an_estimate_is_what_the_run_asks(
+def test_an_estimate_equals_what_the_run_sends(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It needs no key and sends nothing; the run then asks so many calls of each phase, and costs about that."""
+    """An estimate needs no key and sends nothing; the run sends as many calls of each phase and costs about as much."""
     with monkeypatch.context() as without_key:
         without_key.delenv("ANTHROPIC_API_KEY")
         assert place.run("--estimate") == 0
@@ -280,7 +280,7 @@ def test_an_estimate_is_what_the_run_asks(
 
 
 def test_a_budget_leaves_the_notes_as_they_were(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """The run stops before more can have been spent; with more money the same command goes on from there."""
+    """The run stops before it can exceed the budget; with a larger budget the same command continues it."""
     path = place.notes / "notes-library.yaml"
     path.write_text("version: 5\nnotes: {}\n")
     before = place.files()
@@ -293,7 +293,7 @@ def test_a_budget_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Cap
 
 
 def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    """At any moment: no file, no half of one; the same command goes on from there."""
+    """Whenever the run is interrupted, no file or part of a file is written; the same command continues the run."""
     speak, left = place.server.answer, [30]
 
     def interrupted(body: dict[str, Any]) -> str:
@@ -304,7 +304,7 @@ def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Captu
 
     place.server.answer = interrupted
     assert place.run() == 130
-    assert "the same command continues from there" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
     assert place.files() == {}
     assert place.spent()
     assert place.run() == 0
@@ -312,7 +312,7 @@ def test_ctrl_c_leaves_the_notes_as_they_were(place: Place, capsys: pytest.Captu
 
 
 def test_batches_serve_as_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same run through message batches."""
+    """The run gives the same notes through message batches."""
     monkeypatch.setattr(connect_module, "BatchesClient", partial(BatchesClient, poll_seconds=0.02))
     monkeypatch.setattr(connect_module, "MIN_BATCH_SIZE", 1)
     assert place.run("--batch") == 0
@@ -323,7 +323,7 @@ def test_batches_serve_as_well(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped before it has taken the old one's place, the new file is gone."""
+    """If replacing the old file fails, the new file is removed and the old one is unchanged."""
 
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
@@ -341,8 +341,11 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     [
         (["--requests", "0"], "--requests and --rounds must be at least 1, --first at least 0"),
         (["--first", "-1"], "--requests and --rounds must be at least 1, --first at least 0"),
-        (["--requests", "5"], "5 requests cannot tell a note from luck; in so many rounds take at least 6"),
-        (["--phase", "requests", "--requests", "60", "--rounds", "2"], "in so many rounds take at least 61"),
+        (
+            ["--requests", "5"],
+            "5 requests are too few to show that a note helps; with 1 round use --requests 6 or more",
+        ),
+        (["--phase", "requests", "--requests", "60", "--rounds", "2"], "with 2 rounds use --requests 61 or more"),
         (["--folder", "nowhere"], "--folder nowhere is not a folder; name one to write the notes to"),
         (["--model", "claude-haiku-5-6"], "no price of model 'claude-haiku-5-6'"),
     ],
@@ -350,7 +353,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 def test_wrong_arguments_are_refused(
     wrong: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """A clear line and an exit status, before anything is sent."""
+    """A mistake gives a clear error and an exit status before anything is sent."""
     monkeypatch.setenv("ANTHROPIC_API_KEY", "key")
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")
     fixed = ["library", "--catalogue", str(CATALOGUE), "--folder", str(tmp_path), "--ledger", str(tmp_path / "l.db")]
@@ -361,7 +364,7 @@ def test_wrong_arguments_are_refused(
 
 
 def test_a_phase_that_cannot_be_tuned_is_refused(library: Domain, validator: TraceValidator) -> None:
-    """By the command with its usage, by the class with the phases there are."""
+    """The command shows its usage; the class lists the phases that can be tuned."""
     with pytest.raises(SystemExit, match="2"):
         main(["library", "--phase", "judgement"])
     oracle = ClaudeOracle(blocking_client(SimulatedClaude([])), validator, seed=SEED, created_at=CREATED_AT)

@@ -1,4 +1,4 @@
-"""Prices: dated data, every discount applied."""
+"""The price table has a date, and every discount is applied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from gatling_sid.errors import CatalogueError, OracleError
 from gatling_sid.oracle.claude.messages.llm_request import Usage
-from gatling_sid.oracle.claude.messages.prices import TABLE, price_table
+from gatling_sid.oracle.claude.messages.prices import PRICE_FILE, price_table
 
 MILLION = 1_000_000
 
@@ -32,14 +32,14 @@ def test_a_usage_costs_what_the_table_says(model: str, usage: Usage, batch: bool
 
 
 def test_a_model_without_a_price_is_refused() -> None:
-    """No budget could be kept; the nearest name is suggested."""
+    """A model without a price is an error, since no budget could be kept; the most similar name is suggested."""
     with pytest.raises(OracleError, match=r"no price of model 'claude-haiku-5' .* did you mean 'claude-haiku-5-5'"):
         price_table().model("claude-haiku-5")
 
 
 def test_the_table_is_read_strictly(tmp_path: Path) -> None:
-    """An unknown key is named."""
+    """The error names an unknown key."""
     path = tmp_path / "prices.yaml"
-    path.write_text(TABLE.read_text().replace("min_cacheable: 512", "min_cachable: 512", 1))
+    path.write_text(PRICE_FILE.read_text().replace("min_cacheable: 512", "min_cachable: 512", 1))
     with pytest.raises(CatalogueError, match=r"prices\.yaml: models\.claude-haiku-5-5\.min_cach?e?able"):
         price_table(path)

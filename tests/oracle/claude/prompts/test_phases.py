@@ -24,7 +24,7 @@ from gatling_sid.oracle.claude.plans.request_context import context_of_trace, dr
 from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_plan
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, judgement_of, plans_of, texts_of, trace_or_failure
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -63,7 +63,7 @@ def first_of(gold: list[GoldTrace], scenario: str) -> GoldTrace:
 def test_a_gold_trace_survives_the_round_trip(
     library: Domain, gold: list[GoldTrace], validator: TraceValidator
 ) -> None:
-    """An answer can state every plan and goal of the catalogue, and gives gold again."""
+    """An answer can state every plan and goal of the catalogue, and the trace made from it is gold."""
     for trace in gold[:200]:
         returned = round_trip(trace, library)
         assert isinstance(returned, GoldTrace), returned
@@ -74,10 +74,10 @@ def test_a_gold_trace_survives_the_round_trip(
 
 
 @pytest.mark.parametrize("slug", sampled_domains())
-def test_every_domain_can_be_response_with(slug: str) -> None:
+def test_every_domain_can_be_answered(slug: str) -> None:
     """Answers can state the plans and goals of the domains that are shipped."""
     registry = DomainRegistry()
-    domain, validator, oracle = registry.domain(slug), TraceValidator(registry), ScenarioOracle(5, CREATED_AT)
+    domain, validator, oracle = registry.domain(slug), TraceValidator(registry), EmbeddedOracle(5, CREATED_AT)
     for index in range(50):
         trace = oracle.trace(Task(domain, "train", index))
         assert isinstance(trace, GoldTrace)
@@ -107,16 +107,16 @@ def _set(path: str, value: Any) -> Callable[[Content], None]:
         ("goal.selections.0.where.0.value_json", '"No Such Book"', "goal: selection found1: 0 loan fit, exactly one"),
         ("goal.selections.0.where.0.value_json", '["a"]', "goal: title (text) cannot be tested for contains ['a']"),
         ("goal.selections.0.where.0.value_json", '"$ghost.title"', "goal: $ghost.title: 'ghost'"),
-        ("goal.selections.0.name", "principal", "goal: the selection name 'principal' is taken"),
+        ("goal.selections.0.name", "principal", "goal: the selection name 'principal' is already in use"),
         ("goal.effects.0.selection", "others", "goal: no selection 'others'; there are found1"),
         ("goal.effects.0.changes.0.field", "owner", "goal: loan has no field 'owner'"),
-        ("goal.effects", [], "goal: something must be shown, measured or done"),
+        ("goal.effects", [], "goal: it is empty; something must be shown, measured or changed"),
         ("calls.0.rule", "whim", "call_1: no rule 'whim' is in force; there are rows, history"),
         ("calls.0.arguments.0.where", "words nobody said", None),
         ("calls.0.arguments.0.value_json", '"Unsaid"', "library.list_loans: title quotes"),
         ("calls.0.arguments.1.name", "title", "call_1: an argument is given twice"),
-        ("calls.0.arguments.0.value_json", "NaN", "NaN is no JSON value"),
-        ("calls.0.arguments.0.value_json", "9" * 400, "999999999999999999… is no JSON value"),
+        ("calls.0.arguments.0.value_json", "NaN", "NaN is not a JSON value"),
+        ("calls.0.arguments.0.value_json", "9" * 400, "999999999999999999… is not a JSON value"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -171,19 +171,19 @@ def test_an_answer_is_read_through_prose() -> None:
     """Text around the JSON object is ignored; without an object there is an error."""
     assert parse_answer(RequestsAnswer, 'Here: {"items": []} Done.') == RequestsAnswer(items=[])
     for text in ("", "no", "{", '{"items": [', "[1]", "{" * 100_000):
-        with pytest.raises(BadAnswerError, match="the answer holds no JSON object"):
+        with pytest.raises(BadAnswerError, match="the answer contains no JSON object"):
             parse_answer(RequestsAnswer, text)
 
 
 def test_one_bad_item_spoils_no_other() -> None:
-    """Each item is read by itself; one that is missing or wrong is a Failure in its place."""
+    """Each item is parsed alone; for a missing or malformed item there is a Failure."""
     text = json.dumps(
         {"items": [{"item": 1, "text": "Which books are late?"}, {"item": 2}, 7, {"item": 9, "text": "x" * 9}]}
     )
     first, second, third = texts_of(response_with(text), 3)
     assert first == "Which books are late?"
     assert second == Failure("bad_answer", "text: Field required")
-    assert third == Failure("bad_answer", "the answer leaves this item out")
+    assert third == Failure("bad_answer", "the answer does not contain this item")
     assert isinstance(parse_items(PlanAnswer, '{"items": [{"item": 1}]}')[1], BadAnswerError)
 
 
@@ -192,28 +192,26 @@ def test_one_bad_item_spoils_no_other() -> None:
     [
         (
             "refusal:cyber",
-            Failure(
-                "refusal:cyber", "Claude declined; the item is left out and not asked for again", FailureKind.REFUSED
-            ),
+            Failure("refusal:cyber", "Claude refused the request; it is not sent again", FailureKind.REFUSED),
         ),
-        ("max_tokens", Failure("bad_answer", "the answer ended with max_tokens")),
+        ("max_tokens", Failure("bad_answer", "the response has no answer: max_tokens")),
         ("error:overloaded", Failure("unanswered", "error:overloaded", FailureKind.NO_RESPONSE)),
         (
             "error:domain_stopped",
             Failure(
                 "refusal:domain_stopped",
-                "Claude declined so often that the domain is asked no further",
+                "Claude refused too many requests of this domain, so no more are sent",
                 FailureKind.REFUSED,
             ),
         ),
     ],
 )
 def test_no_text_has_its_reason(problem: str, failure: Failure) -> None:
-    """Refusals keep their category; a text that was cut is a bad answer, a missing message is no answer."""
+    """Refusals keep their category; a text that was cut is a bad answer; a missing message is a missing response."""
     assert texts_of(response_with(None, problem), 2) == [failure, failure]
     assert plans_of(response_with(None, problem), 1) == [failure]
-    said = LLMResponse("w", None, ResponseProblem.from_text(problem), Usage(), 0.0, "The API's words.")
-    assert ("The API's words." in str(judgement_of(said))) == (failure.reason == "unanswered")
+    response = LLMResponse("w", None, ResponseProblem.from_text(problem), Usage(), 0.0, "The API's words.")
+    assert ("The API's words." in str(judgement_of(response))) == (failure.reason == "unanswered")
 
 
 def test_values_are_data() -> None:
@@ -248,7 +246,7 @@ def test_splits_never_share_a_world(library: Domain) -> None:
 
 
 def test_repair_shows_what_happened_and_what_was_found(
-    library: Domain, gold: list[GoldTrace], oracle: ScenarioOracle
+    library: Domain, gold: list[GoldTrace], oracle: EmbeddedOracle
 ) -> None:
     """The prompt for a repair holds the request, the old plan, the results of its calls, and the findings."""
     prompts = DomainPrompts(library, "m", oracle, lambda _: True)
@@ -261,19 +259,19 @@ def test_repair_shows_what_happened_and_what_was_found(
 
 
 def test_a_trace_states_how_it_was_made(library: Domain, gold: list[GoldTrace]) -> None:
-    """World, day, seed and catalogue stand in the metadata, so that the trace can be replayed."""
+    """World, day, seed and catalogue are in the metadata, so that the trace can be replayed."""
     trace = first_of(gold, "renew")
     context = context_of_trace(trace, library)
     plan = plan_from_trace(trace, context.world)
-    made = trace_from_plan(
+    copy = trace_from_plan(
         plan, trace.request.text, context, TraceIdentity("library_train_00000000", CREATED_AT, {"model": "m"})
     )
-    assert made.metadata == {
+    assert copy.metadata == {
         "model": "m",
         "catalogue": library.digest,
         "seed": 1,
         "world": trace.metadata["world"],
         "today": trace.metadata["today"],
     }
-    assert made.created_at == CREATED_AT
-    assert not made.validated
+    assert copy.created_at == CREATED_AT
+    assert not copy.validated

@@ -1,4 +1,4 @@
-"""Prompts are data: versioned, the same to the byte, long enough to be cached, with gold examples."""
+"""Prompts are data: versioned, byte-identical, long enough to be cached, with gold examples."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.plans.answers import ANSWERS
 from gatling_sid.oracle.claude.prompts import system_prompts as prompts
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
-from gatling_sid.oracle.claude.prompts.phases import EXAMPLES, DomainPrompts
-from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.claude.prompts.phases import EXAMPLES_PER_PROMPT, DomainPrompts
+from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
@@ -30,14 +30,14 @@ def test_prefixes_are_long_enough_to_be_cached(slug: str) -> None:
     """Every prompt of every domain is longer than the smallest prefix that the API caches, and completely filled."""
     validator = TraceValidator()
     domain = validator.registry.domain(slug)
-    phases = DomainPrompts(domain, "m", ScenarioOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
+    phases = DomainPrompts(domain, "m", EmbeddedOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
     for text in phases.system_prompts.values():
         assert len(text) > LEAST_TOKENS * MOST_CHARACTERS_PER_TOKEN
         assert "{{" not in text
 
 
 def test_prefixes_are_the_same_to_the_byte_in_every_process() -> None:
-    """Two processes with other hash seeds fill a prompt alike, else nothing would be read from the cache."""
+    """Two processes with different hash seeds give the same prompt; otherwise nothing would be read from the cache."""
     code = (
         "from datetime import datetime, UTC\n"
         "from hashlib import sha256\n"
@@ -61,15 +61,15 @@ def test_examples_are_proven_and_of_several_intents(library: Domain, validator: 
         seen.append(trace)
         return not validator.findings(trace)
 
-    phases = DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), is_gold)
-    assert len(phases.examples) == EXAMPLES
-    assert len({context.intent for _, context in phases.examples}) == EXAMPLES
+    phases = DomainPrompts(library, "m", EmbeddedOracle(0, CREATED_AT), is_gold)
+    assert len(phases.examples) == EXAMPLES_PER_PROMPT
+    assert len({context.intent for _, context in phases.examples}) == EXAMPLES_PER_PROMPT
     assert all(any(trace is each for each in seen) for trace, _ in phases.examples)
-    assert DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), lambda _: False).examples == []
+    assert DomainPrompts(library, "m", EmbeddedOracle(0, CREATED_AT), lambda _: False).examples == []
 
 
 def test_notes_change_the_prompt_and_its_version(library: Domain) -> None:
-    """Notes stand in the prompt, and prompts with other notes have other versions."""
+    """Notes are in the prompt, and prompts with other notes have other versions."""
     plain = prompts.system_text("graph", library, [], [])
     noted = prompts.system_text("graph", library, [], ["Loans are found by title and state."])
     assert "- Loans are found by title and state." in noted
@@ -83,7 +83,7 @@ def test_a_malformed_prompt_is_refused(tmp_path: Path) -> None:
         prompts.prompt_of("graph", tmp_path)
 
 
-def test_every_tool_rule_and_field_is_told(library: Domain) -> None:
+def test_every_tool_rule_and_field_is_in_the_prompt(library: Domain) -> None:
     """A prompt names all that a plan or a goal may name."""
     text = prompts.system_text("graph", library, [], [])
     names = [*library.file.tools, *library.file.policy.rules, *library.file.entities]
@@ -98,7 +98,7 @@ def domain_with_description(library: Domain, description: str) -> Domain:
 
 
 def test_text_of_the_catalogue_is_never_a_template(library: Domain) -> None:
-    """Braces and @words@ of a description stand in the prompt as they are."""
+    """Braces and @words@ of a description are in the prompt unchanged."""
     description = "We write to @policy@ and @about@, {{ about }}, {% if %}, {# note #}, {slot} & <b>."
     for phase in prompts.PHASES:
         assert description in prompts.system_text(phase, domain_with_description(library, description), [], [])
@@ -121,7 +121,7 @@ def test_a_template_that_cannot_be_filled_is_refused(tmp_path: Path, system: str
 
 
 def test_a_template_may_leave_variables_unused(tmp_path: Path) -> None:
-    """Single braces are text."""
+    """Single braces in a template are text."""
     (tmp_path / "graph.yaml").write_text("version: 1\nsystem: 'Say {slot} of {\"a\": {}}.'\n")
     assert prompts.prompt_of("graph", tmp_path).system == 'Say {slot} of {"a": {}}.'
 

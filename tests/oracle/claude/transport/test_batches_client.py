@@ -1,4 +1,4 @@
-"""The batches client against a server that loses the replies to creations, cuts results and lets items expire."""
+"""The batches client with a server that loses the responses to creations, cuts results and lets items expire."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_whatever_is_lost_every_item_is_paid_for_once(tmp_path: Path) -> None:
 
 
 def test_after_kills_nothing_is_paid_for_twice(tmp_path: Path) -> None:
-    """A process is killed at random times and replies to creations are lost; the next run finds every batch."""
+    """A process is killed at random times and responses to creations are lost; the next run finds every batch."""
     rng = random.Random(5)
     with ClaudeServer(batch_seconds=0.4, item_faults={"expired": 0.02}) as server:
         server.next("create", "ok", "lost", "ok", "lost")

@@ -152,7 +152,7 @@ def test_a_reply_lost_after_a_long_upload_creates_no_second_batch(tmp_path: Path
     """The time in which a lost batch may appear begins when the loss is noticed, not when sending began."""
 
     class Slow(ClaudeServer):
-        """Creates the first batch only after it has closed the connection without a reply."""
+        """Creates the first batch only after it has closed the connection without an HTTP response."""
 
         async def _reply(self, method: str, target: str, headers: Any, content: bytes) -> HttpResponse:
             if method == "POST" and target.endswith("/batches") and not self.calls["slow"]:
@@ -160,7 +160,7 @@ def test_a_reply_lost_after_a_long_upload_creates_no_second_batch(tmp_path: Path
                 await asyncio.sleep(1.5)
                 asyncio.get_running_loop().call_later(0.4, self._create, json.loads(content), self.keys["key"])
                 raise Hangup
-            return await super()._reply(method, target, headers, content)
+            return await super()._respond(method, target, headers, content)
 
     async def session() -> None:
         async with BatchesClient(["key"], ledger, base_url=server.url, poll_seconds=0.1, grace_seconds=1) as batches:
@@ -213,11 +213,11 @@ def test_a_key_that_the_api_repeats_is_not_shown(tmp_path: Path, status: str, mo
 
 
 def test_a_wait_of_an_hour_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the server asks to come back much later, the run stops and the error names the time."""
+    """If the server asks to wait for an hour, the run stops and the error names the time."""
     monkeypatch.setitem(ERRORS, "529", (529, "overloaded_error", "", {"retry-after": "3600"}))
 
     async def session(client: MessagesClient) -> None:
-        with pytest.raises(OracleError, match="come back in 3600 s"):
+        with pytest.raises(OracleError, match="asks to wait 3600 s"):
             await client.complete(make_requests(1))
 
     with ClaudeServer() as server, Ledger(tmp_path / "l") as ledger:
@@ -226,17 +226,17 @@ def test_a_wait_of_an_hour_stops_the_run(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("broken", [{"usage": {"output_tokens": 3}}, {"content": None}, {"id": None}])
-def test_a_reply_that_is_not_a_message_is_requested_again(tmp_path: Path, broken: dict[str, Any]) -> None:
+def test_a_response_that_is_not_a_message_is_requested_again(tmp_path: Path, broken: dict[str, Any]) -> None:
     """The SDK does not check what it receives; the run continues."""
 
     class Odd(ClaudeServer):
         """Bills the first message and sends something that is not a message."""
 
         async def _message(self, body: Any, place: Account) -> HttpResponse:
-            reply = await super()._message(body, place)
+            response = await super()._message(body, place)
             if len(self.bills) > 1:
-                return reply
-            return reply._replace(body=json.dumps({**json.loads(reply.body), **broken}).encode())
+                return response
+            return response._replace(body=json.dumps({**json.loads(response.body), **broken}).encode())
 
     async def session(client: MessagesClient) -> None:
         assert all(each.text for each in await client.complete(make_requests(3)))

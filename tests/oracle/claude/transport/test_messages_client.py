@@ -1,4 +1,4 @@
-"""The client for single calls against a server with every kind of fault."""
+"""The client for single API calls with a server that has every kind of fault."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ class Stalls:
 
 
 def test_keys_of_one_organisation_share_its_limit_and_its_calls(tmp_path: Path) -> None:
-    """Under a limit hardly a call gets a 429, none is retried too early, and organisations share the load."""
+    """Under a limit almost no API call gets a 429, none is retried too early, and organisations share the load."""
     keys = {"a": Account("org-1", "w1"), "b": Account("org-1", "w1"), "c": Account("org-2", "w2")}
     limits = {"requests": 3000.0, "input": 4_000_000.0, "output": 400_000.0}
     with (
@@ -162,7 +162,7 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("spend_429", r"without a time to come back \(status 429: spend_429\)"),
+        ("spend_429", r"without a retry time \(status 429: spend_429\)"),
         ("tier", r"monthly limit of its tier \(tier\)"),
         (
             "spend_400",
@@ -174,7 +174,7 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
     ],
 )
 def test_an_error_that_no_retry_can_repair_stops_the_run(tmp_path: Path, fault: str, message: str) -> None:
-    """One such reply ends the run with its reason; calls in flight are booked, no other is sent, no key is shown."""
+    """One such HTTP response ends the run with its reason; calls in flight are booked, no other is sent, no key is shown."""
     with ClaudeServer(latency=0.05) as server, Ledger(tmp_path / "ledger") as ledger:
         server.next("messages", *["ok"] * 30, fault)
         with pytest.raises(OracleError, match=message) as caught:
@@ -226,7 +226,7 @@ def test_a_domain_that_is_refused_too_often_gets_no_further_requests(tmp_path: P
 
 
 def test_a_request_that_is_wrong_itself_stops_after_a_few(tmp_path: Path) -> None:
-    """One invalid request fails alone; several in a row are a bug of ours, and the error holds the server's message."""
+    """One invalid request fails alone; several in a row stop the run, and the error contains the server's message."""
     with ClaudeServer(faults={"invalid": 1}) as server, Ledger(tmp_path / "ledger") as ledger:
         with pytest.raises(OracleError, match=r"5 requests in a row failed.*max_tokens: too large"):
             complete_all(server, ledger, make_requests(50), in_flight=1)

@@ -32,7 +32,7 @@ def headers(limit: float, remaining: float, kind: str = "requests") -> dict[str,
 
 
 def test_a_bucket_refills_evenly_and_no_further_than_it_holds() -> None:
-    """60 a minute are one a second, up to the capacity."""
+    """A bucket of 60 per minute refills one per second, up to its capacity."""
     bucket = Bucket(60, 60, 0, 0.0)
     bucket.refill(10.0)
     assert bucket.level == 10
@@ -57,39 +57,39 @@ def test_limits_come_from_the_headers() -> None:
     """If nothing remains, a call waits for its own amount and the reserve."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 0), clock.now)
+    limiter.update_from_headers(headers(600, 0), clock.now)
     assert 0 < limiter.seconds_to_wait(ONE) <= 0.5
     clock.now += 1
     assert limiter.seconds_to_wait(ONE) == 0
 
 
 def test_use_by_somebody_else_of_the_organisation_is_noticed() -> None:
-    """If less remains than by our own count, the header counts."""
+    """If the header states less than our own count, the header is used."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 600), clock.now)
+    limiter.update_from_headers(headers(600, 600), clock.now)
     assert limiter.seconds_to_wait(ONE) == 0
-    limiter.learn(headers(600, 1), clock.now)
+    limiter.update_from_headers(headers(600, 1), clock.now)
     assert limiter.seconds_to_wait(ONE) > 0
 
 
 def test_an_old_header_does_not_take_what_has_flowed_in_since() -> None:
-    """The reply to a call of ten seconds ago says what remained then."""
+    """The headers of a response to an API call of ten seconds ago state what remained then."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 600), clock.now)
+    limiter.update_from_headers(headers(600, 600), clock.now)
     limiter.buckets["requests"].level = 300
     sent = clock.now
     clock.now += 10
-    limiter.learn(headers(600, 300), sent)
+    limiter.update_from_headers(headers(600, 300), sent)
     assert limiter.buckets["requests"].level == pytest.approx(400)
 
 
 def test_no_more_is_saved_up_than_was_ever_seen_to_remain() -> None:
-    """A limit of 600 a minute that allows 20 at once: idle minutes do not add to that."""
+    """With a limit of 600 per minute of which 20 are allowed at once, idle minutes do not add to the 20."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 20), clock.now)
+    limiter.update_from_headers(headers(600, 20), clock.now)
     clock.now += 60
     limiter.seconds_to_wait(ONE)
     assert limiter.buckets["requests"].level == 20
@@ -99,10 +99,10 @@ def test_a_call_that_used_more_than_expected_delays_the_next() -> None:
     """The output is known only afterwards; the bucket may go below zero."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(6000, 100, "output-tokens"), clock.now)
-    grant = asyncio.run(limiter.enter(ExpectedUse(0, 10)))
-    grant.spend(clock.now)
-    grant.settle(ExpectedUse(0, 510))
+    limiter.update_from_headers(headers(6000, 100, "output-tokens"), clock.now)
+    grant = asyncio.run(limiter.wait_for_grant(ExpectedUse(0, 10)))
+    grant.mark_sent(clock.now)
+    grant.correct(ExpectedUse(0, 510))
     assert limiter.buckets["output"].level == -410
     assert limiter.seconds_to_wait(ExpectedUse(0, 10)) > 4
 
@@ -111,38 +111,38 @@ def test_what_is_granted_but_not_sent_does_not_make_room_for_more() -> None:
     """While the disk stalls for a minute, 20 calls hold the whole capacity, and no other call is granted."""
     clock = Clock()
     limiter = Limiter(clock)
-    limiter.learn(headers(600, 20), clock.now)
+    limiter.update_from_headers(headers(600, 20), clock.now)
     grants: list[Grant] = []
     while not limiter.seconds_to_wait(ONE):
-        grants.append(asyncio.run(limiter.enter(ONE)))
+        grants.append(asyncio.run(limiter.wait_for_grant(ONE)))
         clock.now += 0.05
     assert 15 < len(grants) <= 20
     clock.now += 60
     for grant in grants:
-        grant.spend(clock.now)
+        grant.mark_sent(clock.now)
     assert limiter.buckets["requests"].level == pytest.approx(20 - len(grants))
 
 
 def test_no_rounding_error_blocks_a_full_bucket() -> None:
-    """Whatever was granted and sent before, a full bucket allows the largest call."""
+    """A full bucket allows the largest API call, whatever was granted and sent before."""
     rng = random.Random(1)
     for _ in range(100):
         clock = Clock()
         limiter = Limiter(clock)
-        limiter.learn(headers(100_000, 1666.67, "output-tokens"), clock.now)
+        limiter.update_from_headers(headers(100_000, 1666.67, "output-tokens"), clock.now)
         for _ in range(20):
-            grant = asyncio.run(limiter.enter(ExpectedUse(0, rng.uniform(1, 40))))
-            grant.spend(clock.now)
-            grant.settle(ExpectedUse(0, rng.uniform(1, 40)))
+            grant = asyncio.run(limiter.wait_for_grant(ExpectedUse(0, rng.uniform(1, 40))))
+            grant.mark_sent(clock.now)
+            grant.correct(ExpectedUse(0, rng.uniform(1, 40)))
         clock.now += 60
         assert limiter.seconds_to_wait(ExpectedUse(0, 3200)) == 0
 
 
 def test_a_grant_that_is_not_used_is_released() -> None:
-    """After its release it holds nothing; a second release changes nothing."""
+    """A released grant holds no amounts; a second release has no effect."""
     limiter = Limiter(clock := Clock())
-    limiter.learn(headers(600, 10), clock.now)
-    grant = asyncio.run(limiter.enter(ONE))
+    limiter.update_from_headers(headers(600, 10), clock.now)
+    grant = asyncio.run(limiter.wait_for_grant(ONE))
     assert sum(limiter.buckets["requests"].grants.values()) == 1
     grant.release()
     grant.release()
@@ -161,13 +161,13 @@ def test_a_pause_holds_all_calls_back_and_is_never_shortened() -> None:
 
 
 def test_turns_come_at_the_permitted_rate() -> None:
-    """In real time, 40 calls at 6,000 a minute take 0.4 s if nothing remains at first."""
+    """In real time, 40 API calls at 6,000 per minute take 0.4 s if nothing remains at first."""
 
     async def enter_together() -> float:
         limiter = Limiter()
-        limiter.learn(headers(6000, 0), time.monotonic())
+        limiter.update_from_headers(headers(6000, 0), time.monotonic())
         start = time.monotonic()
-        await asyncio.gather(*(limiter.enter(ONE) for _ in range(40)))
+        await asyncio.gather(*(limiter.wait_for_grant(ONE) for _ in range(40)))
         return time.monotonic() - start
 
     assert 0.4 <= asyncio.run(enter_together()) < 0.8

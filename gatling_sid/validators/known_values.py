@@ -1,4 +1,4 @@
-"""Checks that no plan takes from a call a value that is known without it."""
+"""Checks that a plan does not look up values that are already known."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from gatling_sid.validators.trace_context import TraceContext
 
 
 def known_values_are_not_looked_up(context: TraceContext) -> Iterator[str]:
-    """No argument takes from a record a value that the request states for that field, or that the record was found by."""
+    """No argument takes a value from a row if the request states it for that field, or if the row was selected by it."""
     if not context.succeeds:
         return
     values_in_request = requested_values(context)
     for call, name, reference in context.references_used:
         for cell in cells_of(reference, context.results[reference.root]):
+            message = f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, although"
             if _was_argument_from_outside(context, context.by_id[reference.root], cell):
-                yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, which was found by it"
+                yield f"{message} it is an argument of {reference.root}; pass the value directly"
                 break
             if (
                 source_field(context.world.domain, cell.entity, cell.field),
                 repr(cell.row[cell.field]),
             ) in values_in_request:
-                yield f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}; the request says it"
+                yield f"{message} the request states it; pass the value directly"
                 break
 
 
 def no_call_returns_only_known_values(context: TraceContext) -> Iterator[str]:
-    """No call only passes on values that are known without it."""
+    """No call is used only for values that are known without it."""
     if not context.succeeds:
         return
     for call in context.ordered_calls:
@@ -41,13 +42,13 @@ def no_call_returns_only_known_values(context: TraceContext) -> Iterator[str]:
             continue
         is_known = all(_is_known(context, call, each) for each in references)
         if is_known and not needs_call(context, call.call_id) and not rules_broken_without(context, call.call_id):
-            yield f"{call.call_id} ({call.tool_id}) only passes on what is known without it"
+            yield f"{call.call_id} ({call.tool_id}) returns only values that are known without it; remove it"
 
 
 def _is_known(context: TraceContext, call: ToolCall, reference: Reference) -> bool:
     """Whether every value that a reference takes from a call is known without the call."""
     if reference.path in (("count",), ("value",)):
-        return True  # a count is not a fact of a record, and a measure that the user wants is in the goal
+        return True  # a count is not a fact about a row, and a measure that the user asked for is in the goal
     cells = cells_of(reference, context.results[call.call_id])
     return bool(cells) and all(
         _was_argument(context, call, cell) or _is_known_elsewhere(context, call, cell) for cell in cells
@@ -55,7 +56,7 @@ def _is_known(context: TraceContext, call: ToolCall, reference: Reference) -> bo
 
 
 def _is_known_elsewhere(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
-    """Whether the principal's attributes hold the fact, or another result that could be used instead shows it."""
+    """Whether the principal's attributes contain the fact, or another result shows it that could be used instead."""
     fact = fact_of(cell, context.world)
     return fact in _principal_facts(context) or any(
         fact in facts_shown(other, context.world)
@@ -74,7 +75,7 @@ def _was_argument(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
 
 
 def _was_argument_from_outside(context: TraceContext, call: ToolCall, cell: Cell) -> bool:
-    """Whether the value was such an argument and came from the request, the principal or the policy, not from a call."""
+    """Whether the value was an argument of the call, as above, and was not itself taken from another call."""
     arguments = call.arguments
     return any(
         not references_in(arguments.get(name)) and _equals_or_contains(arguments.get(name), cell.row[cell.field])
@@ -99,7 +100,10 @@ def _equals_or_contains(argument: Any, value: Any) -> bool:
 
 
 def _other_results(context: TraceContext, call: ToolCall, result: CallResult) -> Iterator[CallResult]:
-    """Results that could be used instead of a call's: of the calls before it, or of the same single row."""
+    """Results that could replace the result of this call.
+
+    These are the results of earlier calls, and those of calls that return the same single row.
+    """
     ancestors = context.ancestors(call.call_id)
     single_row = [(result.entity, key) for key, _ in result.rows]
     for other_id, other in context.results.items():
@@ -111,7 +115,7 @@ def _other_results(context: TraceContext, call: ToolCall, result: CallResult) ->
 
 
 def _principal_facts(context: TraceContext) -> set[Fact]:
-    """The facts that the principal's attributes hold."""
+    """The facts that are known from the principal's attributes."""
     principal, domain = context.trace.request.principal, context.world.domain
     role = domain.file.roles.get(principal.role) if principal else None
     row = context.world.tables[role.entity].get(principal.principal_id) if principal and role else None
