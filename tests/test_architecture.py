@@ -140,6 +140,34 @@ def test_the_rule_sees_what_it_forbids(module: str, line: str, found: list[str])
     assert uphill(module, ast.parse(line)) == found
 
 
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_imports_can_be_read(path: Path) -> None:
+    """No module imports by a name that is put together at run time, and none imports tests or benchmarks."""
+    assert list(hidden_imports(parsed(path))) == []
+
+
+def hidden_imports(tree: ast.AST) -> Iterator[str]:
+    """Uses of import machinery, and imports of what does not ship."""
+    for name in imported(tree):
+        if name.partition(".")[0] in ("importlib", "pkgutil", "runpy", "tests", "benchmarks"):
+            yield name
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in ("__import__", "exec", "eval"):
+            yield node.id
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from importlib import import_module", "import importlib", "__import__('a')", "exec('import a')", "eval('a')",
+        "from tests.support import commands", "import benchmarks.judging", "import pkgutil", "import runpy",
+    ],
+)  # fmt: skip
+def test_hidden_imports_are_found(line: str) -> None:
+    """Each way to hide an import is found."""
+    assert len(list(hidden_imports(ast.parse(line)))) == 1
+
+
 def test_making_traces_needs_no_hub() -> None:
     """gatling_sid never imports datasets, pyarrow or the Hub's client."""
     forbidden = {"datasets", "pyarrow", "huggingface_hub"}

@@ -86,7 +86,7 @@ def test_what_is_rejected_now_is_counted_by_reason() -> None:
     diff = compare(("max_rows: [20, 10, 15]", "max_rows: [2, 10, 15]"))
 
     assert diff.counts["now rejected"] == diff.rejections.total() > 0
-    assert diff.rejections.keys() == {"export_overdue: scope_limits_hold", "overdue_of_member: scope_limits_hold"}
+    assert {each.partition(": ")[2] for each in diff.rejections} == {"scope_limits_hold"}
     example = r"export_overdue: scope_limits_hold, such as: call_1 takes \d+ rows; the limit max_results is 2"
     assert any(re.search(example, line) for line in describe_diff(diff))
     back = DomainDiff([pair._replace(before=pair.after, after=pair.before) for pair in diff.pairs], diff.declarations)

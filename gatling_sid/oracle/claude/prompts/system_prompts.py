@@ -59,6 +59,10 @@ class Prompt(StrictModel):
             raise ValueError(f"line {error.lineno} of the template: {error.message}") from None
         if unknown:
             raise ValueError(f"no variable {min(unknown)!r}; the variables are {', '.join(sorted(VARIABLES))}")
+        try:
+            _template_of(system).render(dict.fromkeys(VARIABLES, ""))
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:  # it may call, include and calculate
+            raise ValueError(f"the template cannot be filled: {error}") from None
         return system
 
 
@@ -122,8 +126,8 @@ def system_text(phase: str, domain: Domain, examples: Sequence[str], notes: Sequ
     }
     try:
         return _template_of(prompt_of(phase).system).render(values)
-    except (TemplateError, TypeError, ValueError, ArithmeticError) as error:  # a template may call, compare and divide
-        raise CatalogueError(f"{phase}.yaml", "system", str(error) or type(error).__name__) from None
+    except TemplateError as error:
+        raise CatalogueError(f"{phase}.yaml", "system", error.message or type(error).__name__) from None
 
 
 @lru_cache(maxsize=16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,16 @@ def test_a_ledger_of_the_oldest_form_is_migrated(tmp_path: Path) -> None:
     with Ledger(tmp_path / "new"):
         pass
     assert columns_of(path) == columns_of(tmp_path / "new")
+
+
+def test_a_ledger_from_before_workspaces_were_recorded_is_migrated(tmp_path: Path) -> None:
+    """The first ledgers lacked that table; everything else in them is found again."""
+    path = create_version_0(tmp_path / "ledger")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE places")
+    with Ledger(path) as ledger:
+        assert ledger.payments() == {"msg_0": ("w-0", 0.25), "msg_1": ("w-1", 0.5)}
+        assert ledger.workspace() is None
 
 
 def columns_of(path: Path) -> dict[str, list[str]]:

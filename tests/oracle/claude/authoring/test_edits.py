@@ -75,6 +75,13 @@ def test_a_list_in_one_line_cannot_be_added_to() -> None:
         insert_phrasings(text, "a", ["y"], "s", "x.yaml")
 
 
+def test_folding_keeps_every_blank() -> None:
+    """A line is broken only at single blanks, so texts with two of them, or with none, stay as they are."""
+    for phrasing in ("xxxxx " + "w" * 121 + ".  Then more.", "w" * 200, "a  " * 90 + "b", "it's  " + "\\ " * 100):
+        text = insert_phrasings("scenarios:\n  a:\n    phrasings:\n    - x\n", "a", [phrasing], "s", "x.yaml")
+        assert yaml.safe_load(text)["scenarios"]["a"]["phrasings"] == [phrasing, "x"]
+
+
 def test_long_lines_are_folded() -> None:
     """What is inserted stays within the width of a domain file, whatever it holds, and reads back as it was."""
     phrasing = "Which of the [people|colleagues] " + "in [our|the] very, very large team - say 'ours' - " * 8 + "{ask}?"

@@ -111,6 +111,11 @@ def test_text_of_the_catalogue_is_never_a_template(library: Domain) -> None:
         ("one\n{{ about }", r"graph\.yaml: system: line 2 of the template: unexpected '}'"),
         ("{% if about %}", r"graph\.yaml: system: line 1 of the template: Unexpected end of template"),
         ("{{ about | shout }}", r"graph\.yaml: system: line 1 of the template: No filter named 'shout'"),
+        ("{{ [about] | random }}", r"graph\.yaml: system: line 1 of the template: No filter named 'random'"),
+        ("{{ lipsum() }}", r"graph\.yaml: system: no variable 'lipsum'"),
+        ("{% include 'x' %}", r"graph\.yaml: system: the template cannot be filled: no loader"),
+        ("{{ about() }}", r"graph\.yaml: system: the template cannot be filled: 'str' object is not callable"),
+        ("{{ 1 / 0 }}", r"graph\.yaml: system: the template cannot be filled: division by zero"),
     ],
 )
 def test_a_template_that_cannot_be_filled_is_refused(tmp_path: Path, system: str, message: str) -> None:
