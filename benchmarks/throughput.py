@@ -29,7 +29,7 @@ from builder.run import TRACES_AT_ONCE
 from builder.shards import WRITE_OPTIONS
 from builder.workers import deferred_garbage_collection
 from gatling_sid.models import GoldTrace, replace_fields
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -85,7 +85,7 @@ def make_shard(
     counts: Counts,
 ) -> list[GoldTrace]:
     """Makes, judges and writes the first `size` traces of a domain; returns its last gold ones."""
-    oracle, judge = EmbeddedOracle(7, datetime(2026, 11, 22, tzinfo=UTC)), ProvenPlans(validator)
+    oracle, judge = ScenarioOracle(7, datetime(2026, 11, 22, tzinfo=UTC)), ProvenPlans(validator)
     gold: list[GoldTrace] = []
     for start in range(0, size, TRACES_AT_ONCE):
         with watch.stage("propose"):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import GoldTrace, replace_fields
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
@@ -181,7 +181,7 @@ def _name_version(version: str, error: CatalogueError) -> CatalogueError:
 
 
 def _make_proposals(version: str, registry: DomainRegistry, slug: str, traces: int, seed: int) -> list[JudgedProposal]:
-    oracle, validator, domain = EmbeddedOracle(seed, _CREATED_AT), TraceValidator(registry), registry.domain(slug)
+    oracle, validator, domain = ScenarioOracle(seed, _CREATED_AT), TraceValidator(registry), registry.domain(slug)
     tasks = [Task(domain, SPLITS[index % len(SPLITS)], index) for index in range(traces)]
     try:
         return [_judge_proposal(oracle.trace(task), validator, registry) for task in tasks]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from builder.shards import RunSettings
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
 
 class RowRange(NamedTuple):
@@ -21,7 +21,7 @@ class RowRange(NamedTuple):
     @property
     def is_dense(self) -> bool:
         """Whether every index must have a row; in a run of an online oracle, some may be missing."""
-        return self.settings.oracle == EmbeddedOracle.name
+        return self.settings.oracle == ScenarioOracle.name
 
 
 class Piece(NamedTuple):

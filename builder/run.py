@@ -28,7 +28,7 @@ from builder.workers import deferred_garbage_collection, map_in_processes
 from gatling_sid.errors import CatalogueError, GenerationError, ShardError
 from gatling_sid.generator import Rejection, generate
 from gatling_sid.models import Finding, GoldTrace, Verdict
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Oracle, Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
@@ -64,7 +64,7 @@ def plan_run(
     seed: int,
     created_at: datetime,
     shard_size: int,
-    oracle: str = EmbeddedOracle.name,
+    oracle: str = ScenarioOracle.name,
 ) -> RunSettings:
     """Settings of a run of `total` traces, divided evenly among domains and by share among splits.
 
@@ -80,7 +80,7 @@ def plan_run(
             f"created_at is {created_at.date()}; it must be {LAST_DAY} or later, the last date of the simulated worlds"
         )
     registry, totals = DomainRegistry(), plan_totals(domains, total, splits)
-    for slug, parts in totals.items() if oracle == EmbeddedOracle.name else ():
+    for slug, parts in totals.items() if oracle == ScenarioOracle.name else ():
         for split, number in parts.items():
             capacity = split_capacity(registry.domain(slug), split)
             if number > capacity:
@@ -150,7 +150,7 @@ def make_shard(root: Path, settings: RunSettings, shard: Shard) -> Receipt:
     validator = _validator()
     _check_settings(root, settings, [shard.domain], validator.registry)
     domain = validator.registry.domain(shard.domain)
-    oracle = EmbeddedOracle(settings.seed, datetime.fromisoformat(settings.created_at))
+    oracle = ScenarioOracle(settings.seed, datetime.fromisoformat(settings.created_at))
     # Every shard begins without proofs, so that its `full_proofs` does not depend on which shards were made before.
     return write_shard(root, shard, _make_parts(domain, shard, oracle, ProvenPlans(validator)))
 

@@ -25,7 +25,7 @@ from builder.release import DATA, regroup
 from builder.shards import MANIFEST, RunSettings, Shard, read_manifest, read_tables, shards_of, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_PIECE = 8_192
@@ -79,7 +79,7 @@ def _read_content(root: Path) -> _ManifestContent:
         if [shard.name for shard in shards] != [each["name"] for each in manifest["shards"]]:
             raise ValueError("its shards are not those of its settings")
         incomplete = [
-            s.name for s, n in rows.items() if settings.oracle == EmbeddedOracle.name and n != s.stop - s.start
+            s.name for s, n in rows.items() if settings.oracle == ScenarioOracle.name and n != s.stop - s.start
         ]
         if incomplete:
             raise ValueError(f"rows of {incomplete[0]} are missing in it")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     registry = DomainRegistry()
     domain, validator = registry.domain(args.domain), TraceValidator(registry)
-    oracle = EmbeddedOracle(args.seed, datetime(2026, 1, 1, tzinfo=UTC))
+    oracle = ScenarioOracle(args.seed, datetime(2026, 1, 1, tzinfo=UTC))
     proposals = [oracle.trace(Task(domain, SPLITS[index % 3], index)) for index in range(args.traces)]
     traces = [each for each in proposals if isinstance(each, GoldTrace)]
     for trace in traces[: args.show]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.models import GoldTrace, replace_fields
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -49,9 +49,9 @@ def library(registry: DomainRegistry) -> Domain:
 
 
 @pytest.fixture(scope="session")
-def oracle() -> EmbeddedOracle:
+def oracle() -> ScenarioOracle:
     """The embedded oracle with seed 1."""
-    return EmbeddedOracle(1, CREATED_AT)
+    return ScenarioOracle(1, CREATED_AT)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,7 @@ def validator(registry: DomainRegistry) -> TraceValidator:
 
 
 @pytest.fixture(scope="session")
-def gold(library: Domain, oracle: EmbeddedOracle) -> list[GoldTrace]:
+def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
     """1,500 gold traces; tests copy before they change one."""
     traces = []
     for index in range(0, 10_500, 7):

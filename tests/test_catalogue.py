@@ -9,7 +9,7 @@ import pytest
 
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
 from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas import DomainRegistry
@@ -34,7 +34,7 @@ def domain(request: pytest.FixtureRequest) -> Domain:
 @pytest.fixture(scope="module")
 def traces(domain: Domain) -> list[GoldTrace]:
     """Proposed traces of all splits; their indexes are so far apart that they belong to several worlds."""
-    oracle = EmbeddedOracle(3, CREATED_AT)
+    oracle = ScenarioOracle(3, CREATED_AT)
     proposed = [oracle.trace(Task(domain, SPLITS[n % 3], n * 61)) for n in range(TRACES)]
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
 

@@ -1,4 +1,4 @@
-"""The oracles: `EmbeddedOracle`, and `OracleAgent`, which asks Claude; they are imported at first use."""
+"""The oracles: `ScenarioOracle`, and `OracleAgent`, which asks Claude; they are imported at first use."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatling_sid.agent import OracleAgent
-    from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+    from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 
-__all__ = ["EmbeddedOracle", "OracleAgent"]
+__all__ = ["OracleAgent", "ScenarioOracle"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,8 +18,8 @@ def __getattr__(name: str) -> Any:
             from gatling_sid.agent import OracleAgent  # noqa: PLC0415
 
             return OracleAgent
-        case "EmbeddedOracle" | "ScenarioOracle":  # the second is the name that was published first
-            from gatling_sid.oracle.embedded.oracle import EmbeddedOracle  # noqa: PLC0415
+        case "ScenarioOracle":
+            from gatling_sid.oracle.embedded.oracle import ScenarioOracle  # noqa: PLC0415
 
-            return EmbeddedOracle
+            return ScenarioOracle
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

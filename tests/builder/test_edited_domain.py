@@ -19,7 +19,7 @@ from builder.release import write_data
 from builder.run import Progress, plan_run, run
 from builder.shards import MANIFEST, SETTINGS, RunSettings, Shard, ShardPart, read_manifest, read_traces, write_shard
 from gatling_sid.errors import GenerationError, ShardError
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas import registry as registry_module
 from tests.support.commands import ROOT, output_of, read_files, script_line
 
@@ -32,7 +32,7 @@ CHANGED = (
 )
 
 
-class Online(EmbeddedOracle):
+class Online(ScenarioOracle):
     """The embedded oracle, called as an oracle that answers over the network."""
 
     def remember_texts(self, texts: Iterable[str]) -> None:

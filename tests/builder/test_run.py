@@ -33,7 +33,7 @@ from builder.shards import (
 )
 from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.validators import TraceValidator
 from tests.support.commands import ROOT, output_of, read_files, run_command, script_line
 
@@ -44,7 +44,7 @@ COMMAND = script_line(
 )
 
 
-class Online(EmbeddedOracle):
+class Online(ScenarioOracle):
     """The embedded oracle, used as if it answered over the network."""
 
     def remember_texts(self, texts: Iterable[str]) -> None:

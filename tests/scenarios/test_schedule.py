@@ -9,7 +9,7 @@ import pytest
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import (
     WORDINGS_PER_INSTANCE,
@@ -20,7 +20,7 @@ from gatling_sid.scenarios.schedule import (
 from gatling_sid.schemas.domain import SPLITS, Domain
 
 
-def test_no_request_is_made_twice(library: Domain, oracle: EmbeddedOracle) -> None:
+def test_no_request_is_made_twice(library: Domain, oracle: ScenarioOracle) -> None:
     """Over all splits, no two requests have the same text."""
     traces = [oracle.trace(Task(library, split, index)) for split in SPLITS for index in range(1000)]
     texts = [trace.request.text for trace in traces if isinstance(trace, GoldTrace)]
@@ -49,7 +49,7 @@ def test_instances_are_worded_several_times() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_capacity_can_be_used_up(library: Domain, oracle: EmbeddedOracle, split: str) -> None:
+def test_capacity_can_be_used_up(library: Domain, oracle: ScenarioOracle, split: str) -> None:
     """The last trace within the capacity of a split can be made; far beyond, no wordings are left."""
     assert split_capacity(library, split) > 1000
     assert isinstance(oracle.trace(Task(library, split, split_capacity(library, split) - 1)), GoldTrace)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
@@ -168,7 +168,7 @@ def test_a_scenario_needs_a_policy_that_allows_its_tools(tmp_path: Path) -> None
     hold = {"says": "No deleting.", "kind": "may_not_call", "sometimes": True, "with": {"tools": ["delete_loan"]}}
     scenario = {**LIBRARY["scenarios"]["delete_record"], "given": {"hold": [False]}}
     domain = with_policy(tmp_path, rules={"hold": hold}, scenarios={**LIBRARY["scenarios"], "delete_record": scenario})
-    oracle, validator = EmbeddedOracle(1, CREATED_AT), TraceValidator(DomainRegistry(tmp_path))
+    oracle, validator = ScenarioOracle(1, CREATED_AT), TraceValidator(DomainRegistry(tmp_path))
     traces = [oracle.trace(Task(domain, "train", index)) for index in range(0, 2000, 7)]
     held = {"delete_record": 0, "renew": 0}
     for trace in traces:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, parameters_of
@@ -393,7 +393,7 @@ def situations(slug: str, rule: str) -> list[Situation]:
 @cache
 def contexts(slug: str) -> list[TraceContext]:
     """The contexts of gold traces of a domain, one wording of each instance."""
-    oracle, domain = EmbeddedOracle(5, CREATED_AT), REGISTRY.domain(slug)
+    oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
     proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["instance"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]

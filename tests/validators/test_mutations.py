@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gatling_sid.models import GoldTrace, SensitivityTier
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.references import reference_in
@@ -132,7 +132,7 @@ MUTATIONS: list[tuple[Mutation, set[str]]] = [
 @pytest.mark.parametrize("slug", sampled_domains())
 def test_every_mutation_that_changes_meaning_is_rejected_by_the_right_rule(slug: str) -> None:
     """None of 400 random mutations of gold passes, and the findings name a rule that the mutation breaks."""
-    domain, oracle, validator = REGISTRY.domain(slug), EmbeddedOracle(11, CREATED_AT), TraceValidator(REGISTRY)
+    domain, oracle, validator = REGISTRY.domain(slug), ScenarioOracle(11, CREATED_AT), TraceValidator(REGISTRY)
     rng = random.Random(slug)
     times_applied = {mutation.__name__: 0 for mutation, _ in MUTATIONS}
     index = 0

@@ -32,7 +32,7 @@ from gatling_sid.models import (
     construct_trusted,
 )
 from gatling_sid.models.base import ModelT
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas import registry as registry_module
@@ -48,7 +48,7 @@ WORDLESS = [name for name, check in CHECKS.items() if not check.reads_wording]
 
 
 @pytest.fixture
-def rewordings(library: Domain, oracle: EmbeddedOracle) -> tuple[GoldTrace, GoldTrace]:
+def rewordings(library: Domain, oracle: ScenarioOracle) -> tuple[GoldTrace, GoldTrace]:
     """Two traces of one instance, in different words; their plan has four calls."""
     first: dict[tuple[object, object], GoldTrace] = {}
     for index in range(1000):
@@ -114,7 +114,7 @@ def test_the_catalogues_own_policy_edited_in_place_is_seen(edit: Callable[[Syste
     registry_module._domain_of.cache_clear()  # loaded apart: what is broken here is nobody else's
     registry = DomainRegistry(CATALOGUE)
     validator = TraceValidator(registry)
-    trace = EmbeddedOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
+    trace = ScenarioOracle(1, CREATED_AT).trace(Task(registry.domain("library"), "train", 1))
     assert isinstance(trace, GoldTrace)
     right = trace.model_copy(deep=True)
     assert trace.policy is registry.domain("library").family.policy_by_id(trace.policy.policy_id)
@@ -285,7 +285,7 @@ def test_a_trace_without_words_has_none(gold: list[GoldTrace], field: str) -> No
 # --- many traces -----------------------------------------------------------------------------------------------
 
 
-def test_proofs_agree_with_the_validator(library: Domain, oracle: EmbeddedOracle, validator: TraceValidator) -> None:
+def test_proofs_agree_with_the_validator(library: Domain, oracle: ScenarioOracle, validator: TraceValidator) -> None:
     """Gold and tampered wordings judged together get the verdicts that they get alone, with far fewer full proofs."""
     traces = [
         trace for index in range(400) if isinstance(trace := oracle.trace(Task(library, "train", index)), GoldTrace)
@@ -320,7 +320,7 @@ TAMPERED: list[tuple[str, Any]] = [
 
 
 def test_the_oldest_proofs_are_forgotten_one_by_one(
-    library: Domain, oracle: EmbeddedOracle, validator: TraceValidator
+    library: Domain, oracle: ScenarioOracle, validator: TraceValidator
 ) -> None:
     """However few plans are kept, verdicts are the same; the last plan is kept, the first is judged in full again."""
     traces = [

@@ -27,7 +27,7 @@ from gatling_sid.oracle.claude.prompts.phases import (
 )
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
 from gatling_sid.oracle.claude.prompts.user_prompts import compact_json
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Judge, Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas.domain import Domain
@@ -105,7 +105,7 @@ class ClaudeOracle:
     def prompts_of(self, domain: Domain) -> DomainPrompts:
         """The prompts of a domain, which are built when they are first needed."""
         if domain.digest not in self._prompts:
-            examples = EmbeddedOracle(EXAMPLE_SEED, self.created_at)
+            examples = ScenarioOracle(EXAMPLE_SEED, self.created_at)
             self._prompts[domain.digest] = DomainPrompts(
                 domain, self.model, examples, lambda trace: not self._judge.findings(trace)
             )

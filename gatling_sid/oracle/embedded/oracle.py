@@ -26,7 +26,7 @@ from gatling_sid.scenarios.scheduled_request import (
 )
 
 
-class EmbeddedOracle:
+class ScenarioOracle:
     """Proposes the scheduled request of a task, with the plan that follows from its scenario and the rules in force."""
 
     name = EMBEDDED_ORACLE
@@ -92,10 +92,6 @@ class EmbeddedOracle:
             "goal": instance.goal,
         }
         return construct_trusted(GoldTrace, fields)
-
-
-ScenarioOracle = EmbeddedOracle
-"""The name under which the class was published first."""
 
 
 def render_call(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ToolCall:

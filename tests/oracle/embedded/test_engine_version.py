@@ -5,7 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.versions import ENGINE_VERSION
@@ -20,7 +20,7 @@ def test_the_same_engine_makes_the_same_traces(library: Domain) -> None:
 
     Otherwise a run that was begun with the code before would be finished with other traces.
     """
-    oracle = EmbeddedOracle(7, CREATED_AT)
+    oracle = ScenarioOracle(7, CREATED_AT)
     digest = blake2b(digest_size=8)
     for split, index in [("train", at * 31) for at in range(150)] + [
         (split, at) for split in SPLITS for at in range(50)

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from gatling_sid.models import GoldTrace, TrustTier
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario
 from gatling_sid.schemas import DomainRegistry
@@ -33,7 +33,7 @@ FAR = list(range(0, 3800, 19))  # up to the capacity of the smaller splits
 
 
 def traces_of(
-    oracle: EmbeddedOracle, domain: Domain, split: str, indexes: list[int], attempt: int = 0
+    oracle: ScenarioOracle, domain: Domain, split: str, indexes: list[int], attempt: int = 0
 ) -> list[GoldTrace]:
     """The traces of some tasks, none of which may be a failure."""
     traces = [oracle.trace(Task(domain, split, index, attempt)) for index in indexes]
@@ -56,17 +56,17 @@ def content(trace: GoldTrace) -> dict[str, Any]:
 # --- the same and not the same -----------------------------------------------------------------------------------
 
 
-def test_the_same_task_gives_the_same_trace(library: Domain, oracle: EmbeddedOracle) -> None:
+def test_the_same_task_gives_the_same_trace(library: Domain, oracle: ScenarioOracle) -> None:
     """A task has one trace, in whatever order tasks come and whatever was made before."""
     forwards = traces_of(oracle, library, "train", FAR)
-    backwards = traces_of(EmbeddedOracle(1, CREATED_AT), library, "train", FAR[::-1])
+    backwards = traces_of(ScenarioOracle(1, CREATED_AT), library, "train", FAR[::-1])
     assert forwards == backwards[::-1]
     tasks = [Task(library, "train", index) for index in FAR]
     assert list(oracle.propose(tasks)) == forwards
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "77"])
-def test_other_processes_give_the_same_traces(library: Domain, oracle: EmbeddedOracle, hash_seed: str) -> None:
+def test_other_processes_give_the_same_traces(library: Domain, oracle: ScenarioOracle, hash_seed: str) -> None:
     """Another process, with other string hashes and other tasks before, makes the same bytes."""
     code = """
 import hashlib, json, sys
@@ -92,17 +92,17 @@ for split in ("test", "train"):
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(lambda domain: traces_of(EmbeddedOracle(2, CREATED_AT), domain, "train", FAR), id="seed"),
-        pytest.param(lambda domain: traces_of(EmbeddedOracle(1, CREATED_AT), domain, "test", FAR), id="split"),
+        pytest.param(lambda domain: traces_of(ScenarioOracle(2, CREATED_AT), domain, "train", FAR), id="seed"),
+        pytest.param(lambda domain: traces_of(ScenarioOracle(1, CREATED_AT), domain, "test", FAR), id="split"),
         pytest.param(
-            lambda domain: traces_of(EmbeddedOracle(1, CREATED_AT), domain, "train", [i + 1 for i in FAR]), id="index"
+            lambda domain: traces_of(ScenarioOracle(1, CREATED_AT), domain, "train", [i + 1 for i in FAR]), id="index"
         ),
         pytest.param(
-            lambda domain: traces_of(EmbeddedOracle(1, CREATED_AT), domain, "train", FAR, attempt=1), id="attempt"
+            lambda domain: traces_of(ScenarioOracle(1, CREATED_AT), domain, "train", FAR, attempt=1), id="attempt"
         ),
     ],
 )
-def test_other_tasks_give_other_traces(library: Domain, oracle: EmbeddedOracle, other: Callable[[Domain], Any]) -> None:
+def test_other_tasks_give_other_traces(library: Domain, oracle: ScenarioOracle, other: Callable[[Domain], Any]) -> None:
     """Another seed, split, index or attempt makes another trace; few of these ask for the same by chance."""
     pairs = zip(traces_of(oracle, library, "train", FAR), other(library), strict=True)
     assert len([one.trace_id for one, two in pairs if content(one) == content(two)]) < len(FAR) / 20
@@ -111,7 +111,7 @@ def test_other_tasks_give_other_traces(library: Domain, oracle: EmbeddedOracle, 
 def test_traces_have_the_time_of_the_run(library: Domain) -> None:
     """The time of a run changes `created_at` of its traces and nothing else."""
     later = datetime(2027, 5, 5, tzinfo=UTC)
-    (one,), (two,) = (traces_of(EmbeddedOracle(1, moment), library, "train", [5]) for moment in (CREATED_AT, later))
+    (one,), (two,) = (traces_of(ScenarioOracle(1, moment), library, "train", [5]) for moment in (CREATED_AT, later))
     assert (one.created_at, two.created_at) == (CREATED_AT, later)
     assert one.model_copy(update={"created_at": later}) == two
 
@@ -120,13 +120,13 @@ def test_traces_have_the_time_of_the_run(library: Domain) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_every_trace_is_gold(library: Domain, oracle: EmbeddedOracle, validator: TraceValidator, split: str) -> None:
+def test_every_trace_is_gold(library: Domain, oracle: ScenarioOracle, validator: TraceValidator, split: str) -> None:
     """Every trace of every split passes all checks of the validator at the first attempt."""
     for trace in traces_of(oracle, library, split, [*range(200), *FAR]):
         assert validator.verdicts([trace]) == [([], [])]
 
 
-def test_ids_and_metadata(library: Domain, oracle: EmbeddedOracle) -> None:
+def test_ids_and_metadata(library: Domain, oracle: ScenarioOracle) -> None:
     """The id of a trace names its task, and its metadata say what it was made from."""
     (trace,) = traces_of(oracle, library, "validation", [42])
     assert (trace.trace_id, trace.validated) == ("library_validation_00000042", False)
@@ -205,7 +205,7 @@ def test_every_span_says_its_value(gold: list[GoldTrace], library: Domain) -> No
     assert spans_checked > 2 * len(gold)
 
 
-def test_a_world_has_one_day(gold: list[GoldTrace], library: Domain, oracle: EmbeddedOracle) -> None:
+def test_a_world_has_one_day(gold: list[GoldTrace], library: Domain, oracle: ScenarioOracle) -> None:
     """All traces of a world have its day, and their principals are people of that world."""
     days: dict[str, set[str]] = defaultdict(set)
     others = [trace for split in ("validation", "test") for trace in traces_of(oracle, library, split, range(20))]
@@ -218,7 +218,7 @@ def test_a_world_has_one_day(gold: list[GoldTrace], library: Domain, oracle: Emb
     assert days == {name: {world_of(library, 1, name).today.isoformat()} for name in days}
 
 
-def test_impossible_scenarios_are_failures(tmp_path: Path, oracle: EmbeddedOracle) -> None:
+def test_impossible_scenarios_are_failures(tmp_path: Path, oracle: ScenarioOracle) -> None:
     """A task whose scenario fits no world is a failure with a reason; the other tasks get traces."""
     text = deepcopy(load_yaml(CATALOGUE / "library.yaml"))
     text["scenarios"]["overdue_of_member"]["draw"]["loans"]["count"] = [100, 150]

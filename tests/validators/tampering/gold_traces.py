@@ -6,7 +6,7 @@ import random
 from datetime import UTC, datetime
 
 from gatling_sid.models import GoldTrace, ToolCall
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
@@ -20,7 +20,7 @@ REGISTRY = DomainRegistry()
 VALIDATOR = TraceValidator(REGISTRY)
 MOMENT = datetime(2027, 6, 1, tzinfo=UTC)
 """When the traces are made: after the last day that any world has."""
-ORACLE = EmbeddedOracle(7, MOMENT)
+ORACLE = ScenarioOracle(7, MOMENT)
 _NEAR = 400
 
 

@@ -22,7 +22,7 @@ from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, first_example
 from gatling_sid.oracle.claude.prompts.system_prompts import system_text
 from gatling_sid.oracle.claude.prompts.user_prompts import judgement_text
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas.domain import Domain
 
@@ -165,7 +165,7 @@ class Author:
         with self._load(text) as trial:
             self.domain = trial.domain
             self.prompts = DomainPrompts(
-                trial.domain, model, EmbeddedOracle(0, created_at), lambda trace: not trial.judge.findings(trace)
+                trial.domain, model, ScenarioOracle(0, created_at), lambda trace: not trial.judge.findings(trace)
             )
 
     def _load(self, text: str) -> AbstractContextManager[CandidateDomain]:

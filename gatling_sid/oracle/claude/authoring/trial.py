@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Judge, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.scenarios.wording_space import wording_space_of
@@ -29,7 +29,7 @@ class CandidateDomain:
     def __init__(self, domain: Domain, judge: Judge, created_at: datetime) -> None:
         self.domain = domain
         self.judge = judge
-        self._oracle = EmbeddedOracle(_SEED, created_at)
+        self._oracle = ScenarioOracle(_SEED, created_at)
 
     def traces(self, scenario: str | None = None, phrasing: str | None = None) -> Iterator[GoldTrace | Failure]:
         """Proposals of all scenarios or of one, with all phrasings or with one; they are not judged yet."""

@@ -31,7 +31,7 @@ from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_p
 from gatling_sid.oracle.claude.prompts import user_prompts
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_version, system_text
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.schemas.domain import Domain
@@ -55,7 +55,7 @@ Example = tuple[GoldTrace, RequestContext]
 class DomainPrompts:
     """The prompts of one domain; their examples are drawn once, and only gold traces are examples."""
 
-    def __init__(self, domain: Domain, model: str, oracle: EmbeddedOracle, is_gold: GoldTest) -> None:
+    def __init__(self, domain: Domain, model: str, oracle: ScenarioOracle, is_gold: GoldTest) -> None:
         """`oracle` makes the examples, `is_gold` judges them; `model` is part of every work id."""
         self.domain = domain
         self.model = model
@@ -214,7 +214,7 @@ def answer_lengths(prompts: DomainPrompts) -> dict[str, float]:
 # --- examples --------------------------------------------------------------------------------------------------
 
 
-def choose_examples(domain: Domain, oracle: EmbeddedOracle, is_gold: GoldTest) -> list[Example]:
+def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: GoldTest) -> list[Example]:
     """Gold traces of the embedded oracle, each of another scenario: different intents first, then long plans.
 
     Only traces that would be chosen are judged, since judging a trace costs more than making it.

@@ -24,7 +24,7 @@ from gatling_sid.oracle.claude.plans.request_context import context_of_trace, dr
 from gatling_sid.oracle.claude.plans.to_trace import TraceIdentity, trace_from_plan
 from gatling_sid.oracle.claude.prompts.phases import DomainPrompts, judgement_of, plans_of, texts_of, trace_or_failure
 from gatling_sid.oracle.claude.prompts.system_prompts import prompt_of
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, FailureKind, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -77,7 +77,7 @@ def test_a_gold_trace_survives_the_round_trip(
 def test_every_domain_can_be_answered(slug: str) -> None:
     """Answers can state the plans and goals of the domains that are shipped."""
     registry = DomainRegistry()
-    domain, validator, oracle = registry.domain(slug), TraceValidator(registry), EmbeddedOracle(5, CREATED_AT)
+    domain, validator, oracle = registry.domain(slug), TraceValidator(registry), ScenarioOracle(5, CREATED_AT)
     for index in range(50):
         trace = oracle.trace(Task(domain, "train", index))
         assert isinstance(trace, GoldTrace)
@@ -246,7 +246,7 @@ def test_splits_never_share_a_world(library: Domain) -> None:
 
 
 def test_repair_shows_what_happened_and_what_was_found(
-    library: Domain, gold: list[GoldTrace], oracle: EmbeddedOracle
+    library: Domain, gold: list[GoldTrace], oracle: ScenarioOracle
 ) -> None:
     """The prompt for a repair holds the request, the old plan, the results of its calls, and the findings."""
     prompts = DomainPrompts(library, "m", oracle, lambda _: True)

@@ -15,7 +15,7 @@ from gatling_sid.oracle.claude.plans.answers import ANSWERS
 from gatling_sid.oracle.claude.prompts import system_prompts as prompts
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
 from gatling_sid.oracle.claude.prompts.phases import EXAMPLES_PER_PROMPT, DomainPrompts
-from gatling_sid.oracle.embedded.oracle import EmbeddedOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
@@ -30,7 +30,7 @@ def test_prefixes_are_long_enough_to_be_cached(slug: str) -> None:
     """Every prompt of every domain is longer than the smallest prefix that the API caches, and completely filled."""
     validator = TraceValidator()
     domain = validator.registry.domain(slug)
-    phases = DomainPrompts(domain, "m", EmbeddedOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
+    phases = DomainPrompts(domain, "m", ScenarioOracle(0, CREATED_AT), lambda trace: not validator.findings(trace))
     for text in phases.system_prompts.values():
         assert len(text) > LEAST_TOKENS * MOST_CHARACTERS_PER_TOKEN
         assert "{{" not in text
@@ -61,11 +61,11 @@ def test_examples_are_proven_and_of_several_intents(library: Domain, validator: 
         seen.append(trace)
         return not validator.findings(trace)
 
-    phases = DomainPrompts(library, "m", EmbeddedOracle(0, CREATED_AT), is_gold)
+    phases = DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), is_gold)
     assert len(phases.examples) == EXAMPLES_PER_PROMPT
     assert len({context.intent for _, context in phases.examples}) == EXAMPLES_PER_PROMPT
     assert all(any(trace is each for each in seen) for trace, _ in phases.examples)
-    assert DomainPrompts(library, "m", EmbeddedOracle(0, CREATED_AT), lambda _: False).examples == []
+    assert DomainPrompts(library, "m", ScenarioOracle(0, CREATED_AT), lambda _: False).examples == []
 
 
 def test_notes_change_the_prompt_and_its_version(library: Domain) -> None:
