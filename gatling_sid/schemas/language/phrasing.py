@@ -123,6 +123,10 @@ def _parse_groups(text: str) -> Iterator[tuple[tuple[PhrasingPart, ...], ...]]:
 
 
 def _parse_alternative(text: str) -> Iterator[PhrasingPart]:
+    if not _NOTATION.search(text):  # most have no slot
+        if text:
+            yield text
+        return
     position = 0
     for match in _SLOT.finditer(text) if "{" in text else ():
         if match.start() > position:
