@@ -1,4 +1,7 @@
-"""Other plans for the same request: whether they meet the goal and keep the policy without a call or with other arguments."""
+"""Other plans for the same request: whether they meet the goal and keep the policy without a call or with other arguments.
+
+Which plans are tried is decided in `minimality.py`, `known_values.py` and `merging.py`.
+"""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ class MessagesClient(BaseClient):
         return decision
 
     def _failed_response(self, request: LLMRequest, problem: ResponseProblem, error_text: str) -> LLMResponse:
-        """A response without an answer. Nothing was paid and nothing is recorded, so a later run sends the request again."""
+        """A response without an answer, which is not recorded, so a later run sends the request again."""
         self._consecutive_failures += 1
         if self._consecutive_failures >= _MAX_CONSECUTIVE_FAILURES:
             raise OracleError(
