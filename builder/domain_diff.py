@@ -111,6 +111,8 @@ class DomainDiff:
     pairs: list[TracePair]
     declarations: dict[str, Declarations]
     """By kind: scenarios, tools, rules, phrasings."""
+    changed_parts: list[str]
+    """The parts of the domain's version that differ: world, policy, scenarios; empty if only comments or layout do."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -161,7 +163,8 @@ def compare_versions(slug: str, before: bytes, after: bytes, *, traces: int, see
         files = {name: registry.domain(slug).file for name, registry in registries.items()}
         proposals = {name: _make_proposals(name, registry, slug, traces, seed) for name, registry in registries.items()}
     pairs = [TracePair(*each) for each in zip(proposals["before"], proposals["after"], strict=True)]
-    return DomainDiff(pairs, _compare_declarations(files["before"], files["after"]))
+    parts = registries["before"].domain(slug).version.changed_parts(registries["after"].domain(slug).digest)
+    return DomainDiff(pairs, _compare_declarations(files["before"], files["after"]), parts)
 
 
 def _load_version(folder: Path, slug: str, content: bytes) -> DomainRegistry:
@@ -233,6 +236,7 @@ def describe_diff(diff: DomainDiff, show: int = 0) -> Iterator[str]:
         yield from _describe_names(f"{kind} added", names.added)
         yield from _describe_names(f"{kind} removed", names.removed)
         yield from _describe_names(f"{kind} changed", names.changed)
+    yield f"changed: {', '.join(diff.changed_parts) or 'nothing but comments or layout'}"
     yield f"{len(diff.pairs):,} traces with each version"
     for name, count in diff.counts.items():
         if count or name in ("equal", "now rejected"):
@@ -240,6 +244,8 @@ def describe_diff(diff: DomainDiff, show: int = 0) -> Iterator[str]:
     for reason, count in diff.rejections.most_common():
         example = next(pair.after.message for pair in diff.pairs if pair.after.reason == reason)
         yield f"    {count} x {reason}, such as: {example}"
+    if diff.changed_parts and not diff.changed_pairs:
+        yield "None of these traces is affected by the change; more traces may be (--traces)."
     if diff.counts["scenario differs"]:
         yield "Scenarios or their weights changed, so the schedule gives many indices another scenario than before."
     for pair in diff.changed_pairs[:show]:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from gatling_sid.errors import GenerationError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
@@ -38,6 +39,8 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Makes traces with one attempt each, judges them, and prints statistics and findings."""
     args = arguments().parse_args(argv)
+    if args.traces < 1 or args.show < 0:
+        raise GenerationError("--traces must be at least 1, and --show at least 0")
     registry = DomainRegistry()
     domain, validator = registry.domain(args.domain), TraceValidator(registry)
     oracle = ScenarioOracle(args.seed, datetime(2026, 1, 1, tzinfo=UTC))
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     problems = Counter(each.detail for each in proposals if isinstance(each, Failure))
     for trace in traces:
         problems.update(f"{trace.metadata['scenario']}: {each}" for each in validator.findings(trace)[:1])
-    print("\n".join(describe_domain(domain, traces)))
+    if traces:
+        print("\n".join(describe_domain(domain, traces)))
     print(f"raw pass rate {1 - sum(problems.values()) / len(proposals):.2%} of {len(proposals):,}")
     for problem, times in problems.most_common(20):
         print(f"  {times} x {problem}")

@@ -19,7 +19,9 @@ def add_options(parser: argparse.ArgumentParser, ledger: Path) -> None:
     parser.add_argument("--model", default=DEFAULT_MODEL, help=f"model of Claude (default {DEFAULT_MODEL})")
     parser.add_argument("--estimate", action="store_true", help="print API calls, tokens and dollars, and send nothing")
     parser.add_argument("--max-cost-usd", type=float, help="stop before the cost can exceed this")
-    parser.add_argument("--batch", action="store_true", help="use message batches: half the price, but up to a day")
+    parser.add_argument(
+        "--batch", action="store_true", help="use message batches: cheaper (see --estimate), but slower"
+    )
     parser.add_argument(
         "--ledger", type=Path, default=ledger, help=f"file that records requests and costs (default {ledger})"
     )

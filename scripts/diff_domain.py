@@ -5,7 +5,8 @@ python -m scripts.diff_domain hr --traces 1000 --show 5
 python -m scripts.diff_domain hr --before old/hr.yaml
 
 Without --before, the file is compared with its version in the last git commit. Randomness does not depend on the content
-of the file, so a trace differs only if the change affects it.
+of the file, so a trace differs only if the change affects it. An edited phrasing affects all requests that are worded with
+it: their alternatives, frame and values may be chosen differently too.
 """
 
 from __future__ import annotations

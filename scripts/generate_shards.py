@@ -56,7 +56,9 @@ def arguments() -> argparse.ArgumentParser:
     online.add_argument("--model", default=MODEL, help=f"default {MODEL}")
     online.add_argument("--estimate", action="store_true", help="print calls, tokens and dollars, and send nothing")
     online.add_argument("--max-cost-usd", type=float, help="stop before the cost can exceed this")
-    online.add_argument("--batch", action="store_true", help="use message batches: half the price, but up to a day")
+    online.add_argument(
+        "--batch", action="store_true", help="use message batches: cheaper (see --estimate), but slower"
+    )
     online.add_argument(
         "--ledger", type=Path, help="file that records requests and costs (default: <output-dir>-claude-ledger.sqlite)"
     )
@@ -153,7 +155,7 @@ def summarise_run(root: Path, settings: RunSettings, result: RunResult) -> str:
     lines += [f"  rejected by {reason}: {n}" for reason, n in rejections_by_reason(result.receipts).items()]
     rate = f"{result.new_rows / result.seconds:,.0f} traces/s" if result.new_rows else "nothing was missing"
     proofs = sum(each.full_proofs for each in result.receipts)
-    lines.append(f"{rows:,} traces, {proofs:,} plans proven in full")
+    lines.append(f"{rows:,} traces are wordings of {proofs:,} plans, each proven in full")
     lines.append(f"{rows:,} traces in {root} ({result.new_rows:,} made now in {result.seconds:.1f} s, {rate})")
     return "\n".join(lines)
 

@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             total += tally
             bar(total.judged_count, -(-source.rows // args.every), f"{total.rejected_by_rule.total():,} rejected")
-    print(f"{total.judged_count:,} traces judged ({total.full_proofs:,} plans proven in full), {total.gold_count:,} gold, "
+    print(f"{total.judged_count:,} traces judged (wordings of {total.full_proofs:,} plans, each judged in full), "
+          f"{total.gold_count:,} gold, "
           f"{total.partly_judged_count:,} judged in part, "
           f"{total.rejected_by_rule.total():,} rejected {dict(total.rejected_by_rule) or ''}".rstrip())  # fmt: skip
     if total.repeated_id_count:

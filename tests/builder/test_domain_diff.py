@@ -38,7 +38,12 @@ def test_a_comment_changes_nothing() -> None:
     assert nonzero(diff) == {"equal"}
     assert diff.counts["equal"] == 60
     assert list(diff.declarations.values()) == [NOTHING] * 4
-    assert list(describe_diff(diff, show=3)) == ["60 traces with each version", "  equal: 60", "  now rejected: 0"]
+    assert list(describe_diff(diff, show=3)) == [
+        "changed: nothing but comments or layout",
+        "60 traces with each version",
+        "  equal: 60",
+        "  now rejected: 0",
+    ]
 
 
 def test_an_edited_phrasing_changes_words_alone() -> None:
@@ -89,7 +94,9 @@ def test_what_is_rejected_now_is_counted_by_reason() -> None:
     assert {each.partition(": ")[2] for each in diff.rejections} == {"scope_limits_hold"}
     example = r"export_overdue: scope_limits_hold, such as: call_1 takes \d+ rows; the limit max_results is 2"
     assert any(re.search(example, line) for line in describe_diff(diff))
-    back = DomainDiff([pair._replace(before=pair.after, after=pair.before) for pair in diff.pairs], diff.declarations)
+    back = DomainDiff(
+        [pair._replace(before=pair.after, after=pair.before) for pair in diff.pairs], diff.declarations, []
+    )
     assert back.counts["no longer rejected"] == diff.counts["now rejected"]
     assert back.counts["now rejected"] == 0
 
@@ -121,7 +128,9 @@ def run_script(folder: Path, *arguments: str) -> int:
 def test_the_command_compares_with_the_last_commit(committed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without an edit all is equal; after one, the words differ, also from a copy under any other name."""
     assert run_script(committed) == 0
-    assert capsys.readouterr().out == "30 traces with each version\n  equal: 30\n  now rejected: 0\n"
+    assert capsys.readouterr().out == "\n".join(
+        ["changed: nothing but comments or layout", "30 traces with each version", "  equal: 30", "  now rejected: 0\n"]
+    )
     (committed / "library.yaml").rename(committed / "earlier.txt")
     (committed / "library.yaml").write_text(TEXT.replace(PHRASING, EDITED), "utf-8")
 

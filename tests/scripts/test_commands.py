@@ -102,7 +102,8 @@ def test_summary_counts_by_domain(sample: Path) -> None:
         ["all", "30", "0", "100.00%"],
     ]
     assert re.search(
-        r"\n30 traces, \d\d plans proven in full\n30 traces in run \(0 made now in \d\.\d s, nothing was missing\)\n$",
+        r"\n30 traces are wordings of \d\d plans, each proven in full\n"
+        r"30 traces in run \(0 made now in \d\.\d s, nothing was missing\)\n$",
         summary,
     )
 
@@ -117,11 +118,14 @@ def test_validating_what_was_written(sample: Path, gold: list[GoldTrace]) -> Non
 
     assert run == release
     assert re.fullmatch(
-        r"30 traces judged \(\d\d plans proven in full\), 30 gold, 0 judged in part, 0 rejected\n"
+        r"30 traces judged \(wordings of \d\d plans, each judged in full\), 30 gold, 0 judged in part, 0 rejected\n"
         r"0 requests of validation and test nearly copy one of train\n",
         run,
     )
-    assert re.fullmatch(r"3 traces judged \(\d plans proven in full\), 0 gold, 3 judged in part, 0 rejected\n", foreign)
+    assert re.fullmatch(
+        r"3 traces judged \(wordings of \d plans, each judged in full\), 0 gold, 3 judged in part, 0 rejected\n",
+        foreign,
+    )
 
 
 def test_a_release_with_a_row_in_the_wrong_place_is_rejected(sample: Path, tmp_path: Path) -> None:
