@@ -130,8 +130,8 @@ def test_the_trace_it_shows_is_the_one_that_make_sample_prints(reader: Reader) -
     """Request and plan of the example stand in what the sample's command prints."""
     shown = next(code for language, code in BLOCKS if language == "text")
     printed = printed_by(reader, "make sample")
-    said, rules = shown.partition("Rules in force:")[::2]
-    stated = [*said.splitlines(), *rules.partition("Plan:")[0].splitlines()]
+    request_lines, rules = shown.partition("Rules in force:")[::2]
+    stated = [*request_lines.splitlines(), *rules.partition("Plan:")[0].splitlines()]
     assert [line for line in stated if line.strip(" …") not in printed] == []
     assert [each for each in re.findall(r"\w+ = (?:\"[^\"]*\"|[^\s,]+)(?=,|  |\n)", shown) if each not in printed] == []
     calls = re.findall(r"call_\d  \S+", shown)
