@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+from calendar import monthrange
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from math import ceil, floor
+from math import ceil, floor, log10
 from typing import Any
 
 from gatling_sid.schemas import catalogue as c
@@ -15,6 +16,17 @@ from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follo
 from gatling_sid.simulator.world import Row, World, sort_rows
 
 Bindings = dict[str, Any]
+NO_LIMIT = 10**9
+"""What a limit is where no rule sets one."""
+_SHARE_AT_LIMIT = 1 / 3
+"""Share of draws that take exactly what the policy allows; the boundary is where a rule is learnt."""
+_ROUNDNESS = 0.5
+"""Figures near a value are multiples of half its order of magnitude: 5,420 becomes 5,000, 1,730 becomes 1,500."""
+_SATURDAY, _LAST_HOUR = 5, 23
+_MIN_MENTION = 4
+"""Letters by which a person or title can be recognised."""
+_SHARE_OF_SHORT_MENTIONS = 0.6
+"""Share of mentions by the first word, since colleagues rarely write full names."""
 
 
 class NoDrawError(Exception):
@@ -90,7 +102,7 @@ def _evaluate_conditions(
             yield field, PLAIN, evaluate(condition, bindings)
             continue
         for name, value in condition.items():
-            operand = evaluate(value, bindings)
+            operand = [evaluate(e, bindings) for e in value] if isinstance(value, list) else evaluate(value, bindings)
             reach = CONDITIONS[name].reach
             if reach is not None:
                 operand = world.period(**{reach: operand})
@@ -101,13 +113,23 @@ def _find_rows(
     world: World, entity: str, alone_by: tuple[str, ...], conditions: tuple[_EvaluatedCondition, ...]
 ) -> list[Row]:
     rows = world.sorted_rows(entity, None)
-    first = next(((field, operand) for field, name, operand in conditions if name == PLAIN), None)
+    first = next(((field, operand) for field, name, operand in conditions if name == PLAIN and "." not in field), None)
     if first is not None:
         rows = world.index(entity, first[0]).get(first[1], [])
     for field, name, operand in conditions:
         holds = CONDITIONS[name].holds
-        rows = [row for row in rows if holds(row[field], operand)]
+        if "." in field:
+            rows = [row for row in rows if holds(_joined_value(world, entity, row, field), operand)]
+        else:
+            rows = [row for row in rows if holds(row[field], operand)]
     return [row for row in rows if world.count_alike(entity, alone_by, row) == 1] if alone_by else rows
+
+
+def _joined_value(world: World, entity: str, row: Row, path: str) -> Any:
+    """The value of a field such as `ticket_id.owner`, of the row that a reference of the row points to."""
+    reference, _, field = path.partition(".")
+    referenced = world.domain.referenced_entity(world.domain.file.entities[entity], reference)
+    return None if row[reference] is None else world.tables[referenced][row[reference]][field]
 
 
 def _draw_one_row(spec: c.OneRowDraw, world: World, bindings: Bindings, rng: random.Random) -> Row:
@@ -127,9 +149,13 @@ def _draw_all_rows(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: 
         rows = sort_rows(rows, spec.order, key)[:first]
     else:
         low, high = (evaluate(end, bindings) for end in spec.count)
-        if not low <= len(rows) <= high:
+        if not low <= len(rows) <= min([high, *(evaluate(each, bindings) for each in spec.limits)]):
             raise NoDrawError(f"{len(rows)} {spec.all} fit")
         rows = sort_rows(rows, spec.order, key)
+    if spec.each:
+        conditions = tuple(_evaluate_conditions(spec.each, world, bindings))
+        if not all(CONDITIONS[name].holds(row[field], operand) for row in rows for field, name, operand in conditions):
+            raise NoDrawError(f"one of the {spec.all} does not fit")
     if spec.distinct is not None and len({row[spec.distinct] for row in rows}) < len(rows):
         raise NoDrawError(f"two {spec.all} have the same {spec.distinct}")
     return rows
@@ -153,9 +179,18 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
     if spec.but_not is not None:
         other = evaluate(spec.but_not, bindings)
         options = [each for each in options if each != other]
+    least = None if spec.at_least is None else evaluate(spec.at_least, bindings)
+    if least is not None:
+        options = [each for each in options if each >= least]
     if spec.at_most is not None:
         most = evaluate(spec.at_most, bindings)
         options = [each for each in options if each <= most]
+    if spec.limits:
+        limit = min(evaluate(each, bindings) for each in spec.limits)
+        options = [each for each in options if each <= limit]
+        is_possible = limit < NO_LIMIT and (least is None or limit >= least)
+        if spec.edge and is_possible and rng.random() < _SHARE_AT_LIMIT:
+            return limit
     if spec.among is not None:
         allowed = evaluate(spec.among, bindings)
         options = [each for each in options if each in allowed]
@@ -167,12 +202,25 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
     return _FILL.sub(lambda match: str(evaluate(f"${match.group(1)}", bindings)), value)
 
 
-def _draw_number(spec: c.NumberDraw, _world: World, _bindings: Bindings, rng: random.Random) -> int:
-    return rng.randint(*spec.number)
+def _draw_number(spec: c.NumberDraw, _world: World, bindings: Bindings, rng: random.Random) -> int:
+    low, high = spec.number
+    limit = min((evaluate(each, bindings) for each in spec.limits), default=high)
+    if limit < low:
+        raise NoDrawError(f"at most {limit} is allowed, at least {low} is asked for")
+    return (
+        int(limit)
+        if low <= limit <= high and rng.random() < _SHARE_AT_LIMIT
+        else rng.randint(low, min(high, int(limit)))
+    )
 
 
 def _draw_amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: random.Random) -> float:
     low, high = (evaluate(end, bindings) for end in spec.amount)
+    limit = min((evaluate(each, bindings) for each in spec.limits), default=None)
+    if limit is not None:
+        if low <= limit <= high and rng.random() < _SHARE_AT_LIMIT:
+            return int(limit) if limit == int(limit) else limit
+        high = min(high, limit)
     # Quotients are rounded first: 0.3 // 0.1 is 2.
     steps = range(ceil(round(low / spec.step, 9)), floor(round(high / spec.step, 9)) + 1)
     if not steps:
@@ -181,15 +229,76 @@ def _draw_amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: ran
     return int(value) if value == int(value) else round(value, 2)
 
 
-def _draw_date(spec: c.DateDraw, world: World, _bindings: Bindings, rng: random.Random) -> str:
-    return (world.today + timedelta(days=rng.randint(*spec.days_from_today))).isoformat()
+def _draw_date(spec: c.DateDraw, world: World, bindings: Bindings, rng: random.Random) -> str:
+    low, high = spec.days_from_today
+    workdays_only, ends = False, []
+    for each in spec.limits:
+        first, last, on_workdays = evaluate(each, bindings)
+        ends += [end for end in (first, last) if low <= end <= high]
+        low, high, workdays_only = max(low, first), min(high, last), workdays_only or on_workdays
+    days = [
+        day
+        for day in range(low, high + 1)
+        if not workdays_only or (world.today + timedelta(days=day)).weekday() < _SATURDAY
+    ]
+    if not days:
+        raise NoDrawError("no day is allowed")
+    ends = [day for day in ends if day in days]
+    return (
+        world.today + timedelta(days=rng.choice(ends if ends and rng.random() < _SHARE_AT_LIMIT else days))
+    ).isoformat()
 
 
 def _draw_age(spec: c.AgeDraw, world: World, bindings: Bindings, _rng: random.Random) -> int:
-    age = world.age(evaluate(spec.age, bindings))
+    day = evaluate(spec.age, bindings)
+    age = 0 if day is None else world.age(day)
     if age < 1:
         raise NoDrawError("not in the past")
     return age
+
+
+def _draw_days_until(spec: c.DaysUntilDraw, world: World, bindings: Bindings, _rng: random.Random) -> int:
+    day = evaluate(spec.days_until, bindings)
+    days = 0 if day is None else -world.age(day)
+    if days < 1:
+        raise NoDrawError("not in the future")
+    return days
+
+
+def _draw_near(spec: c.NearDraw, _world: World, bindings: Bindings, rng: random.Random) -> Any:
+    value = evaluate(spec.near, bindings)
+    if value is None:
+        raise NoDrawError("no value to be near to")
+    if isinstance(value, str) and ":" in value:
+        hour = int(value[:2]) + (spec.side == "above" and value[3:] != "00")
+        return f"{hour:02d}:00" if hour <= _LAST_HOUR else value
+    if isinstance(value, str):
+        return _end_of_month(value) if spec.side == "above" else f"{value[:8]}01"
+    step = _ROUNDNESS * 10 ** floor(log10(abs(value) or 1))
+    steps = floor(round(value / step, 9)) if spec.side == "below" else ceil(round(value / step, 9))
+    steps += rng.choice((0, 0, 1)) * (1 if spec.side == "above" else -1)
+    number = round(steps * step, 2)
+    return int(number) if number == int(number) else number
+
+
+def _end_of_month(day: str) -> str:
+    year, month = int(day[:4]), int(day[5:7])
+    return f"{day[:8]}{monthrange(year, month)[1]:02d}"
+
+
+def _draw_mention(spec: c.MentionDraw, _world: World, bindings: Bindings, rng: random.Random) -> str:
+    value = evaluate(spec.mention, bindings)
+    if not isinstance(value, str):
+        raise NoDrawError("no text to mention")
+    first = value.split(" ")[0]
+    return first if spec.may_be_short and len(first) >= _MIN_MENTION and rng.random() < _SHARE_OF_SHORT_MENTIONS else value
+
+
+def _draw_address(spec: c.AddressDraw, _world: World, bindings: Bindings, _rng: random.Random) -> str:
+    address, rule = evaluate(spec.address, bindings), evaluate(spec.allowed_by, bindings)
+    if address is None or (rule is not None and not rule.allows(address)):
+        raise NoDrawError(f"no message may go to {address}")
+    return str(address)
 
 
 _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
@@ -201,4 +310,8 @@ _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
     c.AmountDraw: _draw_amount,
     c.DateDraw: _draw_date,
     c.AgeDraw: _draw_age,
+    c.DaysUntilDraw: _draw_days_until,
+    c.NearDraw: _draw_near,
+    c.MentionDraw: _draw_mention,
+    c.AddressDraw: _draw_address,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, construct_trusted
+from gatling_sid.models import Effect, Goal, MeasuredValue, Measurement, Showing, construct_trusted, replace_fields
 from gatling_sid.scenarios.drawing import Bindings, NoDrawError, evaluate
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
@@ -23,9 +23,10 @@ def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: fro
             "shows": [_build_showing(each, scenario, domain, bindings) for each in spec.shows],
             "measures": [_build_measurement(each, scenario, domain, bindings) for each in spec.measures],
             "effects": [
-                _build_effect(each, scenario, domain, bindings)
+                effect
                 for each in spec.effects
                 if each.when is None or each.when in rules
+                for effect in _build_effects(each, scenario, domain, bindings)
             ],
             "time_range_days": evaluate(spec.time_range, bindings) if spec.time_range else None,
         },
@@ -79,6 +80,28 @@ def _build_measurement(spec: c.GoalMeasure, scenario: c.Scenario, domain: Domain
 def _is_tie_at(values: tuple[tuple[str | None, float], ...], top: int) -> bool:
     """Whether the values before and after the cut are equal, so that it would be arbitrary which of them is shown."""
     return len(values) > top and values[top - 1][1] == values[top][1]
+
+
+def _build_effects(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[Effect]:
+    """The effect or, if numbers are added, one effect per row, since the sums differ from row to row."""
+    effect = _build_effect(spec, scenario, domain, bindings)
+    if not isinstance(spec, c.UpdateEffect) or not (spec.add or spec.subtract):
+        yield effect
+        return
+    _, rows, keys = _bound_rows(spec.update, scenario, domain, bindings)
+    for key, row in zip(keys, rows, strict=True):
+        yield replace_fields(effect, rows=[key], changes={**effect.changes, **_sums(spec, row, bindings)})
+
+
+def _sums(spec: c.UpdateEffect, row: Row, bindings: Bindings) -> Row:
+    """The fields of a row to which an effect adds numbers, or from which it subtracts them, with their new values."""
+    sums: Row = {}
+    for sign, numbers in ((1, spec.add), (-1, spec.subtract)):
+        for name, number in numbers.items():
+            if row[name] is None:
+                raise NoDrawError(f"no {name} to add to")
+            sums[name] = round(sums.get(name, row[name]) + sign * evaluate(number, bindings), 2)
+    return sums
 
 
 def _build_effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Effect:

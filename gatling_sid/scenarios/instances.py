@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
+from gatling_sid.scenarios.limits import limits_of
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
 _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
-_MAX_DRAWS = 200
+_MAX_DRAWS = 120
 """Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
 
 
@@ -28,7 +29,7 @@ class Instance(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def _members_in_world(world: World) -> list[tuple[int, ...]]:
+def members_in_world(world: World) -> list[tuple[int, ...]]:
     """The members of the policy family that are in use in a world.
 
     Each axis has its own random stream, so that another value on one axis changes no other.
@@ -45,8 +46,8 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
 
     Instances are cached, since several requests share one.
     """
-    domain, members = world.domain, _members_in_world(world)
-    scenario = domain.file.scenarios[scenario_id]
+    domain, members = world.domain, members_in_world(world)
+    scenario = domain.scenarios[scenario_id]
     rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
     for _ in range(_MAX_DRAWS):
         member = rng.choice(members)
@@ -56,9 +57,12 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
         try:
             person = draw_principal(world, definition, rng)
             attributes = {name: person[name] for name in definition.attributes}
-            bindings = draw(
-                scenario, world, {"principal": attributes, "policy": domain.family.axis_values_of(member)}, rng
-            )
+            known = {
+                "principal": attributes,
+                "policy": domain.family.axis_values_of(member),
+                "limits": limits_of(domain, role, member),
+            }
+            bindings = draw(scenario, world, known, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
         except NoDrawError:

@@ -21,8 +21,8 @@ _TERMINAL = (".", "!", "?", "…", ".)", "?)", "!)")
 """Endings of a text after which no full stop is needed."""
 _KEEPS_CAPITAL = re.compile(r"I\b|[A-Z]\w*[A-Z]|[B-Z]\b|A\b(?! )")
 """Beginnings that nobody writes in lower case: "I", abbreviations such as "IBM", single letters other than "A"."""
-_TYPING_STYLES = (*["careful"] * 12, *["no full stop"] * 2, *["lower case"] * 2, "lower-case start")
-"""How people type; one style is drawn for each request, and most (12 of 17) are careful."""
+_TYPING_STYLES = (*["careful"] * 13, *["no full stop"] * 2, "lower case", "lower-case start")
+"""How people type; one style is drawn for each request, and most (13 of 17) are careful."""
 
 
 class RenderedRequest(NamedTuple):
@@ -104,7 +104,7 @@ def _render_value(value: Any, rule: _SlotRule, today: date, rng: random.Random) 
 def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
     """The rule of every slot from which an argument takes its value; the kind of a message's content is `quote`."""
     rules = {}
-    for slot, uses in domain.slot_parameters(domain.file.scenarios[scenario]).items():
+    for slot, uses in domain.slot_parameters(domain.scenarios[scenario]).items():
         tool, name = uses[0]
         parameter = tool.parameters[name]
         kind = "quote" if parameter.does == "content" else domain.wording_kind(tool, parameter)

@@ -3,46 +3,68 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
-from gatling_sid.scenarios.wording_space import wording_space_of
+from gatling_sid.scenarios.wording_space import wording_capacity
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 
 WORLD_SIZE = 4096
 """Traces that share a world. To populate a world takes as long as to make about 100 traces, so 2 to 3 % of the time with
 this number; with a larger one, the same people and rows would appear too often."""
-WORDINGS_PER_INSTANCE = 9
+WORDINGS_PER_INSTANCE = 6
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-_WORDING_DISTANCE = 5
+_WORDING_DISTANCE = 2
 """Distance, in requests of the scenario, between two wordings of an instance, so that a training batch rarely has both."""
+_ROUNDS_IN_STEPS_OF = WORDINGS_PER_INSTANCE * _WORDING_DISTANCE
+"""Rounds of a world are counted up to a multiple of this, so that a world begins with new instances."""
+SUBSTITUTES = 3
+"""Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
 
-def scheduled_scenario(domain: Domain, seed: int, split: str, index: int) -> tuple[str, int]:
-    """The scenario of the `index`-th trace of a split, and how many earlier traces of the split have the same.
+def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substitute: int = 0) -> tuple[str, int]:
+    """The scenario of the `index`-th trace of a split, and its wording index, which no other trace of the scenario has.
 
-    The schedule is a list that contains each scenario as often as its weight says; it is shuffled again for every round.
+    A world uses one deck, a list of scenarios, which is shuffled again for every round. If nothing in the world fits a
+    scenario, the request takes a `substitute`: the first, second or third entry that follows in the deck, with a wording
+    index that is kept for this.
     """
-    round_, place = divmod(index, _schedule_length(domain))
-    scenario, rank, weight = _shuffled_schedule(domain, seed, split, round_)[place]
-    return scenario, round_ * weight + rank
+    world, place = divmod(index, WORLD_SIZE)
+    deck = _deck(domain, world % domain.scenarios.number_of_decks)
+    round_, at = divmod(place, len(deck.entries))
+    position = _shuffled_positions(domain, seed, split, world, round_)[at]
+    scenario, entry = deck.entries[(position + substitute) % len(deck.entries)]
+    turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    return scenario, turn * deck.weights[scenario] + entry
 
 
-@lru_cache(maxsize=256)
-def _schedule_length(domain: Domain) -> int:
-    return sum(each.weight for each in domain.file.scenarios.values())
+class _Deck(NamedTuple):
+    """(scenario, its number among the entries of that scenario); how many there are; the rounds that a world counts."""
+
+    entries: list[tuple[str, int]]
+    weights: dict[str, int]
+    rounds: int
 
 
-@lru_cache(maxsize=256)
-def _shuffled_schedule(domain: Domain, seed: int, split: str, round_: int) -> list[tuple[str, int, int]]:
-    """One round: (scenario, its rank among the entries of that scenario, its weight)."""
-    entries = [(name, rank, s.weight) for name, s in domain.file.scenarios.items() for rank in range(s.weight)]
-    stream(seed, domain.slug, split, "schedule", round_).shuffle(entries)
-    return entries
+@lru_cache(maxsize=64)
+def _deck(domain: Domain, number: int) -> _Deck:
+    weights = domain.scenarios.weights(number)
+    entries = [(name, entry) for name, weight in weights.items() for entry in range(weight)]
+    rounds = -(-WORLD_SIZE // len(entries))
+    return _Deck(entries, weights, -(-rounds // _ROUNDS_IN_STEPS_OF) * _ROUNDS_IN_STEPS_OF)
 
 
-def world_name(split: str, index: int, fallback: int) -> str:
-    """The world of a trace, `train-3`, or the fallback world of that number, `train-3.1`; fallback 0 is none."""
-    return f"{split}-{index // WORLD_SIZE}" + (f".{fallback}" if fallback else "")
+@lru_cache(maxsize=64)
+def _shuffled_positions(domain: Domain, seed: int, split: str, world: int, round_: int) -> list[int]:
+    """The order in which the entries of a world's deck are asked for in one round."""
+    positions = list(range(len(_deck(domain, world % domain.scenarios.number_of_decks).entries)))
+    stream(seed, domain.slug, split, "schedule", world, round_).shuffle(positions)
+    return positions
+
+
+def world_name(split: str, index: int) -> str:
+    """The world of a trace: `train-3`."""
+    return f"{split}-{index // WORLD_SIZE}"
 
 
 def instance_of_wording(wording_index: int) -> int:
@@ -56,8 +78,7 @@ def instance_of_wording(wording_index: int) -> int:
 
 def split_capacity(domain: Domain, split: str) -> int:
     """How many traces a split can have before a scenario would have to repeat a wording."""
-    rounds = min(
-        wording_space_of(domain, name, split).capacity() // scenario.weight
-        for name, scenario in domain.file.scenarios.items()
-    )
-    return rounds * _schedule_length(domain)
+    deck = _deck(domain, 0)
+    turns = min(wording_capacity(domain, name, split) // weight for name, weight in deck.weights.items())
+    worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
+    return worlds * WORLD_SIZE + min(WORLD_SIZE, max(0, rest - SUBSTITUTES * deck.rounds) * len(deck.entries))

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from gatling_sid.scenarios.instances import Instance, instance_at
+from gatling_sid.scenarios.moments import draw_moment
 from gatling_sid.scenarios.rendering import RenderedRequest, Span, render_request
-from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario, world_name
+from gatling_sid.scenarios.schedule import SUBSTITUTES, instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World, world_of
-
-FALLBACK_WORLDS = 8
-"""Fallback worlds that are searched when a trace's own world has nothing that fits, which is rare. A scenario that fits
-in none of them is probably impossible, so that a longer search would only take time."""
 
 _SENTENCE_END = re.compile(r"[.!?](?= )")
 
@@ -41,10 +38,10 @@ class ScheduledRequest(NamedTuple):
 @lru_cache(maxsize=8192)
 def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, attempt: int) -> ScheduledRequest | None:
     """The request of the `index`-th trace of a split at an attempt, or None if no world has an instance of its scenario."""
-    scenario, wording_index = scheduled_scenario(domain, seed, split, index)
-    instance_index = instance_of_wording(wording_index)
-    for fallback in range(FALLBACK_WORLDS + 1):
-        world = world_of(domain, seed, world_name(split, index, fallback))
+    world = world_of(domain, seed, world_name(split, index))
+    for substitute in range(SUBSTITUTES + 1):
+        scenario, wording_index = scheduled_scenario(domain, seed, split, index, substitute)
+        instance_index = instance_of_wording(wording_index)
         instance = instance_at(world, scenario, instance_index, attempt)
         if instance is not None:
             break
@@ -52,7 +49,9 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
         return None
     rng = stream(seed, trace_id_of(domain, split, index), attempt)
     rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
-    moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
+    steps = (step for step in domain.scenarios[scenario].plan if step.is_in_force(instance.rules))
+    tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
+    moment = draw_moment(domain, instance.policy, instance.principal.role, tool_ids, world.today, rng)
     return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
 
 

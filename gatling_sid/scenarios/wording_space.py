@@ -26,12 +26,12 @@ Each step can be inverted, so two numbers never give the same wording.
 
 A worked example. Two phrasings, the first in two variants; 3 openings, 2 reasons, 4 closings:
 
->>> space = WordingSpace(
-...     (Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")),
+>>> choices = FrameChoices(
 ...     openings=("Hi.", "Hello.", "Good morning."),
 ...     reasons=("I am moving.", "It is for my files."),
 ...     closings=("Thanks.", "Thank you.", "Cheers.", "Many thanks."),
 ... )
+>>> space = WordingSpace((Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")), (choices, choices))
 
 For n = 28 it is turn 14 of phrasing 0. `_SHAPES[14]` is (1, 1, 0), opening and reason, for the second time in the list:
 serial number 1. There are 2 · 3 · 2 = 12 such wordings. The permutation makes 1 into (1 + 3) · 7 mod 12 = 4, where 3 is
@@ -57,25 +57,30 @@ Frame(opening='Good morning.', reason='I am moving.', closing='Many thanks.')
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from math import gcd
 from typing import NamedTuple
 
 from gatling_sid.errors import OracleError
+from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
+from gatling_sid.schemas.language.shared_voice import Register, part_of_split
 from gatling_sid.seeding import seed_of
 
 Shape = tuple[int, int, int]
 """1 or 0 for opening, reason and closing: whether a frame has it."""
 
 _SHAPES: tuple[Shape, ...] = (
-    (1, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 0, 1), (0, 0, 0),
-    (0, 1, 0), (1, 0, 0), (1, 1, 1), (0, 0, 1), (1, 1, 0), (0, 1, 0), (1, 0, 0), (0, 1, 1), (0, 0, 0), (1, 1, 0),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 1, 0),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (1, 0, 1),
+    (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 1), (0, 0, 0),
 )  # fmt: skip
-"""The order in which shapes take turns, which is also their distribution: 20 places are shares of 5 %.
+"""The order in which shapes take turns, which is also their distribution.
 
-15 % of requests have no frame, half have one part, 30 % two, and 5 % all three, as people rarely write so much.
+Most requests have no frame, as those of most people; few have more than one part.
 """
 _FULL: Shape = (1, 1, 1)
 """The shape with the most wordings; it replaces a shape that has no wordings left."""
@@ -84,7 +89,7 @@ _COUNT_IN_ROUND = tuple(_SHAPES.count(shape) for shape in _SHAPES)
 _COUNT_BEFORE = tuple(_SHAPES[:position].count(shape) for position, shape in enumerate(_SHAPES))
 """For each position of `_SHAPES`: how often its shape occurs before it."""
 _POSITIONS_BETWEEN_PHRASINGS = 7
-"""Positions between the starts of two phrasings in `_SHAPES`; 7 and 20 have no common divisor, so 20 starts differ."""
+"""Positions between the starts of two phrasings in `_SHAPES`; 7 and 40 have no common divisor, so 40 starts differ."""
 _GOLDEN_SECTION = 0.6180339887
 """The part of a range whose multiples spread over the range most evenly."""
 
@@ -105,13 +110,19 @@ class Wording(NamedTuple):
     frame: Frame
 
 
-class WordingSpace(NamedTuple):
-    """All ways in which one split may word one scenario."""
+class FrameChoices(NamedTuple):
+    """The openings, reasons and closings that may stand around a phrasing."""
 
-    phrasings: tuple[Phrasing, ...]
     openings: tuple[str, ...]
     reasons: tuple[str, ...]
     closings: tuple[str, ...]
+
+
+class WordingSpace(NamedTuple):
+    """All ways in which one split may word one scenario: its phrasings, and what may stand around each of them."""
+
+    phrasings: Sequence[Phrasing]
+    frames: tuple[FrameChoices, ...]
 
     def capacity(self) -> int:
         """How many requests can be worded without a repetition; below this number, `at` does not raise.
@@ -119,10 +130,16 @@ class WordingSpace(NamedTuple):
         After t turns of a phrasing, at most t full frames were counted down from the last, and one for each round of
         `_SHAPES` was counted up from 0. The counters cannot meet while (t + start of the phrasing) / 20 < size - 1 - t.
         """
-        size = min(self._size(phrasing, _FULL) for phrasing in self.phrasings)
+        size = min(_size(phrasing, choices, _FULL) for phrasing, choices in self._pairs())
         latest_start = _POSITIONS_BETWEEN_PHRASINGS * len(self.phrasings)
         turns = (len(_SHAPES) * (size - 1) - latest_start) // (len(_SHAPES) + 1)
         return len(self.phrasings) * max(turns, 0)
+
+    def _pairs(self) -> Iterator[tuple[Phrasing | None, FrameChoices]]:
+        """Each phrasing with what may stand around it; None for a composed one, which counts as one variant."""
+        is_composed = isinstance(self.phrasings, TaskPhrasings)
+        for index, choices in enumerate(self.frames):
+            yield None if is_composed else self.phrasings[index], choices
 
     def at(self, wording_index: int) -> Wording:
         """The wording with this number; no two numbers give the same. The module's docstring explains the steps.
@@ -132,13 +149,13 @@ class WordingSpace(NamedTuple):
 
         """
         turn, phrasing_index = divmod(wording_index, len(self.phrasings))
-        phrasing = self.phrasings[phrasing_index]
+        phrasing, choices = self.phrasings[phrasing_index], self.frames[phrasing_index]
         round_, position = divmod(turn + phrasing_index * _POSITIONS_BETWEEN_PHRASINGS, len(_SHAPES))
         shape = _SHAPES[position]
         serial = round_ * _COUNT_IN_ROUND[position] + _COUNT_BEFORE[position]
-        size = self._size(phrasing, shape)
+        size = _size(phrasing, choices, shape)
         if serial >= size:
-            shape, size = _FULL, self._size(phrasing, _FULL)
+            shape, size = _FULL, _size(phrasing, choices, _FULL)
             serial = size - 1 - turn
         # The upward counter has reached `round_` (one full frame per round), the downward one size - 1 - turn.
         if shape == _FULL and round_ >= size - 1 - turn:
@@ -146,29 +163,26 @@ class WordingSpace(NamedTuple):
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
                 "add alternatives or phrasings"
             )
-        return self._decode(_permute(serial, size, phrasing.text), phrasing, shape)
+        return _decode(_permute(serial, size, phrasing.text), phrasing, choices, shape)
 
-    @property
-    def _choices(self) -> tuple[tuple[str, ...], ...]:
-        """The choices for each part of a frame."""
-        return self.openings, self.reasons, self.closings
 
-    def _size(self, phrasing: Phrasing, shape: Shape) -> int:
-        """How many wordings have this phrasing and shape: the product of the bases of the digits."""
-        size = phrasing.variants
-        for is_present, choices in zip(shape, self._choices, strict=True):
-            size *= len(choices) if is_present else 1
-        return size
+def _size(phrasing: Phrasing | None, frame_choices: FrameChoices, shape: Shape) -> int:
+    """How many wordings have this phrasing and shape: the product of the bases of the digits."""
+    size = phrasing.variants if phrasing is not None else 1
+    for is_present, choices in zip(shape, frame_choices, strict=True):
+        size *= len(choices) if is_present else 1
+    return size
 
-    def _decode(self, code: int, phrasing: Phrasing, shape: Shape) -> Wording:
-        """The wording whose digits are those of `code`: variant, opening, reason, closing."""
-        code, variant_index = divmod(code, phrasing.variants)
-        parts = []
-        for is_present, choices in zip(shape, self._choices, strict=True):
-            if is_present:
-                code, choice = divmod(code, len(choices))
-            parts.append(choices[choice] if is_present else "")
-        return Wording(phrasing, variant_index, Frame(*parts))
+
+def _decode(code: int, phrasing: Phrasing, frame_choices: FrameChoices, shape: Shape) -> Wording:
+    """The wording whose digits are those of `code`: variant, opening, reason, closing."""
+    code, variant_index = divmod(code, phrasing.variants)
+    parts = []
+    for is_present, choices in zip(shape, frame_choices, strict=True):
+        if is_present:
+            code, choice = divmod(code, len(choices))
+        parts.append(choices[choice] if is_present else "")
+    return Wording(phrasing, variant_index, Frame(*parts))
 
 
 def _permute(serial: int, size: int, phrasing_text: str) -> int:
@@ -193,11 +207,46 @@ def _step_of(size: int) -> int:
     return step
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def wording_space_of(domain: Domain, scenario: str, split: str) -> WordingSpace:
-    """The wordings that a split may use; the last phrasing of a scenario is kept for test, the one before for validation."""
+    """The wordings that a split may use.
+
+    Of a scenario that is written whole, the last phrasing is kept for test and the one before for validation. Composed
+    phrasings, openings, closings and shared reasons are divided as `shared_voice.part_of_split` says.
+    """
+    if domain.scenarios.is_composed(scenario):
+        composed = domain.scenarios.phrasings(scenario, split)
+        changes = domain.scenarios[scenario].intent not in ("retrieve", "analyze")
+        registers = [composed.register(index) for index in range(len(composed))]
+        return WordingSpace(composed, tuple(_frame_choices(domain, each, split, changes=changes) for each in registers))
     spec = domain.file.scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
-    voice = domain.file.voice
-    return WordingSpace(phrasings, tuple(voice.openings), tuple(spec.reasons), tuple(voice.closings))
+    own = domain.file.voice
+    choices = FrameChoices(tuple(own.openings), tuple(spec.reasons), tuple(own.closings))
+    if not own.openings:
+        choices = _frame_choices(domain, "neutral", split, changes=True)._replace(reasons=tuple(spec.reasons))
+    return WordingSpace(phrasings, (choices,) * len(phrasings))
+
+
+def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
+    """How many requests of a scenario a split can word without a repetition, or a lower number that is quicker to tell.
+
+    Composed tasks have so many wordings that only what stands around their phrasings is counted.
+    """
+    if not domain.scenarios.is_composed(scenario):
+        return wording_space_of(domain, scenario, split).capacity()
+    choices = _frame_choices(domain, "neutral", split, changes=True)
+    return len(choices.openings) * len(choices.reasons) * len(choices.closings)
+
+
+@lru_cache(maxsize=256)
+def _frame_choices(domain: Domain, register: Register, split: str, *, changes: bool) -> FrameChoices:
+    """What may stand around a composed phrasing: texts of its register and neutral ones, and reasons for what is asked."""
+    voice, own = domain.voice, domain.file.voice
+    registers: tuple[Register, ...] = ("neutral",) if register == "neutral" else (register, "neutral")
+    openings = [text for each in registers for text in voice.openings.of(each)]
+    openings += [*voice.openings.morning, *voice.openings.afternoon, *voice.openings.evening, *own.openings]
+    closings = [text for each in registers for text in voice.closings.of(each)] + own.closings
+    reasons = [*(voice.reasons.change if changes else voice.reasons.read), *voice.reasons.any, *own.reasons]
+    return FrameChoices(*(tuple(part_of_split(texts, split)) for texts in (openings, reasons, closings)))

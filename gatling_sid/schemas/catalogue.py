@@ -7,40 +7,56 @@ step (`$vendor.name`, `$principal.staff_id`, `$policy.max_rows`, `$request.vendo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from gatling_sid.models import SensitivityTier
-from gatling_sid.schemas.population import Populate
+from gatling_sid.schemas.population import MAX_DAYS, Consistency, Populate
 from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
 FieldType = Literal[
-    "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "choice", "flag", "ref"
+    "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "time", "choice", "flag", "ref"
 ]
-MAX_DAYS = 36_500
-"""100 years: no date of a domain is farther from today."""
 JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": "integer", "flag": "boolean"}
 """The JSON type of each field type that is not a string."""
 
 
 class EntityField(StrictModel):
-    """One typed field; `words` gives the wordings of each value of a choice, `called` those of the field's name."""
+    """One typed field; `words` gives the wordings of each value of a choice, `called` those of the field's name.
+
+    `said` gives the phrases with which people say a condition on the field, such as `"overdue ~"` or `"~ from {}"`; see
+    `language/noun_phrases.py` for their notation. It is a list for a value that the field equals or contains. Else it
+    is a mapping, whose keys are values of a choice, matches of a filter such as `at_least`, fields of the row that a
+    reference points to, or `mine`.
+    """
 
     type: FieldType
     sensitivity: SensitivityTier = SensitivityTier.INTERNAL
     populate: Populate | None
     words: dict[str, list[str]] = Field(default_factory=dict)
     called: list[str] = Field(default_factory=list)
+    said: dict[str, list[str]] | list[str] = Field(default_factory=list)
 
 
 class Entity(StrictModel):
-    """A kind of row; a world has `count` rows of it, identified by the field `key`."""
+    """A kind of row; a world has `count` rows of it, identified by the field `key`.
+
+    `noun` gives what people call a row: each singular with its plural. `pronoun` stands for one row (`it` or `them`).
+    No two rows have the same values in the fields of `unique_by`. In every row, the values in each list of `ordered`
+    never decrease, and each statement of `consistent` is true; see `simulator/world_lint.py`.
+    """
 
     description: str = ""
     key: str
     count: int = Field(ge=1, le=5000)
+    noun: dict[str, str] = Field(default_factory=dict)
+    pronoun: Literal["it", "them"] = "it"
     fields: dict[str, EntityField]
+    unique_by: list[str] = Field(default_factory=list)
+    ordered: list[list[str]] = Field(default_factory=list)
+    consistent: list[Consistency] = Field(default_factory=list)
 
 
 # --- tools -----------------------------------------------------------------------------------------------------
@@ -48,8 +64,8 @@ class Entity(StrictModel):
 Operation = Literal["list", "get", "create", "update", "delete", "export", "aggregate", "send"]
 Match = Literal["equals", "contains", "one_of", "at_least", "at_most", "within_days", "next_days", "since", "until"]
 ParameterPurpose = Literal[
-    "filter", "key", "keys", "set", "limit", "select", "target", "format", "measure", "measured", "group",
-    "recipient", "about", "content", "attachment",
+    "filter", "key", "keys", "set", "add", "subtract", "limit", "sort", "select", "target", "format", "measure",
+    "measured", "group", "recipient", "about", "content", "attachment",
 ]  # fmt: skip
 
 
@@ -60,7 +76,9 @@ class Parameter(StrictModel):
     """One parameter of a tool.
 
     `does` is its role in the operation, `field` the field it concerns, and `match` the condition that a filter tests.
-    JSON type and allowed values follow from the field unless they are given.
+    JSON type and allowed values follow from the field unless they are given. The number of `add` or `subtract` changes
+    that of the field, unless the result would be lower than `keeps_at_least`. The `values` of `sort` are fields, with
+    `-` before those that descend. `words` gives the wordings of each value of a parameter that concerns no field.
     """
 
     does: ParameterPurpose
@@ -72,7 +90,9 @@ class Parameter(StrictModel):
     default: Scalar = None
     minimum: float | None = None
     maximum: float | None = None
+    keeps_at_least: float | None = None
     values: list[Scalar] | None = None
+    words: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class Tool(StrictModel):
@@ -82,7 +102,7 @@ class Tool(StrictModel):
     (`-issued_on`: descending). `sets` are values that the tool itself writes. `requires` lists, by field, the values
     that a row must have to be changed. `addressee` lists the fields with the allowed recipients: a message about a row may
     go only to an address in that row; a message about no row may go to such an address in any row. Without `addressee`,
-    any recipient is allowed.
+    any recipient is allowed. `first_said` are words for the first rows in the tool's order, such as "newest".
     """
 
     operation: Operation
@@ -94,6 +114,7 @@ class Tool(StrictModel):
     sets: dict[str, Scalar] = Field(default_factory=dict)
     requires: dict[str, list[Scalar]] = Field(default_factory=dict)
     addressee: list[str] = Field(default_factory=list)
+    first_said: list[str] = Field(default_factory=list)
     requires_auth: bool = True
 
 
@@ -153,13 +174,15 @@ class OneRowDraw(StrictModel):
 class AllRowsDraw(StrictModel):
     """All rows that match `where`, sorted by `order`.
 
-    Either only the `first` few are taken, or their number must lie within `count`. With `distinct`, no two of them may
-    have the same value in that field.
+    Either only the `first` few are taken, or their number must lie within `count` and be at most each of `limits`. All
+    must meet the conditions of `each`. With `distinct`, no two of them may have the same value in that field.
     """
 
     all: str
     where: dict[str, Any] = Field(default_factory=dict)
+    each: dict[str, Any] = Field(default_factory=dict)
     count: Annotated[tuple[int | str, int | str], Ordered] = (1, 10)
+    limits: list[str] = Field(default_factory=list)
     order: str | None = None
     first: int | str | None = None
     distinct: str | None = None
@@ -175,33 +198,40 @@ class RowByKeyDraw(StrictModel):
 class ChoiceDraw(StrictModel):
     """One of the values of `choose`.
 
-    The value differs from `but_not`, is at most `at_most` and is in `among`; each of these is an expression or missing.
-    Texts may contain `{binding.field}`.
+    The value differs from `but_not`, is at least `at_least`, at most `at_most` and in `among`; each of these is an
+    expression or missing. It is also at most each of `limits`; with `edge`, the lowest of them itself is drawn in a third
+    of the cases. Texts may contain `{binding.field}`.
     """
 
     choose: list[Any] = Field(min_length=1)
     but_not: str | None = None
+    at_least: str | None = None
     at_most: str | None = None
+    limits: list[str] = Field(default_factory=list)
     among: str | None = None
+    edge: bool = False
 
 
 class NumberDraw(StrictModel):
-    """A whole number from low to high, both included."""
+    """A whole number from low to high, both included, and at most each of `limits`."""
 
     number: Annotated[tuple[int, int], Ordered]
+    limits: list[str] = Field(default_factory=list)
 
 
 class AmountDraw(StrictModel):
-    """A multiple of `step` from low to high; either end may be an expression."""
+    """A multiple of `step` from low to high and at most each of `limits`; either end may be an expression."""
 
     amount: Annotated[tuple[float | str, float | str], Ordered]
     step: float = Field(default=10, gt=0)
+    limits: list[str] = Field(default_factory=list)
 
 
 class DateDraw(StrictModel):
-    """A date this many days from today (negative: before)."""
+    """A date this many days from today (negative: before); `limits` may give further bounds and leave out weekends."""
 
     days_from_today: Annotated[tuple[Annotated[int, Field(ge=-MAX_DAYS)], Annotated[int, Field(le=MAX_DAYS)]], Ordered]
+    limits: list[str] = Field(default_factory=list)
 
 
 class AgeDraw(StrictModel):
@@ -210,11 +240,40 @@ class AgeDraw(StrictModel):
     age: str
 
 
+class DaysUntilDraw(StrictModel):
+    """The number of days between today and the later date that the expression `days_until` gives."""
+
+    days_until: str
+
+
+class NearDraw(StrictModel):
+    """A round figure, or the first or last day of a month, near the value of an expression: not above or not below it."""
+
+    near: str
+    side: Literal["below", "above"]
+
+
+class MentionDraw(StrictModel):
+    """What people say of a name or title: all of it or, if it may be short, its first word."""
+
+    mention: str
+    may_be_short: bool = False
+
+
+class AddressDraw(StrictModel):
+    """An e-mail address, if the rule about recipients that an expression gives allows it."""
+
+    address: str
+    allowed_by: str
+
+
 Draw = Annotated[
-    OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw,
+    OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw | DaysUntilDraw
+    | NearDraw | MentionDraw | AddressDraw,
     choose_model_by_key({
         "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw,
-        "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw,
+        "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw, "days_until": DaysUntilDraw,
+        "near": NearDraw, "mention": MentionDraw, "address": AddressDraw,
     }),
 ]  # fmt: skip
 
@@ -237,13 +296,15 @@ class GoalMeasure(StrictModel):
 
 
 class UpdateEffect(StrictModel):
-    """Drawn rows must get the values of `set`.
+    """Drawn rows must get the values of `set`; numbers of `add` and `subtract` change those of the rows' fields.
 
     With `when`, the effect is demanded only if that rule is in force; this holds for all effects.
     """
 
     update: str
-    set: dict[str, Any]
+    set: dict[str, Any] = Field(default_factory=dict)
+    add: dict[str, Any] = Field(default_factory=dict)
+    subtract: dict[str, Any] = Field(default_factory=dict)
     when: str | None = None
 
 
@@ -302,7 +363,8 @@ class ScenarioGoal(StrictModel):
 class Step(StrictModel):
     """One call of the plan; each argument is an expression or a list of them, so that every value has a source.
 
-    The step is left out unless one of the rules of `when` is in force (if it names any), and none of `unless`.
+    The step is left out unless one of the rules of `when` is in force (if it names any), and none of `unless`. The call
+    quotes the rule that demands it: one of `quotes`, or of `when` if `quotes` is left out.
     """
 
     step: str
@@ -311,10 +373,45 @@ class Step(StrictModel):
     after: list[str] = Field(default_factory=list)
     when: list[str] = Field(default_factory=list)
     unless: list[str] = Field(default_factory=list)
+    quotes: list[str] | None = None
+
+    def quoted_rule(self, rules: Iterable[str]) -> str | None:
+        """The first of these rules, which are in force, that demands the call; None if none does."""
+        demanding = self.when if self.quotes is None else self.quotes
+        return next((each for each in rules if each in demanding), None)
 
     def is_in_force(self, rules: frozenset[str]) -> bool:
         """Whether the step is part of the plan where these rules are in force."""
         return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
+
+
+class Part(StrictModel):
+    """A piece of a task: one tool that is applied to rows which the request describes, and how people say it.
+
+    Tasks are composed of parts: which rows (`schemas/composition/targets.py`), what is done with them, and the
+    sentences (`schemas/composition/sentences.py`). Goal and plan follow from the tool. `of` is the entity of the rows,
+    if it is not the tool's own; a part that creates something without rows has none. The rows are searched with the
+    tool `found_by`, by filters among `by` (all that can be said, if left out), always including those of `must_say`.
+    `where` are facts about the rows that nobody says. `with` gives the arguments: a list of values or a draw, which
+    the request states; or an expression such as `$found.email`. `columns` lists the fields that may be asked for.
+    `says` are verb phrases with `{it}` for the rows and `{argument}` for stated values, `asks` whole questions. Either
+    may be a mapping from the values of one argument to its phrases; then `by_value` names that argument.
+    """
+
+    tool: str
+    roles: list[str] = Field(min_length=1)
+    weight: int = Field(default=1, ge=1, le=12)
+    of: str | None = None
+    number: Literal["one", "many", "both"] = "both"
+    found_by: str | None = None
+    by: list[str] | None = None
+    must_say: list[str] = Field(default_factory=list)
+    where: dict[str, Any] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
+    by_value: str | None = None
+    columns: list[str] = Field(default_factory=list)
+    says: dict[str, list[str]] | list[str] = Field(default_factory=list)
+    asks: dict[str, list[str]] | list[str] = Field(default_factory=list)
 
 
 class Scenario(StrictModel):
@@ -337,10 +434,14 @@ class Scenario(StrictModel):
 
 
 class Voice(StrictModel):
-    """The texts that people of this domain put before a request (openings) and after it (closings)."""
+    """Texts that people of this domain add to a request, beside those of the shared voice.
 
-    openings: list[str]
-    closings: list[str]
+    `openings` stand before it, `closings` after it, and `reasons` say why; each is a sentence of its own.
+    """
+
+    openings: list[str] = Field(default_factory=list)
+    closings: list[str] = Field(default_factory=list)
+    reasons: list[str] = Field(default_factory=list)
 
 
 class DomainFile(StrictModel):
@@ -354,5 +455,6 @@ class DomainFile(StrictModel):
     tools: dict[str, Tool]
     roles: dict[str, RoleDeclaration]
     policy: PolicySection
-    voice: Voice
-    scenarios: dict[str, Scenario]
+    voice: Voice = Field(default_factory=Voice)
+    parts: dict[str, Part] = Field(default_factory=dict)
+    scenarios: dict[str, Scenario] = Field(default_factory=dict)

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from gatling_sid.schemas.catalogue import MAX_DAYS, EntityField, Match
+from gatling_sid.schemas.catalogue import EntityField, Match
+from gatling_sid.schemas.clock import is_time
+from gatling_sid.schemas.population import MAX_DAYS
 from gatling_sid.schemas.references import reference_in
 
 ConditionTest = Literal[
@@ -120,6 +122,8 @@ def value_fits(field: EntityField, value: Any) -> bool:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if field.type == "date":
         return _is_date(value)
+    if field.type == "time":
+        return is_time(value)
     return isinstance(value, bool if field.type == "flag" else str)
 
 

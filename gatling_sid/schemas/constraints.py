@@ -11,9 +11,9 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gatling_sid.models import Constraint, SensitivityTier, SystemPolicy
+from gatling_sid.models import Constraint, Effect, SensitivityTier, SystemPolicy
 
 
 class Parameters(BaseModel):
@@ -84,7 +84,7 @@ class MayNotCall(Parameters):
 
 
 class Precondition(Parameters):
-    """A change of a row of `entity` is allowed only after an earlier call has shown certain fields of it."""
+    """A change of a row of `entity`, or a message about it, is allowed only after an earlier call has shown certain fields."""
 
     entity: str
 
@@ -92,6 +92,21 @@ class Precondition(Parameters):
     @abstractmethod
     def evidence(self) -> tuple[str, ...]:
         """The fields that an earlier call must have shown."""
+
+    def concerns_effect(self, effect: Effect) -> bool:
+        """Whether an effect needs the look-up, if it is on rows of `entity`; a new row counts by the rows it refers to."""
+        return effect.kind in ("update", "delete", "send")
+
+
+class FieldPrecondition(Precondition):
+    """A precondition whose look-up must have shown the one `field` that decides."""
+
+    field: str
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """The fields that an earlier call must have shown."""
+        return (self.field,)
 
 
 class ReadBeforeChange(Precondition):
@@ -105,28 +120,63 @@ class ReadBeforeChange(Precondition):
         return tuple(self.fields)
 
 
-class StateBeforeChange(Precondition):
+class StateBeforeChange(FieldPrecondition):
     """A row may be changed only while its `field` is one of `allowed`, and an earlier call must have shown that."""
 
-    field: str
     allowed: list[Any]
 
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """The fields that an earlier call must have shown."""
-        return (self.field,)
 
-
-class AmountLimit(Precondition):
+class AmountLimit(FieldPrecondition):
     """The changed row's `field` is at most `max_value`, and an earlier call must have shown it."""
 
-    field: str
     max_value: float
 
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        """The fields that an earlier call must have shown."""
-        return (self.field,)
+
+class ApprovedBy(FieldPrecondition):
+    """The changed row's `field` names who approved it, and that is not the principal's own `attribute` (four eyes).
+
+    An earlier call must have shown the field.
+    """
+
+    attribute: str
+
+
+class AtMostField(FieldPrecondition):
+    """The numeric `argument` is at most `share` times the `field` of the row that is changed or that a new row refers to.
+
+    An earlier call must have shown the field. Example: a refund is at most what was paid.
+    """
+
+    argument: str
+    share: float = 1.0
+
+    def concerns_effect(self, effect: Effect) -> bool:
+        """Whether an effect needs the look-up; a new row needs that of the row which it refers to."""
+        return super().concerns_effect(effect) or effect.kind == "create"
+
+
+class Transitions(FieldPrecondition):
+    """A call that writes `field` moves it only along the allowed steps: `allowed` lists for each value those that may follow.
+
+    An earlier call must have shown the value before the step. A value that is not listed is kept, even if it is missing.
+    """
+
+    allowed: dict[str, list[str]]
+
+    def concerns_effect(self, effect: Effect) -> bool:
+        """Whether an effect needs the look-up: only one that writes the field."""
+        return effect.kind == "update" and self.field in effect.changes
+
+
+class Consent(FieldPrecondition):
+    """Rows of `entity` are changed, exported or written about only if their flag `field` is true.
+
+    An earlier call must have shown the flag; an export may instead select rows by a filter that demands it.
+    """
+
+    def concerns_effect(self, effect: Effect) -> bool:
+        """Whether an effect needs the look-up; an export does too."""
+        return super().concerns_effect(effect) or effect.kind == "export"
 
 
 class ArgumentMax(Parameters):
@@ -147,6 +197,35 @@ class ArgumentRequired(Parameters):
     """The `argument` must be given, and not be blank."""
 
     argument: str
+
+
+class ArgumentDays(Parameters):
+    """A date in the `argument` lies between `min_days` and `max_days` days from today (negative: in the past).
+
+    With `workdays_only`, it is also a Monday, Tuesday, Wednesday, Thursday or Friday.
+    """
+
+    argument: str
+    min_days: int | None = None
+    max_days: int | None = None
+    workdays_only: bool = False
+
+
+class Hours(Parameters):
+    """The tools are called only at or after `from_hour` and before `to_hour`, full hours of the day in UTC."""
+
+    from_hour: int = Field(ge=0, le=23)
+    to_hour: int = Field(ge=1, le=24)
+
+    def allows(self, hour: int) -> bool:
+        """Whether calls may happen within this hour of the day, from 0 to 23."""
+        return self.from_hour <= hour < self.to_hour
+
+
+class FieldLimit(Parameters):
+    """A call shows at most `max_fields` fields of a row: those that it selects, or else all that the tool returns."""
+
+    max_fields: int
 
 
 class NarrowedBy(Parameters):
@@ -175,11 +254,16 @@ class NotOwn(Parameters):
 
 
 class NotifyAfter(Parameters):
-    """After a change of a row of `entity`, a later call of `notify` about it reaches the address in `recipient_field`."""
+    """After a change of a row of `entity`, a later call of `notify` about it reaches the address in `recipient_field`.
+
+    If the rule names tools that read or export rows, each row that these return must be notified about too. With
+    `unless_own`, rows whose `recipient_field` equals this attribute of the principal need no notice.
+    """
 
     entity: str
     notify: str
     recipient_field: str
+    unless_own: str | None = None
 
 
 class NoFlow(Parameters):
@@ -193,6 +277,18 @@ class Recipients(Parameters):
     """Messages go only to addresses that end with one of `endings`; a host that only looks alike does not."""
 
     endings: list[str]
+
+    def allows(self, address: str) -> bool:
+        """Whether a message may go to an address: `elm.example` allows `a@b.elm.example`, but not `a@helm.example`."""
+        return any(_ends_with(address, each) for each in self.endings)
+
+
+def _ends_with(address: str, ending: str) -> bool:
+    address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
+    if not ending:
+        return False
+    suffixes = ending if ending[0] in "@." else (f"@{ending}", f".{ending}")
+    return address == ending or (address.count("@") == 1 and address.endswith(suffixes))
 
 
 class BatchLimit(Parameters):
@@ -211,9 +307,16 @@ KINDS: dict[str, type[Parameters]] = {
     "read_before_change": ReadBeforeChange,
     "state_before_change": StateBeforeChange,
     "amount_limit": AmountLimit,
+    "approved_by": ApprovedBy,
+    "at_most_field": AtMostField,
+    "transitions": Transitions,
+    "consent": Consent,
     "argument_max": ArgumentMax,
     "argument_values": ArgumentValues,
     "argument_required": ArgumentRequired,
+    "argument_days": ArgumentDays,
+    "hours": Hours,
+    "field_limit": FieldLimit,
     "narrowed_by": NarrowedBy,
     "own_records": OwnRecords,
     "not_own": NotOwn,
@@ -225,7 +328,7 @@ KINDS: dict[str, type[Parameters]] = {
 
 
 PRECONDITION_KINDS = frozenset(kind for kind, parameters in KINDS.items() if issubclass(parameters, Precondition))
-"""The kinds that allow a change only after a look-up."""
+"""The kinds that allow a change, a message or an export only after a look-up."""
 
 
 def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]]:

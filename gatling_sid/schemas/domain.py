@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple
 
 from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
+from gatling_sid.schemas.clock import TIME_PATTERN
+from gatling_sid.schemas.composition.lexicon import wordings_in_phrases
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.phrasing import phrasing_of
+from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.language.wording import plain_words
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
@@ -30,15 +35,20 @@ class CopySource(NamedTuple):
 class Domain:
     """One domain of the catalogue; immutable. `digest` is its version as text."""
 
-    def __init__(self, slug: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]]) -> None:
+    def __init__(
+        self, slug: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]], voice: SharedVoice
+    ) -> None:
         """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
         self.slug = slug
         self.file = file
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
-        self.version = version_of(file, self.pools)
+        self.voice = voice
+        self.version = version_of(file, self.pools, voice if file.parts else None)
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
+        self.scenarios = ScenarioTable(self, voice)
+        self._goal_slots: dict[str, frozenset[str]] = {}
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
 
     # --- tools
@@ -101,7 +111,9 @@ class Domain:
             constraints["maximum"] = _integer_if_whole(parameter.maximum)
         if many:
             return "array", {"items": {"type": base, **element}, "minItems": 1, "uniqueItems": True}
-        if base == "string" and not values:
+        if field and field.type == "time":
+            constraints["pattern"] = TIME_PATTERN
+        elif base == "string" and not values:
             constraints["minLength"] = 1
         if field and field.type == "date" and not counted:
             constraints["format"] = "date"
@@ -179,33 +191,41 @@ class Domain:
                 return "days"
             case _, "next_days":
                 return "coming_days"
-            case (("select" | "measured" | "group" | "target" | "format" | "measure"), _):
+            case (("select" | "measured" | "group" | "target" | "format" | "measure" | "sort"), _):
                 return "choice"
         field = self.field_of(tool, parameter)
         return field.type if field else "text"
 
     def wordings_to_parse(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """All wordings of a tool's parameter in the catalogue, by value; for parsing spans."""
-        return self.lexicon[self._topic(tool, tool.parameters[name])]
+        return self.lexicon[self.topic_of(tool, tool.parameters[name])]
 
     def wordings_to_render(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
-        """The wordings declared with the field, by value; for rendering values. Those of single phrasings are left out."""
-        return self._declared_wordings.get(self._topic(tool, tool.parameters[name]), {})
+        """The wordings declared with the field or parameter, by value; for rendering. Those of single phrasings are left out."""
+        return self._declared_wordings.get(self.topic_of(tool, tool.parameters[name]), {})
 
-    def _topic(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
+    def topic_of(self, tool: c.Tool, parameter: c.Parameter) -> tuple[str, str]:
+        """What the wordings of a parameter's values are about: (entity, field), or (`(tools)`, purpose)."""
         if parameter.does in ("select", "measured", "group"):
             return tool.entity, "(fields)"
+        if parameter.does == "sort":
+            return tool.entity, "(order)"
         return (tool.entity, parameter.field) if parameter.field else ("(tools)", parameter.does)
 
     @cached_property
     def _declared_wordings(self) -> dict[tuple[str, str], dict[Any, tuple[str, ...]]]:
-        """The wordings declared with the fields, by topic and value."""
+        """The wordings declared with the fields and the parameters, by topic and value."""
         declared: dict[tuple[str, str], dict[Any, tuple[str, ...]]] = {}
         for name, entity in self.file.entities.items():
             for field_name, field in entity.fields.items():
                 declared[name, field_name] = {value: tuple(ways) for value, ways in field.words.items()}
             called = {f: tuple(field.called) or (plain_words(f),) for f, field in entity.fields.items()}
             declared[name, "(fields)"] = called
+        for tool in self.tools.values():
+            for parameter in tool.parameters.values():
+                of_topic = declared.setdefault(self.topic_of(tool, parameter), {})
+                for value, ways in parameter.words.items():
+                    of_topic[value] = tuple(dict.fromkeys((*of_topic.get(value, ()), *ways)))
         return declared
 
     @cached_property
@@ -214,12 +234,12 @@ class Domain:
         lexicon = {topic: dict(ways) for topic, ways in self._declared_wordings.items()}
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
-                lexicon.setdefault(self._topic(tool, parameter), {})
-        for scenario in self.file.scenarios.values():
-            for topic, value, wording in self._wordings_in_phrasings(scenario):
-                known = lexicon[topic].get(value) or ((plain_words(value),) if isinstance(value, str) else ())
-                if wording not in known:
-                    lexicon[topic][value] = (*known, wording)
+                lexicon.setdefault(self.topic_of(tool, parameter), {})
+        written = (each for spec in self.file.scenarios.values() for each in self._wordings_in_phrasings(spec))
+        for topic, value, wording in chain(written, wordings_in_phrases(self, self.voice)):
+            known = lexicon.setdefault(topic, {}).get(value) or ((plain_words(value),) if isinstance(value, str) else ())
+            if wording not in known:
+                lexicon[topic][value] = (*known, wording)
         return lexicon
 
     def _wordings_in_phrasings(self, scenario: c.Scenario) -> Iterator[tuple[tuple[str, str], Any, str]]:
@@ -230,14 +250,12 @@ class Domain:
                 if slot.wording is not None and slot.name in topics:
                     for tool, parameter in topics[slot.name]:
                         value = value[0] if isinstance(value, list) and len(value) == 1 else value
-                        yield self._topic(tool, tool.parameters[parameter]), value, slot.wording
-
-    @cached_property
-    def _goal_slots(self) -> dict[str, frozenset[str]]:
-        return {name: frozenset(_slots_of_goal(scenario)) for name, scenario in self.file.scenarios.items()}
+                        yield self.topic_of(tool, tool.parameters[parameter]), value, slot.wording
 
     def slots_of_goal(self, scenario: str) -> frozenset[str]:
         """The slots of a scenario whose values are part of its goal."""
+        if scenario not in self._goal_slots:
+            self._goal_slots[scenario] = frozenset(_slots_of_goal(self.scenarios[scenario]))
         return self._goal_slots[scenario]
 
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
@@ -245,7 +263,8 @@ class Domain:
         result: dict[str, list[tuple[c.Tool, str]]] = {}
         for step in scenario.plan:
             for name, expression in step.arguments.items():
-                reference = parse_reference(expression) if isinstance(expression, str) else None
+                single = expression if isinstance(expression, str) else expression[0]
+                reference = parse_reference(single)
                 if reference and reference.root == "request":
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result

@@ -26,6 +26,7 @@ def intents_of(kinds: Iterable[str]) -> tuple[str, ...]:
     changes = tuple(each for each in _CHANGES if each in distinct)
     if changes:
         return changes
-    if "send" in distinct:
-        return "create", "update"
-    return ("analyze",) if "aggregate" in distinct else ("retrieve",)
+    reads = ("analyze",) if "aggregate" in distinct else ("retrieve",)
+    if "send" in distinct:  # beside what is read, the message may be a notice that a rule demands
+        return ("create", "update", *(reads if distinct - {"send"} else ()))
+    return reads

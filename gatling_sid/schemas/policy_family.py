@@ -12,7 +12,6 @@ from gatling_sid.digests import policy_bytes
 from gatling_sid.models import Constraint, SystemPolicy
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.constraints import (
-    PRECONDITION_KINDS,
     Parameters,
     Precondition,
     parameters_of,
@@ -114,9 +113,13 @@ class PolicyFamily:
 
     def preconditions_of(self, policy: SystemPolicy) -> list[Precondition]:
         """The preconditions among the rules of a policy; those that are not well formed are left out."""
+        return [each for each in self.constraints_of(policy) if isinstance(each, Precondition)]
+
+    def constraints_of(self, policy: SystemPolicy) -> list[Parameters]:
+        """The parameters of all constraints of a policy; those that are not well formed are left out."""
         parsed = self.parsed_constraints(policy)
         parsed = parsed if parsed is not None else read_constraints(policy)
-        return [each for _, kind, each in parsed if kind in PRECONDITION_KINDS and isinstance(each, Precondition)]
+        return [each for _, _, each in parsed if isinstance(each, Parameters)]
 
     def rules_in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """The names of the rules that the member has."""
@@ -176,9 +179,11 @@ def _value_for_member(value: Any, axes: Mapping[str, Any]) -> Any:
     return axes[str(reference.path[0])] if reference and reference.root == "policy" else value
 
 
-def _render_value(value: Any) -> str:
+def _render_value(value: Any, conjunction: str = "and") -> str:
     if isinstance(value, list):
-        return join_list([_render_value(each) for each in value])
+        return join_list([_render_value(each) for each in value], conjunction) if value else "nothing"
+    if isinstance(value, dict):
+        return ", ".join(f"{before} to {_render_value(after, 'or')}" for before, after in value.items())
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value)

@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from gatling_sid.schemas.clock import is_time
 from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
+
+MAX_DAYS = 36_500
+"""100 years: no date of a domain is farther from today."""
+_MAX_DIGITS = 12
+"""Digits to which a sequence may pad its numbers; keys are no longer than people can read out."""
+_SEQUENCE = re.compile(r"[^{}]*\{(?::(?:0(\d+))?[dx])?\}[^{}]*", re.ASCII)
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+def _check_sequence(text: str) -> str:
+    match = _SEQUENCE.fullmatch(text)
+    if match is None or int(match.group(1) or 0) > _MAX_DIGITS:
+        raise ValueError(f"{text!r} needs one number such as {{:04d}}, of at most {_MAX_DIGITS} digits")
+    return text
+
+
+def _check_time(text: str) -> str:
+    if not is_time(text):
+        raise ValueError(f"{text!r} is not a time such as 09:30")
+    return text
+
+
+Days = tuple[
+    Annotated[int, Field(ge=-MAX_DAYS, le=MAX_DAYS)],
+    Annotated[int, Field(ge=-MAX_DAYS, le=MAX_DAYS)],
+]
+"""The fewest and the most days."""
+Time = Annotated[str, AfterValidator(_check_time)]
 
 
 class SequenceFill(StrictModel):
     """Keys such as INV-10412: a prefix and a number that begins a little above `start` and grows by 1 to `gap` per row."""
 
-    sequence: str
-    start: int = 1000
+    sequence: Annotated[str, AfterValidator(_check_sequence)]
+    start: int = Field(default=1000, ge=0)
     gap: int = Field(default=1, ge=1)
 
 
@@ -47,27 +78,48 @@ class MoneyFill(StrictModel):
     """An amount from low to high, small ones more often (log-uniform), rounded to `round`."""
 
     money: tuple[float, float]
-    round: float = 0.01
+    round: float = Field(default=0.01, gt=0)
 
 
 class DaysAgoFill(StrictModel):
-    """A date this many days before today."""
+    """A date this many days before today; with `workdays`, from Monday to Friday."""
 
-    days_ago: tuple[int, int]
+    days_ago: Days
+    workdays: bool = False
 
 
 class DaysAheadFill(StrictModel):
-    """A date this many days after today."""
+    """A date this many days after today; with `workdays`, from Monday to Friday."""
 
-    days_ahead: tuple[int, int]
+    days_ahead: Days
+    workdays: bool = False
 
 
 class DaysAfterFill(StrictModel):
-    """A date this many days after another of the row's dates; with `by_today`, never in the future."""
+    """A date this many days after another of the row's dates; with `by_today`, never in the future.
+
+    With `workdays`, it is from Monday to Friday.
+    """
 
     days_after: str
-    days: tuple[int, int]
+    days: Days
     by_today: bool = False
+    workdays: bool = False
+
+
+class TimeFill(StrictModel):
+    """A time of day from the first to the last, in steps of so many minutes."""
+
+    time: tuple[Time, Time]
+    step: int = Field(default=15, ge=1, le=720)
+
+
+class MinutesAfterFill(StrictModel):
+    """A time this many minutes after another of the row's times, in steps; never past midnight, but 23:59 instead."""
+
+    minutes_after: str
+    minutes: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(le=1440)]]
+    step: int = Field(default=15, ge=1, le=720)
 
 
 class ReferenceFill(StrictModel):
@@ -107,7 +159,7 @@ class FractionFill(StrictModel):
 
     fraction_of: str
     between: tuple[float, float]
-    round: float = 0.01
+    round: float = Field(default=0.01, gt=0)
 
 
 class ByFieldFill(StrictModel):
@@ -128,13 +180,58 @@ class IfPastFill(StrictModel):
 
 Populate = Annotated[
     SequenceFill | PoolFill | TemplateFill | ChoiceFill | IntegerFill | MoneyFill | DaysAgoFill | DaysAheadFill
-    | DaysAfterFill | ReferenceFill | CopyFill | ChanceFill | ConstantFill | EmailFill | FractionFill | ByFieldFill
-    | IfPastFill,
+    | DaysAfterFill | TimeFill | MinutesAfterFill | ReferenceFill | CopyFill | ChanceFill | ConstantFill | EmailFill
+    | FractionFill | ByFieldFill | IfPastFill,
     choose_model_by_key({
         "sequence": SequenceFill, "pool": PoolFill, "template": TemplateFill, "choice": ChoiceFill,
         "integer": IntegerFill, "money": MoneyFill, "days_ago": DaysAgoFill, "days_ahead": DaysAheadFill,
-        "days_after": DaysAfterFill, "ref": ReferenceFill, "copy": CopyFill, "chance": ChanceFill,
-        "value": ConstantFill, "email": EmailFill, "fraction_of": FractionFill, "by": ByFieldFill,
-        "if_past": IfPastFill,
+        "days_after": DaysAfterFill, "time": TimeFill, "minutes_after": MinutesAfterFill, "ref": ReferenceFill,
+        "copy": CopyFill, "chance": ChanceFill, "value": ConstantFill, "email": EmailFill,
+        "fraction_of": FractionFill, "by": ByFieldFill, "if_past": IfPastFill,
     }),
 ]  # fmt: skip
+
+
+class Consistency(StrictModel):
+    """Rows that meet the conditions of `when` must meet those of `then`, as in the `where` of a draw.
+
+    `$field` stands for the value of another field of the row.
+    """
+
+    when: dict[str, Any] = Field(default_factory=dict)
+    then: dict[str, Any] = Field(min_length=1)
+
+
+def simple_fills(fill: Populate | None) -> Iterator[Populate]:
+    """The fill or, if it chooses among others, these; none for a field that stays empty."""
+    for each in _nested_fills(fill):
+        yield from simple_fills(each)
+    if fill is not None and not isinstance(fill, (ByFieldFill, IfPastFill)):
+        yield fill
+
+
+def _nested_fills(fill: Populate | None) -> tuple[Populate | None, ...]:
+    """The fills among which a fill chooses by another field of the row; none for most fills."""
+    match fill:
+        case ByFieldFill():
+            return (*fill.cases.values(), fill.otherwise)
+        case IfPastFill():
+            return (fill.then, fill.otherwise)
+    return ()
+
+
+def fields_read(fill: Populate | None) -> Iterator[str]:
+    """The other fields of the row on which a filled value depends; pools of a template may be among the names."""
+    match fill:
+        case DaysAfterFill(days_after=name) | MinutesAfterFill(minutes_after=name) | FractionFill(fraction_of=name):
+            yield name
+        case ByFieldFill(by=name) | IfPastFill(if_past=name):
+            yield name
+        case CopyFill(copy_of=path):
+            yield path.partition(".")[0]
+        case EmailFill():
+            yield from (*fill.email, fill.at)
+        case TemplateFill():
+            yield from _PLACEHOLDER.findall(fill.template)
+    for each in _nested_fills(fill):
+        yield from fields_read(each)

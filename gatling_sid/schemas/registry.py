@@ -16,10 +16,12 @@ from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.language.shared_voice import parse_shared_voice
 from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
+VOICE = Path(__file__).parent / "voice.yaml"
 
 
 class DomainRegistry:
@@ -145,11 +147,11 @@ def load_domain(path: Path) -> Domain:
         CatalogueError: names the file and the key of the first thing that is wrong.
 
     """
-    return _domain_of(path.stem, read_bytes(path), read_bytes(POOLS))
+    return _domain_of(path.stem, read_bytes(path), read_bytes(POOLS), read_bytes(VOICE))
 
 
 @lru_cache(maxsize=256)
-def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
+def _domain_of(slug: str, read: bytes, pools: bytes, voice: bytes) -> Domain:
     """The domain that these bytes describe; memoised by the bytes, so an edited file gives another `Domain`."""
     name = f"{slug}.yaml"
     content = parse_yaml_bytes(read, name)
@@ -161,7 +163,7 @@ def _domain_of(slug: str, read: bytes, pools: bytes) -> Domain:
         first = error.errors()[0]
         where = ".".join(str(each) for each in first["loc"])
         raise CatalogueError(name, where, first["msg"].removeprefix("Value error, ")) from None
-    domain = Domain(slug, file, _pools_of(pools))
+    domain = Domain(slug, file, _pools_of(pools), parse_shared_voice(voice, VOICE.name))
     for where, problem in domain_problems(domain):
         raise CatalogueError(name, where, problem)
     return domain

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
+from gatling_sid.schemas.language.shared_voice import SharedVoice
 
 ENGINE_VERSION = 3
 """Version of the code that turns a catalogue into traces; raised whenever the same catalogue gives other traces."""
@@ -42,13 +43,15 @@ class DomainVersion(NamedTuple):
         ]
 
 
-def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]]) -> DomainVersion:
-    """The version of a domain file with these pools, its own and the shared ones, by name."""
+def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]], voice: SharedVoice | None) -> DomainVersion:
+    """The version of a domain file with these pools, its own and the shared ones, by name, and the shared voice it uses."""
     used = {name: list(pools[name]) for name in sorted(set(_pools_used(file))) if name in pools}
     return DomainVersion(
         _digest(file, {"name", "entities", "tools", "roles"}, used),
         _digest(file, {"policy"}),
-        _digest(file, {"description", "organisation", "scenarios", "voice"}),
+        _digest(
+            file, {"description", "organisation", "parts", "scenarios", "voice"}, *([voice.model_dump_json()] if voice else [])
+        ),
     )
 
 

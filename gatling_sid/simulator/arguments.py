@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ToolParameter
+from gatling_sid.schemas.clock import TIME_PATTERN, is_time
 from gatling_sid.schemas.references import references_in
-from gatling_sid.simulator.operations import CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
 
 _TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -70,8 +71,8 @@ def signature_problems(
 def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) -> str | None:
     """Why a value does not fit a type and JSON Schema keywords, or None if it fits.
 
-    It checks only the keywords that a domain publishes: enum, minimum, maximum, minLength, format `date`, and those of
-    lists.
+    It checks only the keywords that a domain publishes: enum, minimum, maximum, minLength, format `date`, the pattern of
+    a time, and those of lists.
     """
     if not has_json_type(value, json_type):
         return f"must be {json_type}, not {type(value).__name__}"
@@ -87,6 +88,8 @@ def value_problem(value: Any, json_type: str, constraints: Mapping[str, Any]) ->
         return "must not be empty"
     if constraints.get("format") == "date" and not _is_date(value):
         return f"must be a date such as 2026-03-14, not {value[:60]!r}"
+    if constraints.get("pattern") == TIME_PATTERN and not is_time(value):
+        return f"must be a time such as 09:30, not {value[:60]!r}"
     return _list_problem(value, constraints) if isinstance(value, list) else None
 
 

@@ -13,16 +13,8 @@ from gatling_sid.models import Effect, Goal, Measurement, ToolCall
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follow, reference_in, references_in
 from gatling_sid.simulator.arguments import argument_problems
-from gatling_sid.simulator.operations import (
-    CallRefusedError,
-    CallResult,
-    Change,
-    CompiledTool,
-    RefusalReason,
-    State,
-    compile_tools,
-    operate,
-)
+from gatling_sid.simulator.compiled_tools import CompiledTool, compile_tools
+from gatling_sid.simulator.operations import CallRefusedError, CallResult, Change, RefusalReason, State, operate
 from gatling_sid.simulator.world import World
 
 

@@ -7,15 +7,14 @@ An operation takes a tool, arguments without references and a state; it returns 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Any
 
-from gatling_sid.models import Effect, SensitivityTier, construct_trusted
-from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, DAY_MATCHES
-from gatling_sid.schemas.domain import Domain
+from gatling_sid.models import Effect, construct_trusted
+from gatling_sid.schemas.conditions import CONDITION_OF_MATCH
+from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.measures import measure_rows
 from gatling_sid.simulator.world import Row, World, sort_rows
 
@@ -107,61 +106,6 @@ class State:
         self.changes.append((entity, key, row))
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledTool:
-    """A tool with its parameters grouped by what they do, so that a call need not look them up in the catalogue."""
-
-    tool_id: str
-    tool: c.Tool
-    domain: Domain
-    key_field: str
-    parameter_for: dict[str, str]
-    filters: tuple[tuple[str, str, str], ...]
-    periods: tuple[tuple[str, str], ...]
-    sets: tuple[tuple[str, str], ...]
-    contents: tuple[str, ...]
-    defaults: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def entity(self) -> str:
-        """The name of the entity that the tool acts on."""
-        return self.tool.entity
-
-    def fields(self, arguments: dict[str, Any]) -> tuple[str, ...]:
-        """The fields that a call shows: those it selects, or all that the tool returns."""
-        select = self.parameter_for.get("select")
-        return tuple(arguments[select]) if select in arguments else tuple(self.tool.returns)
-
-    def sensitivity(self, fields: tuple[str, ...]) -> SensitivityTier:
-        """The highest tier among fields of the tool's entity."""
-        return self.domain.highest_tier(self.entity, fields)
-
-
-def compile_tools(domain: Domain) -> dict[str, CompiledTool]:
-    """Every tool of a domain, compiled, by its full id such as `finance.list_invoices`."""
-    return {tool_id: _compile(domain, tool_id, tool) for tool_id, tool in domain.tools.items()}
-
-
-_PERIOD_MATCHES = (*DAY_MATCHES, "since")
-"""Ways of matching that look back or ahead a number of days from today."""
-
-
-def _compile(domain: Domain, tool_id: str, tool: c.Tool) -> CompiledTool:
-    parameters = tool.parameters.items()
-    return CompiledTool(
-        tool_id=tool_id,
-        tool=tool,
-        domain=domain,
-        key_field=domain.file.entities[tool.entity].key,
-        parameter_for={p.does: name for name, p in parameters if p.does not in ("filter", "set", "content")},
-        filters=tuple((name, p.field or "", p.match) for name, p in parameters if p.does == "filter"),
-        periods=tuple((name, p.match) for name, p in parameters if p.does == "filter" and p.match in _PERIOD_MATCHES),
-        sets=tuple((name, p.field or "") for name, p in parameters if p.does == "set"),
-        contents=tuple(name for name, p in parameters if p.does in ("content", "attachment")),
-        defaults={name: p.default for name, p in parameters if p.default is not None},
-    )
-
-
 def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     """Runs one tool, which may change the state; `arguments` hold no references. Raises CallRefusedError."""
     if tool.defaults:
@@ -173,9 +117,12 @@ def operate(tool: CompiledTool, arguments: dict[str, Any], state: State) -> Call
 
 
 def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> list[Row]:
-    """The rows that match a call's filters and keys, in the tool's order, before any limit is applied."""
+    """The rows that match a call's filters and keys, in the order of the call, before any limit is applied.
+
+    Rows that are given by keys keep the order of these, unless the call asks for another one.
+    """
     world, entity = state.world, tool.entity
-    order = tool.tool.order
+    order = tool.order(arguments)
     given = [(name, field_name, match) for name, field_name, match in tool.filters if name in arguments]
     keys = tool.parameter_for.get("keys")
     rows: list[Row] | None = None
@@ -192,7 +139,8 @@ def select_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> 
     rows = world.sorted_rows(entity, order) if rows is None else rows
     for name, field_name, match in given:
         rows = _filter_rows(rows, field_name, match, arguments[name], tool, state)
-    return rows if ordered or keys in arguments else sort_rows(rows, order, tool.key_field)
+    keeps_order = ordered or (keys in arguments and tool.parameter_for.get("sort") not in arguments)
+    return rows if keeps_order else sort_rows(rows, order, tool.key_field)
 
 
 def _filter_rows(rows: list[Row], field: str, match: str, operand: Any, tool: CompiledTool, state: State) -> list[Row]:
@@ -336,14 +284,40 @@ def _fields_to_copy(tool: CompiledTool, changes: Row, state: State) -> Row:
 def _update_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     changes, keys = _fields_to_write(tool, arguments), _target_keys(tool, arguments)
     before = [(key, _require_row(tool, key, state)) for key in keys]
+    changes_by_key: dict[str, Row] = {}
     for key, row in before:
         _require_state(tool, key, row)
-        state.write(tool.entity, key, {**row, **changes})
+        changes_by_key[key] = {**changes, **_sums(tool, arguments, key, row)}
+        state.write(tool.entity, key, {**row, **changes_by_key[key]})
+    # Sums differ from row to row, so each row has an effect of its own.
+    groups = [([key], changes_by_key[key]) for key in keys] if tool.additions else [(keys, changes)]
+    effects = tuple(
+        _new_effect(kind="update", entity=tool.entity, rows=rows, changes=changed, target=None)
+        for rows, changed in groups
+    )
     fields = tuple(tool.tool.returns)
     shown = [_project(state.row(tool.entity, key) or {}, fields) for key in keys]
-    effect = _new_effect(kind="update", entity=tool.entity, rows=keys, changes=changes, target=None)
     value = {"items": shown, "count": len(shown)} if "keys" in tool.parameter_for else shown[0]
-    return CallResult(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=(effect,))
+    return CallResult(value=value, entity=tool.entity, rows=tuple(before), fields=fields, effects=effects)
+
+
+def _sums(tool: CompiledTool, arguments: dict[str, Any], key: str, row: Row) -> Row:
+    """The fields of a row to which a call adds, with their new values."""
+    sums: Row = {}
+    for name, field_name, sign, least in tool.additions:
+        if name not in arguments:
+            continue
+        before = sums.get(field_name, row[field_name])
+        if before is None:
+            raise CallRefusedError(RefusalReason.WRONG_STATE, f"{tool.entity} {key} has no {field_name}")
+        after = round(before + sign * arguments[name], 2)
+        if least is not None and after < least:
+            detail = (
+                f"{tool.entity} {key} has {field_name} {before}; {after} would be left, and at least {least:g} must"
+            )
+            raise CallRefusedError(RefusalReason.WRONG_STATE, detail)
+        sums[field_name] = after
+    return sums
 
 
 def _delete_rows(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:

@@ -9,7 +9,8 @@ from typing import Any
 
 from gatling_sid.models import Effect, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall, construct_trusted
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.operations import CallResult, CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.operations import CallResult
 
 
 def scope_of_request(
@@ -73,9 +74,20 @@ def _evidence_before(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yields (entity, fields) that preconditions in force demand to look up before an effect."""
     tool_ids = _tools_with_effect(domain, effect.kind, effect.entity)
-    for rule in domain.family.preconditions_of(policy) if tool_ids else ():
-        if rule.entity == effect.entity and any(rule.binds(role, each) for each in tool_ids):
+    if not tool_ids:
+        return
+    entities = references_of(domain, effect.entity).values() if effect.kind == "create" else [effect.entity]
+    for rule in domain.family.preconditions_of(policy):
+        is_concerned = rule.entity in entities and rule.concerns_effect(effect)
+        if is_concerned and any(rule.binds(role, each) for each in tool_ids):
             yield rule.entity, rule.evidence
+
+
+@lru_cache(maxsize=4096)
+def references_of(domain: Domain, entity: str) -> Mapping[str, str]:
+    """The entities that the reference fields of an entity point to, by field."""
+    known = domain.file.entities[entity]
+    return {name: domain.referenced_entity(known, name) for name, each in known.fields.items() if each.type == "ref"}
 
 
 @lru_cache(maxsize=4096)

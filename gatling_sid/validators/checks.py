@@ -102,6 +102,7 @@ CHECKS: Mapping[str, Check] = {
             kinds.constraints_hold,
         ),
     ),
+    "policy_wording": Check("compliant", "violations", rules=(kinds.wording_constraints_hold,), reads_wording=True),
     "informed_change": Check("valid", "errors", replay_rules=(kinds.changes_follow_look_ups,)),
     "minimal_scope": Check(
         "minimal",

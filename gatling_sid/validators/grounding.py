@@ -129,7 +129,12 @@ def _why_not_found(call: ToolCall, source: ArgumentSource, values: Mapping[str, 
         found = follow(reference.path, values)
     except MissingPathError:
         return f"has the source {source.reference}, which {owner} does not have"
-    return None if equal_json(found, value) else f"is {value!r}, but {owner} has {found!r}"
+    return None if is_stated_by(value, found) else f"is {value!r}, but {owner} has {found!r}"
+
+
+def is_stated_by(value: Any, stated: Any) -> bool:
+    """Whether an argument has the stated value, alone or as the only element of a list."""
+    return equal_json(value, stated) or (isinstance(value, list) and equal_json(value, [stated]))
 
 
 def equal_json(one: Any, other: Any) -> bool:

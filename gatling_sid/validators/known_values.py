@@ -136,7 +136,8 @@ def requested_values(context: TraceContext) -> set[tuple[tuple[str, str], str]]:
                 continue
             parameter = tool.tool.parameters[source.argument]
             field = tool.key_field if parameter.does in ("key", "keys", "about") else parameter.field
-            if field is not None and parameter.match in ("equals", "contains", "one_of"):
+            is_sum = parameter.does in ("add", "subtract")  # then the number is not the value of the field
+            if field is not None and not is_sum and parameter.match in ("equals", "contains", "one_of"):
                 for each in value if isinstance(value, list) else [value]:
                     found.add((source_field(tool.domain, tool.entity, field), repr(each)))
     return found

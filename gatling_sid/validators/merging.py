@@ -8,7 +8,7 @@ from typing import Any
 
 from gatling_sid.models import ToolCall, replace_fields, topological_order
 from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, references_in
-from gatling_sid.simulator.operations import CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.validators.ablation import serves_request
 from gatling_sid.validators.trace_context import TraceContext
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from gatling_sid.models import ScopeMetadata, ToolCall
 from gatling_sid.schemas.conditions import DAY_MATCHES
-from gatling_sid.simulator.operations import CallResult, CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators.ablation import fails_with, needs_call, rules_broken_without, without_dependency
 from gatling_sid.validators.policy.kinds import BREAKABLE_BY_OMISSION, breaches
 from gatling_sid.validators.replay import order_does_not_matter
@@ -83,7 +84,8 @@ def _needs_order(context: TraceContext, call: ToolCall, other: str) -> bool:
 def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
     """If any one scope is narrowed by one step, the plan does not run, misses its goal or breaks its policy.
 
-    This covers numbers of rows, periods and targets; the module `need` checks that all rows and fields read are used.
+    This covers numbers of rows, periods, targets, and orders that the request does not state; the module `need` checks
+    that all rows and fields read are used.
     """
     if not context.succeeds:
         return
@@ -94,6 +96,11 @@ def no_scope_can_be_narrowed(context: TraceContext) -> Iterator[str]:
         arguments, result = context.execution.arguments[call.call_id], context.results[call.call_id]
         if tool.parameter_for.get("limit") in arguments.keys() - arguments_from_request:
             yield from _limit_above_rows(call, tool, arguments, result)
+        sort = tool.parameter_for.get("sort")
+        if sort in arguments.keys() - arguments_from_request:
+            unsorted = {name: value for name, value in arguments.items() if name != sort}
+            if not fails_with(context, call, unsorted):
+                yield f"{call.call_id} ({call.tool_id}): {sort} is not needed; the goal is met without it"
         for what, narrower in narrowings(tool, arguments, result):
             if not fails_with(context, call, narrower):
                 yield f"{call.call_id} ({call.tool_id}) reaches too far: {what}"

@@ -9,6 +9,7 @@ from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas.constraints import PRECONDITION_KINDS, Precondition
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators.cells import cells_of
+from gatling_sid.validators.policy.look_ups import rows_to_look_up
 from gatling_sid.validators.trace_context import TraceContext
 
 FieldsUsed = dict[str, dict[str, set[str]]]
@@ -76,7 +77,7 @@ def _fields_used(context: TraceContext) -> FieldsUsed:
 
 
 def _evidence(context: TraceContext) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """(call id, row key, fields) of every look-up that a rule demands before a later change of the row."""
+    """(call id, row key, fields) of every look-up that a rule demands before a later use of the row."""
     for _, kind, rule in context.constraints:
         if kind in PRECONDITION_KINDS and isinstance(rule, Precondition):
             for call in context.ordered_calls:
@@ -86,13 +87,12 @@ def _evidence(context: TraceContext) -> Iterator[tuple[str, str, tuple[str, ...]
 def _evidence_for(
     context: TraceContext, rule: Precondition, call: ToolCall
 ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """The look-ups, before a call, of the rows that the call changes."""
-    result = context.results[call.call_id]
-    if not rule.binds(context.role, call.tool_id) or result.entity != rule.entity or not result.effects:
+    """The look-ups, before a call, of the rows that the call may use only after them."""
+    if not rule.binds(context.role, call.tool_id):
         return
-    changed_keys = {key for key, _ in result.rows}
-    for call_id in context.ancestors(call.call_id):
+    keys = {key for key, _ in rows_to_look_up(rule, context, call)}
+    for call_id in context.ancestors(call.call_id) if keys else ():
         earlier = context.results[call_id]
         for key, _ in earlier.rows if earlier.entity == rule.entity else ():
-            if key in changed_keys:
+            if key in keys:
                 yield call_id, key, rule.evidence

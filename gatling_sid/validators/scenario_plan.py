@@ -45,7 +45,7 @@ def task_matches_scenario(context: TraceContext) -> Iterator[str]:
     request = trace.request
     # For the policy, the id is enough: another rule compares its content with the published policy of that id.
     actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category
-    intent = domain.file.scenarios[str(scenario)].intent
+    intent = domain.scenarios[str(scenario)].intent
     expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
     yield from differences(("domain", "goal", "principal", "policy", "intent"), actual, expected)
 
@@ -114,16 +114,14 @@ def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
 @lru_cache(maxsize=8192)
 def _patterns_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
     """The calls of a scenario's plan under these rules."""
-    scenario_spec = domain.file.scenarios.get(scenario)
+    scenario_spec = domain.scenarios.get(scenario)
     steps = [step for step in (scenario_spec.plan if scenario_spec else ()) if step.is_in_force(frozenset(rules))]
     return Counter(_pattern_of_step(domain, step, rules) for step in steps)
 
 
 def _pattern_of_step(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> CallPattern:
     arguments = frozenset((name, *_origin(expression)) for name, expression in step.arguments.items())
-    return CallPattern(
-        f"{domain.slug}.{step.tool}", arguments, next((each for each in rules if each in step.when), None)
-    )
+    return CallPattern(f"{domain.slug}.{step.tool}", arguments, step.quoted_rule(rules))
 
 
 def _origin(expression: str | list[str]) -> tuple[str, str]:

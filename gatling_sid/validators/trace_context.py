@@ -18,7 +18,8 @@ from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.schemas.registry import DomainRegistry
 from gatling_sid.simulator.execution import Execution, execute, tools_of
-from gatling_sid.simulator.operations import CallResult, CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import days_of_period
 from gatling_sid.simulator.world import World, world_of
 
@@ -191,7 +192,7 @@ class TraceContext:
         scenario, index = self.trace.metadata.get("scenario"), self.trace.metadata.get("instance")
         if self.domain is None or self.attempt is None or type(index) is not int or index < 0:
             return None
-        is_known = isinstance(scenario, str) and scenario in self.domain.file.scenarios
+        is_known = isinstance(scenario, str) and scenario in self.domain.scenarios
         return instance_at(self.world, scenario, index, self.attempt) if is_known else None
 
     @cached_property
@@ -234,6 +235,11 @@ class TraceContext:
         value = (resolved or call.arguments).get(name)
         tool = self.tools.get(call.tool_id)
         return tool.defaults.get(name) if value is None and tool is not None else value
+
+    def principal_value(self, attribute: str) -> Any:
+        """An attribute of the principal; None if there is no principal, or if they do not have it."""
+        principal = self.trace.request.principal
+        return principal.attributes.get(attribute) if principal else None
 
     def days(self, call: ToolCall) -> int | None:
         """How many days a call looks back: by its arguments if it was executed, else as it declares."""

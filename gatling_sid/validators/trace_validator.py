@@ -67,9 +67,9 @@ class TraceValidator:
     def validate_policy_compliance(
         self, trace: GoldTrace, policy: SystemPolicy | None = None
     ) -> tuple[bool, list[str]]:
-        """The result of the policy check alone, under the trace's policy or another one, and its messages."""
+        """The result of the two policy checks alone, under the trace's policy or another one, and their messages."""
         other = trace if policy is None else replace_fields(trace, policy=policy)
-        return self._run_alone(other, "policy")
+        return self._run_alone(other, "policy", "policy_wording")
 
     @InstanceOrClassMethod
     def validate_minimal_scope(self, trace: GoldTrace) -> tuple[bool, list[str]]:
@@ -86,7 +86,7 @@ class TraceValidator:
         """Counts and ranges that show how diverse a set of traces is; see `measure_diversity`."""
         return measure_diversity(traces)
 
-    def _run_alone(self, trace: GoldTrace, name: str) -> tuple[bool, list[str]]:
-        first = [each for each, check in CHECKS.items() if check.stop_reason and each != name]
-        found = run_checks(TraceContext(trace, self.registry), [*first, name])
+    def _run_alone(self, trace: GoldTrace, *names: str) -> tuple[bool, list[str]]:
+        first = [each for each, check in CHECKS.items() if check.stop_reason and each not in names]
+        found = run_checks(TraceContext(trace, self.registry), [*first, *names])
         return not found, [str(each) for each in found]

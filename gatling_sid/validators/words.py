@@ -16,7 +16,7 @@ from typing import Any
 from gatling_sid.digests import digest_for_judgement
 from gatling_sid.models import GoldTrace, TrustTier
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.validators.grounding import equal_json
+from gatling_sid.validators.grounding import is_stated_by
 from gatling_sid.validators.scenario_plan import differences
 from gatling_sid.validators.trace_context import TraceContext
 
@@ -121,7 +121,7 @@ def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
             words = rendered.text[slice(*rendered.spans[slot])]
             yield f"the request states {words!r} ({slot}) for {times} arguments, but {len(values)} use it"
         for where, value in values:
-            if not equal_json(value, scheduled.instance.slots[slot]):
+            if not is_stated_by(value, scheduled.instance.slots[slot]):
                 yield f"{where} is {value!r}; the request states {scheduled.instance.slots[slot]!r}"
     for start, end in arguments_by_span:
         yield f"characters {start} to {end} of the request state none of its slot values"
@@ -141,9 +141,10 @@ def _arguments_by_span(context: TraceContext) -> dict[tuple[int | None, int | No
 @lru_cache(maxsize=8192)
 def _arguments_of_slots(domain: Domain, scenario: str, rules: frozenset[str]) -> tuple[tuple[str, int], ...]:
     """(slot, number of arguments of the plan that it fills under these rules) for every slot of a scenario."""
-    scenario_spec = domain.file.scenarios[scenario]
+    scenario_spec = domain.scenarios[scenario]
     steps = [step for step in scenario_spec.plan if step.is_in_force(rules)]
-    uses = Counter(text for step in steps for text in step.arguments.values() if isinstance(text, str))
+    arguments = [each for step in steps for each in step.arguments.values()]
+    uses = Counter(each if isinstance(each, str) else each[0] for each in arguments)
     return tuple((slot, uses[f"$request.{slot}"]) for slot in scenario_spec.slots)
 
 

@@ -194,6 +194,22 @@ def test_row(world: World) -> None:
     assert no_draw(world, loan={"one": "loan"}, holder={"row": "member", "key": "$loan.title"}).startswith("no member ")
 
 
+def test_rows_by_what_they_refer_to(world: World) -> None:
+    """A condition may concern a field of the row that a reference points to."""
+    where = {"member_id.fines": {"at_least": 30}, "member_id.job": "reader", "state": "out"}
+    members = world.tables["member"]
+    expected = loans(
+        world,
+        lambda row: (
+            members[row["member_id"]]["fines"] >= 30
+            and members[row["member_id"]]["job"] == "reader"
+            and row["state"] == "out"
+        ),
+    )
+    assert expected
+    assert drawn(world, rows={"all": "loan", "where": where, **EVERY})["rows"] == expected
+
+
 # --- values ----------------------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,16 @@ def test_days_reach_back_or_ahead() -> None:
 FITS: dict[str, list[tuple[str, Any, bool]]] = {
     "value": [("money", 2.5, True), ("money", None, True), ("money", "2", False), ("flag", True, True)],
     "values": [("text", ["a", "$x.y"], True), ("text", [], False), ("text", "a", False), ("integer", [1, "a"], False)],
-    "bound": [("date", "2026-02-28", True), ("date", "2026-02-30", False), ("integer", True, False)],
+    "bound": [
+        ("date", "2026-02-28", True),
+        ("date", "2026-02-30", False),
+        ("integer", True, False),
+        ("time", "09:30", True),
+        ("time", "9:30", False),
+        ("time", "24:00", False),
+        ("time", "09:30\n", False),
+        ("time", "٠٩:٣٠", False),
+    ],
     "days": [
         ("date", 7, True),
         ("date", -1, False),

@@ -219,6 +219,19 @@ def test_sentences_are_said_as_people_write(tmp_path: Path) -> None:
     assert domain.family.policy((0, 0, 0, 0, 1, 1, 1, 0, 0)).rules[-1] == "2.5 to a for me."
 
 
+def test_each_member_has_its_own_steps(tmp_path: Path) -> None:
+    """Allowed steps may differ between members; the sentence names each step."""
+    steps = [{"out": ["overdue", "returned"], "returned": []}, {"out": ["returned"]}]
+    parameters = {"entity": "loan", "field": "state", "allowed": "$policy.steps"}
+    rule = {"says": "Steps: {steps}.", "kind": "transitions", "with": parameters}
+    domain = with_policy(tmp_path, vary={**LIBRARY["policy"]["vary"], "steps": steps}, rules={"moves": rule})
+    default, other = domain.family.default_policy, domain.family.policy((0, 0, 0, 0, 1, 0, 0))
+
+    assert [policy.constraints[-1].parameters["allowed"] for policy in (default, other)] == steps
+    assert default.rules[-1] == "Steps: out to overdue or returned, returned to nothing."
+    assert other.rules[-1] == "Steps: out to returned."
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_refuses_what_does_not_fit(kind: str) -> None:
     """Each kind of constraint refuses parameters that it does not know, by name."""

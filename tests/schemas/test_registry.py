@@ -165,7 +165,7 @@ def test_a_tool_asked_for_by_id_is_a_copy() -> None:
     assert registry.tool("library.get_loan") == DomainRegistry(SOURCE.parent).tool("library.get_loan")
 
 
-FORMS = "needs exactly one of sequence, pool, template, choice, integer, money, days_ago, days_ahead, days_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
+FORMS = "needs exactly one of sequence, pool, template, choice, integer, money, days_ago, days_ahead, days_after, time, minutes_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
 TIERS = "Input should be 'public', 'internal', 'confidential' or 'restricted'"
 PRICE = {"type": "money", "populate": {"money": [5, 80]}}
 
@@ -190,6 +190,18 @@ def with_price(**changes: Any) -> str:
         (with_price(populate={"money": [1, 2], "chance": 1}), f"entities.book.fields.price.populate: {FORMS}"),
         (with_price(populate={"monkey": [1, 2]}), f"entities.book.fields.price.populate: {FORMS}"),
         (with_price(populate=5), f"entities.book.fields.price.populate: {FORMS}"),
+        (
+            with_price(populate={"days_ago": [1, 9_999_999]}),
+            "entities.book.fields.price.populate.days_ago.1: Input should be less than or equal to 36500",
+        ),
+        (
+            with_price(populate={"sequence": "B-{:099999999d}"}),
+            "entities.book.fields.price.populate.sequence: 'B-{:099999999d}' needs one number such as {:04d}, of at most 12 digits",
+        ),
+        (
+            with_price(populate={"time": ["8:00", "17:30"]}),
+            "entities.book.fields.price.populate.time.0: '8:00' is not a time such as 09:30",
+        ),
         (with_price(sensitivity="secret"), f"entities.book.fields.price.sensitivity: {TIERS}"),
     ],
     ids=lambda value: value[-60:],

@@ -21,6 +21,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "days": st.integers(1, 400),
     "coming_days": st.integers(1, 400),
     "date": st.integers(-800, 800).map(lambda days: (TODAY + timedelta(days=days)).isoformat()),
+    "time": st.integers(0, 24 * 60 - 1).map(lambda minutes: f"{minutes // 60:02d}:{minutes % 60:02d}"),
     "choice": st.sampled_from([*STATES, "net_30"]),
     "text": st.text(min_size=1, max_size=12),
     "person": st.text(min_size=1, max_size=12),
@@ -75,6 +76,13 @@ def test_periods_are_unambiguous(kind: str) -> None:
     assert len(set(ways)) == len(ways)
 
 
+def test_times_are_unambiguous() -> None:
+    """No two minutes of a day share a wording."""
+    times = [f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60)]
+    ways = [way for time in times for way in wordings("time", time, TODAY)]
+    assert len(set(ways)) == len(ways)
+
+
 @settings(deadline=None)
 @given(st.dates(date(2025, 1, 1), date(2027, 12, 31)), st.data())
 @example(date(2026, 12, 30), None).via("a week over the year's end")
@@ -112,6 +120,12 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
         ("date", "2025-08-22", (), (
             "22 August 2025", "August 22, 2025", "August 22nd, 2025", "the 22nd of August 2025", "2025-08-22",
         )),
+        ("time", "09:30", (), ("09:30", "9:30", "9:30 am", "9:30am", "9.30 am", "9.30am", "half past nine")),
+        ("time", "14:00", (), ("14:00", "2 pm", "2pm", "two o'clock")),
+        ("time", "18:45", (), ("18:45", "6:45 pm", "6:45pm", "6.45 pm", "6.45pm", "quarter to seven")),
+        ("time", "06:45", (), ("06:45", "6:45 am", "6:45am", "6.45 am", "6.45am")),
+        ("time", "12:00", (), ("12:00", "noon", "midday", "twelve o'clock")),
+        ("time", "00:00", (), ("00:00", "midnight")),
         ("choice", "net_30", (), ("net 30",)),
         ("choice", "out", ("on loan", "out"), ("on loan", "out")),
         ("flag", True, ("urgent",), ("urgent",)),
@@ -209,6 +223,9 @@ def test_joined() -> None:
         ("12 April", "date", "2026-03-12"),
         ("the 12th", "date", "2026-04-12"),
         ("Thursday", "date", "2026-03-19"),
+        ("half past nine", "time", "21:30"),
+        ("2:30", "time", "14:30"),
+        ("12 pm", "time", "12:00"),
         ("salt road", "text", "Salt Roads"),
         ("Salt Roads ", "text", "Salt Roads"),
         ("", "text", "Salt Roads"),

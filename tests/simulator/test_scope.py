@@ -12,6 +12,7 @@ import yaml
 
 from gatling_sid.models import Constraint, Goal, ScopeMetadata, SensitivityTier, SystemPolicy, ToolCall
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.simulator.execution import execute, tools_of
@@ -120,6 +121,34 @@ def test_look_ups_of_rules_are_within_the_scope(library: Domain) -> None:
 
     assert four(scope_of_request(goal, secret, policy, "director")) == (1, CONFIDENTIAL, None, None)
     assert four(scope_of_request(goal, secret, policy, "librarian")) == (1, INTERNAL, None, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "effects", "tier"),
+    [
+        ("at_most_field", [effect("create", "reminder", [], loan_id="L1", text="2")], CONFIDENTIAL),
+        ("at_most_field", [effect("create", "member", [], name="x")], INTERNAL),
+        ("approved_by", [effect("create", "reminder", [], loan_id="L1", text="2")], INTERNAL),
+        ("approved_by", [effect("send", "loan", ["L1"], "a@b.example")], CONFIDENTIAL),
+        ("transitions", [effect("update", "loan", ["L1"], renewals=2)], CONFIDENTIAL),
+        ("transitions", [effect("update", "loan", ["L1"], due_on="x")], INTERNAL),
+        ("consent", [effect("export", "loan", ["L1"], "archive", fields=["title"])], CONFIDENTIAL),
+        ("approved_by", [effect("export", "loan", ["L1"], "archive", fields=["title"])], INTERNAL),
+    ],
+)
+def test_look_ups_before_effects_of_each_kind(
+    library: Domain, kind: str, effects: list[dict[str, Any]], tier: SensitivityTier
+) -> None:
+    """A rule's field is in the scope before the effects that the rule concerns; a new row counts by what it refers to."""
+    known = {"entity": "loan", "field": "renewals", "attribute": "email", "argument": "text", "allowed": {"1": ["2"]}}
+    given = {name: value for name, value in known.items() if name in KINDS[kind].model_fields}
+    rule = Constraint(constraint_id="seen", kind=kind, rule=0, parameters=given)
+    policy = NO_RULES.model_copy(update={"constraints": [rule]})
+    file = library.file.entities["loan"].fields["renewals"].model_copy(update={"sensitivity": CONFIDENTIAL})
+    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools)
+    goal = Goal.model_validate({"effects": effects})
+
+    assert scope_of_request(goal, secret, policy, "director").sensitivity_tier is tier
 
 
 def _with_field(domain: Domain, entity: str, name: str, field: Any) -> Any:

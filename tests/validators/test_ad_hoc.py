@@ -150,8 +150,10 @@ def test_a_rule_about_records_that_the_domain_does_not_have_binds_nothing(
     """A rule about an entity that the domain does not have is judged without an error, and never broken."""
     trace = gold[0].model_copy(deep=True)
     trace.policy.policy_id = "custom"
-    known = {"entity": "spaceship", "field": "warp", "fields": ["warp"], "attribute": "name", "allowed": ["on"],
-             "max_value": 9, "notify": "library.mail_member", "recipient_field": "captain", "max_tier": "public"}  # fmt: skip
+    known = {"entity": "spaceship", "field": "warp", "fields": ["warp"], "attribute": "name",
+             "max_value": 9, "notify": "library.mail_member", "recipient_field": "captain", "max_tier": "public",
+             "argument": "speed"}  # fmt: skip
+    known["allowed"] = {"on": ["off"]} if kind == "transitions" else ["on"]
     parameters = {name: value for name, value in known.items() if name in KINDS[kind].model_fields}
     trace.policy.constraints[0] = Constraint(constraint_id="c", kind=kind, rule=0, parameters=parameters)
 

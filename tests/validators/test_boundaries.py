@@ -17,9 +17,10 @@ from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.schemas.constraints import KINDS, parameters_of
+from gatling_sid.schemas.constraints import KINDS, PRECONDITION_KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.simulator.operations import CallResult, CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import run_checks
 from gatling_sid.validators.trace_context import TraceContext
@@ -35,7 +36,7 @@ RULES = [
     for slug in sampled_slugs()
     for name in REGISTRY.domain(slug).file.policy.rules
 ]
-LOOK_UPS = ("read_before_change", "state_before_change", "amount_limit")
+LOOK_UPS = PRECONDITION_KINDS
 
 
 class Pair(NamedTuple):
@@ -203,6 +204,35 @@ def filter_does_not_count(at: Situation) -> Iterator[Pair]:
             yield Pair(at.under(arguments=given), at.under(arguments=others))
 
 
+def date_one_day_off(at: Situation) -> Iterator[Pair]:
+    """Only the days from today to the date that is passed, then one day less or one more."""
+    for call, _, _ in at.bound:
+        value = at.arguments(call).get(at.given["argument"])
+        if value is not None:
+            days = -at.context.world.age(value)
+            for other in (days - 1, days + 1):
+                keeps = at.under(min_days=days, max_days=days)
+                yield Pair(keeps, at.under(min_days=other, max_days=other))
+
+
+def hour_not_allowed(at: Situation) -> Iterator[Pair]:
+    """Only the hour at which the calls happen, then all hours before it or after it."""
+    for call, _, _ in at.bound:
+        assert call.provenance is not None
+        assert call.provenance.timestamp is not None
+        hour = call.provenance.timestamp.hour
+        keeps = at.under(from_hour=hour, to_hour=hour + 1)
+        yield Pair(keeps, at.under(from_hour=0, to_hour=hour))
+        yield Pair(keeps, at.under(from_hour=hour + 1, to_hour=24))
+
+
+def one_field_less(at: Situation) -> Iterator[Pair]:
+    """As many fields as the call with the most shows, then one less; measures show none."""
+    most = max((len(outcome.fields) for _, _, outcome in at.bound if outcome.measured_rows is None), default=0)
+    if most:
+        yield Pair(at.under(max_fields=most), at.under(max_fields=most - 1))
+
+
 # --- what calls do ---------------------------------------------------------------------------------------------
 
 
@@ -226,6 +256,56 @@ def amount_one_cent_less(at: Situation) -> Iterator[Pair]:
     for _, rows in changed(at):
         most = max(row[at.given["field"]] for row in rows)
         yield Pair(at.under(max_value=most), at.under(max_value=most - 0.01))
+
+
+def approved_by_oneself(at: Situation) -> Iterator[Pair]:
+    """The changed rows were approved by others, then by the principal."""
+    principal = at.trace.request.principal
+    assert principal is not None
+    for _, rows in changed(at):
+        approver = {**principal.attributes, at.given["attribute"]: rows[0][at.given["field"]]}
+        yield Pair(at.trace, asked_by(at.trace, attributes=approver))
+
+
+def share_too_small(at: Situation) -> Iterator[Pair]:
+    """The share of the looked-up amount that the call passes, then a thousandth less."""
+    for call, _, _ in at.bound:
+        amount = at.context.argument_value(call, at.given["argument"])
+        for most in looked_up(at, call):
+            if amount and most:
+                yield Pair(at.under(share=amount / most), at.under(share=amount / most - 0.001))
+
+
+def looked_up(at: Situation, call: ToolCall) -> Iterator[Any]:
+    """The values of the rule's field that calls showed before this one."""
+    for each in at.context.ancestors(call.call_id):
+        outcome = at.context.results[each]
+        if outcome.entity == at.given["entity"] and at.given["field"] in outcome.fields:
+            yield from (row[at.given["field"]] for _, row in outcome.rows)
+
+
+def step_not_allowed(at: Situation) -> Iterator[Pair]:
+    """Only the steps of the plan are allowed, then all others that the rule allowed."""
+    field = at.given["field"]
+    for _, _, outcome in at.bound:
+        for effect in outcome.effects if outcome.entity == at.given["entity"] else ():
+            if effect.kind == "update" and field in effect.changes:
+                after = effect.changes[field]
+                steps = {row[field]: [after] for key, row in outcome.rows if key in effect.rows}
+                others = {
+                    before: [each for each in allowed if each != after]
+                    for before, allowed in at.given["allowed"].items()
+                }
+                yield Pair(at.under(allowed=steps), at.under(allowed=others))
+
+
+def without_consent(at: Situation) -> Iterator[Pair]:
+    """The rows have the flag, then another field of theirs counts, which is no flag or is not true."""
+    for _, _, outcome in at.bound:
+        if outcome.effects and outcome.rows and outcome.entity == at.given["entity"]:
+            _, row = outcome.rows[0]
+            for other in (name for name, value in row.items() if value is not True):
+                yield Pair(at.trace, at.under(field=other))
 
 
 def field_not_read(at: Situation) -> Iterator[Pair]:
@@ -374,6 +454,13 @@ BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
     "read_before_change": (field_not_read, look_up_not_before),
     "state_before_change": (state_not_allowed, look_up_not_before),
     "amount_limit": (amount_one_cent_less, look_up_not_before),
+    "approved_by": (approved_by_oneself, look_up_not_before),
+    "at_most_field": (share_too_small,),
+    "transitions": (step_not_allowed, look_up_not_before),
+    "consent": (without_consent,),
+    "argument_days": (date_one_day_off,),
+    "hours": (hour_not_allowed,),
+    "field_limit": (one_field_less,),
     "own_records": (somebody_elses, created_for_another),
     "not_own": (ones_own,),
     "notify_after": (message_not_sent,),
@@ -424,9 +511,9 @@ def verdict(trace: GoldTrace) -> set[str]:
 
     Findings about forbidden operations are left out, since they repeat those of a constraint.
     """
-    found = run_checks(TraceContext(trace, REGISTRY), ("length", "size", "structure", "policy"))
+    found = run_checks(TraceContext(trace, REGISTRY), ("length", "size", "structure", "policy", "policy_wording"))
     return {
-        each.constraint_id if each.constraint_id and each.rule == "constraints_hold" else str(each)
+        each.constraint_id if each.constraint_id and each.rule.endswith("constraints_hold") else str(each)
         for each in found
         if each.rule != "forbidden_operations_are_absent"
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -119,16 +120,56 @@ def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:
         data = largest(gold, "renew")
         data["request"]["principal"]["attributes"]["email"] = data["goal"]["effects"][1]["target"]
         return data
+    if name == "own_overdue":
+        data = largest(gold, "overdue_of_member")
+        loan = loans(data["metadata"]["world"])[data["goal"]["shows"][0]["rows"][0]]
+        data["request"]["principal"]["attributes"]["email"] = loan["member_email"]
+        return data
     if name == "renewed_twice":
         return next(t for t in gold if len(t.graph.calls) == 4 and renewals(t) == 2).model_dump()
+    if name == "reminded_of_two":  # the note says "2"; the loan was renewed twice
+        data = next(t for t in gold if len(t.graph.calls) == 4 and renewals(t) == 2).model_dump()
+        loan_id = data["goal"]["effects"][0]["rows"][0]
+        add_call(data, "library.get_loan", {"loan_id": loan_id})
+        arguments = {"loan_id": loan_id, "text": "2"}
+        call_again(data, -1, "call_9", arguments, ["call_8"])
+        data["graph"]["calls"][-1]["tool_id"] = "library.write_reminder"
+        return data
+    if name == "closed":
+        data = largest(gold, "renew")
+        add_call(data, "library.close_loans", {"loan_ids": data["goal"]["effects"][0]["rows"]})
+        return data
+    if name == "due_in_thirty_days":
+        return next(t for t in gold if days_to_due_date(t) == 30).model_dump()
+    if name in ("due_on_friday", "due_on_saturday"):
+        day = ("due_on_friday", "due_on_saturday").index(name) + 4
+        return next(t for t in gold if days_to_due_date(t) and due_date(t).weekday() == day).model_dump()
+    if name == "at_nine":
+        return next(t for t in gold if t.graph.calls[0].provenance.timestamp.hour == 9).model_dump()
     return largest(gold, name)
+
+
+def due_date(trace: GoldTrace) -> date:
+    """The new due date of a loan that a trace renews."""
+    return next(date.fromisoformat(c.arguments["due_on"]) for c in trace.graph.calls if "due_on" in c.arguments)
+
+
+def days_to_due_date(trace: GoldTrace) -> int | None:
+    """The days from today to the new due date of a loan; None if the trace renews none."""
+    if trace.metadata["scenario"] != "renew":
+        return None
+    return (due_date(trace) - date.fromisoformat(trace.metadata["today"])).days
 
 
 def renewals(trace: GoldTrace) -> int:
     """How often the loan that a trace renews was renewed before."""
-    world = world_of(DomainRegistry(HERE.parent / "catalogue").domain("library"), 1, trace.metadata["world"])
     assert trace.goal is not None
-    return int(world.tables["loan"][trace.goal.effects[0].rows[0]]["renewals"])
+    return int(loans(trace.metadata["world"])[trace.goal.effects[0].rows[0]]["renewals"])
+
+
+def loans(world: str) -> dict[str, Any]:
+    """The loans of a world of the library, by key."""
+    return world_of(DomainRegistry(HERE.parent / "catalogue").domain("library"), 1, world).tables["loan"]
 
 
 @pytest.mark.parametrize("case", CONSTRAINTS, ids=lambda case: f"{case['kind']}: {case['breaks']}")
@@ -145,4 +186,4 @@ def test_constraint_holds_up_to_its_boundary(
 
     assert verdicts["keeps"] == (True, [])
     assert not verdicts["breaks"][0]
-    assert verdicts["breaks"][1][0].startswith("constraints_hold: it: call_") or case["kind"] == "batch_limit"
+    assert "constraints_hold: it: call_" in verdicts["breaks"][1][0] or case["kind"] == "batch_limit"

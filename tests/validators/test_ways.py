@@ -36,6 +36,7 @@ MORE_FIELDS = {
     "loan": {
         "note": "{type: text, populate: null}",
         "fee": "{type: money, populate: null}",
+        "agreed": "{type: flag, populate: null}",
         "card": "{type: text, sensitivity: restricted, populate: {copy: member_id.card_number}}",
     },
     "reminder": {
@@ -78,6 +79,8 @@ charge_loan:
 charge_all:
   {{operation: update, entity: loan, description: Charges., returns: [loan_id], parameters: {{{KEYS},
     fee: {{does: set, field: fee, required: true, description: How much.}}}}}}
+agree_loans:
+  {{operation: update, entity: loan, description: Agrees., returns: [loan_id], sets: {{agreed: true}}, parameters: {{{KEYS}}}}}
 waive_fee:
   {{operation: update, entity: loan, description: Waives., returns: [loan_id], sets: {{fee: 0}}, parameters: {{
     loan_id: {{does: key, required: true, description: Which.}}}}}}
@@ -85,7 +88,9 @@ list_reminders:
   {{operation: list, entity: reminder, description: Lists., returns: [loan_id, text, loan_note], order: author, parameters: {{
     loan_id: {{does: filter, field: loan_id, description: For which loan.}}}}}}
 file_loans:
-  {{operation: export, entity: loan, description: Files., returns: [loan_id], parameters: {{{KEYS},
+  {{operation: export, entity: loan, description: Files., returns: [loan_id], parameters: {{
+    loan_ids: {{does: keys, description: Which.}},
+    agreed: {{does: filter, field: agreed, description: Agreed or not.}},
     fields: {{does: select, description: Fields.}},
     target: {{does: target, values: [archive, council], required: true, description: Where to.}}}}}}
 write_anybody:

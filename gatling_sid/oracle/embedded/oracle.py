@@ -19,7 +19,6 @@ from gatling_sid.oracle.embedded.planning import CallTemplate, PlanTemplate, arg
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.scenarios.scheduled_request import (
-    FALLBACK_WORLDS,
     ScheduledRequest,
     scheduled_request_at,
     sentences_around,
@@ -49,7 +48,7 @@ class ScenarioOracle:
         if request is None:
             scenario, _ = scheduled_scenario(domain, self.seed, task.split, task.index)
             return Failure(
-                "no_draw", f"scenario {scenario!r} has no instance in its world or in {FALLBACK_WORLDS} fallback worlds"
+                "no_draw", f"scenario {scenario!r} and those after it have no instance in their world"
             )
         plan = plan_of(request.world, request.scenario, request.instance_index, task.attempt)
         return self._build_trace(task, request, plan)
@@ -61,7 +60,7 @@ class ScenarioOracle:
             "request_id": request_id,
             "domain": domain.name,
             "text": request.rendered.text,
-            "intent_category": domain.file.scenarios[request.scenario].intent,
+            "intent_category": domain.scenarios[request.scenario].intent,
             "expected_scope": plan.scope,
             "trust_tier": TrustTier.USER,
             "principal": instance.principal,

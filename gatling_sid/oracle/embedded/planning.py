@@ -64,7 +64,7 @@ def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -
 def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    calls = _add_scopes(_plan_steps(domain.file.scenarios[scenario_id], domain, instance), world)
+    calls = _add_scopes(_plan_steps(domain.scenarios[scenario_id], domain, instance), world)
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     return PlanTemplate(calls, [each.call_id for each in calls], scope)
@@ -96,10 +96,10 @@ def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: I
             case "request":
                 slot = str(references[0].path[0])
                 argument_slots.append((name, slot))
-                arguments[name] = instance.slots[slot]
+                arguments[name] = _as_list_if(expression, instance.slots[slot])
                 continue
             case "principal":
-                arguments[name] = follow(references[0].path, instance.principal.attributes)
+                arguments[name] = _as_list_if(expression, follow(references[0].path, instance.principal.attributes))
                 sources.append(argument_source(name, "principal", references[0].path_text[1:]))
             case "policy":
                 limits = {each.constraint_id: each.parameters for each in policy.constraints}
@@ -110,12 +110,18 @@ def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: I
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
                 sources.append(argument_source(name, "call", write_references(calls)))
                 needs.update(each.root for each in calls)
-    rule = next((policy.rules[each.rule] for each in policy.constraints if each.constraint_id in step.when), None)
+    sentences = {each.constraint_id: policy.rules[each.rule] for each in policy.constraints}
+    rule = sentences.get(step.quoted_rule(sentences) or "")
     dependencies = sorted(needs, key=lambda call_id: int(call_id[5:]))
     tool_id = f"{domain.slug}.{step.tool}"
     return CallTemplate(
         ids[step.step], tool_id, arguments, dependencies, sources, tuple(argument_slots), rule, _EMPTY_SCOPE
     )
+
+
+def _as_list_if(expression: str | list[str], value: Any) -> Any:
+    """The value, in a list if the expression is a list, as for a single key where a tool takes several."""
+    return [value] if isinstance(expression, list) and not isinstance(value, list) else value
 
 
 def _require_reference(expression: str) -> Reference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
@@ -24,20 +24,31 @@ def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fi
             yield from find_unknown(here, [entity], domain.file.entities, "entity")
             continue
         if entity is not None:
-            yield from _check_fields_of_draw(here, draw, entity, domain.file.entities[entity].fields)
+            yield from _check_fields_of_draw(here, draw, entity, domain)
         yield from check_expressions(here, draw.model_dump(by_alias=True), scenario, domain, roots)
         roots.add(name)
 
 
-def _check_fields_of_draw(
-    where: str, draw: c.Draw, entity: str, fields: Mapping[str, c.EntityField]
-) -> Iterator[FileProblem]:
+def _check_fields_of_draw(where: str, draw: c.Draw, entity: str, domain: Domain) -> Iterator[FileProblem]:
     conditions: Mapping[str, Any] = getattr(draw, "where", {})
+    fields = domain.file.entities[entity].fields
+    fields_of_where = {**fields, **_joined_fields(conditions, domain.file.entities[entity], domain)}
     order = (getattr(draw, "order", None) or "").removeprefix("-")
     single = [each for each in (order, getattr(draw, "distinct", None)) if each]
-    names = [*conditions, *getattr(draw, "alone_by", ()), *single]
+    names = [*(each for each in conditions if each not in fields_of_where), *getattr(draw, "alone_by", ()), *single]
     yield from find_unknown(where, names, fields, f"field of {entity}")
-    yield from check_conditions(f"{where}.where", fields, conditions)
+    yield from check_conditions(f"{where}.where", fields_of_where, conditions)
+
+
+def _joined_fields(names: Iterable[str], entity: c.Entity, domain: Domain) -> dict[str, c.EntityField]:
+    """The fields that names such as `ticket_id.owner` stand for: those of the rows that references point to."""
+    joined = {}
+    for name in names:
+        reference, _, field = name.partition(".")
+        if field and reference in entity.fields and entity.fields[reference].type == "ref":
+            referenced = domain.file.entities[domain.referenced_entity(entity, reference)].fields
+            joined.update({name: referenced[field]} if field in referenced else {})
+    return joined
 
 
 def check_slots(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[FileProblem]:

@@ -1,4 +1,4 @@
-"""Checks entities: their keys, the wordings of the values of choice fields, and how their fields are filled."""
+"""Checks entities: their keys, fields, the wordings of choices, and what is stated about all rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.checks.problems import FileProblem, find_unknown, placeholders
+from gatling_sid.schemas.checks.conditions import check_conditions
+from gatling_sid.schemas.checks.fills import check_fill, check_values
+from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
+from gatling_sid.schemas.references import references_in
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -24,10 +27,14 @@ def check_entities(domain: Domain) -> Iterator[FileProblem]:
         earlier: dict[str, c.EntityField] = {}
         for field_name, field in entity.fields.items():
             here = f"{where}.fields.{field_name}"
-            yield from _check_fill(here, field.populate, domain, earlier, entities_above)
+            yield from check_fill(here, field.populate, domain, earlier, entities_above)
+            yield from check_values(here, field)
             if field.type == "choice" and field.words:
                 yield from find_unknown(f"{here}.words", field.words, _values_with_words(field), "value")
             earlier[field_name] = field
+        yield from find_unknown(f"{where}.unique_by", entity.unique_by, entity.fields, "field")
+        yield from _check_orders(f"{where}.ordered", entity)
+        yield from _check_consistency(f"{where}.consistent", entity)
         entities_above[name] = entity
 
 
@@ -37,68 +44,26 @@ def _values_with_words(field: c.EntityField) -> Iterable[str]:
     return fill.choice if isinstance(fill, p.ChoiceFill) and len(fill.choice) >= len(field.words) else field.words
 
 
-def _check_fill(
-    where: str,
-    fill: Any,
-    domain: Domain,
-    earlier: Mapping[str, c.EntityField],
-    entities_above: Mapping[str, c.Entity],
-) -> Iterator[FileProblem]:
-    yield from _check_ranges(where, fill)
-    match fill:
-        case p.PoolFill(pool=str(pool)):
-            yield from find_unknown(where, [pool], domain.pools, "pool")
-        case p.TemplateFill():
-            known = {*domain.pools, *earlier}
-            yield from find_unknown(where, placeholders(fill.template), known, "pool or earlier field")
-        case p.DaysAfterFill(days_after=name) | p.FractionFill(fraction_of=name):
-            yield from find_unknown(where, [name], earlier, "earlier field")
-        case p.EmailFill():
-            yield from find_unknown(where, fill.email, earlier, "earlier field")
-        case p.ReferenceFill():
-            yield from find_unknown(where, [fill.ref], entities_above, "entity above")
-            if fill.ref in entities_above:
-                yield from find_unknown(where, fill.where, entities_above[fill.ref].fields, f"field of {fill.ref}")
-        case p.CopyFill():
-            yield from _check_copy(where, fill.copy_of, domain, earlier, entities_above)
-        case p.ByFieldFill():
-            yield from find_unknown(where, [fill.by], earlier, "earlier field")
-            for each in [*fill.cases.values(), fill.otherwise]:
-                yield from _check_fill(where, each, domain, earlier, entities_above)
-        case p.IfPastFill():
-            yield from find_unknown(where, [fill.if_past], earlier, "earlier field")
-            for each in [fill.then, fill.otherwise]:
-                yield from _check_fill(where, each, domain, earlier, entities_above)
+def _check_orders(where: str, entity: c.Entity) -> Iterator[FileProblem]:
+    for names in entity.ordered:
+        yield from find_unknown(where, names, entity.fields, "field")
+        types = {entity.fields[name].type for name in names if name in entity.fields}
+        are_comparable = types <= {"money", "integer", "number"} or types in ({"date"}, {"time"})
+        if len(names) < 2 or not are_comparable:
+            yield where, f"{names} must be two or more fields that are all numbers, all dates or all times"
 
 
-def _check_ranges(where: str, fill: Any) -> Iterator[FileProblem]:
-    """Yields a problem if no value could be drawn."""
-    match fill:
-        case (
-            p.IntegerFill(integer=(low, high)) | p.MoneyFill(money=(low, high)) | p.DaysAgoFill(days_ago=(low, high))
-            | p.DaysAheadFill(days_ahead=(low, high)) | p.DaysAfterFill(days=(low, high)) | p.FractionFill(between=(low, high))
-        ) if low > high:  # fmt: skip
-            yield where, f"{low} to {high} is empty; write the lower end first"
-        case p.MoneyFill(money=(low, _)) if low <= 0:
-            yield where, f"amounts must be above 0; the range starts at {low:g}"
-        case p.ChoiceFill(choice=weights) if not weights or min(weights.values()) < 0 or not any(weights.values()):
-            yield where, "a choice needs values, and weights above 0"
-        case p.PoolFill(pool=[]):
-            yield where, "the list is empty"
+def _check_consistency(where: str, entity: c.Entity) -> Iterator[FileProblem]:
+    for statement in entity.consistent:
+        for conditions in (statement.when, statement.then):
+            yield from find_unknown(where, conditions, entity.fields, "field")
+            yield from find_unknown(where, _fields_as_operands(conditions), entity.fields, "field")
+            yield from check_conditions(where, entity.fields, conditions)
 
 
-def _check_copy(
-    where: str,
-    path: str,
-    domain: Domain,
-    earlier: Mapping[str, c.EntityField],
-    entities_above: Mapping[str, c.Entity],
-) -> Iterator[FileProblem]:
-    reference, _, field = path.partition(".")
-    if reference not in earlier or earlier[reference].type != "ref":
-        yield where, f"copy needs `reference_field.field`, and {reference!r} is not an earlier field of type ref"
-        return
-    holder = next(e for e in domain.file.entities.values() if e.fields.get(reference) is earlier[reference])
-    source = domain.referenced_entity(holder, reference)
-    if source in entities_above:
-        yield from find_unknown(where, [field], entities_above[source].fields, "field")
+def _fields_as_operands(conditions: Mapping[str, Any]) -> list[str]:
+    """The other fields of the row with which conditions compare, such as `total` in `{credit: {at_most: $total}}`."""
+    operands: list[Any] = []
+    for condition in conditions.values():
+        operands += condition.values() if isinstance(condition, Mapping) else [condition]
+    return [str(reference) for operand in operands for reference in references_in(operand)]

@@ -58,7 +58,7 @@ def _names_of_fields(goal: c.ScenarioGoal, entities: Mapping[str, str]) -> list[
     for effect in goal.effects:
         match effect:
             case c.UpdateEffect():
-                names_by_entity.append((entities.get(effect.update), list(effect.set)))
+                names_by_entity.append((entities.get(effect.update), [*effect.set, *effect.add, *effect.subtract]))
             case c.CreateEffect():
                 names_by_entity.append((effect.create, list(effect.set)))
             case c.ExportEffect():

@@ -16,6 +16,12 @@ from gatling_sid.schemas.references import reference_in
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
+_NUMBERS = ("money", "integer", "number")
+_TYPES_OF_FIELD: Mapping[str, tuple[str, ...]] = {"at_most_field": _NUMBERS, "consent": ("flag",)}
+"""By kind of constraint: the types of fields that it can compare."""
+_TYPES_OF_ARGUMENT: Mapping[str, tuple[str, ...]] = {"at_most_field": _NUMBERS, "argument_days": ("date",)}
+"""By kind of constraint: the types of arguments that it can compare."""
+
 
 def check_policy(domain: Domain) -> Iterator[FileProblem]:
     """Yields what is wrong with the policy of a domain; its entities, tools and roles must have no problems."""
@@ -83,15 +89,15 @@ def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[File
     yield from find_unknown(where, given.get("roles") or (), file.roles, "role")
     tools = [*_tools_of_rule(rule, domain), *([given["notify"]] if "notify" in given else ())]
     yield from find_unknown(where, tools, file.tools, "tool")
-    yield from _check_fields_of_rule(where, given, file)
+    yield from _check_fields_of_rule(where, rule.kind, given, file)
     for tool in tools:
         if tool in file.tools:
-            yield from _check_arguments_of_rule(where, rule.kind, given, tool, file.tools[tool])
-    if "attribute" in given:
-        for role in given.get("roles") or file.roles:
-            if role in file.roles:
-                known = file.roles[role].attributes
-                yield from find_unknown(where, [given["attribute"]], known, f"attribute of {role}")
+            yield from _check_arguments_of_rule(where, rule.kind, given, tool, domain)
+    attributes = [given[key] for key in ("attribute", "unless_own") if given.get(key) is not None]
+    for role in given.get("roles") or file.roles:
+        if role in file.roles:
+            yield from find_unknown(where, attributes, file.roles[role].attributes, f"attribute of {role}")
+    yield from _check_ranges(where, given)
     if given.get("notify") in file.tools:
         yield from _check_notice(where, given, file.tools[given["notify"]])
 
@@ -104,7 +110,15 @@ def _tools_of_rule(rule: c.Rule, domain: Domain) -> list[str]:
     return [tool for each in lists if isinstance(each, list) for tool in each]
 
 
-def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[FileProblem]:
+def _check_ranges(where: str, given: Mapping[str, Any]) -> Iterator[FileProblem]:
+    """Yields ranges of a rule that no value lies in; an hour range excludes its end."""
+    for low, high, least in (("from_hour", "to_hour", 1), ("min_days", "max_days", 0)):
+        first, last = given.get(low), given.get(high)
+        if first is not None and last is not None and last - first < least:
+            yield where, f"the range from {low} {first} to {high} {last} is empty"
+
+
+def _check_fields_of_rule(where: str, kind: str, given: Mapping[str, Any], file: c.DomainFile) -> Iterator[FileProblem]:
     entity = given.get("entity")
     if entity is None:
         return
@@ -113,19 +127,41 @@ def _check_fields_of_rule(where: str, given: Mapping[str, Any], file: c.DomainFi
         names = [given[key] for key in ("field", "recipient_field") if key in given] + list(given.get("fields", ()))
         known = file.entities[entity].fields
         yield from find_unknown(where, names, known, f"field of {entity}")
-        if given.get("field") in known:
-            yield from find_impossible_choices(where, known[given["field"]], given.get("allowed", ()))
+        field = given.get("field")
+        if field in known:
+            yield from find_impossible_choices(where, known[field], _allowed_values(given))
+            yield from _check_type(where, field, known[field].type, _TYPES_OF_FIELD.get(kind))
+
+
+def _allowed_values(given: Mapping[str, Any]) -> list[Any]:
+    """The values of a field that a rule allows; for allowed steps, all values that a step leaves or reaches."""
+    allowed = given.get("allowed", ())
+    return (
+        [*allowed, *(each for after in allowed.values() for each in after)] if isinstance(allowed, dict) else [*allowed]
+    )
+
+
+def _check_type(where: str, name: str, actual: str, types: tuple[str, ...] | None) -> Iterator[FileProblem]:
+    """Yields a problem if a rule of this kind cannot compare the values of a field or parameter."""
+    if types is not None and actual not in types:
+        yield where, f"{name} is of type {actual}; it must be {' or '.join(types)}"
 
 
 def _check_arguments_of_rule(
-    where: str, kind: str, given: Mapping[str, Any], tool_name: str, tool: c.Tool
+    where: str, kind: str, given: Mapping[str, Any], tool_name: str, domain: Domain
 ) -> Iterator[FileProblem]:
+    tool = domain.file.tools[tool_name]
     names = [given["argument"]] if "argument" in given else given.get("arguments", ())
     yield from find_unknown(where, names, tool.parameters, f"parameter of {tool_name}")
     for name in names:
         parameter = tool.parameters.get(name)
-        if kind == "argument_values" and parameter is not None and _may_be_omitted(parameter):
+        if parameter is None:
+            continue
+        if kind == "argument_values" and _may_be_omitted(parameter):
             yield where, f"{name} of {tool_name} may be left out, which allows every value; make it required"
+        field = domain.field_of(tool, parameter)
+        actual = field.type if field else domain.json_type(tool, parameter)[0]
+        yield from _check_type(where, f"{name} of {tool_name}", actual, _TYPES_OF_ARGUMENT.get(kind))
 
 
 def _may_be_omitted(parameter: c.Parameter) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem, find_impossible_choices, find_unknown
+from gatling_sid.schemas.conditions import DAY_MATCHES
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -21,12 +22,15 @@ _NEEDED_PURPOSES = {
     "create": ("set",),
 }
 """By operation: purposes of parameters; a tool must have a parameter with at least one of them."""
-_PURPOSES_WITH_FIELD = ("filter", "set")
-_REPEATABLE_PURPOSES = ("filter", "set", "content", "attachment")
+_PURPOSES_OF_SUMS = ("add", "subtract")
+_PURPOSES_WITH_FIELD = ("filter", "set", *_PURPOSES_OF_SUMS)
+_REPEATABLE_PURPOSES = ("filter", "set", "content", "attachment", *_PURPOSES_OF_SUMS)
 _REQUIRED_PURPOSES = ("key", "recipient", "target", "keys")
 _OPERATIONS_ON_MANY = ("list", "aggregate", "export")
 """Operations that do not need keys, because filters can select the rows."""
 _OPERATIONS_THAT_SHOW = ("list", "get", "update", "export")
+_NUMBERS = ("money", "integer", "number")
+_MATCHES_OF_DATES = (*DAY_MATCHES, "since", "until")
 
 
 def check_tools(domain: Domain) -> Iterator[FileProblem]:
@@ -41,6 +45,9 @@ def check_tools(domain: Domain) -> Iterator[FileProblem]:
         yield from _check_purposes(where, tool)
         yield from _check_addressee(where, tool, entity)
         yield from _check_parameters(where, tool, entity)
+        yield from _check_types(where, tool, entity)
+        yield from _check_sorts(where, tool, entity)
+        yield from _check_words(where, tool)
         yield from _check_repeated_purposes(where, tool)
 
 
@@ -98,6 +105,50 @@ def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Fi
             yield here, "a target must be required, so that every export names its target"
         if parameter.default is not None and parameter.values and parameter.default not in parameter.values:
             yield here, f"the default {parameter.default!r} is not one of the values"
+
+
+def _check_types(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
+    """Yields parameters whose field has a type that they cannot be compared with or added to."""
+    for name, parameter in tool.parameters.items():
+        here, field = f"{where}.parameters.{name}", entity.fields.get(parameter.field or "")
+        is_sum = parameter.does in _PURPOSES_OF_SUMS
+        if is_sum and tool.operation != "update":
+            yield here, f"only a tool with operation update has a parameter with `does: {parameter.does}`"
+        if is_sum and field is not None and field.type not in _NUMBERS:
+            yield here, f"`does: {parameter.does}` needs a number, and {parameter.field} is of type {field.type}"
+        if not is_sum and parameter.keeps_at_least is not None:
+            yield here, "`keeps_at_least` needs `does: add or subtract`"
+        if parameter.match in _MATCHES_OF_DATES and field is not None and field.type != "date":
+            yield here, f"`match: {parameter.match}` needs a date, and {parameter.field} is of type {field.type}"
+
+
+def _check_sorts(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[FileProblem]:
+    """Yields sorts that the operation does not do, that name no field, or that nobody can ask for."""
+    for name, parameter in tool.parameters.items():
+        if parameter.does != "sort":
+            continue
+        here, orders = f"{where}.parameters.{name}", [str(each) for each in parameter.values or ()]
+        if tool.operation not in ("list", "export"):
+            yield here, "only a tool with operation list or export has a parameter with `does: sort`"
+        if parameter.default is not None:
+            yield here, "a sort has no default; the tool's `order` is in force if nobody asks for another"
+        if not orders:
+            yield here, "a sort needs `values`: fields, with `-` before those that descend"
+        fields = [order.removeprefix("-") for order in orders]
+        yield from find_unknown(f"{here}.values", fields, entity.fields, f"field of {tool.entity}")
+        for order in orders:
+            if order not in parameter.words:
+                yield f"{here}.words", f"needs the words for {order}, such as largest or oldest"
+
+
+def _check_words(where: str, tool: c.Tool) -> Iterator[FileProblem]:
+    """Yields words of parameters whose values have their words elsewhere, and words of values that do not exist."""
+    for name, parameter in tool.parameters.items():
+        here = f"{where}.parameters.{name}.words"
+        if parameter.words and parameter.field is not None:
+            yield here, f"the words of {parameter.field} stand with this field of the entity"
+        elif parameter.words:
+            yield from find_unknown(here, parameter.words, map(str, parameter.values or ()), "value")
 
 
 def _check_repeated_purposes(where: str, tool: c.Tool) -> Iterator[FileProblem]:

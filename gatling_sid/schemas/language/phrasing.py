@@ -31,6 +31,12 @@ _NOTATION = re.compile(r"[{}\[\]|]")
 _GROUP = re.compile(r"\[([^\[\]]*)\]")
 
 
+SENTENCE_START = "\x02"
+"""Stands in a literal of a composed phrasing where a sentence starts, so that the next letter becomes a capital."""
+Alternatives = tuple[tuple[PhrasingPart, ...], ...]
+"""The ways of saying one place of a phrasing."""
+
+
 class Phrasing:
     """A parsed phrasing; `groups[g][a]` holds the parts of alternative `a` at place `g`."""
 
@@ -47,6 +53,13 @@ class Phrasing:
             raise ValueError(f"{text!r} has {self.variants:,} variants; keep it to {MAX_VARIANTS:,}")
         if len(set(map("".join, product(*self._texts)))) < self.variants:
             raise ValueError(f"two variants of {text!r} are the same text; make the alternatives differ")
+
+    @classmethod
+    def composed(cls, text: str, groups: Iterable[Alternatives]) -> Phrasing:
+        """A phrasing of groups that differ in every alternative; `text` only identifies it."""
+        phrasing = cls.__new__(cls)
+        phrasing.text, phrasing.groups = text, tuple(groups)
+        return phrasing
 
     @cached_property
     def variants(self) -> int:
@@ -78,7 +91,7 @@ class Phrasing:
                     parts.append(literal)
                     literal = ""
                 parts.append(part)
-        return [*parts, literal] if literal else parts
+        return _capitalise([*parts, literal] if literal else parts)
 
     def plain_renderings(self) -> Iterator[str]:
         """Yields texts that together contain every alternative; `{slot}` marks a value without a fixed wording."""
@@ -96,6 +109,29 @@ class Phrasing:
         """The names of the slots that are in every alternative of some group."""
         groups = [[{p.name for p in parts if isinstance(p, Slot)} for parts in group] for group in self.groups]
         return frozenset(name for names in groups for name in names[0].intersection(*names[1:]))
+
+
+def _capitalise(parts: list[PhrasingPart]) -> list[PhrasingPart]:
+    """The parts with capitals where sentences start; a value that stands there stays as it is."""
+    capitalised: list[PhrasingPart] = []
+    starts = False
+    for part in parts:
+        if isinstance(part, Slot):
+            capitalised.append(Slot(part.name, _with_capital(part.wording)) if starts and part.wording else part)
+            starts = False
+        elif starts or SENTENCE_START in part:
+            first, *sentences = part.split(SENTENCE_START)
+            first = _with_capital(first) if starts and first else first
+            starts = bool(sentences and not sentences[-1]) or (starts and not first and not sentences)
+            text = first + "".join(map(_with_capital, sentences))
+            capitalised += [text] if text else []
+        else:
+            capitalised.append(part)
+    return capitalised
+
+
+def _with_capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 @lru_cache(maxsize=_MAX_PHRASINGS_IN_MEMORY)

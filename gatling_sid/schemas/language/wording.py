@@ -67,6 +67,9 @@ _MONTHS = [
     "November",
     "December",
 ]
+_NAMED_TIMES = {"00:00": ("midnight",), "12:00": ("noon", "midday")}
+_QUARTERS = {0: "{} o'clock", 15: "quarter past {}", 30: "half past {}", 45: "quarter to {}"}
+"""How people say the quarters of an hour; that of `quarter to` is the next."""
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
@@ -124,6 +127,22 @@ def _date_wordings(value: str, today: date) -> tuple[str, ...]:
     return (*ways, value)
 
 
+def _time_wordings(value: str) -> tuple[str, ...]:
+    """Ways to state a time; those without morning or afternoon mean the time between 07:00 and 18:59."""
+    hour, minute = int(value[:2]), int(value[3:])
+    ways = [value, *_NAMED_TIMES.get(value, ())]
+    if 7 <= hour <= 9:
+        ways.append(value.removeprefix("0"))
+    if value not in _NAMED_TIMES:  # people do not agree on what 12 am and 12 pm are
+        half, digits = "am" if hour < 12 else "pm", str(hour % 12 or 12)
+        for separator in (":", ".") if minute else ("",):
+            shown = f"{digits}{separator}{minute:02d}" if minute else digits
+            ways += [f"{shown} {half}", f"{shown}{half}"]
+    if 7 <= hour < 19 and minute in _QUARTERS:
+        ways.append(_QUARTERS[minute].format(_NUMBER_WORDS[(hour + (minute == 45)) % 12 or 12]))
+    return tuple(ways)
+
+
 def plain_words(name: str) -> str:
     """A name of the catalogue as a person writes it: `on_hold` becomes `on hold`."""
     return name.replace("_", " ")
@@ -133,15 +152,20 @@ def plain_words(name: str) -> str:
 def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str, ...] = ()) -> tuple[str, ...]:
     """All wordings of one scalar `value` on the day `today`; `words` are wordings that the catalogue adds.
 
-    Kinds are `choice`, `flag`, `money`, `integer`, `number`, `days` (back), `coming_days` and `date`; a value of any
-    other kind is a text, which is its own wording.
+    Kinds are `choice`, `flag`, `money`, `integer`, `number`, `days` (back), `coming_days`, `date` and `time`; a value
+    of any other kind is a text, which is its own wording.
     """
     if kind in ("choice", "flag"):
         return words or ((plain_words(str(value)),) if kind == "choice" else ())
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return words
     if isinstance(value, str):
-        return (*words, *_date_wordings(value, today)) if kind == "date" else (value, *words)
+        match kind:
+            case "date":
+                return (*words, *_date_wordings(value, today))
+            case "time":
+                return (*words, *_time_wordings(value))
+        return (value, *words)
     if kind == "money":
         return (*words, *_money_wordings(value))
     if kind == "days":

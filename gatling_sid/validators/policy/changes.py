@@ -1,45 +1,96 @@
-"""Which rows a plan may change: after a look-up, in an allowed state, up to an amount, and how many in all."""
+"""Which rows a plan may change: after a look-up, in an allowed state, along allowed steps, up to an amount, and how many."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.world import Row
+from gatling_sid.validators.policy.arguments import numbers_in
+from gatling_sid.validators.policy.look_ups import ConcernedRow, concerned_rows, values_written
 from gatling_sid.validators.policy.reads import is_number
 from gatling_sid.validators.trace_context import TraceContext
+
+_DECIMALS = 6
+"""Decimals of a share of an amount, so that 57 is at most 0.57 of 100 although the product of floats is a little less."""
 
 
 def read_before_change(look_up: k.ReadBeforeChange, context: TraceContext) -> Iterator[str]:
     """Calls that had to run before a change returned the row with these fields."""
-    for call, key, _, views in _changes_and_views(look_up, context):
-        if not {field for view in views for field in view}.issuperset(look_up.fields):
-            yield f"{call.call_id} changes {look_up.entity} {key}, but no earlier call read its {', '.join(look_up.fields)}"
+    for each in concerned_rows(look_up, context):
+        if not {field for view in each.views for field in view}.issuperset(look_up.fields):
+            yield f"{_changes(look_up, each)}, but no earlier call read its {', '.join(look_up.fields)}"
 
 
 def state_before_change(state: k.StateBeforeChange, context: TraceContext) -> Iterator[str]:
     """A changed row is in an allowed state, and an earlier call showed that state."""
-    for call, key, row, views in _changes_and_views(state, context):
-        value = row.get(state.field)
+    for each in concerned_rows(state, context):
+        value = each.row.get(state.field)
         if value not in state.allowed:
             allowed = ", ".join(map(str, state.allowed))
-            yield f"{call.call_id} changes {state.entity} {key}, whose {state.field} is {value!r}; allowed are {allowed}"
-        elif not _is_shown(views, state.field, value):
-            yield f"{call.call_id} changes {state.entity} {key}, but no earlier call read its {state.field}"
+            yield f"{_changes(state, each)}, whose {state.field} is {value!r}; allowed are {allowed}"
+        else:
+            yield from _not_shown(state, each)
 
 
 def amount_limit(limit: k.AmountLimit, context: TraceContext) -> Iterator[str]:
     """The amount of a changed row is within the limit, and an earlier call showed that amount."""
-    for call, key, row, views in _changes_and_views(limit, context):
-        amount = row.get(limit.field)
+    for each in concerned_rows(limit, context):
+        amount = each.row.get(limit.field)
         if is_number(amount) and amount > limit.max_value:
-            where = f"{limit.entity} {key}, whose {limit.field} is {amount}"
-            yield f"{call.call_id} changes {where}; at most {limit.max_value:g} is allowed"
-        elif not _is_shown(views, limit.field, amount):
-            yield f"{call.call_id} changes {limit.entity} {key}, but no earlier call read its {limit.field}"
+            yield f"{_changes(limit, each)}, whose {limit.field} is {amount}; at most {limit.max_value:g} is allowed"
+        else:
+            yield from _not_shown(limit, each)
+
+
+def approved_by(approval: k.ApprovedBy, context: TraceContext) -> Iterator[str]:
+    """A changed row was approved by somebody other than the principal, and an earlier call showed by whom."""
+    own = context.principal_value(approval.attribute)
+    for each in concerned_rows(approval, context):
+        approver = each.row.get(approval.field)
+        if own is None or approver in (None, "", own):
+            why = f"whose {approval.field} is {approver!r}; it must be somebody other than the principal ({own!r})"
+            yield f"{_changes(approval, each)}, {why}"
+        else:
+            yield from _not_shown(approval, each)
+
+
+def at_most_field(limit: k.AtMostField, context: TraceContext) -> Iterator[str]:
+    """The amount that a call passes is at most a share of the row's amount, and an earlier call showed that amount."""
+    for each in concerned_rows(limit, context):
+        most = each.row.get(limit.field)
+        allowed = round(most * limit.share, _DECIMALS) if is_number(most) else None
+        amounts = numbers_in(context.argument_value(each.call, limit.argument))
+        excessive = [amount for amount in amounts if allowed is None or not amount <= allowed]
+        for amount in excessive:
+            of_row = f"{limit.share:g} of the {limit.field} of {limit.entity} {each.key}, which is {most}"
+            yield f"{each.call.call_id} has {limit.argument} {amount:g}; at most {of_row}, is allowed"
+        if amounts and not excessive:
+            yield from _not_shown(limit, each)
+
+
+def transitions(steps: k.Transitions, context: TraceContext) -> Iterator[str]:
+    """A call that writes the field moves it along an allowed step, and an earlier call showed where it stood."""
+    for each in concerned_rows(steps, context):
+        before, after = each.row.get(steps.field), _value_written(each, steps.field, context)
+        allowed = [] if before is None else steps.allowed.get(str(before), [])
+        if str(after) not in allowed:
+            step = f"from {before!r} to {after!r}; allowed from there is {' or '.join(allowed) or 'nothing'}"
+            yield f"{each.call.call_id} moves {steps.field} of {steps.entity} {each.key} {step}"
+        else:
+            yield from _not_shown(steps, each)
+
+
+def consent(consent: k.Consent, context: TraceContext) -> Iterator[str]:
+    """Rows that are changed, exported or written about have the flag, and the plan has seen it or selects rows by it."""
+    for each in concerned_rows(consent, context):
+        value = each.row.get(consent.field)
+        if value is not True:
+            yield f"{_changes(consent, each, 'uses')}, whose {consent.field} is {value!r}; it must be true"
+        elif not _selects_by_flag(each.call, consent.field, context):
+            yield from _not_shown(consent, each, "uses")
 
 
 def batch_limit(limit: k.BatchLimit, context: TraceContext) -> Iterator[str]:
@@ -57,35 +108,29 @@ def changed_rows(context: TraceContext, call: ToolCall, entity: str) -> Iterator
         yield from result.rows
 
 
-def _changes_and_views(
-    rule: k.ReadBeforeChange | k.StateBeforeChange | k.AmountLimit, context: TraceContext
-) -> Iterator[tuple[ToolCall, str, Row, list[Row]]]:
-    """(call, key, row before the change, earlier views of the row) of every row that the bound calls change."""
-    for call in context.bound_calls(rule):
-        rows = list(changed_rows(context, call, rule.entity))
-        views = _views(context, call.call_id, rule.entity) if rows else {}
-        for key, row in rows:
-            yield call, key, row, views.get(key, [])
+def _changes(rule: k.Precondition, each: ConcernedRow, verb: str = "changes") -> str:
+    """The beginning of a message about a row."""
+    return f"{each.call.call_id} {verb} {rule.entity} {each.key}"
 
 
-def _views(context: TraceContext, before: str, entity: str) -> dict[str, list[Row]]:
-    """For each key, the views of the row that earlier calls returned: its fields, with the values they had then."""
-    views: dict[str, list[Row]] = {}
-    for call_id in context.ancestors(before):
-        result = context.results.get(call_id)
-        if result is None or result.entity != entity or result.measured_rows is not None:
-            continue
-        if any(effect.kind == "export" for effect in result.effects):
-            continue
-        changes = next((effect.changes for effect in result.effects if effect.kind == "update"), {})
-        for key, row in result.rows:
-            views.setdefault(key, []).append({field: changes.get(field, row[field]) for field in result.fields})
-    return views
+def _not_shown(rule: k.FieldPrecondition, each: ConcernedRow, verb: str = "changes") -> Iterator[str]:
+    """Yields a message if no earlier call showed the present value of the rule's field."""
+    if not each.is_shown(rule.field):
+        yield f"{_changes(rule, each, verb)}, but no earlier call read its {rule.field}"
 
 
-def _is_shown(views: list[Row], field: str, value: Any) -> bool:
-    """Whether some view shows this value; a view of an older value does not count."""
-    return any(field in view and view[field] == value for view in views)
+def _value_written(each: ConcernedRow, field: str, context: TraceContext) -> object:
+    """The value that a call writes to a field of a row, by an argument or by itself."""
+    return values_written(context.results[each.call.call_id]).get(each.key, {}).get(field)
+
+
+def _selects_by_flag(call: ToolCall, field: str, context: TraceContext) -> bool:
+    """Whether a call takes only rows whose flag is true, by one of its own filters."""
+    filters = context.tools[call.tool_id].filters
+    return any(
+        name == field and match == "equals" and context.argument_value(call, parameter) is True
+        for parameter, name, match in filters
+    )
 
 
 def _distinct_changes(call: ToolCall, result: CallResult) -> Iterator[tuple[str, str, str]]:

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import Reference
-from gatling_sid.simulator.operations import CallResult, CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators.cells import source_field
 from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
@@ -67,6 +68,12 @@ class _FlowTracker:
         if result is None or tool is None or tool.tool.operation not in ("create", "update"):
             return
         origins = {field: argument_origins.get(name) for name, field in tool.sets if name in call.arguments}
+        # What is added to a field leaves in it what was there before.
+        origins |= {
+            each.field: argument_origins[each.parameter]
+            for each in tool.additions
+            if each.parameter in argument_origins
+        }
         for key, row in (*result.rows, *result.created_rows):
             copied = self._origins_of_copies(tool, row) if result.created_rows else {}
             for field, origin in {**dict.fromkeys(tool.tool.sets), **copied, **origins}.items():

@@ -1,4 +1,4 @@
-"""The function that judges each kind of constraint, and the rules of the policy check that use these tables.
+"""The function that judges each kind of constraint, and the rules of the policy checks that use these tables.
 
 A function takes a constraint's parameters and a context, and yields a message for each breach. Functions that look at
 what calls did need a replay; the others judge what calls declare, so that they also hold for traces of domains that
@@ -10,9 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import references_in
-from gatling_sid.validators.policy import arguments, changes, data_flow, exports, messages, ownership, reads, tools
+from gatling_sid.validators.policy import (
+    arguments,
+    changes,
+    data_flow,
+    exports,
+    messages,
+    moments,
+    ownership,
+    reads,
+    tools,
+)
 from gatling_sid.validators.trace_context import TraceContext
 
 ConstraintRule = Callable[[Any, TraceContext], Iterator[str]]
@@ -36,6 +47,7 @@ NEED_NO_REPLAY: Mapping[str, ConstraintRule] = {
     "argument_max": arguments.argument_max,
     "argument_values": arguments.argument_values,
     "argument_required": arguments.argument_required,
+    "argument_days": arguments.argument_days,
     "narrowed_by": arguments.narrowed_by,
 }
 """Kinds that can be judged by what calls declare."""
@@ -44,8 +56,12 @@ PRECONDITIONS: Mapping[str, ConstraintRule] = {
     "read_before_change": changes.read_before_change,
     "state_before_change": changes.state_before_change,
     "amount_limit": changes.amount_limit,
+    "approved_by": changes.approved_by,
+    "at_most_field": changes.at_most_field,
+    "transitions": changes.transitions,
+    "consent": changes.consent,
 }
-"""Kinds that allow a change only after an earlier call showed the row."""
+"""Kinds that allow a change, a message or an export only after an earlier call showed the row."""
 
 BREAKABLE_BY_OMISSION: Mapping[str, ConstraintRule] = {
     **PRECONDITIONS,
@@ -61,18 +77,25 @@ NEED_REPLAY: Mapping[str, ConstraintRule] = {
     "not_own": ownership.not_own,
     "recipients": messages.recipients,
     "batch_limit": changes.batch_limit,
+    "field_limit": reads.field_limit,
 }
 """Kinds that can be judged only by what calls did."""
 
-CONSTRAINT_RULES: Mapping[str, ConstraintRule] = {**NEED_NO_REPLAY, **NEED_REPLAY}
+PLAN_RULES: Mapping[str, ConstraintRule] = {**NEED_NO_REPLAY, **NEED_REPLAY}
+"""Kinds that bind plans; their functions read no wording."""
+
+WORDING_RULES: Mapping[str, ConstraintRule] = {"hours": moments.hours}
+"""Kinds that bind what differs between wordings of a plan, such as the time of its calls; they need no replay."""
+
+CONSTRAINT_RULES: Mapping[str, ConstraintRule] = {**PLAN_RULES, **WORDING_RULES}
 """Every kind of constraint."""
 
 
-def breaches(context: TraceContext, kinds: Mapping[str, ConstraintRule] = CONSTRAINT_RULES) -> Iterator[Breach]:
+def breaches(context: TraceContext, kinds: Mapping[str, ConstraintRule] = PLAN_RULES) -> Iterator[Breach]:
     """Every breach of a constraint of the given kinds, as far as they can be judged."""
     is_replayed = context.execution is not None
     for constraint_id, kind, parameters in context.constraints:
-        if kind in kinds and (is_replayed or kind in NEED_NO_REPLAY):
+        if kind in kinds and (is_replayed or kind not in NEED_REPLAY):
             for message in kinds[kind](parameters, context):
                 yield Breach(constraint_id, kind, message)
 
@@ -83,6 +106,12 @@ def constraints_hold(context: TraceContext) -> Iterator[Breach]:
         yield Breach(constraint_id, kind, f"{constraint_id}: {message} ({kind})")
 
 
+def wording_constraints_hold(context: TraceContext) -> Iterator[Breach]:
+    """Every constraint holds that binds what differs between wordings of a plan; a message names the constraint and its kind."""
+    for constraint_id, kind, message in breaches(context, WORDING_RULES):
+        yield Breach(constraint_id, kind, f"{constraint_id}: {message} ({kind})")
+
+
 def changes_follow_look_ups(context: TraceContext) -> Iterator[Breach]:
     """Every change that a rule allows only after a look-up comes after that look-up."""
     for constraint_id, kind, message in breaches(context, PRECONDITIONS):
@@ -90,11 +119,23 @@ def changes_follow_look_ups(context: TraceContext) -> Iterator[Breach]:
 
 
 def needs_replay(context: TraceContext) -> list[str]:
-    """Ids of constraints that only a replay can judge: by their kind, or because an argument they bound is a reference."""
+    """Ids of constraints that only a replay can judge.
+
+    Their kind needs one, an argument that they bound is a reference, or they count days and the trace states no date.
+    """
     by_kind = [each.constraint_id for each in context.trace.policy.constraints if each.kind in NEED_REPLAY]
     return by_kind + [
         constraint_id
         for constraint_id, _, parameters in context.constraints
-        if isinstance(parameters, (k.ArgumentMax, k.ArgumentValues))
-        and any(references_in(call.arguments.get(parameters.argument)) for call in context.bound_calls(parameters))
+        if isinstance(parameters, (k.ArgumentMax, k.ArgumentValues, k.ArgumentDays))
+        and any(_needs_replay(parameters, call, context) for call in context.bound_calls(parameters))
     ]
+
+
+def _needs_replay(
+    parameters: k.ArgumentMax | k.ArgumentValues | k.ArgumentDays, call: ToolCall, context: TraceContext
+) -> bool:
+    """Whether the value that a call passes, or the date that it is compared with, is unknown without a replay."""
+    value = call.arguments.get(parameters.argument)
+    has_no_date = isinstance(parameters, k.ArgumentDays) and arguments.date_today(context) is None
+    return bool(references_in(value)) or (has_no_date and value is not None)

@@ -1,24 +1,35 @@
-"""Who must receive a message after a change, and which addresses may receive messages."""
+"""Who must receive a message after a change or a read, and which addresses may receive messages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
+from gatling_sid.simulator.world import Row
 from gatling_sid.validators.policy.changes import changed_rows
 from gatling_sid.validators.trace_context import TraceContext
 
 
 def notify_after(notice: k.NotifyAfter, context: TraceContext) -> Iterator[str]:
-    """After each change of a row, a later call of the notifying tool sends a message about it to the row's address."""
+    """After each use of a row, a later call of the notifying tool sends a message about it to the row's address."""
+    own = context.principal_value(notice.unless_own) if notice.unless_own else None
     for call in context.bound_calls(notice):
-        rows = list(changed_rows(context, call, notice.entity))
+        rows = _rows_to_notify_about(notice, context, call)
         notices = _notices_after(notice, call.call_id, context) if rows else set()
         for key, row in rows:
             address = row.get(notice.recipient_field)
-            if (address, key) not in notices:
-                yield f"{call.call_id} changes {notice.entity} {key}, but no later call of {notice.notify} notifies {address}"
+            if (address, key) not in notices and (own is None or address != own):
+                yield f"{call.call_id} uses {notice.entity} {key}, but no later call of {notice.notify} notifies {address}"
+
+
+def _rows_to_notify_about(notice: k.NotifyAfter, context: TraceContext, call: ToolCall) -> list[tuple[str, Row]]:
+    """(key, row) of the rows that a call changes or, if the rule names its tool, that it returns or exports."""
+    result = context.results.get(call.call_id)
+    if notice.tools is None or result is None:
+        return list(changed_rows(context, call, notice.entity))
+    return list(result.rows) if result.entity == notice.entity and result.measured_rows is None else []
 
 
 def _notices_after(notice: k.NotifyAfter, call_id: str, context: TraceContext) -> set[tuple[Any, str]]:
@@ -39,14 +50,5 @@ def recipients(limit: k.Recipients, context: TraceContext) -> Iterator[str]:
     for call in context.bound_calls(limit):
         result = context.results.get(call.call_id)
         for effect in result.effects if result else ():
-            if effect.kind == "send" and not any(ends_with(str(effect.target), each) for each in limit.endings):
+            if effect.kind == "send" and not limit.allows(str(effect.target)):
                 yield f"{call.call_id} writes to {effect.target}; allowed are addresses ending in {', '.join(limit.endings)}"
-
-
-def ends_with(address: str, ending: str) -> bool:
-    """Whether an address is at a host or equals it: `elm.example` allows `a@b.elm.example`, but not `a@helm.example`."""
-    address, ending = (each.strip().rstrip(".").casefold() for each in (address, ending))
-    if not ending:
-        return False
-    suffixes = ending if ending[0] in "@." else (f"@{ending}", f".{ending}")
-    return address == ending or (address.count("@") == 1 and address.endswith(suffixes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from gatling_sid.schemas import constraints as k
 from gatling_sid.validators.policy.changes import changed_rows
@@ -12,7 +11,7 @@ from gatling_sid.validators.trace_context import TraceContext
 
 def own_records(own: k.OwnRecords, context: TraceContext) -> Iterator[str]:
     """Rows that are read, changed, created or written about belong to the principal; a row without an owner does not."""
-    owner = _principal_value(context, own.attribute)
+    owner = context.principal_value(own.attribute)
     for call in context.bound_calls(own):
         result = context.results.get(call.call_id)
         if result is not None and result.entity == own.entity:
@@ -23,13 +22,8 @@ def own_records(own: k.OwnRecords, context: TraceContext) -> Iterator[str]:
 
 def not_own(own: k.NotOwn, context: TraceContext) -> Iterator[str]:
     """Rows that are changed do not belong to the principal."""
-    owner = _principal_value(context, own.attribute)
+    owner = context.principal_value(own.attribute)
     for call in context.bound_calls(own):
         for key, row in changed_rows(context, call, own.entity):
             if row.get(own.field) == owner:
                 yield f"{call.call_id} changes {own.entity} {key}, which belongs to the principal ({own.field})"
-
-
-def _principal_value(context: TraceContext, attribute: str) -> Any:
-    principal = context.trace.request.principal
-    return principal.attributes.get(attribute) if principal else None

@@ -29,6 +29,15 @@ def _rows_taken(context: TraceContext, call: ToolCall) -> float:
     return max(call.scope.rows_requested or 0, limit if is_number(limit) else 0, rows_returned)
 
 
+def field_limit(limit: k.FieldLimit, context: TraceContext) -> Iterator[str]:
+    """No call shows more fields of a row than the limit; a measure shows none."""
+    for call in context.bound_calls(limit):
+        result = context.results.get(call.call_id)
+        fields = set(result.fields) if result is not None and result.measured_rows is None else set()
+        if len(fields) > limit.max_fields:
+            yield f"{call.call_id} shows {len(fields)} fields; at most {limit.max_fields} are allowed"
+
+
 def time_range(limit: k.TimeRange, context: TraceContext) -> Iterator[str]:
     """No period of a call reaches further from today than the limit."""
     for call in context.bound_calls(limit):
@@ -63,8 +72,9 @@ def _tier_of_selection(context: TraceContext, call: ToolCall) -> SensitivityTier
     if tool is None:
         return SensitivityTier.PUBLIC
     filters = [field for name, field, _ in tool.filters if name in call.arguments or name in tool.defaults]
-    order = [tool.tool.order.removeprefix("-")] if tool.tool.order else []
-    return tool.sensitivity((*filters, *order))
+    order = str(tool.order(call.arguments) or "").removeprefix("-")
+    is_known = order in tool.domain.file.entities[tool.entity].fields
+    return tool.sensitivity((*filters, order) if is_known else tuple(filters))
 
 
 def _higher_tier(one: SensitivityTier, other: SensitivityTier) -> SensitivityTier:

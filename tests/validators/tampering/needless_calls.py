@@ -6,7 +6,7 @@ import random
 
 from gatling_sid.models import GoldTrace, ToolCall
 from gatling_sid.simulator.execution import Execution
-from gatling_sid.simulator.operations import CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
 from tests.validators.tampering.edits import (
     Offer,
     add,

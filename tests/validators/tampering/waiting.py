@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import Effect, GoldTrace, Showing, ToolCall
-from gatling_sid.simulator.operations import CompiledTool
+from gatling_sid.simulator.compiled_tools import CompiledTool
 from tests.validators.tampering.edits import (
     Offer,
     add,

@@ -66,7 +66,7 @@ def draw_context(
 
     """
     domain = task.domain
-    world = world_of(domain, seed, world_name(task.split, task.index, 0))
+    world = world_of(domain, seed, world_name(task.split, task.index))
     policy = domain.family.policy(_policy_member_of(task, seed, block_size))
     rng = stream(seed, task.trace_id, "claude", task.attempt)
     for _ in range(_MAX_DRAWS):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Any
 
 from gatling_sid.models import (
@@ -20,6 +20,7 @@ from gatling_sid.models import (
 from gatling_sid.oracle.claude.plans.answers import ArgumentAnswer, BadAnswerError, CallAnswer, PlanAnswer, parse_value
 from gatling_sid.oracle.claude.plans.goals import goal_from_answer
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
+from gatling_sid.scenarios.moments import draw_moment
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.wording import is_wording_of, wordings
 from gatling_sid.schemas.references import references_in, write_references
@@ -51,7 +52,8 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     text = plan.reworded.strip() or text
     goal = goal_from_answer(plan.goal, context)
     rng = stream(identity.trace_id, "moment")
-    moment = datetime.combine(world.today, time(rng.randrange(7, 20), rng.randrange(60)), tzinfo=UTC)
+    tool_ids = [_tool_id(each, context) for each in plan.calls]
+    moment = draw_moment(domain, context.policy, context.principal.role, tool_ids, world.today, rng)
     request = UserRequest(
         request_id=f"{identity.trace_id}_request",
         domain=domain.name,
@@ -86,7 +88,7 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
 
 
 def _call(answer: CallAnswer, request: UserRequest, context: RequestContext, moment: datetime) -> ToolCall:
-    tool_id = f"{context.domain.slug}.{answer.tool.rpartition('.')[2]}"
+    tool_id = _tool_id(answer, context)
     names = [each.name for each in answer.arguments]
     if len(set(names)) < len(names):
         raise BadAnswerError(f"{answer.id}: an argument is given twice")
@@ -103,6 +105,11 @@ def _call(answer: CallAnswer, request: UserRequest, context: RequestContext, mom
             _source(each, arguments[each.name], tool_id, request.text, context) for each in answer.arguments
         ],
     )
+
+
+def _tool_id(answer: CallAnswer, context: RequestContext) -> str:
+    """The full id of the tool that a call names, with or without the domain."""
+    return f"{context.domain.slug}.{answer.tool.rpartition('.')[2]}"
 
 
 def _check_day_counts(call_id: str, tool_id: str, arguments: Mapping[str, Any], context: RequestContext) -> None:

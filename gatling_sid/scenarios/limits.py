@@ -1,0 +1,76 @@
+"""What a policy allows a role at each tool, in a form that draws can refer to: `$limits.list_invoices.rows`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from gatling_sid.scenarios.drawing import NO_LIMIT
+from gatling_sid.schemas.domain import Domain
+
+
+
+class _Everything:
+    """Contains every value; what is allowed where no rule says otherwise."""
+
+    def __contains__(self, _value: object) -> bool:
+        return True
+
+
+EVERYTHING = _Everything()
+
+
+@lru_cache(maxsize=4096)
+def limits_of(domain: Domain, role: str, member: tuple[int, ...]) -> dict[str, dict[str, Any]]:
+    """The limits of a role at each tool under a member of the policy family, by plain name of the tool.
+
+    `rows` and `days` are the most that a call may take. By argument, `most` has the highest number, `allowed` the
+    allowed values, and `dates` the first and last day from today and whether weekends are left out. `steps` has, by
+    rule and new state, the states from which a row may be moved there.
+    """
+    policy = domain.family.policy(member)
+    parsed = domain.family.parsed_constraints(policy) or []
+    found: dict[str, dict[str, Any]] = {}
+    for name, tool in domain.file.tools.items():
+        limits: dict[str, Any] = {"rows": NO_LIMIT, "days": NO_LIMIT, "steps": {}}
+        limits["most"] = dict.fromkeys(tool.parameters, NO_LIMIT)
+        limits["allowed"] = dict.fromkeys(tool.parameters, EVERYTHING)
+        limits["dates"] = dict.fromkeys(tool.parameters, (-NO_LIMIT, NO_LIMIT, False))
+        maximum = next((p.maximum for p in tool.parameters.values() if p.does == "limit" and p.maximum), NO_LIMIT)
+        limits["rows"] = maximum
+        limits["recipients"] = None
+        for rule, kind, parameters in parsed:
+            if not isinstance(parameters, str) and parameters.binds(role, f"{domain.slug}.{name}"):
+                _apply(rule, kind, parameters, limits, domain, name)
+        found[name] = limits
+    return found
+
+
+def _apply(rule: str, kind: str, parameters: Any, limits: dict[str, Any], domain: Domain, tool: str) -> None:
+    """Narrows the limits of one tool by one constraint."""
+    match kind:
+        case "row_limit":
+            limits["rows"] = min(limits["rows"], parameters.max_rows)
+        case "batch_limit":
+            limits["rows"] = min(limits["rows"], parameters.max_records)
+        case "time_range":
+            limits["days"] = min(limits["days"], parameters.max_days)
+        case "argument_max":
+            limits["most"][parameters.argument] = min(limits["most"][parameters.argument], parameters.max_value)
+        case "argument_values":
+            limits["allowed"][parameters.argument] = parameters.allowed
+        case "export_targets":
+            targets = [n for n, p in domain.file.tools[tool].parameters.items() if p.does == "target"]
+            limits["allowed"] |= dict.fromkeys(targets, parameters.allowed)
+        case "recipients":
+            limits["recipients"] = parameters
+        case "argument_days":
+            low, high = parameters.min_days, parameters.max_days
+            bounds = (-NO_LIMIT if low is None else low, NO_LIMIT if high is None else high)
+            limits["dates"][parameters.argument] = (*bounds, parameters.workdays_only)
+        case "transitions":
+            targets = {to for allowed in parameters.allowed.values() for to in allowed}
+            limits["steps"][rule] = {
+                to: [f for f, allowed in parameters.allowed.items() if to in allowed] for to in targets
+            }

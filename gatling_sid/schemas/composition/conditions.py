@@ -1,0 +1,153 @@
+"""The conditions that a request can state about rows: filters of a tool whose field tells how people say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import domain as d
+from gatling_sid.schemas import population as p
+from gatling_sid.schemas.conditions import DAY_MATCHES
+from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, phrase_of
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_IDENTIFYING_TYPES = ("id", "text", "person", "email", "phone")
+
+
+class Condition(NamedTuple):
+    """A condition that a request can state about a field.
+
+    `how` says where its value comes from: a row that is drawn first (`value`), the phrase itself (`choice`, the value is
+    `key`), the principal (`mine`, the attribute is `key`), or the field `key` of the row that a reference points to
+    (`via`), which is looked up first.
+    """
+
+    field: str
+    match: c.Match
+    how: Literal["value", "choice", "mine", "via"]
+    key: str = ""
+
+    def phrases(self, entity: c.Entity) -> list[str]:
+        """The phrases of the catalogue for the condition."""
+        said = entity.fields[self.field].said
+        if isinstance(said, list):
+            return said
+        return said["mine" if self.how == "mine" else self.match if self.how == "value" else self.key]
+
+    def identifies(self, entity: c.Entity) -> bool:
+        """Whether people single out one row by such a condition."""
+        return self.how == "value" and entity.fields[self.field].type in _IDENTIFYING_TYPES
+
+    def may_identify(self, entity: c.Entity) -> bool:
+        """Whether such a condition may single out one row, as a day does among one's own meetings."""
+        is_day = self.how == "value" and entity.fields[self.field].type == "date" and self.match == "equals"
+        return is_day or self.identifies(entity)
+
+    def goes_with(self, other: Condition, entity: c.Entity) -> bool:
+        """Whether some phrases of both can stand in one noun phrase; a name takes only what can follow it."""
+        mine, others = (_phrases(each, entity) for each in (self, other))
+        return any(not one.is_whole and not another.is_whole for one in mine for another in others) or any(
+            (one.is_whole and another.follows_name) or (another.is_whole and one.follows_name)
+            for one in mine
+            for another in others
+        )
+
+    @property
+    def is_period(self) -> bool:
+        """Whether the condition counts days."""
+        return self.match in DAY_MATCHES
+
+    def __str__(self) -> str:
+        """The condition as part of the name of a task: `status=open`, `due_on.next_days`, `vendor_id.name`."""
+        how = {"value": f".{self.match}", "choice": f"={self.key}", "mine": ".mine", "via": f".{self.key}"}[self.how]
+        return self.field + ("" if how == ".equals" else how)
+
+
+def _phrases(condition: Condition, entity: c.Entity) -> list[ConditionPhrase]:
+    return [phrase_of(text, "", plural=False) for text in condition.phrases(entity)]
+
+
+@lru_cache(maxsize=1024)
+def conditions_of(domain: Domain, tool_name: str, role: str) -> tuple[Condition, ...]:
+    """The conditions that a request of the role can state for a tool that filters."""
+    tool = domain.file.tools[tool_name]
+    fields = domain.file.entities[tool.entity].fields
+    found: list[Condition] = []
+    for parameter in tool.parameters.values():
+        if parameter.does == "filter" and parameter.field in fields:
+            found += _conditions_of_filter(domain, tool.entity, parameter.field, parameter.match, role)
+    return tuple(found)
+
+
+def _conditions_of_filter(domain: Domain, entity: str, name: str, match: c.Match, role: str) -> Iterator[Condition]:
+    field = domain.file.entities[entity].fields[name]
+    said = field.said
+    if isinstance(said, list):
+        if said and match in ("equals", "contains"):
+            yield Condition(name, match, "value")
+        return
+    for key in said:
+        if key == "mine":
+            attribute = own_attribute(domain, entity, name, role)
+            if match == "equals" and attribute is not None:
+                yield Condition(name, match, "mine", attribute)
+        elif key == match:
+            yield Condition(name, match, "value")
+        elif match == "equals" and field.type in ("choice", "flag"):
+            if key in d.choices_of(field) or field.type == "flag":
+                yield Condition(name, match, "choice", key)
+        elif (
+            match == "equals"
+            and field.type == "ref"
+            and name_search(domain, domain.referenced_entity(domain.file.entities[entity], name), key)
+        ):
+            yield Condition(name, match, "via", key)
+
+
+def own_attribute(domain: Domain, entity: str, field: str, role: str) -> str | None:
+    """The attribute of a principal with this role that the field has in rows of their own, or None."""
+    declaration = domain.file.roles[role]
+    if field in declaration.attributes:
+        return field
+    for rule in domain.file.policy.rules.values():
+        given = rule.parameters
+        roles = given.get("roles")
+        if (
+            rule.kind == "own_records"
+            and (given["entity"], given["field"]) == (entity, field)
+            and (not roles or role in roles)
+        ):
+            return str(given["attribute"])
+    key = domain.file.entities[declaration.entity].key
+    reference = domain.file.entities[entity].fields[field]
+    if reference.type != "ref" or domain.referenced_entity(domain.file.entities[entity], field) != declaration.entity:
+        return None
+    where = reference.populate.where if isinstance(reference.populate, p.ReferenceFill) else {}
+    is_other = any(declaration.where.get(name, value) != value for name, value in where.items())
+    return key if key in declaration.attributes and not is_other else None
+
+
+def name_search(domain: Domain, entity: str, field: str) -> tuple[str, str] | None:
+    """(tool, parameter) that lists rows of an entity by a text in the field, or None."""
+    for name, tool in domain.file.tools.items():
+        if tool.operation == "list" and tool.entity == entity and domain.file.entities[entity].key in tool.returns:
+            for parameter, spec in tool.parameters.items():
+                if spec.does == "filter" and spec.field == field and spec.match in ("contains", "equals"):
+                    return name, parameter
+    return None
+
+
+def parameter_of(tool: c.Tool, condition: Condition) -> str | None:
+    """The parameter of a tool that filters by a condition, or None."""
+    return next(
+        (
+            name
+            for name, each in tool.parameters.items()
+            if each.does == "filter" and (each.field, each.match) == (condition.field, condition.match)
+        ),
+        None,
+    )

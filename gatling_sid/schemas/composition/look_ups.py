@@ -1,0 +1,80 @@
+"""What a group of parts needs to know about its rows beside what the search shows: one look-up serves all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from gatling_sid.schemas.composition.givens import givens_for
+from gatling_sid.schemas.composition.rules import Notice, look_ups, notices
+from gatling_sid.schemas.composition.shape_types import Group, Target
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+
+class LookUpNeeds(NamedTuple):
+    """The look-up of a group: its tool, None if none is needed, and the rules that demand it, none if parts need it.
+
+    `tools_that_look_up` has the tools for which rules demand it, `notices` the notices that rules demand, by tool.
+    """
+
+    tool: str | None
+    rules: tuple[str, ...]
+    tools_that_look_up: Mapping[str, tuple[str, ...]]
+    notices: Mapping[str, list[Notice]]
+
+
+def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
+    """What a group needs; its `tool` is "" if something is needed and no tool shows it."""
+    target = group.target
+    assert target is not None
+    names = [domain.file.parts[use.part].tool for use in group.uses]
+    own = [name for name in names if domain.file.tools[name].entity == target.entity]
+    known = {*domain.file.tools[target.search].returns} if target.search else set()
+    known.add(domain.file.entities[target.entity].key)
+    if target.search is None and not target.by_key:
+        known |= {*domain.file.roles[role].attributes}
+    opened = [use for use in group.uses if domain.file.tools[domain.file.parts[use.part].tool].operation == "get"]
+    shown = known | {field for use in opened if not use.columns for field in domain.file.tools[domain.file.parts[use.part].tool].returns}
+    taken = {field for use in group.uses for field in fields_taken(domain, use.part)} - shown
+    found = {name: notices(domain, role, name, target.entity) for name in own}
+    told = {n.recipient_field: n.rule for each in found.values() for n in each if n.tool not in names} if not target.is_many else {}
+    told = {field: rule for field, rule in told.items() if field not in shown}
+    demanded = {
+        name: [each for each in look_ups(domain, role, name, domain.file.tools[name]) if not {*each.fields} <= known]
+        for name in own
+    }
+    rules = list(dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*told.values()]))
+    fields = {field for found_rules in demanded.values() for each in found_rules for field in each.fields} | taken | {*told}
+    if not fields:
+        return LookUpNeeds(None, (), {}, found)
+    tool = look_up_tool(domain, role, target, tuple(sorted(fields))) if not opened else None
+    looked_up = {name: tuple(each.rule for each in found_rules) for name, found_rules in demanded.items() if found_rules}
+    return LookUpNeeds(tool or "", () if taken else tuple(rules), looked_up, found)
+
+
+def fields_taken(domain: Domain, part: str) -> Iterator[str]:
+    """The fields of the found row that fill arguments of a part."""
+    spec = domain.file.parts[part]
+    tool = domain.file.tools[spec.tool]
+    for given in spec.arguments.values():
+        if isinstance(given, str) and given.startswith("$found."):
+            yield given.removeprefix("$found.")
+    recipient = next((name for name, each in tool.parameters.items() if each.does == "recipient"), None)
+    if recipient is not None and recipient not in spec.arguments and tool.addressee:
+        yield tool.addressee[0]
+
+
+@lru_cache(maxsize=4096)
+def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str]) -> str | None:
+    """The tool that reads these fields of the rows of a target, by their keys; None if there is none."""
+    purpose = "keys" if target.is_many else "key"
+    for name, tool in domain.file.tools.items():
+        reads = tool.operation == ("list" if target.is_many else "get") and tool.entity == target.entity
+        purposes = {each.does for each in tool.parameters.values()}
+        shown = tuple(tool.returns)
+        if reads and purpose in purposes and {*fields} <= {*shown} and givens_for(domain, role, name, shown) is not None:
+            return name
+    return None

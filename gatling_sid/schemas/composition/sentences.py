@@ -1,0 +1,341 @@
+"""Composes the sentences of a task: patterns of the shared voice, verb phrases of its parts, noun phrases of its rows.
+
+The first part is said in a pattern of its kind: something to do ("Can you {do}?"), something to see ("I need {it}."), a
+question. Further parts follow in the same sentence or in sentences of their own. What was named once is then a pronoun.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from gatling_sid.schemas.composition.targets import key_phrases
+from gatling_sid.schemas.composition.tasks import GroupWords, Task, UseWords
+from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, join_words, noun_phrases, phrase_of
+from gatling_sid.schemas.language.phrasing import SENTENCE_START, Alternatives, Phrasing, Slot, phrasing_of
+from gatling_sid.schemas.language.shared_voice import Register, SharedVoice, part_of_split
+from gatling_sid.seeding import stream
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_PHRASINGS = {"train": 24, "validation": 8, "test": 8}
+"""Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
+_REGISTERS: tuple[Register, ...] = ("neutral",) * 14 + ("casual",) * 4 + ("formal",) * 2
+_SHARE_OF_JOINED, _MOST_JOINED = 0.6, 2
+_INDIRECT_OBJECTS = ("me", "us")
+_OF_IT = re.compile(r"\bthe ((?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+)(?: (?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+))*) (?:of|for) \{it\}")
+"""What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
+_EACH = re.compile(r"\beach of \{it\}|\{it\} have")
+"""Texts in which "all the rows" would be said twice over."""
+_PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back) \{it\}")
+"""A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
+
+Groups = tuple[Alternatives, ...]
+
+
+class Opener(NamedTuple):
+    """How the first sentence of a phrasing is made: a pattern of some kind, or a whole question (`ask`)."""
+
+    kind: Literal["do", "need", "any", "ask"]
+    pattern: str
+    register: Register
+
+
+class TaskPhrasings(Sequence[Phrasing]):
+    """The phrasings of a task in a split, all different; each is composed when it is needed."""
+
+    def __init__(self, task: Task, domain: Domain, voice: SharedVoice, split: str) -> None:
+        """Chooses how each phrasing begins; `voice` has the texts of the split."""
+        self._task, self._domain, self._voice, self._split = task, domain, voice, split
+        rng = stream(domain.slug, task.shape.name, "nouns")
+        self._nouns = [_noun_phrases_of(each, domain, rng) if each.target else None for each in task.groups]
+        self._openers = _choose_openers(task, voice, split, self._nouns, stream(domain.slug, task.shape.name, split))
+
+    def __len__(self) -> int:
+        """The number of phrasings."""
+        return len(self._openers)
+
+    def __getitem__(self, index: Any) -> Any:
+        """The phrasing with this index."""
+        return self.compose(index) if isinstance(index, int) else [self.compose(at) for at in range(len(self))[index]]
+
+    def register(self, index: int) -> Register:
+        """The register in which a phrasing is written."""
+        return self._openers[index].register
+
+    def compose(self, index: int) -> Phrasing:
+        """Composes one phrasing; its text, which only identifies it, is that of its pattern and its verb phrases."""
+        rng = stream(self._domain.slug, self._task.shape.name, self._split, index)
+        composer = _Composer(self._task, self._domain, self._voice, self._split, self._nouns, rng)
+        groups = composer.compose(self._openers[index])
+        return Phrasing.composed(f"{self._openers[index].pattern} {'; '.join(composer.texts)}", groups)
+
+
+def _choose_openers(
+    task: Task, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None], rng: random.Random
+) -> list[Opener]:
+    """The first sentences of a task's phrasings; no pattern is chosen twice."""
+    left: dict[tuple[str, Register], list[str]] = {}
+    chosen: list[Opener] = []
+    for _ in range(_PHRASINGS.get(split, _PHRASINGS["test"])):
+        register: Register = rng.choice(_REGISTERS)
+        kind = _kind_of_first(task.groups[0].uses[0], nouns[0], rng)
+        for each in ((kind, "neutral" if kind == "ask" else register), ("do", register), ("do", "neutral")):
+            if each not in left:
+                texts = [*_patterns(task.groups[0], voice, split, each[0], each[1])]
+                rng.shuffle(texts)
+                left[each] = texts
+            if left[each]:
+                chosen.append(Opener(each[0], left[each].pop(), each[1]))
+                break
+    return chosen
+
+
+def _patterns(group: GroupWords, voice: SharedVoice, split: str, kind: str, register: Register) -> Sequence[str]:
+    if kind != "ask":
+        return {"do": voice.patterns.do, "need": voice.patterns.need, "any": voice.patterns.any}[kind].of(register)
+    use = group.uses[0]
+    own = _texts(use.part.asks, use)
+    if own:
+        return part_of_split(own, split)
+    if use.tool.operation == "aggregate":
+        return voice.questions[_measure(use)]
+    return voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
+
+
+def _kind_of_first(use: UseWords, nouns: NounPhrases | None, rng: random.Random) -> Literal["do", "need", "any", "ask"]:
+    """A kind of first sentence that suits the first part."""
+    if _texts(use.part.asks, use):
+        return rng.choice(("ask", "do"))
+    match use.tool.operation:
+        case "list" | "get" if use.part.says:
+            return "do"
+        case "list" | "get" if use.use.columns:
+            return rng.choice(("do", "do", "do", "ask", "ask", "ask", "need"))
+        case "list" | "get":
+            return rng.choice(("do", "do", "need", "any", "any") if nouns and nouns.bare else ("do", "need"))
+        case "aggregate" if not use.part.says:
+            return rng.choice(("do", "ask", "ask"))
+    return "do"
+
+
+def _measure(use: UseWords) -> str:
+    return str(dict(use.use.choices).get(_argument(use, "measure"), "count"))
+
+
+class _Composer:
+    """Composes one phrasing of a task."""
+
+    def __init__(
+        self,
+        task: Task,
+        domain: Domain,
+        voice: SharedVoice,
+        split: str,
+        nouns: Sequence[NounPhrases | None],
+        rng: random.Random,
+    ) -> None:
+        self.task, self.domain, self.voice = task, domain, voice
+        self.split, self.nouns, self.rng = split, nouns, rng
+        self.texts: list[str] = []
+        self.named: set[int] = set()
+
+    def compose(self, opener: Opener) -> Groups:
+        """The groups of the phrasing: a first sentence, and what follows in it or after it."""
+        uses = [(at, use) for at, group in enumerate(self.task.groups) for use in group.uses]
+        first, *others = uses
+        if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
+            joined = self._verb_phrase(*first)
+            for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
+                joined = (*joined, *_literal(join), *self._verb_phrase(*each))
+            return _merge(_in_pattern(opener.pattern, joined))
+        groups = self._first_sentence(opener, *first)
+        for each in others:
+            pattern = self._pick(self.voice.patterns.then.of(opener.register))
+            groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
+        return _merge(groups)
+
+    def _pick(self, texts: Sequence[str]) -> str:
+        text = self.rng.choice([each for each in texts if each not in self.texts] or texts)
+        self.texts.append(text)
+        return text
+
+    def _first_sentence(self, opener: Opener, at: int, use: UseWords) -> Groups:
+        match opener.kind:
+            case "ask":
+                question = opener.pattern
+                if use.tool.operation == "aggregate" and not use.part.asks:
+                    ending = question[-1] if question[-1] in ".?!" else ""
+                    question = question.removesuffix(ending) + self._grouping(use) + ending
+                return _sentence(self._expand(question, at, use))
+            case "any":
+                return _in_pattern(opener.pattern, self._rows(at))
+            case "need":
+                rows = self._it(at)
+                if use.use.columns:
+                    rows = (*rows, *self._expand("[ with| including|, with|, showing] {columns}", at, use))
+                return _in_pattern(opener.pattern, rows)
+        return _in_pattern(opener.pattern, self._verb_phrase(at, use))
+
+    def _grouping(self, use: UseWords) -> str:
+        return f" {self._pick(self.voice.verbs['grouped'])}" if _argument(use, "group") in dict(use.use.choices) else ""
+
+    def _verb_phrase(self, at: int, use: UseWords) -> Groups:
+        return self._expand(self._verb_text(at, use), at, use)
+
+    def _verb_text(self, at: int, use: UseWords) -> str:
+        own = _texts(use.part.says, use)
+        if own:
+            return self._pick(part_of_split(own, self.split))
+        verbs = self.voice.verbs
+        match use.tool.operation:
+            case "list" | "get" if use.use.columns:
+                return self._pick(verbs["show_columns_of_many" if self._is_many(at) else "show_columns_of_one"])
+            case "aggregate":
+                return self._pick(verbs[_measure(use)]) + self._grouping(use)
+            case "export":
+                return self._pick(verbs["export_columns" if use.use.columns else "export"])
+            case "delete":
+                return self._pick(verbs["delete"])
+        shows = verbs["show"]
+        if at in self.named:  # nobody writes "get me them"
+            shows = [text for text in shows if text.split()[-1] not in _INDIRECT_OBJECTS]
+        return self._pick(shows) + " {it}"
+
+    def _expand(self, text: str, at: int, use: UseWords) -> Groups:
+        """A text with its noun phrases and its slots, which get the names that they have in the task."""
+        if at in self.named:
+            text = _OF_IT.sub(lambda match: f"{self._possessive(at)} {match.group(1)}", text)
+            text = _PARTICLE.sub(r"\1 {it} \2", text)
+        markers: dict[str, Groups] = {}
+        if "{it}" in text:
+            markers["it"] = self._it(at, is_each=_EACH.search(text) is not None)
+        if "{rows}" in text:
+            markers["rows"] = self._rows(at)
+        purposes = {"field": "measured", "columns": "select", "rows": "rows"}
+        renamed = dict(use.slots)
+        for name in ("field", "columns", "measure", "group", "target", "format"):
+            argument = _argument(use, purposes.get(name, name))
+            if argument in use.slots:
+                renamed[name] = use.slots[argument]
+        return _splice(phrasing_of(text), markers, renamed)
+
+    def _it(self, at: int, *, is_each: bool = False) -> Groups:
+        group = self.task.groups[at]
+        assert group.target is not None
+        if at in self.named:
+            pronoun = "them" if group.target.is_many else self.domain.file.entities[group.target.entity].pronoun
+            return _literal(pronoun)
+        self.named.add(at)
+        definite = self._noun_phrases(at).definite
+        plain = tuple(each for each in definite if not str(each[0]).startswith("all "))
+        return (plain if is_each and plain else definite,)
+
+    def _possessive(self, at: int) -> str:
+        target = self.task.groups[at].target
+        assert target is not None
+        is_thing = not target.is_many and self.domain.file.entities[target.entity].pronoun == "it"
+        return "its" if is_thing else "their"
+
+    def _rows(self, at: int) -> Groups:
+        self.named.add(at)
+        phrases = self._noun_phrases(at)
+        return (phrases.bare or phrases.definite,)
+
+    def _is_many(self, at: int) -> bool:
+        target = self.task.groups[at].target
+        return target is not None and target.is_many
+
+    def _noun_phrases(self, at: int) -> NounPhrases:
+        phrases = self.nouns[at]
+        assert phrases is not None
+        return phrases
+
+
+def _in_pattern(pattern: str, core: Groups) -> Groups:
+    """A pattern of the shared voice with its core, as a sentence."""
+    return _sentence(_splice(phrasing_of(pattern), {"do": core, "it": core, "rows": core}))
+
+
+def _sentence(groups: Groups) -> Groups:
+    return (*_literal(SENTENCE_START), *groups)
+
+
+def _noun_phrases_of(group: GroupWords, domain: Domain, rng: random.Random) -> NounPhrases:
+    target = group.target
+    assert target is not None
+    entity = domain.file.entities[target.entity]
+    if target.by_key:
+        phrases = [[phrase_of(text, group.key_slot, plural=False) for text in _shuffled(key_phrases(entity), rng)]]
+        return noun_phrases(entity.noun, phrases, plural=False)
+    phrases = [
+        [
+            phrase_of(text, group.slots.get(each, ""), plural=target.is_many)
+            for text in _shuffled(each.phrases(entity), rng)
+        ]
+        for each in target.conditions
+    ]
+    superlative = None
+    if target.order is not None and target.search is not None:
+        tool = domain.file.tools[target.search]
+        words = rng.choice(tool.first_said) if not target.order else ""
+        order = None
+        if target.order:
+            sort = next(each for each in tool.parameters.values() if each.does == "sort")
+            order = Slot(group.order_slot, rng.choice(sort.words[target.order]))
+        superlative = Superlative(Slot(group.number_slot, None), order, words)
+    return noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative)
+
+
+def _shuffled(texts: Sequence[str], rng: random.Random) -> list[str]:
+    return rng.sample(texts, len(texts))
+
+
+def _texts(texts: Mapping[str, Sequence[str]] | Sequence[str], use: UseWords) -> Sequence[str]:
+    """The texts of a part for the value that the shape fixes, or for any value."""
+    if isinstance(texts, Mapping):
+        return texts.get(str(dict(use.use.choices).get(use.part.by_value)), ())
+    return texts
+
+
+def _argument(use: UseWords, purpose: str) -> str:
+    return next((name for name, each in use.tool.parameters.items() if each.does == purpose), "")
+
+
+def _literal(text: str) -> Groups:
+    return (((text,),),)
+
+
+def _splice(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping[str, str] | None = None) -> Groups:
+    """The groups of a phrasing, in which markers are replaced by groups, and slots renamed."""
+    return tuple(_spliced(phrasing, markers, renamed or {}))
+
+
+def _spliced(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping[str, str]) -> Iterator[Alternatives]:
+    for group in phrasing.groups:
+        if len(group) > 1:
+            yield tuple(tuple(_renamed(part, renamed) for part in parts) for parts in group)
+            continue
+        for part in group[0]:
+            if isinstance(part, Slot) and part.name in markers and part.wording is None:
+                yield from markers[part.name]
+            else:
+                yield ((_renamed(part, renamed),),)
+
+
+def _renamed(part: str | Slot, renamed: Mapping[str, str]) -> str | Slot:
+    return part._replace(name=renamed.get(part.name, part.name)) if isinstance(part, Slot) else part
+
+
+def _merge(groups: Groups) -> Groups:
+    """The groups with neighbours that have only one alternative joined."""
+    merged: list[Alternatives] = []
+    for each in groups:
+        if merged and len(merged[-1]) == 1 and len(each) == 1:
+            merged[-1] = (join_words(merged[-1][0], each[0]),)
+        else:
+            merged.append(each)
+    return tuple(merged)

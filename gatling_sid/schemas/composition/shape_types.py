@@ -1,0 +1,66 @@
+"""What a composed task consists of: groups of parts that are about the same rows."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from gatling_sid.schemas.composition.conditions import Condition
+
+
+class Target(NamedTuple):
+    """The rows that a request is about, as its words describe them.
+
+    `search` is the tool that finds them, None if no call has to. With `by_key`, the request states the key of one row.
+    `order` is the order of which the first rows are meant: None for all rows, "" for the tool's own, else a value of its
+    `sort` parameter.
+    """
+
+    entity: str
+    search: str | None
+    conditions: tuple[Condition, ...]
+    is_many: bool
+    by_key: bool = False
+    order: str | None = None
+
+    def __str__(self) -> str:
+        """The rows as part of the name of a task."""
+        parts = ["key"] if self.by_key else [str(each) for each in self.conditions]
+        parts += [f"first by {self.order or 'default'}"] if self.order is not None else []
+        return f"{'many' if self.is_many else 'one'} by {', '.join(parts) or 'nothing'}"
+
+
+class Use(NamedTuple):
+    """A part as used in a task; `choices` are the arguments whose values the shape fixes."""
+
+    part: str
+    columns: tuple[str, ...] = ()
+    choices: tuple[tuple[str, Any], ...] = ()
+
+    def __str__(self) -> str:
+        """The part with what is fixed, as part of the name of a task."""
+        fixed = "".join(f" {name}={value}" for name, value in self.choices)
+        return self.part + fixed + (f" [{', '.join(self.columns)}]" if self.columns else "")
+
+
+class Group(NamedTuple):
+    """Some rows, and the parts of the task that are about them, in the order in which they are asked for."""
+
+    target: Target | None
+    uses: tuple[Use, ...]
+
+    def __str__(self) -> str:
+        """The group as part of the name of a task."""
+        return " + ".join(map(str, self.uses)) + (f" for {self.target}" if self.target else "")
+
+
+class Shape(NamedTuple):
+    """A composed task without its rows and values; `given` has the axis values under which it may be asked for."""
+
+    role: str
+    groups: tuple[Group, ...]
+    given: tuple[tuple[str, tuple[Any, ...]], ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the task as a scenario of the domain: role, parts, conditions."""
+        return f"{self.role}: " + "; ".join(map(str, self.groups))

@@ -1,0 +1,248 @@
+"""Draws the shapes of composed tasks: which role asks, for which rows, and what is done with them.
+
+Each part of a domain file leads a number of shapes, drawn from its own random stream. A shape fixes everything but the
+rows and values themselves: conditions, columns, further parts. So the list of a domain's shapes follows from the file
+alone, and a change of one part changes the shapes in which it occurs.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from gatling_sid.schemas.composition.conditions import name_search
+from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
+from gatling_sid.schemas.composition.look_ups import look_up_needs
+from gatling_sid.schemas.composition.rules import rows_allowed_by_group
+from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
+from gatling_sid.schemas.composition.targets import FILTERING, draw_target
+from gatling_sid.seeding import stream
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_MAX_DRAWS_PER_SHAPE = 8
+_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.5, 0.35, 0.3
+_MAX_COLUMNS = 4
+_ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
+"""The order in which parts of a group are asked for: reading before changing, deleting last."""
+_CLASHING: tuple[set[str], ...] = (
+    {"update", "delete"}, {"aggregate", "update"}, {"aggregate", "delete"}, {"aggregate", "send"},
+    {"aggregate", "create"}, {"create", "delete"}, {"get", "aggregate"}, {"get", "export"}, {"update", "export"},
+    {"get", "update"}, {"get", "delete"}, {"list", "get"},
+)  # fmt: skip
+"""Pairs of operations that nobody asks for about the same rows, or whose order would decide what is meant."""
+
+
+def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int) -> list[Shape]:
+    """The shapes of a deck, without repetition: so many that each part leads, or fewer if there are not that many."""
+    shapes: dict[str, Shape] = {}
+    for name, number in numbers.items():
+        rng = stream(domain.slug, "shapes", name, deck)
+        wanted = len(shapes) + number
+        for _ in range(number * _MAX_DRAWS_PER_SHAPE):
+            shape = _draw_shape(domain, name, rng)
+            if shape is not None:
+                shapes.setdefault(shape.name, shape)
+            if len(shapes) == wanted:
+                break
+    return list(shapes.values())
+
+
+def _draw_shape(domain: Domain, part: str, rng: random.Random) -> Shape | None:
+    role = rng.choice(domain.file.parts[part].roles)
+    first = _draw_group(domain, role, part, (), rng)
+    if first is None:
+        return None
+    groups = [first]
+    for share in (_SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP):
+        if rng.random() >= share:
+            break
+        used = [use.part for group in groups for use in group.uses]
+        others = [name for name in domain.file.parts if _may_join(domain, role, name, used)]
+        another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
+        if another is not None and not _interferes(domain, groups, another):
+            groups.append(another)
+    given = merge_givens(_givens(domain, role, groups))
+    return None if given is None else Shape(role, tuple(groups), given)
+
+
+def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool:
+    """Whether a part can join others in a task: each is used once, and a task exports to one target only."""
+    spec = domain.file.parts[part]
+    if role not in spec.roles or part in used:
+        return False
+    is_export = domain.file.tools[spec.tool].operation == "export"
+    return not (is_export and any(domain.file.tools[domain.file.parts[each].tool].operation == "export" for each in used))
+
+
+def _interferes(domain: Domain, groups: Sequence[Group], another: Group) -> bool:
+    """Whether a further group reads or changes rows of an entity that an earlier one changes, or the other way round."""
+    tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in (*groups, another)]
+    targets = [group.target for group in (*groups, another)]
+    entities = [
+        {*(tool.entity for tool in each), *([target.entity] if target else ())}
+        for each, target in zip(tools, targets, strict=True)
+    ]
+    changed = [{t.entity for t in each if t.operation in ("create", "update", "delete")} for each in tools]
+    clashes = any(entities[-1] & changed[at] or changed[-1] & entities[at] for at in range(len(groups)))
+    periods = [any(each.is_period for each in group.target.conditions) for group in (*groups, another) if group.target]
+    return clashes or sum(periods) > 1  # a goal has one period
+
+
+# --- one group -------------------------------------------------------------------------------------------------
+
+
+def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: random.Random) -> Group | None:
+    uses = [part]
+    if rng.random() < _SHARE_WITH_COMPANION:
+        companions = [each for each in _companions(domain, role, part) if _may_join(domain, role, each, used)]
+        if companions:
+            uses = sorted([part, rng.choice(companions)], key=lambda name: _rank(domain, name))
+    entity = entity_of(domain, part)
+    if entity is None:
+        return Group(None, tuple(_draw_use(domain, name, None, rng, is_alone=True) for name in uses))
+    is_many = _draw_number(domain, uses, rng)
+    target = None if is_many is None else draw_target(domain, role, tuple(uses), entity, rng, is_many=is_many)
+    if target is None:
+        return None
+    is_alone = len(uses) == 1
+    group = Group(target, tuple(_draw_use(domain, name, target, rng, is_alone=is_alone) for name in uses))
+    is_sayable = all(_is_sayable(domain, target, use) for use in group.uses)
+    return group if is_sayable and _can_be_served(domain, role, group) else None
+
+
+def _can_be_served(domain: Domain, role: str, group: Group) -> bool:
+    """Whether what rules demand before or after the parts can be done, and some row allows all of them."""
+    assert group.target is not None
+    needs = look_up_needs(domain, role, group)
+    told = [notice for found in needs.notices.values() for notice in found]
+    if needs.tool == "" or (group.target.is_many and told) or len({each.tool for each in told}) < len({each.rule for each in told}):
+        return False
+    values = [dict(use.choices) for use in group.uses]
+    where = rows_allowed_by_group(domain, role, group, values, needs.tool)
+    return all(operand.get("in") != [] for operand in where.values())
+
+
+def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
+    """Whether people would say it: nobody asks to see one person without saying what of them."""
+    part = domain.file.parts[use.part]
+    tool = domain.file.tools[part.tool]
+    said = {(each.field, each.key) for each in target.conditions if each.how == "choice"}
+    if any((tool.parameters[name].field, str(value)) in said for name, value in use.choices):
+        return False  # "mute the muted contact"
+    search = domain.file.tools[target.search].returns if target.search else []
+    if tool.operation == "get" and target.search and use.columns and {*use.columns} <= {*search}:
+        return False  # the search shows it already
+    is_person = domain.file.entities[target.entity].pronoun == "them" and not target.is_many
+    shows = tool.operation in ("list", "get")
+    return bool(use.columns or part.says) or not (is_person and shows and not target.by_key)
+
+
+def entity_of(domain: Domain, part: str) -> str | None:
+    """The entity of the rows that a part is applied to, or None."""
+    spec = domain.file.parts[part]
+    tool = domain.file.tools[spec.tool]
+    if spec.of is not None:
+        return spec.of
+    is_about_rows = any(each.does in ("about", "key", "keys", "filter") for each in tool.parameters.values())
+    return tool.entity if tool.operation != "create" and is_about_rows else None
+
+
+def _rank(domain: Domain, part: str) -> int:
+    return _ORDER_OF_OPERATIONS.index(domain.file.tools[domain.file.parts[part].tool].operation)
+
+
+@lru_cache(maxsize=2048)
+def _companions(domain: Domain, role: str, part: str) -> tuple[str, ...]:
+    """The parts that can be about the same rows as a part."""
+    own, entity = domain.file.parts[part], entity_of(domain, part)
+    found = []
+    for name, spec in domain.file.parts.items():
+        if name == part or role not in spec.roles or entity is None or entity_of(domain, name) != entity:
+            continue
+        operations = {domain.file.tools[each.tool].operation for each in (spec, own)}
+        numbers = {number_of(domain, name), number_of(domain, part)}
+        if len(operations) > 1 and operations not in _CLASHING and not numbers >= {"one", "many"}:
+            found.append(name)
+    return tuple(found)
+
+
+def _draw_number(domain: Domain, uses: Sequence[str], rng: random.Random) -> bool | None:
+    """Whether the group is about many rows; None if its parts do not agree."""
+    numbers = {number for name in uses if (number := number_of(domain, name)) != "both"}
+    if len(numbers) > 1:
+        return None
+    return numbers.pop() == "many" if numbers else rng.random() < 0.5  # noqa: PLR2004
+
+
+def number_of(domain: Domain, part: str) -> Literal["one", "many", "both"]:
+    """Whether a part can be about one row, about many, or both; a tool that takes a single key is about one."""
+    spec = domain.file.parts[part]
+    tool = domain.file.tools[spec.tool]
+    purposes = {each.does: each for each in tool.parameters.values()}
+    if "key" in purposes or tool.operation == "create":
+        return "one"
+    if tool.operation == "send" and ("about" not in purposes or purposes["about"].type != "array"):
+        return "one"
+    if tool.operation in ("aggregate", "export") and spec.number == "both":
+        return "many"
+    return spec.number
+
+
+# --- one use ---------------------------------------------------------------------------------------------------
+
+
+def _draw_use(domain: Domain, name: str, target: Target | None, rng: random.Random, *, is_alone: bool) -> Use:
+    """A part with the columns and values that the words fix; rows that other parts use are listed with all columns."""
+    part = domain.file.parts[name]
+    tool = domain.file.tools[part.tool]
+    choices: dict[str, Any] = {}
+    for argument, values in part.arguments.items():
+        if isinstance(values, list) and (argument == part.by_value or tool.operation == "aggregate"):
+            choices[argument] = rng.choice(values)
+    # Nobody groups by what is the same in all rows.
+    constant = [each.field for each in (target.conditions if target else ()) if each.match == "equals"]
+    arguments = {each.does: argument for argument, each in tool.parameters.items()}
+    is_count = choices.get(arguments.get("measure", "")) == "count"
+    fixed = {
+        argument: value
+        for argument, value in choices.items()
+        if value is not None and value not in constant and not (is_count and argument == arguments.get("measured"))
+    }
+    columns: tuple[str, ...] = ()
+    reads = tool.operation in ("list", "get", "export")
+    may_select = is_alone or tool.operation != "list"
+    if tool.operation == "get" and any(rule.kind == "notify_after" and part.tool in rule.parameters.get("tools", ()) for rule in domain.file.policy.rules.values()):
+        may_select = False  # whom to tell must be shown, too
+    if "select" in arguments and reads and part.columns and may_select:
+        chosen = rng.sample(part.columns, rng.randint(1, min(_MAX_COLUMNS, len(part.columns))))
+        columns = tuple(each for each in part.columns if each in chosen)
+    return Use(name, columns, tuple(fixed.items()))
+
+
+def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Givens | None]:
+    """The values of the policy's axes under which each call that the words ask for is allowed."""
+    for group in groups:
+        filters = tuple(each.field for each in (group.target.conditions if group.target else ()))
+        tools = [domain.file.parts[use.part].tool for use in group.uses]
+        if group.target is not None and group.target.search is not None and group.target.search not in tools:
+            shown = tuple(domain.file.tools[group.target.search].returns)
+            yield givens_for(domain, role, group.target.search, shown, filters)
+        for condition in group.target.conditions if group.target else ():
+            if condition.how == "via" and group.target is not None:
+                referenced = domain.referenced_entity(domain.file.entities[group.target.entity], condition.field)
+                found = name_search(domain, referenced, condition.key)
+                if found is not None:
+                    yield givens_for(domain, role, found[0], tuple(domain.file.tools[found[0]].returns))
+        for use, name in zip(group.uses, tools, strict=True):
+            tool = domain.file.tools[name]
+            shown = use.columns or tuple(tool.returns) if tool.operation in ("list", "get", "export") else ()
+            written = [each.field for each in tool.parameters.values() if each.does == "set" and each.field]
+            measured = [str(v) for n, v in use.choices if tool.parameters[n].does in ("measured", "group")]
+            part = domain.file.parts[use.part]
+            single = [(n, v[0]) for n, v in part.arguments.items() if isinstance(v, list) and len(v) == 1]
+            others = (*(filters if tool.operation in FILTERING else ()), *written, *measured)
+            yield givens_for(domain, role, name, shown, others, (*use.choices, *single))

@@ -1,0 +1,302 @@
+"""Draws the rows that a task is about: by which conditions its words describe them, and which tool finds them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas import population as p
+from gatling_sid.schemas.composition.conditions import (
+    Condition,
+    conditions_of,
+    name_search,
+    parameter_of,
+)
+from gatling_sid.schemas.composition.expected_rows import expected_rows
+from gatling_sid.schemas.composition.givens import givens_for
+from gatling_sid.schemas.composition.rules import axis_of, rows_allowed, rules_binding
+from gatling_sid.schemas.composition.shape_types import Target
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+FILTERING = ("list", "aggregate", "export")
+"""Operations that select their rows by filters, so that no search is needed before them."""
+_LEAST_EXPECTED_ROWS, _MOST_EXPECTED_ROWS = 1.5, 22
+"""Rows that conditions on many rows should select on average; with more, few draws keep to what policies allow."""
+_NUMBERS_OF_CONDITIONS = (1, 1, 1, 2, 2, 2, 2, 3)
+_MOST_ROWS_OF_ONE = 1.6
+"""Rows that the description of a single row should select on average, at most."""
+_SHARE_BY_KEY, _SHARE_SUPERLATIVE = 0.2, 0.25
+
+
+def draw_target(
+    domain: Domain, role: str, uses: tuple[str, ...], entity: str, rng: random.Random, *, is_many: bool
+) -> Target | None:
+    """The rows of an entity that parts are applied to; None if words or rules allow none."""
+    parts = [domain.file.parts[name] for name in uses]
+    must_say = {name for each in parts for name in each.must_say}
+    filtering = tuple(each.tool for each in parts if domain.file.tools[each.tool].operation in FILTERING)
+    search = next((tool for tool in filtering if domain.file.tools[tool].operation == "list"), None)
+    target: Target | None = None
+    if not filtering and not is_many:
+        target = _without_search(domain, role, parts, entity, must_say, rng)
+    if target is None and not (not filtering and must_say & {"key"}):
+        if search is None and len(filtering) < len(parts):
+            search = next((each.found_by for each in parts if each.found_by), None) or _list_tool(domain, role, entity)
+            if search is None:
+                return None
+        target = _by_conditions(domain, role, uses, entity, filtering, search, must_say, rng, is_many=is_many)
+    return target
+
+
+def _without_search(
+    domain: Domain, role: str, parts: Sequence[c.Part], entity: str, must_say: set[str], rng: random.Random
+) -> Target | None:
+    """The principal's own row, or a row whose key the request states; None if the row is to be found otherwise."""
+    if "mine" in must_say:
+        reads = all(domain.file.tools[each.tool].operation in ("list", "get") for each in parts)
+        return _own_row(domain, role, entity) if reads else None
+    if not key_phrases(domain.file.entities[entity]):
+        return None
+    is_by_key = must_say == {"key"} or (not must_say and rng.random() < _SHARE_BY_KEY)
+    return Target(entity, None, (), is_many=False, by_key=True) if is_by_key else None
+
+
+def key_phrases(entity: c.Entity) -> list[str]:
+    """The phrases with which a request names a row by its key."""
+    said = entity.fields[entity.key].said
+    return said if isinstance(said, list) else said.get("equals", [])
+
+
+def _own_row(domain: Domain, role: str, entity: str) -> Target | None:
+    """The principal's own row of the entity of their role, which needs no search."""
+    declaration = domain.file.roles[role]
+    key = domain.file.entities[entity].key
+    said = domain.file.entities[entity].fields[key].said
+    if declaration.entity != entity or key not in declaration.attributes or "mine" not in said:
+        return None
+    return Target(entity, None, (Condition(key, "equals", "mine", key),), is_many=False)
+
+
+@lru_cache(maxsize=2048)
+def _list_tool(domain: Domain, role: str, entity: str) -> str | None:
+    for name, tool in domain.file.tools.items():
+        returns_key = domain.file.entities[tool.entity].key in tool.returns
+        if tool.operation == "list" and tool.entity == entity and returns_key and givens_for(domain, role, name) is not None:
+            return name
+    return None
+
+
+def _by_conditions(
+    domain: Domain,
+    role: str,
+    uses: tuple[str, ...],
+    entity: str,
+    filtering: tuple[str, ...],
+    search: str | None,
+    must_say: set[str],
+    rng: random.Random,
+    *,
+    is_many: bool,
+) -> Target | None:
+    tools = tuple(dict.fromkeys([*filtering, *([search] if search else [])]))
+    order = _draw_order(domain, search, rng) if is_many and search and tools == (search,) else None
+    conditions = _draw_conditions(domain, role, uses, tools, must_say, rng, is_many=is_many, has_order=order is not None)
+    if conditions is None or not (conditions or order is not None):
+        return None
+    return Target(entity, search, conditions, is_many, order=order)
+
+
+def _draw_order(domain: Domain, search: str, rng: random.Random) -> str | None:
+    """An order of which the first rows are meant, or None."""
+    tool = domain.file.tools[search]
+    if "limit" not in {each.does for each in tool.parameters.values()} or rng.random() >= _SHARE_SUPERLATIVE:
+        return None
+    sort = next((each for each in tool.parameters.values() if each.does == "sort"), None)
+    orders = ([""] if tool.first_said else []) + ([str(each) for each in sort.words] if sort is not None else [])
+    return rng.choice(orders) if orders else None
+
+
+# --- conditions ------------------------------------------------------------------------------------------------
+
+
+def _draw_conditions(
+    domain: Domain,
+    role: str,
+    uses: tuple[str, ...],
+    tools: tuple[str, ...],
+    must_say: set[str],
+    rng: random.Random,
+    *,
+    is_many: bool,
+    has_order: bool,
+) -> tuple[Condition, ...] | None:
+    """The conditions that describe the rows; None if there are none that all tools can filter by."""
+    parts = [domain.file.parts[name] for name in uses]
+    entity = domain.file.entities[domain.file.tools[tools[0]].entity]
+    possible = list(_possible_conditions(domain, role, uses, tools, is_many))
+    rng.shuffle(possible)
+    chosen: list[Condition] = []
+    demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)
+    for name in (*sorted(must_say), *sorted(demanded)):
+        fitting = [each for each in possible if name in (each.field, str(each), each.how)]
+        same_field = [each for each in chosen if fitting and each.field == fitting[0].field]
+        if not fitting or (name in must_say and same_field and same_field[0] not in fitting):
+            return None
+        chosen += [] if same_field else [fitting[0]]
+    if not is_many and not any(each.may_identify(entity) for each in chosen):
+        identifying = [each for each in possible if each.may_identify(entity) and _fits(each, chosen, entity)]
+        if not identifying:
+            return None
+        chosen.append(identifying[0])
+    if not is_many:  # a name that several rows share does not single out one
+        for each in possible:
+            if expected_rows(domain, entity, chosen) > _MOST_ROWS_OF_ONE and _fits(each, chosen, entity):
+                chosen.append(each)
+    number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many and not has_order else 1))
+    most = _most_rows(domain, parts)
+    for each in possible:
+        too_many = is_many and not has_order and expected_rows(domain, entity, chosen) > most
+        if (len(chosen) < number or too_many) and _fits(each, chosen, entity) and (is_many or not each.identifies(entity)):
+            chosen.append(each)
+    expected = expected_rows(domain, entity, chosen)
+    if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
+        expected if has_order else most
+    ):
+        return None
+    return tuple(chosen)
+
+
+def _most_rows(domain: Domain, parts: Sequence[c.Part]) -> float:
+    """The most rows that a task should expect; the rows of a measure are not shown, so there may be many."""
+    if all(domain.file.tools[part.tool].operation == "aggregate" for part in parts):
+        return 20 * _MOST_EXPECTED_ROWS
+    return min([_MOST_EXPECTED_ROWS, *(1.2 * _largest_limit(domain, part.tool) for part in parts)])
+
+
+@lru_cache(maxsize=1024)
+def _largest_limit(domain: Domain, tool: str) -> float:
+    """The most rows that some member of the family lets somebody take in a call of a tool, or change by it."""
+    largest = float("inf")
+    for rule in domain.file.policy.rules.values():
+        limit = rule.parameters.get("max_rows" if rule.kind == "row_limit" else "max_records")
+        tools = rule.parameters.get("tools")
+        if limit is None or rule.parameters.get("roles") is not None or (isinstance(tools, list) and tool not in tools):
+            continue
+        axis = axis_of(limit)
+        largest = min(largest, max(domain.family.axis_values[axis]) if axis else limit)
+    return largest
+
+
+@lru_cache(maxsize=8192)
+def _possible_conditions(
+    domain: Domain, role: str, uses: tuple[str, ...], tools: tuple[str, ...], is_many: bool
+) -> tuple[Condition, ...]:
+    parts = [domain.file.parts[name] for name in uses]
+    entity = domain.file.entities[domain.file.tools[tools[0]].entity]
+    return tuple(
+        each
+        for each in conditions_of(domain, tools[0], role)
+        if all(parameter_of(domain.file.tools[tool], each) for tool in tools)
+        and all(part.by is None or each.field in part.by for part in parts)
+        and not (is_many and each.identifies(entity))
+        and _is_free(domain, role, parts, tools, each)
+    )
+
+
+def _fits(condition: Condition, chosen: Sequence[Condition], entity: c.Entity) -> bool:
+    """Whether a condition can stand beside others, in meaning and in one phrase."""
+    return all(
+        condition.field != each.field
+        and not (condition.is_period and each.is_period)
+        and not _names_same_row(condition, each, entity)
+        and not _names_same_row(each, condition, entity)
+        and not _excludes(condition, each, entity)
+        and not _excludes(each, condition, entity)
+        and condition.goes_with(each, entity)
+        for each in chosen
+    )
+
+
+def _names_same_row(condition: Condition, other: Condition, entity: c.Entity) -> bool:
+    """Whether a condition names the row that a reference points to, and the other one names it again by a copied text."""
+    fill = entity.fields[other.field].populate
+    is_copy = isinstance(fill, p.CopyFill) and fill.copy_of.partition(".")[0] == condition.field
+    return condition.how in ("via", "mine") and is_copy and other.identifies(entity)
+
+
+def _excludes(condition: Condition, other: Condition, entity: c.Entity) -> bool:
+    """Whether rows of the one condition have no value in the field of the other, since it is filled only for some."""
+    fill = entity.fields[other.field].populate
+    if isinstance(fill, p.IfPastFill) and fill.if_past == condition.field and condition.is_period and other.how == "choice":
+        filled = fill.then if condition.match == "within_days" else fill.otherwise
+        return filled is None or (isinstance(filled, p.ChoiceFill) and other.key not in filled.choice)
+    if not (isinstance(fill, p.ByFieldFill) and fill.by == condition.field and condition.how == "choice"):
+        return False
+    filled = fill.cases.get(condition.key, fill.otherwise)
+    return filled is None or (other.how == "choice" and isinstance(filled, p.ChoiceFill) and other.key not in filled.choice)
+
+
+def _is_free(
+    domain: Domain, role: str, parts: Sequence[c.Part], tools: Sequence[str], condition: Condition
+) -> bool:
+    """Whether rows that may be used can meet a condition, and the role can look up what it refers to."""
+    name = domain.file.tools[tools[0]].entity
+    if condition.how == "via":
+        if any(each.how == "mine" and each.field == condition.field for each in conditions_of(domain, tools[0], role)):
+            return False  # what belongs to the principal is theirs, not somebody's of that name
+        found = name_search(domain, domain.referenced_entity(domain.file.entities[name], condition.field), condition.key)
+        return found is not None and givens_for(domain, role, found[0]) is not None
+    if condition.how != "choice":
+        return True
+    for part in parts:
+        parameters = domain.file.tools[part.tool].parameters
+        written = {each.field: part.arguments.get(n) for n, each in parameters.items() if each.does == "set"}
+        if written.get(condition.field) == [condition.key]:
+            return False
+        where = {**rows_allowed(domain, role, part.tool, name, {}), **part.where}
+        if not _may_be(where.get(condition.field), condition.key):
+            return False
+    return True
+
+
+def _may_be(operand: Any, value: str) -> bool:
+    """Whether a condition of a `where` allows the value, as far as it is fixed."""
+    if operand is None or (isinstance(operand, str) and operand.startswith("$")):
+        return True
+    if not isinstance(operand, dict):
+        return bool(operand == value)
+    allowed, excluded = operand.get("in"), operand.get("not")
+    return (not isinstance(allowed, list) or value in allowed) and excluded != value
+
+
+def _demanded_by_rules(
+    domain: Domain,
+    role: str,
+    parts: Sequence[c.Part],
+    tools: Sequence[str],
+    possible: Sequence[Condition],
+    *,
+    is_many: bool,
+) -> set[str]:
+    """Conditions by which rows must be selected so that rules and states of many rows are kept."""
+    demanded: set[str] = set()
+    for tool in tools:
+        for _, rule in rules_binding(domain, role, tool):
+            given = rule.parameters
+            if rule.kind == "own_records" and given["entity"] == domain.file.tools[tool].entity and is_many:
+                own = [each for each in possible if each.how == "mine" and each.field == given["field"]]
+                demanded |= {str(own[0])} if own else set()
+            if rule.kind == "narrowed_by":
+                fields = [domain.file.tools[tool].parameters[name].field for name in given["arguments"]]
+                narrowing = [each for each in possible if each.field in fields]
+                demanded |= {str(narrowing[0])} if narrowing else {"(nothing narrows it)"}
+    for part in parts if is_many else ():
+        for field in domain.file.tools[part.tool].requires:
+            states = [each for each in possible if each.field == field and each.how == "choice"]
+            demanded |= {str(states[0])} if states else set()
+    return demanded

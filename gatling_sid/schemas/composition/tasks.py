@@ -1,0 +1,421 @@
+"""Builds the scenario of a composed task: its draws, slots, goal and plan follow from its shape and from the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import TypeAdapter
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.composition.conditions import Condition, name_search, parameter_of
+from gatling_sid.schemas.composition.look_ups import LookUpNeeds, look_up_needs
+from gatling_sid.schemas.composition.rows import RowDraws
+from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group, rules_binding
+from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
+from gatling_sid.schemas.intents import intents_of
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_DRAW: TypeAdapter[Any] = TypeAdapter(c.Draw)
+Arguments = dict[str, str | list[str]]
+
+
+class UseWords(NamedTuple):
+    """What sentences need to know about a use of a part: the slot of each argument that the request states."""
+
+    use: Use
+    part: c.Part
+    tool: c.Tool
+    slots: Mapping[str, str]
+
+
+class GroupWords(NamedTuple):
+    """What sentences need to know about a group: its target, with the slot of each condition, and its uses."""
+
+    target: Target | None
+    slots: Mapping[Condition, str]
+    number_slot: str
+    order_slot: str
+    key_slot: str
+    uses: tuple[UseWords, ...]
+
+
+class Task(NamedTuple):
+    """A composed task: the scenario without phrasings, and what sentences need to know."""
+
+    shape: Shape
+    scenario: c.Scenario
+    groups: tuple[GroupWords, ...]
+
+
+def build_task(domain: Domain, shape: Shape) -> Task:
+    """The task of a shape."""
+    draft = _Draft()
+    groups = tuple(_GroupBuilder(domain, shape.role, "abc"[at], each, draft).build() for at, each in enumerate(shape.groups))
+    return Task(shape, draft.scenario(shape), groups)
+
+
+class _Draft:
+    """What a task consists of so far."""
+
+    def __init__(self) -> None:
+        self.draws: dict[str, Any] = {}
+        self.slots: dict[str, Any] = {}
+        self.steps: list[c.Step] = []
+        self.shows: list[c.GoalShowing] = []
+        self.measures: list[c.GoalMeasure] = []
+        self.effects: list[Any] = []
+        self.time_range: str | None = None
+
+    def scenario(self, shape: Shape) -> c.Scenario:
+        kinds = [type(each).__name__.removesuffix("Effect").lower() for each in self.effects if each.when is None]
+        kinds += ["aggregate" for _ in self.measures] + ["show" for _ in self.shows]
+        fitting = intents_of(kinds)
+        goal = c.ScenarioGoal.model_construct(
+            shows=self.shows, measures=self.measures, effects=self.effects, time_range=self.time_range
+        )
+        return c.Scenario.model_construct(
+            intent=next((each for each in kinds if each in fitting), fitting[-1]),
+            roles=[shape.role],
+            given={axis: list(values) for axis, values in shape.given},
+            weight=1,
+            draw=self.draws,
+            slots=self.slots,
+            goal=goal,
+            plan=self.steps,
+            phrasings=[],
+            reasons=[],
+        )
+
+    def add_step(
+        self, name: str, tool: str, arguments: Arguments, after: list[str], when: list[str], quotes: list[str] | None = None
+    ) -> None:
+        self.steps.append(
+            c.Step.model_construct(
+                step=name, tool=tool, arguments=arguments, after=after, when=when, unless=[], quotes=quotes
+            )
+        )
+
+
+class _GroupBuilder:
+    """Adds one group to a task: draws its rows, finds and looks them up, and applies its parts."""
+
+    def __init__(self, domain: Domain, role: str, letter: str, group: Group, draft: _Draft) -> None:
+        self.domain, self.role, self.letter, self.group, self.draft = domain, role, letter, group, draft
+        self.target = group.target
+        self.names = [domain.file.parts[use.part].tool for use in group.uses]
+        self.tools = [domain.file.tools[name] for name in self.names]
+        self.search = domain.file.tools[self.target.search] if self.target and self.target.search else None
+        self.rows = RowDraws(domain, letter, self.target, draft.draws, draft.slots) if self.target else None
+        self.needs = look_up_needs(domain, role, group) if self.target else LookUpNeeds(None, (), {}, {})
+        self.find, self.check = f"{letter}_find", f"{letter}_check"
+
+    def build(self) -> GroupWords:
+        known = [dict(self._draw_first(number, use)) for number, use in enumerate(self.group.uses, 1)]
+        if self.target is not None and self.rows is not None:
+            fixed = [
+                {name: self.draft.slots.get(self._slot(number, name)) for name in tool.parameters}
+                for number, tool in enumerate(self.tools, 1)
+            ]
+            allowed = rows_allowed_by_group(self.domain, self.role, self.group, fixed, self.needs.tool)
+            tools = list(dict.fromkeys([*([self.target.search] if self.target.search else []), *self.names]))
+            measures_only = all(tool.operation == "aggregate" for tool in self.tools)
+            self.rows.draw(allowed, tools, measures_only=measures_only)
+            self._require_recipients(self.target)
+            self.draft.time_range = self.rows.time_range or self.draft.time_range
+            self._add_searches(self.target)
+            self._add_look_up(self.target)
+        uses = [self._add_use(number, use, known[number - 1]) for number, use in enumerate(self.group.uses, 1)]
+        if self.target is not None and not self.target.is_many:
+            self._add_notices(self.target)
+        slots = self.rows.condition_slots if self.rows else {}
+        name = self.letter
+        return GroupWords(self.target, slots, f"{name}_first", f"{name}_order", f"{name}_key", tuple(uses))
+
+    # --- finding the rows
+
+    def _require_recipients(self, target: Target) -> None:
+        """Leaves out rows to whose addresses no message may go, if a rule limits the recipients of a part."""
+        for number, (name, tool) in enumerate(zip(self.names, self.tools, strict=True), 1):
+            rules = [rule.kind for _, rule in rules_binding(self.domain, self.role, name)]
+            if tool.operation == "send" and "recipients" in rules and tool.entity == target.entity and tool.addressee:
+                self.draft.draws[f"{self.letter}{number}_allowed"] = c.AddressDraw.model_construct(
+                    address=f"${self.letter}_seed.{tool.addressee[0]}", allowed_by=f"$limits.{name}.recipients"
+                )
+
+    def _add_searches(self, target: Target) -> None:
+        assert self.rows is not None
+        for condition in target.conditions:
+            if condition.how == "via":
+                referenced = self.domain.referenced_entity(self.domain.file.entities[target.entity], condition.field)
+                found = name_search(self.domain, referenced, condition.key)
+                assert found is not None
+                slot = self.rows.condition_slots[condition]
+                self.draft.add_step(f"{slot}_find", found[0], {found[1]: f"$request.{slot}"}, [], [])
+        if self.search is None or target.search is None:
+            return
+        arguments = self._filters(self.search, target)
+        if target.search in self.names:
+            number = self.names.index(target.search) + 1
+            if self.group.uses[number - 1].columns:
+                arguments[_parameter(self.search, "select")] = f"$request.{self._slot(number, 'columns')}"
+        self.draft.add_step(self.find, target.search, arguments, [], [])
+
+    def _filters(self, tool: c.Tool, target: Target) -> Arguments:
+        arguments: Arguments = {}
+        for condition in target.conditions:
+            parameter = parameter_of(tool, condition)
+            assert parameter is not None
+            arguments[parameter] = self._source_of(condition, target)
+        if target.order is not None and tool is self.search:
+            arguments[_parameter(tool, "limit")] = f"$request.{self.letter}_first"
+            if target.order:
+                arguments[_parameter(tool, "sort")] = f"$request.{self.letter}_order"
+        return arguments
+
+    def _source_of(self, condition: Condition, target: Target) -> str:
+        assert self.rows is not None
+        if condition.how == "mine":
+            return f"$principal.{condition.key}"
+        slot = self.rows.condition_slots[condition]
+        if condition.how == "via":
+            referenced = self.domain.referenced_entity(self.domain.file.entities[target.entity], condition.field)
+            return f"${slot}_find.items[0].{self.domain.file.entities[referenced].key}"
+        return f"$request.{slot}"
+
+    def _add_look_up(self, target: Target) -> None:
+        """Adds the one look-up of the rows that rules or parts need beside the search."""
+        if self.needs.tool is not None:
+            purpose = "keys" if target.is_many else "key"
+            arguments: Arguments = {_parameter(self.domain.file.tools[self.needs.tool], purpose): self._key()}
+            looked_up = {rule for rules in self.needs.tools_that_look_up.values() for rule in rules}
+            rules = list(self.needs.rules)
+            self.draft.add_step(self.check, self.needs.tool, arguments, [], rules, [each for each in rules if each in looked_up])
+
+    def _key(self) -> str:
+        target = self.target
+        assert target is not None
+        key = self.domain.file.entities[target.entity].key
+        if target.by_key:
+            return f"$request.{self.letter}_key"
+        if target.search is None:
+            return f"$principal.{key}"
+        return f"${self.find}.items[{'*' if target.is_many else 0}].{key}"
+
+    def _found(self, field: str) -> str:
+        """The expression for a field of the row that was found."""
+        target = self.target
+        assert target is not None
+        if field == self.domain.file.entities[target.entity].key:
+            return self._key()
+        if target.search is None and not target.by_key and field in self.domain.file.roles[self.role].attributes:
+            return f"$principal.{field}"
+        if self.search is not None and field in self.search.returns:
+            return f"${self.find}.items[{'*' if target.is_many else 0}].{field}"
+        number = next((at for at, tool in enumerate(self.tools, 1) if tool.operation == "get"), None)
+        if number is not None and self.needs.tool is None:
+            return f"${self.letter}{number}_do.{field}"
+        return f"${self.check}.items[*].{field}" if target.is_many else f"${self.check}.{field}"
+
+    # --- arguments
+
+    def _slot(self, number: int, argument: str) -> str:
+        return f"{self.letter}{number}_{argument}"
+
+    def _draw_first(self, number: int, use: Use) -> Iterator[tuple[str, str]]:
+        """Draws the arguments that do not depend on rows, and yields the slot of each."""
+        part, tool, slots = self.domain.file.parts[use.part], self.tools[number - 1], self.draft.slots
+        fixed = dict(use.choices)
+        if use.columns:
+            slots[self._slot(number, "columns")] = list(use.columns)
+            yield _parameter(tool, "select"), self._slot(number, "columns")
+        for argument, value in part.arguments.items():
+            slot = self._slot(number, argument)
+            if argument in fixed or (isinstance(value, list) and len(value) == 1 and tool.operation != "aggregate"):
+                slots[slot] = fixed.get(argument, value[0])
+                yield argument, slot
+            elif isinstance(value, list) and argument != part.by_value and tool.operation != "aggregate":
+                among = f"$limits.{part.tool}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
+                self.draft.draws[slot] = c.ChoiceDraw.model_construct(
+                    choose=value, but_not=None, at_least=None, at_most=None, limits=[], among=among, edge=False
+                )
+                slots[slot] = f"${slot}"
+                yield argument, slot
+
+    def _is_limited(self, tool: str, argument: str) -> bool:
+        is_target = self.domain.file.tools[tool].parameters[argument].does == "target"
+        rules = [rule for _, rule in rules_binding(self.domain, self.role, tool)]
+        return any(
+            (rule.kind == "argument_values" and rule.parameters["argument"] == argument)
+            or (rule.kind == "export_targets" and is_target)
+            for rule in rules
+        )
+
+    def _draw_later(self, number: int, use: Use, known: dict[str, str]) -> dict[str, str]:
+        """Draws the arguments that may depend on rows; returns the slots of all arguments."""
+        part = self.domain.file.parts[use.part]
+        slots = dict(known)
+        for argument, value in part.arguments.items():
+            if argument in slots or not isinstance(value, Mapping):
+                continue
+            slot = self._slot(number, argument)
+            draw = _DRAW.validate_python(value)
+            if isinstance(draw, (c.AmountDraw, c.NumberDraw, c.DateDraw, c.ChoiceDraw)):
+                draw = draw.model_copy(update={"limits": [*draw.limits, *self._limits_of(part.tool, argument)]})
+            self.draft.draws[slot] = draw
+            self.draft.slots[slot] = f"${slot}"
+            slots[argument] = slot
+        return slots
+
+    def _limits_of(self, tool: str, argument: str) -> Iterator[str]:
+        for _, rule in rules_binding(self.domain, self.role, tool):
+            given = rule.parameters
+            if given.get("argument") != argument:
+                continue
+            if rule.kind == "argument_max":
+                yield f"$limits.{tool}.most.{argument}"
+            elif rule.kind == "argument_days":
+                yield f"$limits.{tool}.dates.{argument}"
+            elif rule.kind == "at_most_field" and self.target is not None and given["entity"] == self.target.entity:
+                yield f"${self.letter}_seed.{given['field']}"
+
+    def _arguments(self, part: c.Part, tool: c.Tool, slots: Mapping[str, str]) -> tuple[Arguments, dict[str, Any]]:
+        """The arguments of a part's call, and the values they have in terms of draws, by parameter."""
+        arguments: Arguments = {}
+        values: dict[str, Any] = {}
+        for name, parameter in tool.parameters.items():
+            given = part.arguments.get(name)
+            if name in slots:
+                arguments[name] = f"$request.{slots[name]}"
+                values[name] = self.draft.slots[slots[name]]
+            elif isinstance(given, str):
+                root, _, field = given.removeprefix("$").partition(".")
+                arguments[name] = self._found(field) if root == "found" else given
+                values[name] = f"${self.letter}_seed.{field}" if root == "found" else given
+            elif parameter.does in ("key", "keys", "about") and self._takes_key(tool, parameter):
+                is_single = parameter.does == "keys" and self.target is not None and not self.target.is_many
+                arguments[name] = [self._key()] if is_single else self._key()
+            elif parameter.does == "recipient" and self.target is not None and tool.addressee:
+                arguments[name] = self._found(tool.addressee[0])
+                values[name] = f"${self.letter}_seed.{tool.addressee[0]}"
+        has_keys = any(tool.parameters[name].does == "keys" for name in arguments)
+        if self.target is not None and tool.operation in ("list", "aggregate", "export") and not has_keys:
+            arguments = {**self._filters(tool, self.target), **arguments}
+        return arguments, values
+
+    def _takes_key(self, tool: c.Tool, parameter: c.Parameter) -> bool:
+        """Whether a parameter takes the key of the rows; a tool that filters takes it only from a search."""
+        if self.target is None or tool.entity != self.target.entity:
+            return False
+        filters = parameter.does == "keys" and tool.operation in ("list", "aggregate")
+        selects_itself = parameter.does == "keys" and self.target.is_many and self.target.search is None
+        return not filters and not selects_itself
+
+    # --- parts
+
+    def _add_use(self, number: int, use: Use, known: dict[str, str]) -> UseWords:
+        part, tool = self.domain.file.parts[use.part], self.tools[number - 1]
+        slots = self._draw_later(number, use, known)
+        arguments, values = self._arguments(part, tool, slots)
+        if not (tool.operation == "list" and self.target is not None and self.target.search == part.tool):
+            self.draft.add_step(f"{self.letter}{number}_do", part.tool, arguments, self._after(number, arguments), [])
+        self._add_to_goal(use, tool, values)
+        return UseWords(use, part, tool, slots)
+
+    def _after(self, number: int, arguments: Arguments) -> list[str]:
+        """The steps after which a part's call must come, although it takes nothing from them."""
+        tool, letter = self.tools[number - 1], self.letter
+        after = [self.check] if self.names[number - 1] in self.needs.tools_that_look_up else []
+        earlier = [
+            (f"{letter}{at}_do", self.names[at - 1], each) for at, each in enumerate(self.tools[: number - 1], 1)
+        ]
+        match tool.operation:
+            case "send":
+                told_by = {name for name, found in self.needs.notices.items() for each in found if each.tool == self.names[number - 1]}
+                after += [step for step, name, each in earlier if each.operation == "update" or name in told_by]
+            case "delete":  # nothing can be done with a row that is gone
+                after += [step for step, _, each in earlier if each.operation in ("send", "export", "update")]
+            case "update" if self.needs.tool is not None and self.check not in after:
+                written = {p.field for n, p in tool.parameters.items() if n in arguments and p.does in ("set", "add", "subtract")}
+                shown = {*self.domain.file.tools[self.needs.tool].returns}
+                after += [self.check] if shown & {*tool.sets, *written} else []
+        after_earlier = {each.step: each.after for each in self.draft.steps}
+        implied = {step for each in after for step in after_earlier.get(each, ()) if each != self.check}
+        return [each for each in after if each not in implied]
+
+    def _add_to_goal(self, use: Use, tool: c.Tool, values: Mapping[str, Any]) -> None:
+        choices = dict(use.choices)
+        rows = self.rows.name if self.rows else ""
+        by_purpose = {p.does: name for name, p in tool.parameters.items()}
+        written = {
+            purpose: {p.field: values[n] for n, p in tool.parameters.items() if p.does == purpose and n in values}
+            for purpose in ("set", "add", "subtract")
+        }
+        written["set"] = {**tool.sets, **written["set"]}
+        effect: Any = None
+        match tool.operation:
+            case "list" | "get":
+                fields = list(use.columns or tool.returns)
+                self.draft.shows.append(c.GoalShowing.model_construct(rows=rows, fields=fields))
+            case "aggregate":
+                self.draft.measures.append(
+                    c.GoalMeasure.model_construct(
+                        rows=rows,
+                        measure=choices.get(by_purpose.get("measure"), "count"),
+                        field=choices.get(by_purpose.get("measured")),
+                        group_by=choices.get(by_purpose.get("group")),
+                        top=None,
+                    )
+                )
+            case "update":
+                effect = c.UpdateEffect.model_construct(update=rows, when=None, **written)
+            case "create":
+                effect = c.CreateEffect.model_construct(create=tool.entity, set=written["set"], when=None)
+            case "delete":
+                effect = c.DeleteEffect.model_construct(delete=rows, when=None)
+            case "export":
+                effect = c.ExportEffect.model_construct(
+                    export=rows,
+                    fields=list(use.columns or tool.returns),
+                    target=values[by_purpose["target"]],
+                    format=values.get(by_purpose.get("format", "")),
+                    when=None,
+                )
+            case "send":
+                contents = [n for n, p in tool.parameters.items() if p.does in ("content", "attachment") and n in values]
+                effect = c.SendEffect.model_construct(
+                    send=values[by_purpose["recipient"]],
+                    about=rows or None,
+                    contents={name: values[name] for name in contents},
+                    when=None,
+                )
+        if effect is not None:
+            self.draft.effects.append(effect)
+
+    def _add_notices(self, target: Target) -> None:
+        """Adds the messages that rules demand after parts were applied to a row; each is sent once, at the end."""
+        told: dict[str, list[str]] = {}
+        for number, (name, tool) in enumerate(zip(self.names, self.tools, strict=True), 1):
+            for notice in notices(self.domain, self.role, name, target.entity) if tool.entity == target.entity else ():
+                if notice.tool not in self.names:
+                    is_search = tool.operation == "list"
+                    told.setdefault(notice.rule, []).append(self.find if is_search else f"{self.letter}{number}_do")
+        for rule, steps in told.items():
+            notice = next(each for found in self.needs.notices.values() for each in found if each.rule == rule)
+            sender = self.domain.file.tools[notice.tool]
+            arguments: Arguments = {
+                _parameter(sender, "recipient"): self._found(notice.recipient_field),
+                _parameter(sender, "about"): self._key(),
+            }
+            self.draft.add_step(f"{self.letter}_tell_{rule}", notice.tool, arguments, steps, [rule])
+            self.draft.effects.append(
+                c.SendEffect.model_construct(
+                    send=f"${self.letter}_seed.{notice.recipient_field}", about=f"{self.letter}_seed", contents={}, when=rule
+                )
+            )
+
+
+def _parameter(tool: c.Tool, purpose: str) -> str:
+    return next(name for name, each in tool.parameters.items() if each.does == purpose)

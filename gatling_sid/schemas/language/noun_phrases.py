@@ -1,0 +1,171 @@
+"""Noun phrases: how a request names the rows that it is about, composed of a noun and of phrases for conditions.
+
+The notation of a phrase: `~` is the noun, `{}` the condition's value in any wording, `{past due}` the value in these
+words, and `<is|are>` a verb that agrees with the noun. `"overdue ~"`, `"~ from {}"`, `"~ that <is|are> {still open}"`
+and `"{}'s ~"` compose to "Harlow's overdue invoices that are still open". A phrase without `~` is a noun phrase by
+itself, such as a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import islice, product
+from typing import NamedTuple
+
+from gatling_sid.schemas.language.phrasing import PhrasingPart, Slot
+
+Words = tuple[PhrasingPart, ...]
+"""Literal texts and slots, in order."""
+
+_MAX_REALISATIONS = 8
+"""Noun phrases that are composed for the same conditions; more would hardly be more varied."""
+_VALUE = re.compile(r"\{([^{}]*)\}")
+_AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
+_POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
+_RELATIVE = re.compile(r"~,? (?:that|which|who|whose|where)\b")
+
+
+class ConditionPhrase(NamedTuple):
+    """A phrase for one condition; `before` and `after` surround the noun, and `is_whole` says that there is no noun.
+
+    With `makes_definite`, the noun phrase cannot take "any" or "which" before it ("my invoices").
+    """
+
+    before: Words
+    after: Words
+    is_whole: bool
+    makes_definite: bool
+    is_relative: bool
+
+    @property
+    def has_open_value(self) -> bool:
+        """Whether any wording of the value may stand in it; such a word is nearest to the noun ("open Data Engineer job")."""
+        return any(isinstance(part, Slot) and part.wording is None for part in (*self.before, *self.after))
+
+    @property
+    def follows_name(self) -> bool:
+        """Whether the phrase can stand after a name: "Leung from Sales", but not "junior Leung"."""
+        return not self.before and not self.is_whole and not self.is_relative
+
+
+class Superlative(NamedTuple):
+    """The words for the first rows of an order, such as "newest", and the slots for their number and for the order."""
+
+    number: Slot
+    order: Slot | None
+    words: str
+
+
+@lru_cache(maxsize=16384)
+def phrase_of(text: str, slot: str, *, plural: bool) -> ConditionPhrase:
+    """Parses a phrase; the value becomes the slot of that name.
+
+    Raises:
+        ValueError: the text has more than one noun or is not well formed.
+
+    """
+    agreed = _AGREEMENT.sub(lambda match: match.group(2 if plural else 1), text)
+    if agreed.count("~") > 1 or "<" in agreed or ">" in agreed:
+        raise ValueError(f"{text!r} needs at most one ~, and <singular|plural> where a verb agrees")
+    before, noun, after = agreed.partition("~")
+    return ConditionPhrase(
+        before=_parse_words(before if noun else agreed, slot),
+        after=_parse_words(after, slot),
+        is_whole=not noun,
+        makes_definite=not noun or _POSSESSIVE.match(agreed) is not None,
+        is_relative=_RELATIVE.search(agreed) is not None,
+    )
+
+
+def _parse_words(text: str, slot: str) -> Words:
+    parts: list[PhrasingPart] = []
+    position = 0
+    for match in _VALUE.finditer(text):
+        parts += [text[position : match.start()]] if match.start() > position else []
+        parts.append(Slot(slot, match.group(1) or None))
+        position = match.end()
+    return tuple([*parts, text[position:]] if position < len(text) else parts)
+
+
+def values_in(text: str) -> list[str]:
+    """The words that a phrase fixes for its value, such as `still open`; none if any wording may stand there."""
+    return [words for words in _VALUE.findall(text) if words]
+
+
+class NounPhrases(NamedTuple):
+    """The noun phrases for some rows: definite ones ("the overdue invoices"), and bare plurals ("overdue invoices").
+
+    There is no bare plural for a single row, nor for rows such as "my invoices" or "the five newest invoices".
+    """
+
+    definite: tuple[Words, ...]
+    bare: tuple[Words, ...]
+
+
+def noun_phrases(
+    nouns: Mapping[str, str],
+    phrases: Sequence[Sequence[ConditionPhrase]],
+    *,
+    plural: bool,
+    superlative: Superlative | None = None,
+) -> NounPhrases:
+    """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
+    definite: list[Words] = []
+    bare: list[Words] = []
+    for chosen in _spread(phrases):
+        whole = next((each for each in chosen if each.is_whole), None)
+        if whole is not None:
+            others = [each for each in chosen if each is not whole]
+            if superlative is None and all(each.follows_name for each in others):
+                definite.append(join_words(whole.before, *(each.after for each in others)))
+            continue
+        noun = list(nouns.values() if plural else nouns)[len(definite) % len(nouns)]
+        core = _around(noun, chosen, superlative)
+        is_definite = superlative is not None or any(each.makes_definite for each in chosen)
+        if superlative is None and not any(each.makes_definite for each in chosen):
+            definite += [join_words(("the ",), core)]
+            definite += [join_words(("all the ",), core)] if plural and len(definite) % 3 == 1 else []
+        else:
+            definite.append(core)
+        bare += [core] if plural and not is_definite else []
+    return NounPhrases(_distinct(definite), _distinct(bare))
+
+
+def _spread(phrases: Sequence[Sequence[ConditionPhrase]]) -> Iterator[tuple[ConditionPhrase, ...]]:
+    """Some choices of one phrase for each condition; the first ones differ in all of them."""
+    longest = max((len(each) for each in phrases), default=1)
+    diagonal = [tuple(each[(turn + at) % len(each)] for at, each in enumerate(phrases)) for turn in range(longest)]
+    yield from islice(dict.fromkeys([*diagonal, *islice(product(*phrases), 2 * _MAX_REALISATIONS)]), _MAX_REALISATIONS)
+
+
+def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlative | None) -> Words:
+    """The noun with what stands before and after it; relative clauses come last, and two of them are joined."""
+    ordered = sorted(chosen, key=lambda each: (not each.makes_definite, each.is_relative, each.has_open_value))
+    before = [each.before for each in ordered]
+    if superlative is not None:
+        order = (" ", superlative.order, " ") if superlative.order else (f" {superlative.words} ",)
+        own = [each.before for each in ordered if each.makes_definite and each.before]
+        others = [each.before for each in ordered if not each.makes_definite]
+        before = [*(own or [("the ",)]), (superlative.number, *order), *others]
+    after: list[Words] = []
+    for each in ordered:
+        is_second = each.is_relative and any(other.is_relative for other in ordered[: ordered.index(each)])
+        after.append(join_words((" and",), each.after) if is_second and each.after else each.after)
+    return join_words(*before, (noun,), *after)
+
+
+def join_words(*parts: Words) -> Words:
+    """The words one after the other; neighbouring literals become one."""
+    joined: list[PhrasingPart] = []
+    for each in (piece for part in parts for piece in part):
+        if isinstance(each, str) and joined and isinstance(joined[-1], str):
+            joined[-1] += each
+        else:
+            joined.append(each)
+    return tuple(joined)
+
+
+def _distinct(words: Iterable[Words]) -> tuple[Words, ...]:
+    return tuple(islice(dict.fromkeys(words), _MAX_REALISATIONS))

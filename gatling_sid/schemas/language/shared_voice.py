@@ -1,0 +1,113 @@
+"""The shared voice: sentence patterns, verb phrases, openings, closings and reasons that every domain uses.
+
+`voice.yaml` explains the notation. Every list is divided among the splits, so that train and test share no pattern, no
+reason and no opening or closing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from gatling_sid.errors import CatalogueError
+from gatling_sid.schemas.strict import StrictModel
+from gatling_sid.schemas.yaml_loading import parse_yaml_bytes
+
+Register = Literal["neutral", "casual", "formal"]
+HOURS_OF_DAY: Mapping[str, tuple[int, int]] = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 22)}
+"""The hours, from and until, at which an opening of that time of day fits."""
+_SHARE_OF_SPLIT = 10
+"""Of this many texts, one is kept for validation and one for test."""
+
+
+class ByRegister(StrictModel):
+    """Texts by the register in which people write."""
+
+    neutral: list[str] = Field(min_length=1)
+    casual: list[str] = Field(min_length=1)
+    formal: list[str] = Field(min_length=1)
+
+    def of(self, register: Register) -> list[str]:
+        """The texts of one register."""
+        return {"neutral": self.neutral, "casual": self.casual, "formal": self.formal}[register]
+
+
+class Openings(ByRegister):
+    """What stands before a request; those of a time of day are neutral and fit only then."""
+
+    morning: list[str] = Field(min_length=1)
+    afternoon: list[str] = Field(min_length=1)
+    evening: list[str] = Field(min_length=1)
+
+
+class Patterns(StrictModel):
+    """Sentences with a place for a verb phrase (`do`, `then`) or a noun phrase (`need`, `any`)."""
+
+    do: ByRegister
+    need: ByRegister
+    any: ByRegister
+    then: ByRegister
+
+
+class Reasons(StrictModel):
+    """Sentences that say why: to look something up, to change something, or either."""
+
+    read: list[str]
+    change: list[str]
+    any: list[str]
+
+
+class SharedVoice(StrictModel):
+    """The content of `voice.yaml`; two are the same only if they are one object."""
+
+    __hash__ = object.__hash__
+
+    patterns: Patterns
+    joins: list[str]
+    verbs: dict[str, list[str]]
+    questions: dict[str, list[str]]
+    openings: Openings
+    closings: ByRegister
+    reasons: Reasons
+
+
+@lru_cache(maxsize=2)
+def parse_shared_voice(content: bytes, name: str) -> SharedVoice:
+    """The shared voice in these bytes. Raises CatalogueError, which names the key of the first thing that is wrong."""
+    try:
+        return SharedVoice.model_validate_json(json.dumps(parse_yaml_bytes(content, name)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise CatalogueError(
+            name, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        ) from None
+
+
+@lru_cache(maxsize=16)
+def voice_of_split(voice: SharedVoice, split: str) -> SharedVoice:
+    """The shared voice with only those texts that a split may use; joins are few and belong to all."""
+
+    def keep(content: Any) -> Any:
+        if isinstance(content, dict):
+            return {key: value if key == "joins" else keep(value) for key, value in content.items()}
+        return list(part_of_split(content, split))
+
+    return SharedVoice.model_validate_json(json.dumps(keep(voice.model_dump())))
+
+
+def part_of_split(texts: Sequence[str], split: str) -> Sequence[str]:
+    """The texts that a split may use: of ten neighbours, one is for validation and one for test.
+
+    Of a list that is too short to be divided so, the last is for test and the one before for validation; a list of one or
+    two is not divided.
+    """
+    if len(texts) < 3:  # noqa: PLR2004
+        return texts
+    if len(texts) < _SHARE_OF_SPLIT:
+        return {"test": texts[-1:], "validation": texts[-2:-1]}.get(split, texts[:-2])
+    last = {"test": (_SHARE_OF_SPLIT - 1,), "validation": (_SHARE_OF_SPLIT - 2,)}.get(split, range(_SHARE_OF_SPLIT - 2))
+    return [text for at, text in enumerate(texts) if at % _SHARE_OF_SPLIT in last]
