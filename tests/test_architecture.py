@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "gatling_sid.models", "gatling_sid.errors", "gatling_sid.seeding", "gatling_sid.novelty",
         "gatling_sid.instance_or_class_method",
     ),
-    ("gatling_sid.digests",),
+    ("gatling_sid.digests", "gatling_sid.schemas.strict", "gatling_sid.schemas.yaml_loading"),
     ("gatling_sid.schemas.language",),
     ("gatling_sid.schemas",),
     ("gatling_sid.simulator",),

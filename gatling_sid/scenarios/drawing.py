@@ -275,6 +275,7 @@ def _draw_near(spec: c.NearDraw, _world: World, bindings: Bindings, rng: random.
     if isinstance(value, str):
         return _end_of_month(value) if spec.side == "above" else f"{value[:8]}01"
     step = _ROUNDNESS * 10 ** floor(log10(abs(value) or 1))
+    step = max(step, 1) if isinstance(value, int) else step
     steps = floor(round(value / step, 9)) if spec.side == "below" else ceil(round(value / step, 9))
     steps += rng.choice((0, 0, 1)) * (1 if spec.side == "above" else -1)
     number = round(steps * step, 2)

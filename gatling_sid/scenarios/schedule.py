@@ -34,7 +34,8 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     round_, at = divmod(place, len(deck.entries))
     position = _shuffled_positions(domain, seed, split, world, round_)[at]
     scenario, entry = deck.entries[(position + substitute) % len(deck.entries)]
-    turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    earlier_worlds = world // domain.scenarios.number_of_decks
+    turn = (earlier_worlds * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
     return scenario, turn * deck.weights[scenario] + entry
 
 
@@ -81,4 +82,4 @@ def split_capacity(domain: Domain, split: str) -> int:
     deck = _deck(domain, 0)
     turns = min(wording_capacity(domain, name, split) // weight for name, weight in deck.weights.items())
     worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
-    return worlds * WORLD_SIZE + min(WORLD_SIZE, max(0, rest - SUBSTITUTES * deck.rounds) * len(deck.entries))
+    return worlds * domain.scenarios.number_of_decks * WORLD_SIZE + min(WORLD_SIZE, max(0, rest - SUBSTITUTES * deck.rounds) * len(deck.entries))

@@ -33,26 +33,26 @@ A worked example. Two phrasings, the first in two variants; 3 openings, 2 reason
 ... )
 >>> space = WordingSpace((Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")), (choices, choices))
 
-For n = 28 it is turn 14 of phrasing 0. `_SHAPES[14]` is (1, 1, 0), opening and reason, for the second time in the list:
-serial number 1. There are 2 · 3 · 2 = 12 such wordings. The permutation makes 1 into (1 + 3) · 7 mod 12 = 4, where 3 is
-the start of this phrasing and 7 the step for 12. The digits of 4 in the bases 2, 3 and 2 are 0, 2 and 0, since
-4 = 0 + 2 · (2 + 3 · 0): variant 0, opening 2, reason 0.
+For n = 22 it is turn 11 of phrasing 0. `_SHAPES[11]` is (1, 0, 0), an opening alone, for the second time in the list:
+serial number 1. There are 2 · 3 = 6 such wordings. The permutation makes 1 into (1 + 3) · 5 mod 6 = 2, where 3 is the
+start of this phrasing and 5 the step for 6. The digits of 2 in the bases 2 and 3 are 0 and 1, since 2 = 0 + 2 · 1:
+variant 0, opening 1.
 
->>> phrasing, variant_index, frame = space.at(28)
+>>> phrasing, variant_index, frame = space.at(22)
 >>> "".join(phrasing.variant_parts(variant_index)), frame
-('List my loans.', Frame(opening='Good morning.', reason='I am moving.', closing=''))
+('List my loans.', Frame(opening='Hello.', reason='', closing=''))
 
 A shape can run out of wordings: a request without a frame has only as many as its phrasing has variants. From then on,
 the requests that would have this shape get a full frame instead. Ordinary full frames are counted upwards from 0, these
 replacements downwards from the last, one for each turn. `capacity()` is the number of requests before both counters can
-reach the same frame. For n = 36, turn 18
-of phrasing 0, the shape is (0, 0, 0) for the third time (serial number 2), but there are only two variants. So the
-request gets number 48 - 1 - 18 = 29 of the 2 · 3 · 2 · 4 = 48 wordings with a full frame:
+reach the same frame. For n = 36, turn 18 of phrasing 0, the shape is (0, 0, 0) for the twelfth time (serial number 11),
+but there are only two variants. So the request gets number 48 - 1 - 18 = 29 of the 2 · 3 · 2 · 4 = 48 wordings with a
+full frame:
 
 >>> space.at(36).frame
 Frame(opening='Good morning.', reason='I am moving.', closing='Many thanks.')
 >>> space.capacity()
-42
+44
 """
 
 from __future__ import annotations
@@ -69,25 +69,27 @@ from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
 from gatling_sid.schemas.language.shared_voice import Register, part_of_split
 from gatling_sid.seeding import seed_of
 
-Shape = tuple[int, int, int]
+FrameShape = tuple[int, int, int]
 """1 or 0 for opening, reason and closing: whether a frame has it."""
 
-_SHAPES: tuple[Shape, ...] = (
+_SHAPES: tuple[FrameShape, ...] = (
     (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 1, 0),
-    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (1, 0, 1),
-    (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1),
-    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 1), (0, 0, 0),
+    (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0),
+    (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0),
 )  # fmt: skip
 """The order in which shapes take turns, which is also their distribution.
 
 Most requests have no frame, as those of most people; few have more than one part.
 """
-_FULL: Shape = (1, 1, 1)
-"""The shape with the most wordings; it replaces a shape that has no wordings left."""
-_COUNT_IN_ROUND = tuple(_SHAPES.count(shape) for shape in _SHAPES)
-"""For each position of `_SHAPES`: how often its shape occurs in the whole list."""
-_COUNT_BEFORE = tuple(_SHAPES[:position].count(shape) for position, shape in enumerate(_SHAPES))
-"""For each position of `_SHAPES`: how often its shape occurs before it."""
+_FULL: FrameShape = (1, 1, 1)
+"""The shape with the most wordings."""
+_SPARE: FrameShape = (0, 1, 0)
+"""The shape that replaces one that has no wordings left; if it has none to spare itself, the full one does."""
+_COUNT_BEFORE = {
+    shape: tuple(_SHAPES[:position].count(shape) for position in range(len(_SHAPES) + 1)) for shape in set(_SHAPES)
+}
+"""For each shape: how often it occurs before each position of `_SHAPES`; the last number is that in the whole list."""
 _POSITIONS_BETWEEN_PHRASINGS = 7
 """Positions between the starts of two phrasings in `_SHAPES`; 7 and 40 have no common divisor, so 40 starts differ."""
 _GOLDEN_SECTION = 0.6180339887
@@ -127,12 +129,11 @@ class WordingSpace(NamedTuple):
     def capacity(self) -> int:
         """How many requests can be worded without a repetition; below this number, `at` does not raise.
 
-        After t turns of a phrasing, at most t full frames were counted down from the last, and one for each round of
-        `_SHAPES` was counted up from 0. The counters cannot meet while (t + start of the phrasing) / 20 < size - 1 - t.
+        After t turns of a phrasing, at most t full frames were counted down from the last, and about one for each round
+        of `_SHAPES` was counted up from 0. The counters cannot meet while t / 40 + 1 < size - 1 - t.
         """
         size = min(_size(phrasing, choices, _FULL) for phrasing, choices in self._pairs())
-        latest_start = _POSITIONS_BETWEEN_PHRASINGS * len(self.phrasings)
-        turns = (len(_SHAPES) * (size - 1) - latest_start) // (len(_SHAPES) + 1)
+        turns = len(_SHAPES) * (size - 2) // (len(_SHAPES) + 1)
         return len(self.phrasings) * max(turns, 0)
 
     def _pairs(self) -> Iterator[tuple[Phrasing | None, FrameChoices]]:
@@ -150,15 +151,15 @@ class WordingSpace(NamedTuple):
         """
         turn, phrasing_index = divmod(wording_index, len(self.phrasings))
         phrasing, choices = self.phrasings[phrasing_index], self.frames[phrasing_index]
-        round_, position = divmod(turn + phrasing_index * _POSITIONS_BETWEEN_PHRASINGS, len(_SHAPES))
-        shape = _SHAPES[position]
-        serial = round_ * _COUNT_IN_ROUND[position] + _COUNT_BEFORE[position]
+        start = phrasing_index * _POSITIONS_BETWEEN_PHRASINGS
+        shape = _SHAPES[(start + turn) % len(_SHAPES)]
+        serial = _count_until(start + turn, shape) - _count_until(start, shape)
         size = _size(phrasing, choices, shape)
         if serial >= size:
-            shape, size = _FULL, _size(phrasing, choices, _FULL)
+            shape = _SPARE if _can_spare(turn, start, _size(phrasing, choices, _SPARE), _SPARE) else _FULL
+            size = _size(phrasing, choices, shape)
             serial = size - 1 - turn
-        # The upward counter has reached `round_` (one full frame per round), the downward one size - 1 - turn.
-        if shape == _FULL and round_ >= size - 1 - turn:
+        if shape == _FULL and not _can_spare(turn, start, size, _FULL):
             raise OracleError(
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
                 "add alternatives or phrasings"
@@ -166,7 +167,18 @@ class WordingSpace(NamedTuple):
         return _decode(_permute(serial, size, phrasing.text), phrasing, choices, shape)
 
 
-def _size(phrasing: Phrasing | None, frame_choices: FrameChoices, shape: Shape) -> int:
+def _can_spare(turn: int, start: int, size: int, shape: FrameShape) -> bool:
+    """Whether the counter of a shape's own requests and that of its replacements, which counts down, have not met."""
+    return _count_until(start + turn, shape) - _count_until(start, shape) < size - 1 - turn
+
+
+def _count_until(place: int, shape: FrameShape) -> int:
+    """How often a shape occurs before a place, if `_SHAPES` is used again and again."""
+    rounds, position = divmod(place, len(_SHAPES))
+    return rounds * _COUNT_BEFORE[shape][-1] + _COUNT_BEFORE[shape][position]
+
+
+def _size(phrasing: Phrasing | None, frame_choices: FrameChoices, shape: FrameShape) -> int:
     """How many wordings have this phrasing and shape: the product of the bases of the digits."""
     size = phrasing.variants if phrasing is not None else 1
     for is_present, choices in zip(shape, frame_choices, strict=True):
@@ -174,7 +186,7 @@ def _size(phrasing: Phrasing | None, frame_choices: FrameChoices, shape: Shape) 
     return size
 
 
-def _decode(code: int, phrasing: Phrasing, frame_choices: FrameChoices, shape: Shape) -> Wording:
+def _decode(code: int, phrasing: Phrasing, frame_choices: FrameChoices, shape: FrameShape) -> Wording:
     """The wording whose digits are those of `code`: variant, opening, reason, closing."""
     code, variant_index = divmod(code, phrasing.variants)
     parts = []

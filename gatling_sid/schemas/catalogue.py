@@ -364,13 +364,15 @@ class Step(StrictModel):
     """One call of the plan; each argument is an expression or a list of them, so that every value has a source.
 
     The step is left out unless one of the rules of `when` is in force (if it names any), and none of `unless`. The call
-    quotes the rule that demands it: one of `quotes`, or of `when` if `quotes` is left out.
+    quotes the rule that demands it: one of `quotes`, or of `when` if `quotes` is left out. It comes after the steps of
+    `after`, and after a step of `after_when` if one of the rules given there is in force.
     """
 
     step: str
     tool: str
     arguments: dict[str, str | list[str]] = Field(default_factory=dict)
     after: list[str] = Field(default_factory=list)
+    after_when: dict[str, list[str]] = Field(default_factory=dict)
     when: list[str] = Field(default_factory=list)
     unless: list[str] = Field(default_factory=list)
     quotes: list[str] | None = None

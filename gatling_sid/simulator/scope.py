@@ -21,7 +21,8 @@ def scope_of_request(
     It never depends on a plan. It follows from the goal, from the rows that the rules in force demand to look up before
     the goal's changes, and from `row_limits`, the numbers of rows that the request states. The number of rows is that of
     all rows shown, changed, exported or written about, plus one for each value of a measure, each new row and each
-    message about no row; or the number that the request states, if it is larger.
+    message about no row; or the number that the request states, if it is larger. The tier is at least internal, since
+    calls may return internal fields that nobody asked for.
     """
     exported = [effect for effect in goal.effects if effect.kind == "export"]
     rows = {(each.entity, key) for each in goal.shows for key in each.rows}
@@ -40,7 +41,7 @@ def scope_of_request(
         ScopeMetadata,
         {
             "rows_requested": max(len(rows) + others, *row_limits, 1),
-            "sensitivity_tier": max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.INTERNAL),
+            "sensitivity_tier": at_least_internal(max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.INTERNAL)),
             "time_range_days": goal.time_range_days,
             "export_target": next((effect.target for effect in exported), None),
         },

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gatling_sid.errors import OracleError
 from gatling_sid.scenarios import wording_space
-from gatling_sid.scenarios.wording_space import Frame, WordingSpace, wording_space_of
+from gatling_sid.scenarios.wording_space import Frame, FrameChoices, WordingSpace, wording_space_of
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import Phrasing
 
@@ -20,12 +20,23 @@ from gatling_sid.schemas.language.phrasing import Phrasing
 def space_of(phrasings: int, openings: int, reasons: int, closings: int, alternatives: int = 1) -> WordingSpace:
     """A space with so many of each, every phrasing in so many alternatives."""
     group = f"[{'|'.join(f'way {each}' for each in range(alternatives))}]" if alternatives > 1 else "one way"
-    return WordingSpace(
-        tuple(Phrasing(f"Phrasing {each}, {group}.") for each in range(phrasings)),
+    choices = FrameChoices(
         tuple(f"Opening {each}." for each in range(openings)),
         tuple(f"Reason {each}." for each in range(reasons)),
         tuple(f"Closing {each}." for each in range(closings)),
     )
+    return WordingSpace(
+        tuple(Phrasing(f"Phrasing {each}, {group}.") for each in range(phrasings)), (choices,) * phrasings
+    )
+
+
+def test_phrasings_may_have_other_frames() -> None:
+    """A phrasing has the frames that stand at its place and no others."""
+    phrasings = (Phrasing("One [way|road]."), Phrasing("Another [way|road]."))
+    choices = (FrameChoices(("Hi.",), ("So.",), ("Bye.",)), FrameChoices(("Dear all.",), ("Thus.",), ("Regards.",)))
+    for text, _, frame in wordings_of(WordingSpace(phrasings, choices), range(2)):
+        own = choices[text.startswith("Another")]
+        assert all(each in ("", *listed) for each, listed in zip(frame, own, strict=True))
 
 
 def wordings_of(space: WordingSpace, indexes: range) -> list[tuple[str, int, Frame]]:
@@ -44,10 +55,10 @@ def test_wordings_are_pinned() -> None:
     """The published data depends on these wordings; other ones would be another dataset."""
     space = space_of(3, 5, 4, 6, alternatives=4)
     assert wordings_of(space, range(100, 104)) == [
-        ("Phrasing 1, [way 0|way 1|way 2|way 3].", 1, ("Opening 0.", "", "")),
-        ("Phrasing 2, [way 0|way 1|way 2|way 3].", 0, ("", "Reason 2.", "Closing 2.")),
-        ("Phrasing 0, [way 0|way 1|way 2|way 3].", 3, ("Opening 4.", "Reason 3.", "")),
-        ("Phrasing 1, [way 0|way 1|way 2|way 3].", 1, ("", "Reason 3.", "")),
+        ("Phrasing 1, [way 0|way 1|way 2|way 3].", 1, ("Opening 1.", "Reason 1.", "Closing 5.")),
+        ("Phrasing 2, [way 0|way 1|way 2|way 3].", 2, ("Opening 1.", "Reason 0.", "Closing 0.")),
+        ("Phrasing 0, [way 0|way 1|way 2|way 3].", 0, ("", "Reason 0.", "")),
+        ("Phrasing 1, [way 0|way 1|way 2|way 3].", 1, ("Opening 2.", "", "")),
     ]
 
 
@@ -55,11 +66,11 @@ def test_no_two_wordings_are_alike() -> None:
     """Below its capacity, a small space never repeats a wording, and uses only what it was given."""
     space = space_of(2, 3, 4, 3, alternatives=3)
     wordings = wordings_of(space, range(space.capacity()))
-    assert space.capacity() == 2 * (3 * 3 * 4 * 3 * 20 // 21 - 1) == len(set(wordings)) == 202
+    assert space.capacity() == 2 * ((40 * (3 * 3 * 4 * 3 - 1) - 2 * 7) // 41) == len(set(wordings)) == 208
     for text, variant_index, frame in wordings:
         assert text in {phrasing.text for phrasing in space.phrasings}
         assert 0 <= variant_index < 3
-        assert all(part in ("", *choices) for part, choices in zip(frame, space[1:], strict=True))
+        assert all(part in ("", *choices) for part, choices in zip(frame, space.frames[0], strict=True))
 
 
 def test_frames_that_are_used_up_are_replaced_by_full_ones() -> None:
@@ -70,14 +81,14 @@ def test_frames_that_are_used_up_are_replaced_by_full_ones() -> None:
     full = [at for at, (_, _, frame) in enumerate(wordings) if all(frame)]
     assert len(bare) == 1, "one phrasing with one variant can stand alone once"
     assert len(full) > len(wordings) // 2
-    assert len(set(wordings)) == len(wordings) == 4 * 5 * 6 * 20 // 21 - 1
+    assert len(set(wordings)) == len(wordings) == (40 * (4 * 5 * 6 - 1) - 7) // 41 == 115
 
 
 def test_shapes_have_their_shares() -> None:
-    """As long as no shape is used up, most requests have one or two of opening, reason and closing."""
-    space = space_of(1, 40, 40, 40, alternatives=40)
+    """As long as no shape is used up, most requests have none of opening, reason and closing, and few more than one."""
+    space = space_of(1, 40, 40, 40, alternatives=140)
     sizes = Counter(sum(map(bool, frame)) for _, _, frame in wordings_of(space, range(200)))
-    assert sizes == {0: 30, 1: 100, 2: 60, 3: 10}
+    assert sizes == {0: 120, 1: 70, 2: 5, 3: 5}
 
 
 def test_successive_wordings_differ() -> None:

@@ -22,7 +22,8 @@ from gatling_sid.schemas.checks import problems
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.registry import POOLS
+from gatling_sid.schemas.language.shared_voice import parse_shared_voice
+from gatling_sid.schemas.registry import POOLS, VOICE
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 HERE = Path(__file__).parent
@@ -100,8 +101,8 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
             for attribute, value in inspect.getmembers(module):
                 if value is check:
                     monkeypatch.setattr(module, attribute, replacement)
-    pools = load_yaml(POOLS)
+    pools, voice = load_yaml(POOLS), parse_shared_voice(VOICE.read_bytes(), VOICE.name)
     for case in CASES:
         file = DomainFile.model_validate_json(json.dumps(edited(case)))
-        list(domain_problems(Domain("library", file, pools)))
+        list(domain_problems(Domain("library", file, pools, voice)))
     assert set(finders.values()) == CHECKS.keys()

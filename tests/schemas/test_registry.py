@@ -184,7 +184,7 @@ def with_price(**changes: Any) -> str:
         ("- name: Library", "line 1: a domain file is a mapping"),
         ("name: Library\nname: Zoo", "line 2: 'name' appears twice in the same mapping; remove one"),
         (f"{TEXT}\ncolour: red", "colour: Extra inputs are not permitted"),
-        (edited(voice=None), "voice: Field required"),
+        (edited(tools=None), "tools: Field required"),
         (edited(description=["a"]), "description: Input should be a valid string"),
         (with_price(colour="red"), "entities.book.fields.price.colour: Extra inputs are not permitted"),
         (with_price(populate={"money": [1, 2], "chance": 1}), f"entities.book.fields.price.populate: {FORMS}"),
@@ -265,7 +265,7 @@ def test_the_version_is_that_of_the_content(tmp_path: Path, library: Domain) -> 
     for number, text in enumerate(same.values()):
         (folder := tmp_path / str(number)).mkdir()
         assert registry_of(folder, library=text).domain("library").version == library.version
-    assert version_of(library.file, {**library.pools, "planets": ["Mars"]}) == library.version
+    assert version_of(library.file, {**library.pools, "planets": ["Mars"]}, None) == library.version
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_a_version_tells_which_part_changed(library: Domain, edit: Callable[[Any
     """World, policy and scenarios have a digest each; an edit of one changes no other."""
     file, pools = yaml.safe_load(TEXT), dict(library.pools)
     edit(file, pools)
-    other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools)
+    other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools, None)
     assert library.version.changed_parts(str(other)) == [part]
 
 

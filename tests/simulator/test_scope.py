@@ -51,7 +51,9 @@ def measure(entity: str, field: str | None, group_by: str | None, values: int) -
 
 GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
     "nothing": ({}, (1, INTERNAL, None, None)),
-    "public rows": ({"shows": [shows("book", ["B1", "B2"], "title")]}, (2, PUBLIC, None, None)),
+    "public rows are internal, as other fields of them may be returned": (
+        {"shows": [shows("book", ["B1", "B2"], "title")]}, (2, INTERNAL, None, None),
+    ),
     "the highest tier counts": (
         {"shows": [shows("member", ["M1"], "first_name", "fines"), shows("book", ["B1"], "title")]},
         (2, CONFIDENTIAL, None, None),
@@ -62,7 +64,7 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
     ),
     "the same key of two entities is two": (
         {"shows": [shows("book", ["1"], "title"), shows("member", ["1"], "first_name")]},
-        (2, PUBLIC, None, None),
+        (2, INTERNAL, None, None),
     ),
     "one row per figure": (
         {"measures": [measure("member", "fines", "job", 3)], "time_range_days": 30},
@@ -70,7 +72,7 @@ GOALS: dict[str, tuple[dict[str, Any], Scope]] = {
     ),
     "rows and figures": (
         {"shows": [shows("book", ["B1"], "title")], "measures": [measure("book", None, None, 1)]},
-        (2, PUBLIC, None, None),
+        (2, INTERNAL, None, None),
     ),
     "changed rows": ({"effects": [effect("update", "loan", ["L1", "L2"], due_on="x")]}, (2, INTERNAL, None, None)),
     "a change is internal at least": ({"effects": [effect("create", "book", [], title="x")]}, (1, INTERNAL, None, None)),
@@ -117,7 +119,7 @@ def test_look_ups_of_rules_are_within_the_scope(library: Domain) -> None:
     given = {"roles": ["director"], "tools": ["library.renew_loan"], "entity": "loan", "fields": ["renewals"]}
     policy = NO_RULES.model_copy(update={"constraints": [Constraint.model_validate({**rule, "parameters": given})]})
     file = library.file.entities["loan"].fields["renewals"].model_copy(update={"sensitivity": CONFIDENTIAL})
-    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools)
+    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools, library.voice)
 
     assert four(scope_of_request(goal, secret, policy, "director")) == (1, CONFIDENTIAL, None, None)
     assert four(scope_of_request(goal, secret, policy, "librarian")) == (1, INTERNAL, None, None)
@@ -145,7 +147,7 @@ def test_look_ups_before_effects_of_each_kind(
     rule = Constraint(constraint_id="seen", kind=kind, rule=0, parameters=given)
     policy = NO_RULES.model_copy(update={"constraints": [rule]})
     file = library.file.entities["loan"].fields["renewals"].model_copy(update={"sensitivity": CONFIDENTIAL})
-    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools)
+    secret = Domain("library", _with_field(library, "loan", "renewals", file), library.pools, library.voice)
     goal = Goal.model_validate({"effects": effects})
 
     assert scope_of_request(goal, secret, policy, "director").sensitivity_tier is tier

@@ -161,7 +161,7 @@ def tool_forbidden(at: Situation) -> Iterator[Pair]:
     called = {call.tool_id for call in at.trace.graph.calls}
     if at.given.get("roles") is None:
         for tool_id in at.given["tools"]:
-            one_more = ToolCall(call_id="one_more", tool_id=tool_id)
+            one_more = ToolCall(call_id="one_more", tool_id=tool_id, provenance=at.trace.graph.calls[0].provenance)
             yield Pair(at.trace, with_calls(at.trace, [*at.trace.graph.calls, one_more]))
         return
     for role in at.given["roles"]:

@@ -79,16 +79,30 @@ def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
 def _plan_steps(scenario: c.Scenario, domain: Domain, instance: Instance) -> list[CallTemplate]:
     steps = [step for step in scenario.plan if step.is_in_force(instance.rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
-    return [_plan_step(step, ids, domain, instance) for step in steps]
+    ancestors: dict[str, set[str]] = {}
+    calls = []
+    for step in steps:
+        call = _plan_step(step, ids, ancestors, domain, instance)
+        ancestors[call.call_id] = {*call.dependencies}.union(*(ancestors[each] for each in call.dependencies))
+        calls.append(call)
+    return calls
 
 
-def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: Instance) -> CallTemplate:
-    """The call of one step; `ids` holds the call ids of all steps in force, by step name."""
+def _plan_step(
+    step: c.Step, ids: Mapping[str, str], ancestors: Mapping[str, set[str]], domain: Domain, instance: Instance
+) -> CallTemplate:
+    """The call of one step; `ids` holds the call ids of all steps in force, by step name.
+
+    It depends on the calls that it refers to, and on those that must come before it unless another dependency implies
+    this; `ancestors` has, by call id, what earlier calls depend on.
+    """
     policy = instance.policy
     arguments: dict[str, Any] = {}
     sources: list[ArgumentSource] = []
     argument_slots: list[tuple[str, str]] = []
-    needs = {ids[name] for name in step.after if name in ids}
+    demanded = [name for name, rules in step.after_when.items() if not instance.rules.isdisjoint(rules)]
+    earlier = {ids[name] for name in (*step.after, *demanded) if name in ids}
+    referenced: set[str] = set()
     for name, expression in step.arguments.items():
         expressions = [expression] if isinstance(expression, str) else expression
         references = [_require_reference(each) for each in expressions]
@@ -109,10 +123,11 @@ def _plan_step(step: c.Step, ids: Mapping[str, str], domain: Domain, instance: I
                 calls = [each._replace(root=ids[each.root]) for each in references]
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
                 sources.append(argument_source(name, "call", write_references(calls)))
-                needs.update(each.root for each in calls)
+                referenced.update(each.root for each in calls)
     sentences = {each.constraint_id: policy.rules[each.rule] for each in policy.constraints}
     rule = sentences.get(step.quoted_rule(sentences) or "")
-    dependencies = sorted(needs, key=lambda call_id: int(call_id[5:]))
+    implied = {call_id for each in (*earlier, *referenced) for call_id in ancestors[each]}
+    dependencies = sorted(referenced | (earlier - implied), key=lambda call_id: int(call_id[5:]))
     tool_id = f"{domain.slug}.{step.tool}"
     return CallTemplate(
         ids[step.step], tool_id, arguments, dependencies, sources, tuple(argument_slots), rule, _EMPTY_SCOPE

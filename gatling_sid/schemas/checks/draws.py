@@ -32,7 +32,7 @@ def check_draws(where: str, scenario: c.Scenario, domain: Domain) -> Iterator[Fi
 def _check_fields_of_draw(where: str, draw: c.Draw, entity: str, domain: Domain) -> Iterator[FileProblem]:
     conditions: Mapping[str, Any] = getattr(draw, "where", {})
     fields = domain.file.entities[entity].fields
-    fields_of_where = {**fields, **_joined_fields(conditions, domain.file.entities[entity], domain)}
+    fields_of_where = {**fields, **joined_fields(conditions, domain.file.entities[entity], domain)}
     order = (getattr(draw, "order", None) or "").removeprefix("-")
     single = [each for each in (order, getattr(draw, "distinct", None)) if each]
     names = [*(each for each in conditions if each not in fields_of_where), *getattr(draw, "alone_by", ()), *single]
@@ -40,7 +40,7 @@ def _check_fields_of_draw(where: str, draw: c.Draw, entity: str, domain: Domain)
     yield from check_conditions(f"{where}.where", fields_of_where, conditions)
 
 
-def _joined_fields(names: Iterable[str], entity: c.Entity, domain: Domain) -> dict[str, c.EntityField]:
+def joined_fields(names: Iterable[str], entity: c.Entity, domain: Domain) -> dict[str, c.EntityField]:
     """The fields that names such as `ticket_id.owner` stand for: those of the rows that references point to."""
     joined = {}
     for name in names:

@@ -36,11 +36,12 @@ def check_phrasings(where: str, scenario: c.Scenario, domain: Domain) -> Iterato
         except ValueError as error:
             yield here, str(error)
             continue
-        yield from _check_blanks(here, phrasing)
+        yield from check_blanks(here, phrasing)
         yield from _check_slots_of_phrasing(here, phrasing, scenario, needed)
 
 
-def _check_blanks(where: str, phrasing: Phrasing) -> Iterator[FileProblem]:
+def check_blanks(where: str, phrasing: Phrasing) -> Iterator[FileProblem]:
+    """Yields a problem if some variant of a phrasing has a superfluous blank."""
     for rendering in phrasing.plain_renderings():
         if rendering != rendering.strip() or _NEEDLESS_BLANK.search(rendering):
             yield where, f"{phrasing.text!r} can become {rendering!r}, which has a superfluous blank"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.domain import choices_of
+from gatling_sid.schemas.references import Reference, reference_in
 
 FileProblem = tuple[str, str]
 """A key of the file, and what is wrong there."""
@@ -41,3 +42,12 @@ def find_repeated(where: str, texts: Iterable[str]) -> Iterator[FileProblem]:
     for text, times in Counter(texts).items():
         if times > 1:
             yield where, f"{text!r} appears {times} times; remove the repetition"
+
+
+def expressions_in(value: Any) -> Iterator[Reference]:
+    """Yields the expressions in a value of a domain file, however nested."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from expressions_in(each)
+    elif (reference := reference_in(value)) is not None:
+        yield reference

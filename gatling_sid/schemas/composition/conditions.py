@@ -10,7 +10,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import domain as d
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.conditions import DAY_MATCHES
-from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, phrase_of
+from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, alternatives_of, phrase_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _IDENTIFYING_TYPES = ("id", "text", "person", "email", "phone")
 
 
-class Condition(NamedTuple):
+class StatedCondition(NamedTuple):
     """A condition that a request can state about a field.
 
     `how` says where its value comes from: a row that is drawn first (`value`), the phrase itself (`choice`, the value is
@@ -34,9 +34,9 @@ class Condition(NamedTuple):
     def phrases(self, entity: c.Entity) -> list[str]:
         """The phrases of the catalogue for the condition."""
         said = entity.fields[self.field].said
-        if isinstance(said, list):
-            return said
-        return said["mine" if self.how == "mine" else self.match if self.how == "value" else self.key]
+        key = "mine" if self.how == "mine" else self.match if self.how == "value" else self.key
+        texts = said if isinstance(said, list) else said[key]
+        return [phrase for text in texts for phrase in alternatives_of(text)]
 
     def identifies(self, entity: c.Entity) -> bool:
         """Whether people single out one row by such a condition."""
@@ -47,10 +47,16 @@ class Condition(NamedTuple):
         is_day = self.how == "value" and entity.fields[self.field].type == "date" and self.match == "equals"
         return is_day or self.identifies(entity)
 
-    def goes_with(self, other: Condition, entity: c.Entity) -> bool:
+    def goes_with(self, other: StatedCondition, entity: c.Entity) -> bool:
         """Whether some phrases of both can stand in one noun phrase; a name takes only what can follow it."""
         mine, others = (_phrases(each, entity) for each in (self, other))
-        return any(not one.is_whole and not another.is_whole for one in mine for another in others) or any(
+        return any(
+            not one.is_whole
+            and not another.is_whole
+            and not (one.makes_definite and one.before and another.makes_definite and another.before)
+            for one in mine
+            for another in others
+        ) or any(
             (one.is_whole and another.follows_name) or (another.is_whole and one.follows_name)
             for one in mine
             for another in others
@@ -67,45 +73,45 @@ class Condition(NamedTuple):
         return self.field + ("" if how == ".equals" else how)
 
 
-def _phrases(condition: Condition, entity: c.Entity) -> list[ConditionPhrase]:
+def _phrases(condition: StatedCondition, entity: c.Entity) -> list[ConditionPhrase]:
     return [phrase_of(text, "", plural=False) for text in condition.phrases(entity)]
 
 
 @lru_cache(maxsize=1024)
-def conditions_of(domain: Domain, tool_name: str, role: str) -> tuple[Condition, ...]:
+def conditions_of(domain: Domain, tool_name: str, role: str) -> tuple[StatedCondition, ...]:
     """The conditions that a request of the role can state for a tool that filters."""
     tool = domain.file.tools[tool_name]
     fields = domain.file.entities[tool.entity].fields
-    found: list[Condition] = []
+    found: list[StatedCondition] = []
     for parameter in tool.parameters.values():
         if parameter.does == "filter" and parameter.field in fields:
             found += _conditions_of_filter(domain, tool.entity, parameter.field, parameter.match, role)
     return tuple(found)
 
 
-def _conditions_of_filter(domain: Domain, entity: str, name: str, match: c.Match, role: str) -> Iterator[Condition]:
+def _conditions_of_filter(domain: Domain, entity: str, name: str, match: c.Match, role: str) -> Iterator[StatedCondition]:
     field = domain.file.entities[entity].fields[name]
     said = field.said
     if isinstance(said, list):
         if said and match in ("equals", "contains"):
-            yield Condition(name, match, "value")
+            yield StatedCondition(name, match, "value")
         return
     for key in said:
         if key == "mine":
             attribute = own_attribute(domain, entity, name, role)
             if match == "equals" and attribute is not None:
-                yield Condition(name, match, "mine", attribute)
+                yield StatedCondition(name, match, "mine", attribute)
         elif key == match:
-            yield Condition(name, match, "value")
+            yield StatedCondition(name, match, "value")
         elif match == "equals" and field.type in ("choice", "flag"):
             if key in d.choices_of(field) or field.type == "flag":
-                yield Condition(name, match, "choice", key)
+                yield StatedCondition(name, match, "choice", key)
         elif (
             match == "equals"
             and field.type == "ref"
             and name_search(domain, domain.referenced_entity(domain.file.entities[entity], name), key)
         ):
-            yield Condition(name, match, "via", key)
+            yield StatedCondition(name, match, "via", key)
 
 
 def own_attribute(domain: Domain, entity: str, field: str, role: str) -> str | None:
@@ -141,7 +147,7 @@ def name_search(domain: Domain, entity: str, field: str) -> tuple[str, str] | No
     return None
 
 
-def parameter_of(tool: c.Tool, condition: Condition) -> str | None:
+def parameter_of(tool: c.Tool, condition: StatedCondition) -> str | None:
     """The parameter of a tool that filters by a condition, or None."""
     return next(
         (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import domain as d
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.composition.conditions import Condition
+from gatling_sid.schemas.composition.conditions import StatedCondition
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -19,12 +19,12 @@ _SHARE_OF_BOUND, _SHARE_OF_DAY = 0.35, 1 / 40
 _UNKNOWN, _NAMESAKES = 1 / 20, 1.3
 
 
-def expected_rows(domain: Domain, entity: c.Entity, conditions: Sequence[Condition]) -> float:
+def expected_rows(domain: Domain, entity: c.Entity, conditions: Sequence[StatedCondition]) -> float:
     """About how many rows of an entity meet the conditions."""
     return entity.count * prod(_share(domain, entity, each) for each in conditions)
 
 
-def _share(domain: Domain, entity: c.Entity, condition: Condition) -> float:
+def _share(domain: Domain, entity: c.Entity, condition: StatedCondition) -> float:
     field = entity.fields[condition.field]
     if condition.match != "equals" and not condition.identifies(entity):
         return _SHARE_OF_BOUND

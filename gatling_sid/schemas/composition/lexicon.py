@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.language.noun_phrases import values_in
+from gatling_sid.schemas.language.noun_phrases import alternatives_of, values_in
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 
@@ -23,7 +23,7 @@ def wordings_in_phrases(domain: Domain, voice: SharedVoice) -> Iterator[tuple[To
         for field_name, field in entity.fields.items():
             for key, texts in field.said.items() if isinstance(field.said, Mapping) else ():
                 value = key == "true" if field.type == "flag" else key
-                yield from (((name, field_name), value, words) for text in texts for words in values_in(text))
+                yield from (((name, field_name), value, words) for text in texts for phrase in alternatives_of(text) for words in values_in(phrase))
     for part in domain.file.parts.values():
         for texts in (part.says, part.asks):
             for value, listed in texts.items() if isinstance(texts, Mapping) else [(None, texts)]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.composition.conditions import Condition, name_search
+from gatling_sid.schemas.composition.conditions import StatedCondition, name_search
 from gatling_sid.schemas.composition.rules import Where, merge
 from gatling_sid.schemas.composition.shape_types import Target
 
@@ -27,13 +27,13 @@ class RowDraws:
     """
 
     def __init__(self, domain: Domain, letter: str, target: Target, draws: dict[str, Any], slots: dict[str, Any]) -> None:
-        """Nothing is drawn yet."""
+        """Takes the lists to which draws and slots are added."""
         self._domain, self._letter, self._target = domain, letter, target
         self._draws, self._slots = draws, slots
         self._entity = domain.file.entities[target.entity]
         self.seed = f"{letter}_seed"
         self.name = f"{letter}_rows" if target.is_many else self.seed
-        self.condition_slots: dict[Condition, str] = {}
+        self.condition_slots: dict[StatedCondition, str] = {}
         self.time_range: str | None = None
 
     def draw(self, allowed: Where, tools: Sequence[str], *, measures_only: bool) -> None:
@@ -75,7 +75,7 @@ class RowDraws:
             distinct=None,
         )
 
-    def _operand(self, condition: Condition, tools: Sequence[str]) -> Any:
+    def _operand(self, condition: StatedCondition, tools: Sequence[str]) -> Any:
         """What the rows must have in the field of a condition; its value is drawn and becomes a slot."""
         field, name = condition.field, f"{self._letter}_{condition.field}"
         of_seed = f"${self.seed}.{field}"
@@ -106,7 +106,7 @@ class RowDraws:
         self._slots[name] = typed_value(self._entity, condition) if condition.how == "choice" else of_seed
         return self._slots[name]
 
-    def _draw_reference(self, condition: Condition, name: str, of_seed: str) -> None:
+    def _draw_reference(self, condition: StatedCondition, name: str, of_seed: str) -> None:
         """Draws what the request says of the row that the seed refers to; only that row must have it."""
         referenced = self._domain.referenced_entity(self._entity, condition.field)
         found = name_search(self._domain, referenced, condition.key)
@@ -131,7 +131,7 @@ class RowDraws:
         )
 
 
-def typed_value(entity: c.Entity, condition: Condition) -> Any:
+def typed_value(entity: c.Entity, condition: StatedCondition) -> Any:
     """The value of a choice condition; that of a flag is true or false."""
     return condition.key == "true" if entity.fields[condition.field].type == "flag" else condition.key
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.targets import key_phrases
-from gatling_sid.schemas.composition.tasks import GroupWords, Task, UseWords
-from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, join_words, noun_phrases, phrase_of
+from gatling_sid.schemas.composition.tasks import GroupWords, ComposedTask, UseWords
+from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, noun_phrases, phrase_of
 from gatling_sid.schemas.language.phrasing import SENTENCE_START, Alternatives, Phrasing, Slot, phrasing_of
 from gatling_sid.schemas.language.shared_voice import Register, SharedVoice, part_of_split
 from gatling_sid.seeding import stream
@@ -25,7 +25,11 @@ _PHRASINGS = {"train": 24, "validation": 8, "test": 8}
 """Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
 _REGISTERS: tuple[Register, ...] = ("neutral",) * 14 + ("casual",) * 4 + ("formal",) * 2
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 2
-_INDIRECT_OBJECTS = ("me", "us")
+_SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
+"""Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
+_MAX_DRAWS = 8
+"""Draws for each first sentence before a task has fewer phrasings than wanted."""
+_INDIRECT_OBJECT = re.compile(r"\b(?:me|us) \{it\}$")
 _OF_IT = re.compile(r"\bthe ((?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+)(?: (?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+))*) (?:of|for) \{it\}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
@@ -37,17 +41,21 @@ Groups = tuple[Alternatives, ...]
 
 
 class Opener(NamedTuple):
-    """How the first sentence of a phrasing is made: a pattern of some kind, or a whole question (`ask`)."""
+    """How the first sentence of a phrasing is made: by a pattern of some kind, or by a whole question (`ask`).
+
+    `verb` is the verb phrase of a pattern of the kind `do`. No two phrasings of a task have the same pattern and verb.
+    """
 
     kind: Literal["do", "need", "any", "ask"]
     pattern: str
+    verb: str
     register: Register
 
 
 class TaskPhrasings(Sequence[Phrasing]):
     """The phrasings of a task in a split, all different; each is composed when it is needed."""
 
-    def __init__(self, task: Task, domain: Domain, voice: SharedVoice, split: str) -> None:
+    def __init__(self, task: ComposedTask, domain: Domain, voice: SharedVoice, split: str) -> None:
         """Chooses how each phrasing begins; `voice` has the texts of the split."""
         self._task, self._domain, self._voice, self._split = task, domain, voice, split
         rng = stream(domain.slug, task.shape.name, "nouns")
@@ -55,7 +63,7 @@ class TaskPhrasings(Sequence[Phrasing]):
         self._openers = _choose_openers(task, voice, split, self._nouns, stream(domain.slug, task.shape.name, split))
 
     def __len__(self) -> int:
-        """The number of phrasings."""
+        """The number of phrasings in the split."""
         return len(self._openers)
 
     def __getitem__(self, index: Any) -> Any:
@@ -71,27 +79,52 @@ class TaskPhrasings(Sequence[Phrasing]):
         rng = stream(self._domain.slug, self._task.shape.name, self._split, index)
         composer = _Composer(self._task, self._domain, self._voice, self._split, self._nouns, rng)
         groups = composer.compose(self._openers[index])
-        return Phrasing.composed(f"{self._openers[index].pattern} {'; '.join(composer.texts)}", groups)
+        opener = self._openers[index]
+        return Phrasing.composed("; ".join((opener.pattern, opener.verb, *composer.texts)), groups)
 
 
 def _choose_openers(
-    task: Task, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None], rng: random.Random
+    task: ComposedTask, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None], rng: random.Random
 ) -> list[Opener]:
-    """The first sentences of a task's phrasings; no pattern is chosen twice."""
-    left: dict[tuple[str, Register], list[str]] = {}
-    chosen: list[Opener] = []
-    for _ in range(_PHRASINGS.get(split, _PHRASINGS["test"])):
+    """The first sentences of a task's phrasings, all different."""
+    group, number = task.groups[0], _PHRASINGS.get(split, _PHRASINGS["test"])
+    chosen: dict[tuple[str, str], Opener] = {}
+    for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
-        kind = _kind_of_first(task.groups[0].uses[0], nouns[0], rng)
-        for each in ((kind, "neutral" if kind == "ask" else register), ("do", register), ("do", "neutral")):
-            if each not in left:
-                texts = [*_patterns(task.groups[0], voice, split, each[0], each[1])]
-                rng.shuffle(texts)
-                left[each] = texts
-            if left[each]:
-                chosen.append(Opener(each[0], left[each].pop(), each[1]))
-                break
-    return chosen
+        kind = _kind_of_first(group.uses[0], nouns[0], rng)
+        pattern = _draw_pattern(_patterns(group, voice, split, kind, register), rng)
+        verb = rng.choice(_verbs(group, group.uses[0], voice, split)) if kind == "do" else ""
+        chosen.setdefault((pattern, verb), Opener(kind, pattern, verb, "neutral" if kind == "ask" else register))
+        if len(chosen) == number:
+            break
+    return list(chosen.values())
+
+
+def _draw_pattern(patterns: Sequence[str], rng: random.Random) -> str:
+    """One of the patterns, mostly a short one, since most people do not write many words around a request."""
+    chance = rng.random()
+    for share, words in _SHARES_OF_SHORT_PATTERNS:
+        short = [each for each in patterns if len(each.split()) <= words] if chance < share else ()
+        if short:
+            return rng.choice(short)
+    return rng.choice(patterns)
+
+
+def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> Sequence[str]:
+    """The verb phrases with which a part can be asked for."""
+    own, verbs = _texts(use.part.says, use), voice.verbs
+    if own:
+        return part_of_split(own, split)
+    match use.tool.operation:
+        case "list" | "get" if use.use.columns:
+            return verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
+        case "aggregate":
+            return verbs[_measure(use)]
+        case "export":
+            return verbs["export_columns" if use.use.columns else "export"]
+        case "delete":
+            return verbs["delete"]
+    return [f"{each} {{it}}" for each in verbs["show"]]
 
 
 def _patterns(group: GroupWords, voice: SharedVoice, split: str, kind: str, register: Register) -> Sequence[str]:
@@ -131,7 +164,7 @@ class _Composer:
 
     def __init__(
         self,
-        task: Task,
+        task: ComposedTask,
         domain: Domain,
         voice: SharedVoice,
         split: str,
@@ -148,20 +181,24 @@ class _Composer:
         uses = [(at, use) for at, group in enumerate(self.task.groups) for use in group.uses]
         first, *others = uses
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
-            joined = self._verb_phrase(*first)
+            joined = self._expand(self._with_group(opener.verb, first[1]), *first)
             for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
                 joined = (*joined, *_literal(join), *self._verb_phrase(*each))
-            return _merge(_in_pattern(opener.pattern, joined))
+            return _in_pattern(opener.pattern, joined)
         groups = self._first_sentence(opener, *first)
         for each in others:
-            pattern = self._pick(self.voice.patterns.then.of(opener.register))
+            pattern = _draw_pattern(self._unused(self.voice.patterns.then.of(opener.register)), self.rng)
+            self.texts.append(pattern)
             groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
-        return _merge(groups)
+        return groups
 
     def _pick(self, texts: Sequence[str]) -> str:
-        text = self.rng.choice([each for each in texts if each not in self.texts] or texts)
+        text = self.rng.choice(self._unused(texts))
         self.texts.append(text)
         return text
+
+    def _unused(self, texts: Sequence[str]) -> Sequence[str]:
+        return [each for each in texts if each not in self.texts] or texts
 
     def _first_sentence(self, opener: Opener, at: int, use: UseWords) -> Groups:
         match opener.kind:
@@ -178,32 +215,21 @@ class _Composer:
                 if use.use.columns:
                     rows = (*rows, *self._expand("[ with| including|, with|, showing] {columns}", at, use))
                 return _in_pattern(opener.pattern, rows)
-        return _in_pattern(opener.pattern, self._verb_phrase(at, use))
+        return _in_pattern(opener.pattern, self._expand(self._with_group(opener.verb, use), at, use))
+
+    def _with_group(self, verb: str, use: UseWords) -> str:
+        """A verb phrase for a measure with what it is grouped by, if it is."""
+        return verb + self._grouping(use) if use.tool.operation == "aggregate" and not use.part.says else verb
 
     def _grouping(self, use: UseWords) -> str:
         return f" {self._pick(self.voice.verbs['grouped'])}" if _argument(use, "group") in dict(use.use.choices) else ""
 
     def _verb_phrase(self, at: int, use: UseWords) -> Groups:
-        return self._expand(self._verb_text(at, use), at, use)
-
-    def _verb_text(self, at: int, use: UseWords) -> str:
-        own = _texts(use.part.says, use)
-        if own:
-            return self._pick(part_of_split(own, self.split))
-        verbs = self.voice.verbs
-        match use.tool.operation:
-            case "list" | "get" if use.use.columns:
-                return self._pick(verbs["show_columns_of_many" if self._is_many(at) else "show_columns_of_one"])
-            case "aggregate":
-                return self._pick(verbs[_measure(use)]) + self._grouping(use)
-            case "export":
-                return self._pick(verbs["export_columns" if use.use.columns else "export"])
-            case "delete":
-                return self._pick(verbs["delete"])
-        shows = verbs["show"]
+        """A verb phrase for a part that is not the first."""
+        verbs = _verbs(self.task.groups[at], use, self.voice, self.split)
         if at in self.named:  # nobody writes "get me them"
-            shows = [text for text in shows if text.split()[-1] not in _INDIRECT_OBJECTS]
-        return self._pick(shows) + " {it}"
+            verbs = [text for text in verbs if not _INDIRECT_OBJECT.search(text)] or verbs
+        return self._expand(self._with_group(self._pick(verbs), use), at, use)
 
     def _expand(self, text: str, at: int, use: UseWords) -> Groups:
         """A text with its noun phrases and its slots, which get the names that they have in the task."""
@@ -328,14 +354,3 @@ def _spliced(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping
 
 def _renamed(part: str | Slot, renamed: Mapping[str, str]) -> str | Slot:
     return part._replace(name=renamed.get(part.name, part.name)) if isinstance(part, Slot) else part
-
-
-def _merge(groups: Groups) -> Groups:
-    """The groups with neighbours that have only one alternative joined."""
-    merged: list[Alternatives] = []
-    for each in groups:
-        if merged and len(merged[-1]) == 1 and len(each) == 1:
-            merged[-1] = (join_words(merged[-1][0], each[0]),)
-        else:
-            merged.append(each)
-    return tuple(merged)

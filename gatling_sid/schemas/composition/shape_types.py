@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from gatling_sid.schemas.composition.conditions import Condition
+from gatling_sid.schemas.composition.conditions import StatedCondition
 
 
 class Target(NamedTuple):
@@ -17,7 +17,7 @@ class Target(NamedTuple):
 
     entity: str
     search: str | None
-    conditions: tuple[Condition, ...]
+    conditions: tuple[StatedCondition, ...]
     is_many: bool
     by_key: bool = False
     order: str | None = None

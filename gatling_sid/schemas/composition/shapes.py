@@ -8,7 +8,7 @@ alone, and a change of one part changes the shapes in which it occurs.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _MAX_DRAWS_PER_SHAPE = 8
-_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.5, 0.35, 0.3
-_MAX_COLUMNS = 4
+_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.48, 0.24, 0.25
+_NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 3, 4)
 _ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
 """The order in which parts of a group are asked for: reading before changing, deleting last."""
 _CLASHING: tuple[set[str], ...] = (
@@ -36,19 +36,33 @@ _CLASHING: tuple[set[str], ...] = (
 """Pairs of operations that nobody asks for about the same rows, or whose order would decide what is meant."""
 
 
-def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int) -> list[Shape]:
-    """The shapes of a deck, without repetition: so many that each part leads, or fewer if there are not that many."""
+def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int, taken: Collection[str] = ()) -> list[Shape]:
+    """The shapes of a deck, all different and none of those `taken`: so many that each part leads.
+
+    What a part cannot fill, because there are not that many, is filled by the others.
+    """
     shapes: dict[str, Shape] = {}
+    streams = {name: stream(domain.slug, "shapes", name, deck) for name in numbers}
     for name, number in numbers.items():
-        rng = stream(domain.slug, "shapes", name, deck)
-        wanted = len(shapes) + number
-        for _ in range(number * _MAX_DRAWS_PER_SHAPE):
-            shape = _draw_shape(domain, name, rng)
-            if shape is not None:
-                shapes.setdefault(shape.name, shape)
-            if len(shapes) == wanted:
-                break
+        _draw_further(domain, name, number, streams[name], shapes, taken)
+    missing = sum(numbers.values()) - len(shapes)
+    for name, number in numbers.items():
+        further = min(sum(numbers.values()) - len(shapes), -(-missing * number // sum(numbers.values())))
+        _draw_further(domain, name, further, streams[name], shapes, taken)
     return list(shapes.values())
+
+
+def _draw_further(
+    domain: Domain, part: str, number: int, rng: random.Random, shapes: dict[str, Shape], taken: Collection[str]
+) -> None:
+    """Adds so many shapes that a part leads, or fewer if they are not found soon."""
+    wanted = len(shapes) + number
+    for _ in range(number * _MAX_DRAWS_PER_SHAPE):
+        if len(shapes) == wanted:
+            break
+        shape = _draw_shape(domain, part, rng)
+        if shape is not None and shape.name not in taken:
+            shapes.setdefault(shape.name, shape)
 
 
 def _draw_shape(domain: Domain, part: str, rng: random.Random) -> Shape | None:
@@ -101,7 +115,7 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
         companions = [each for each in _companions(domain, role, part) if _may_join(domain, role, each, used)]
         if companions:
             uses = sorted([part, rng.choice(companions)], key=lambda name: _rank(domain, name))
-    entity = entity_of(domain, part)
+    entity = entity_of_part(domain, part)
     if entity is None:
         return Group(None, tuple(_draw_use(domain, name, None, rng, is_alone=True) for name in uses))
     is_many = _draw_number(domain, uses, rng)
@@ -141,7 +155,7 @@ def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
     return bool(use.columns or part.says) or not (is_person and shows and not target.by_key)
 
 
-def entity_of(domain: Domain, part: str) -> str | None:
+def entity_of_part(domain: Domain, part: str) -> str | None:
     """The entity of the rows that a part is applied to, or None."""
     spec = domain.file.parts[part]
     tool = domain.file.tools[spec.tool]
@@ -158,10 +172,10 @@ def _rank(domain: Domain, part: str) -> int:
 @lru_cache(maxsize=2048)
 def _companions(domain: Domain, role: str, part: str) -> tuple[str, ...]:
     """The parts that can be about the same rows as a part."""
-    own, entity = domain.file.parts[part], entity_of(domain, part)
+    own, entity = domain.file.parts[part], entity_of_part(domain, part)
     found = []
     for name, spec in domain.file.parts.items():
-        if name == part or role not in spec.roles or entity is None or entity_of(domain, name) != entity:
+        if name == part or role not in spec.roles or entity is None or entity_of_part(domain, name) != entity:
             continue
         operations = {domain.file.tools[each.tool].operation for each in (spec, own)}
         numbers = {number_of(domain, name), number_of(domain, part)}
@@ -175,7 +189,7 @@ def _draw_number(domain: Domain, uses: Sequence[str], rng: random.Random) -> boo
     numbers = {number for name in uses if (number := number_of(domain, name)) != "both"}
     if len(numbers) > 1:
         return None
-    return numbers.pop() == "many" if numbers else rng.random() < 0.5  # noqa: PLR2004
+    return numbers.pop() == "many" if numbers else rng.random() < 0.5
 
 
 def number_of(domain: Domain, part: str) -> Literal["one", "many", "both"]:
@@ -218,7 +232,8 @@ def _draw_use(domain: Domain, name: str, target: Target | None, rng: random.Rand
     if tool.operation == "get" and any(rule.kind == "notify_after" and part.tool in rule.parameters.get("tools", ()) for rule in domain.file.policy.rules.values()):
         may_select = False  # whom to tell must be shown, too
     if "select" in arguments and reads and part.columns and may_select:
-        chosen = rng.sample(part.columns, rng.randint(1, min(_MAX_COLUMNS, len(part.columns))))
+        unknown = [each for each in part.columns if each not in constant] or part.columns
+        chosen = rng.sample(unknown, min(rng.choice(_NUMBERS_OF_COLUMNS), len(unknown)))
         columns = tuple(each for each in part.columns if each in chosen)
     return Use(name, columns, tuple(fixed.items()))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.composition.shape_types import Shape
 from gatling_sid.schemas.composition.shapes import draw_shapes
-from gatling_sid.schemas.composition.tasks import Task, build_task
+from gatling_sid.schemas.composition.tasks import ComposedTask, build_task
 from gatling_sid.schemas.language.shared_voice import SharedVoice, voice_of_split
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DECKS = 4
 """Lists of scenarios that the worlds of a domain with parts use in turn; each is drawn when it is first needed."""
-SCENARIOS_PER_DECK = 340
+SCENARIOS_PER_DECK = 350
 """Scenarios in such a list, about. So a world has a dozen requests of each, and instances, plans and proofs are made once
 for several requests; 80,000 requests have some 60 of each of 1,360 scenarios."""
 
@@ -30,7 +31,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         self._domain = domain
         self._voice = voice
         self._decks: dict[int, dict[str, Shape]] = {}
-        self._tasks: dict[str, Task] = {}
+        self._tasks: dict[str, ComposedTask] = {}
         self.number_of_decks = DECKS if domain.file.parts else 1
 
     def weights(self, deck: int) -> dict[str, int]:
@@ -43,12 +44,18 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         return {**shares, **dict.fromkeys(self.shapes(deck), 1)}
 
     def shapes(self, deck: int) -> dict[str, Shape]:
-        """The shapes of the composed tasks of a deck, by name."""
-        if deck not in self._decks:
-            total = sum(each.weight for each in (*self._domain.file.scenarios.values(), *self._domain.file.parts.values()))
-            numbers = {n: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for n, each in self._domain.file.parts.items()}
-            self._decks[deck] = {each.name: each for each in draw_shapes(self._domain, numbers, deck)}
+        """The shapes of the composed tasks of a deck, by name; no other deck has them."""
+        for each in range(len(self._decks), deck + 1):
+            taken = frozenset(name for shapes in self._decks.values() for name in shapes)
+            self._decks[each] = {shape.name: shape for shape in draw_shapes(self._domain, self._numbers, each, taken)}
         return self._decks[deck]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        """How many shapes of a deck each part leads."""
+        written, parts = self._domain.file.scenarios, self._domain.file.parts
+        total = sum(each.weight for each in (*written.values(), *parts.values()))
+        return {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in parts.items()}
 
     def _shape(self, name: str) -> Shape | None:
         """The shape of that name, which is looked for in the known decks first; None if there is none."""
@@ -66,7 +73,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         yield from dict.fromkeys([*self._domain.file.scenarios, *composed])
 
     def __len__(self) -> int:
-        """The number of scenarios."""
+        """The number of scenarios in all decks."""
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
@@ -77,7 +84,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         """Whether the scenario is composed of parts."""
         return name not in self._domain.file.scenarios
 
-    def task(self, name: str) -> Task:
+    def task(self, name: str) -> ComposedTask:
         """The composed task of that name. Raises KeyError."""
         if name not in self._tasks:
             shape = self._shape(name)

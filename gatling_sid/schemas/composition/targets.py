@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.composition.conditions import (
-    Condition,
+    StatedCondition,
     conditions_of,
     name_search,
     parameter_of,
@@ -19,6 +19,7 @@ from gatling_sid.schemas.composition.expected_rows import expected_rows
 from gatling_sid.schemas.composition.givens import givens_for
 from gatling_sid.schemas.composition.rules import axis_of, rows_allowed, rules_binding
 from gatling_sid.schemas.composition.shape_types import Target
+from gatling_sid.schemas.language.noun_phrases import alternatives_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -27,7 +28,7 @@ FILTERING = ("list", "aggregate", "export")
 """Operations that select their rows by filters, so that no search is needed before them."""
 _LEAST_EXPECTED_ROWS, _MOST_EXPECTED_ROWS = 1.5, 22
 """Rows that conditions on many rows should select on average; with more, few draws keep to what policies allow."""
-_NUMBERS_OF_CONDITIONS = (1, 1, 1, 2, 2, 2, 2, 3)
+_NUMBERS_OF_CONDITIONS = (1, 1, 1, 1, 2, 2, 2, 3)
 _MOST_ROWS_OF_ONE = 1.6
 """Rows that the description of a single row should select on average, at most."""
 _SHARE_BY_KEY, _SHARE_SUPERLATIVE = 0.2, 0.25
@@ -69,7 +70,8 @@ def _without_search(
 def key_phrases(entity: c.Entity) -> list[str]:
     """The phrases with which a request names a row by its key."""
     said = entity.fields[entity.key].said
-    return said if isinstance(said, list) else said.get("equals", [])
+    texts = said if isinstance(said, list) else said.get("equals", [])
+    return [phrase for text in texts for phrase in alternatives_of(text)]
 
 
 def _own_row(domain: Domain, role: str, entity: str) -> Target | None:
@@ -79,7 +81,7 @@ def _own_row(domain: Domain, role: str, entity: str) -> Target | None:
     said = domain.file.entities[entity].fields[key].said
     if declaration.entity != entity or key not in declaration.attributes or "mine" not in said:
         return None
-    return Target(entity, None, (Condition(key, "equals", "mine", key),), is_many=False)
+    return Target(entity, None, (StatedCondition(key, "equals", "mine", key),), is_many=False)
 
 
 @lru_cache(maxsize=2048)
@@ -134,13 +136,13 @@ def _draw_conditions(
     *,
     is_many: bool,
     has_order: bool,
-) -> tuple[Condition, ...] | None:
+) -> tuple[StatedCondition, ...] | None:
     """The conditions that describe the rows; None if there are none that all tools can filter by."""
     parts = [domain.file.parts[name] for name in uses]
     entity = domain.file.entities[domain.file.tools[tools[0]].entity]
     possible = list(_possible_conditions(domain, role, uses, tools, is_many))
     rng.shuffle(possible)
-    chosen: list[Condition] = []
+    chosen: list[StatedCondition] = []
     demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)
     for name in (*sorted(must_say), *sorted(demanded)):
         fitting = [each for each in possible if name in (each.field, str(each), each.how)]
@@ -195,7 +197,7 @@ def _largest_limit(domain: Domain, tool: str) -> float:
 @lru_cache(maxsize=8192)
 def _possible_conditions(
     domain: Domain, role: str, uses: tuple[str, ...], tools: tuple[str, ...], is_many: bool
-) -> tuple[Condition, ...]:
+) -> tuple[StatedCondition, ...]:
     parts = [domain.file.parts[name] for name in uses]
     entity = domain.file.entities[domain.file.tools[tools[0]].entity]
     return tuple(
@@ -208,7 +210,7 @@ def _possible_conditions(
     )
 
 
-def _fits(condition: Condition, chosen: Sequence[Condition], entity: c.Entity) -> bool:
+def _fits(condition: StatedCondition, chosen: Sequence[StatedCondition], entity: c.Entity) -> bool:
     """Whether a condition can stand beside others, in meaning and in one phrase."""
     return all(
         condition.field != each.field
@@ -222,14 +224,14 @@ def _fits(condition: Condition, chosen: Sequence[Condition], entity: c.Entity) -
     )
 
 
-def _names_same_row(condition: Condition, other: Condition, entity: c.Entity) -> bool:
+def _names_same_row(condition: StatedCondition, other: StatedCondition, entity: c.Entity) -> bool:
     """Whether a condition names the row that a reference points to, and the other one names it again by a copied text."""
     fill = entity.fields[other.field].populate
     is_copy = isinstance(fill, p.CopyFill) and fill.copy_of.partition(".")[0] == condition.field
     return condition.how in ("via", "mine") and is_copy and other.identifies(entity)
 
 
-def _excludes(condition: Condition, other: Condition, entity: c.Entity) -> bool:
+def _excludes(condition: StatedCondition, other: StatedCondition, entity: c.Entity) -> bool:
     """Whether rows of the one condition have no value in the field of the other, since it is filled only for some."""
     fill = entity.fields[other.field].populate
     if isinstance(fill, p.IfPastFill) and fill.if_past == condition.field and condition.is_period and other.how == "choice":
@@ -242,7 +244,7 @@ def _excludes(condition: Condition, other: Condition, entity: c.Entity) -> bool:
 
 
 def _is_free(
-    domain: Domain, role: str, parts: Sequence[c.Part], tools: Sequence[str], condition: Condition
+    domain: Domain, role: str, parts: Sequence[c.Part], tools: Sequence[str], condition: StatedCondition
 ) -> bool:
     """Whether rows that may be used can meet a condition, and the role can look up what it refers to."""
     name = domain.file.tools[tools[0]].entity
@@ -279,7 +281,7 @@ def _demanded_by_rules(
     role: str,
     parts: Sequence[c.Part],
     tools: Sequence[str],
-    possible: Sequence[Condition],
+    possible: Sequence[StatedCondition],
     *,
     is_many: bool,
 ) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import TypeAdapter
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.composition.conditions import Condition, name_search, parameter_of
+from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group, rules_binding
@@ -35,14 +35,14 @@ class GroupWords(NamedTuple):
     """What sentences need to know about a group: its target, with the slot of each condition, and its uses."""
 
     target: Target | None
-    slots: Mapping[Condition, str]
+    slots: Mapping[StatedCondition, str]
     number_slot: str
     order_slot: str
     key_slot: str
     uses: tuple[UseWords, ...]
 
 
-class Task(NamedTuple):
+class ComposedTask(NamedTuple):
     """A composed task: the scenario without phrasings, and what sentences need to know."""
 
     shape: Shape
@@ -50,11 +50,11 @@ class Task(NamedTuple):
     groups: tuple[GroupWords, ...]
 
 
-def build_task(domain: Domain, shape: Shape) -> Task:
+def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     """The task of a shape."""
     draft = _Draft()
     groups = tuple(_GroupBuilder(domain, shape.role, "abc"[at], each, draft).build() for at, each in enumerate(shape.groups))
-    return Task(shape, draft.scenario(shape), groups)
+    return ComposedTask(shape, draft.scenario(shape), groups)
 
 
 class _Draft:
@@ -90,13 +90,16 @@ class _Draft:
         )
 
     def add_step(
-        self, name: str, tool: str, arguments: Arguments, after: list[str], when: list[str], quotes: list[str] | None = None
+        self,
+        name: str,
+        tool: str,
+        arguments: Arguments,
+        after: list[str] | None = None,
+        when: list[str] | None = None,
+        **more: Any,
     ) -> None:
-        self.steps.append(
-            c.Step.model_construct(
-                step=name, tool=tool, arguments=arguments, after=after, when=when, unless=[], quotes=quotes
-            )
-        )
+        fields = {"step": name, "tool": tool, "arguments": arguments, "after": after or [], "when": when or [], **more}
+        self.steps.append(c.Step.model_construct(**fields))
 
 
 class _GroupBuilder:
@@ -153,7 +156,7 @@ class _GroupBuilder:
                 found = name_search(self.domain, referenced, condition.key)
                 assert found is not None
                 slot = self.rows.condition_slots[condition]
-                self.draft.add_step(f"{slot}_find", found[0], {found[1]: f"$request.{slot}"}, [], [])
+                self.draft.add_step(f"{slot}_find", found[0], {found[1]: f"$request.{slot}"})
         if self.search is None or target.search is None:
             return
         arguments = self._filters(self.search, target)
@@ -161,7 +164,7 @@ class _GroupBuilder:
             number = self.names.index(target.search) + 1
             if self.group.uses[number - 1].columns:
                 arguments[_parameter(self.search, "select")] = f"$request.{self._slot(number, 'columns')}"
-        self.draft.add_step(self.find, target.search, arguments, [], [])
+        self.draft.add_step(self.find, target.search, arguments)
 
     def _filters(self, tool: c.Tool, target: Target) -> Arguments:
         arguments: Arguments = {}
@@ -175,7 +178,7 @@ class _GroupBuilder:
                 arguments[_parameter(tool, "sort")] = f"$request.{self.letter}_order"
         return arguments
 
-    def _source_of(self, condition: Condition, target: Target) -> str:
+    def _source_of(self, condition: StatedCondition, target: Target) -> str:
         assert self.rows is not None
         if condition.how == "mine":
             return f"$principal.{condition.key}"
@@ -192,7 +195,8 @@ class _GroupBuilder:
             arguments: Arguments = {_parameter(self.domain.file.tools[self.needs.tool], purpose): self._key()}
             looked_up = {rule for rules in self.needs.tools_that_look_up.values() for rule in rules}
             rules = list(self.needs.rules)
-            self.draft.add_step(self.check, self.needs.tool, arguments, [], rules, [each for each in rules if each in looked_up])
+            quotes = [each for each in rules if each in looked_up]
+            self.draft.add_step(self.check, self.needs.tool, arguments, when=rules, quotes=quotes)
 
     def _key(self) -> str:
         target = self.target
@@ -320,30 +324,40 @@ class _GroupBuilder:
         slots = self._draw_later(number, use, known)
         arguments, values = self._arguments(part, tool, slots)
         if not (tool.operation == "list" and self.target is not None and self.target.search == part.tool):
-            self.draft.add_step(f"{self.letter}{number}_do", part.tool, arguments, self._after(number, arguments), [])
+            after, after_when = self._order(number, arguments)
+            self.draft.add_step(f"{self.letter}{number}_do", part.tool, arguments, after, after_when=after_when)
         self._add_to_goal(use, tool, values)
         return UseWords(use, part, tool, slots)
 
-    def _after(self, number: int, arguments: Arguments) -> list[str]:
-        """The steps after which a part's call must come, although it takes nothing from them."""
-        tool, letter = self.tools[number - 1], self.letter
-        after = [self.check] if self.names[number - 1] in self.needs.tools_that_look_up else []
-        earlier = [
-            (f"{letter}{at}_do", self.names[at - 1], each) for at, each in enumerate(self.tools[: number - 1], 1)
-        ]
+    def _order(self, number: int, arguments: Arguments) -> tuple[list[str], dict[str, list[str]]]:
+        """The steps after which a part's call must come: always, and where certain rules are in force."""
+        name, tool = self.names[number - 1], self.tools[number - 1]
+        after: list[str] = []
+        look_up_rules = self.needs.tools_that_look_up.get(name, ())
+        after_when = {self.check: list(look_up_rules)} if look_up_rules else {}
+        earlier = [(f"{self.letter}{at}_do", self.names[at - 1], self.tools[at - 1]) for at in range(1, number)]
         match tool.operation:
             case "send":
-                told_by = {name for name, found in self.needs.notices.items() for each in found if each.tool == self.names[number - 1]}
-                after += [step for step, name, each in earlier if each.operation == "update" or name in told_by]
+                for step, other, each in earlier:
+                    told = [notice.rule for notice in self.needs.notices.get(other, ()) if notice.tool == name]
+                    if each.operation == "update":
+                        after.append(step)
+                    elif told:
+                        after_when[step] = told
+            case "create":  # a new row copies what it is for
+                copied = {each.field for each in self.domain.copied_fields(tool.entity).values()}
+                after += [step for step, _, each in earlier if self._written(each, step) & copied]
             case "delete":  # nothing can be done with a row that is gone
                 after += [step for step, _, each in earlier if each.operation in ("send", "export", "update")]
-            case "update" if self.needs.tool is not None and self.check not in after:
-                written = {p.field for n, p in tool.parameters.items() if n in arguments and p.does in ("set", "add", "subtract")}
+            case "update" if self.needs.tool is not None:
                 shown = {*self.domain.file.tools[self.needs.tool].returns}
-                after += [self.check] if shown & {*tool.sets, *written} else []
-        after_earlier = {each.step: each.after for each in self.draft.steps}
-        implied = {step for each in after for step in after_earlier.get(each, ()) if each != self.check}
-        return [each for each in after if each not in implied]
+                after += [self.check] if shown & _fields_written(tool, arguments) else []
+        return after, after_when
+
+    def _written(self, tool: c.Tool, step: str) -> set[str | None]:
+        """The fields of a row that a step of this group changes."""
+        arguments = next((each.arguments for each in self.draft.steps if each.step == step), {})
+        return _fields_written(tool, arguments) if tool.operation == "update" else set()
 
     def _add_to_goal(self, use: Use, tool: c.Tool, values: Mapping[str, Any]) -> None:
         choices = dict(use.choices)
@@ -415,6 +429,11 @@ class _GroupBuilder:
                     send=f"${self.letter}_seed.{notice.recipient_field}", about=f"{self.letter}_seed", contents={}, when=rule
                 )
             )
+
+
+def _fields_written(tool: c.Tool, arguments: Mapping[str, Any]) -> set[str | None]:
+    given = {p.field for n, p in tool.parameters.items() if n in arguments and p.does in ("set", "add", "subtract")}
+    return {*tool.sets, *given}
 
 
 def _parameter(tool: c.Tool, purpose: str) -> str:

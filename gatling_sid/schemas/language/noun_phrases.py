@@ -3,7 +3,7 @@
 The notation of a phrase: `~` is the noun, `{}` the condition's value in any wording, `{past due}` the value in these
 words, and `<is|are>` a verb that agrees with the noun. `"overdue ~"`, `"~ from {}"`, `"~ that <is|are> {still open}"`
 and `"{}'s ~"` compose to "Harlow's overdue invoices that are still open". A phrase without `~` is a noun phrase by
-itself, such as a name.
+itself, such as a name. `[taken|collected|]` are alternatives, each of which makes a phrase of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Words = tuple[PhrasingPart, ...]
 _MAX_REALISATIONS = 8
 """Noun phrases that are composed for the same conditions; more would hardly be more varied."""
 _VALUE = re.compile(r"\{([^{}]*)\}")
+_ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
 _RELATIVE = re.compile(r"~,? (?:that|which|who|whose|where)\b")
@@ -89,6 +90,13 @@ def _parse_words(text: str, slot: str) -> Words:
     return tuple([*parts, text[position:]] if position < len(text) else parts)
 
 
+@lru_cache(maxsize=16384)
+def alternatives_of(text: str) -> tuple[str, ...]:
+    """The phrases that a text with `[one|another|]` stands for; a text without brackets stands for itself."""
+    pieces = _ALTERNATIVES.split(text)
+    return tuple("".join(each) for each in product(*(piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces))))
+
+
 def values_in(text: str) -> list[str]:
     """The words that a phrase fixes for its value, such as `still open`; none if any wording may stand there."""
     return [words for words in _VALUE.findall(text) if words]
@@ -121,6 +129,8 @@ def noun_phrases(
             if superlative is None and all(each.follows_name for each in others):
                 definite.append(join_words(whole.before, *(each.after for each in others)))
             continue
+        if sum(bool(each.makes_definite and each.before) for each in chosen) > 1:
+            continue  # "my Mateo's callback"
         noun = list(nouns.values() if plural else nouns)[len(definite) % len(nouns)]
         core = _around(noun, chosen, superlative)
         is_definite = superlative is not None or any(each.makes_definite for each in chosen)

@@ -218,13 +218,27 @@ def test_a_world_has_one_day(gold: list[GoldTrace], library: Domain, oracle: Sce
     assert days == {name: {world_of(library, 1, name).today.isoformat()} for name in days}
 
 
-def test_impossible_scenarios_are_failures(tmp_path: Path, oracle: ScenarioOracle) -> None:
-    """A task whose scenario fits no world is a failure with a reason; the other tasks get traces."""
+def impossible(folder: Path, *scenarios: str) -> Domain:
+    """The library with these scenarios alone, where nobody has enough loans for the first of them."""
     text = deepcopy(load_yaml(CATALOGUE / "library.yaml"))
-    text["scenarios"]["overdue_of_member"]["draw"]["loans"]["count"] = [100, 150]
-    (tmp_path / "library.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
-    domain = DomainRegistry(tmp_path).domain("library")
-    proposals = list(oracle.propose([Task(domain, "train", index) for index in range(7)]))
-    failures = [each for each in proposals if isinstance(each, Failure)]
-    assert [each.reason for each in failures] == ["no_draw"]
-    assert failures[0].detail.startswith("scenario 'overdue_of_member' has no instance in ")
+    text["scenarios"] = {name: text["scenarios"][name] for name in scenarios}
+    text["scenarios"][scenarios[0]]["draw"]["loans"]["count"] = [100, 150]
+    (folder / "library.yaml").write_text(yaml.safe_dump(text, sort_keys=False), encoding="utf-8")
+    return DomainRegistry(folder).domain("library")
+
+
+def test_another_scenario_stands_in_for_an_impossible_one(tmp_path: Path, oracle: ScenarioOracle) -> None:
+    """A task whose scenario fits nothing in its world gets one of those that follow, worded like no other request."""
+    domain = impossible(tmp_path, "overdue_of_member", "renew", "remind")
+    traces = traces_of(oracle, domain, "train", list(range(200)))
+    assert {trace.metadata["scenario"] for trace in traces} == {"renew", "remind"}
+    assert len({trace.request.text for trace in traces}) == 200
+
+
+def test_impossible_scenarios_are_failures(tmp_path: Path, oracle: ScenarioOracle) -> None:
+    """A task is a failure with a reason if neither its scenario nor those that follow fit anything in its world."""
+    domain = impossible(tmp_path, "overdue_of_member")
+    (failure,) = oracle.propose([Task(domain, "train", 0)])
+    assert failure == Failure(
+        "no_draw", "scenario 'overdue_of_member' and those after it have no instance in their world"
+    )

@@ -16,19 +16,23 @@ from tests.validators.tampering.gold_traces import another_slug, domain_of, worl
 
 
 def change_scenario(trace: GoldTrace, rng: random.Random) -> GoldTrace:
-    names = [each for each in domain_of(trace).file.scenarios if each != trace.metadata["scenario"]]
-    trace.metadata["scenario"] = rng.choice(names)
+    trace.metadata["scenario"] = rng.choice(_other_scenarios(trace))
     return trace
 
 
 def change_scenario_within_intent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    scenarios = domain_of(trace).file.scenarios
-    mine = trace.metadata["scenario"]
-    names = [name for name, each in scenarios.items() if name != mine and each.intent == scenarios[mine].intent]
-    if not names:
+    scenarios, names = domain_of(trace).scenarios, _other_scenarios(trace)
+    intent = scenarios[trace.metadata["scenario"]].intent
+    found = next((name for name in rng.sample(names, len(names)) if scenarios[name].intent == intent), None)
+    if found is None:
         return None
-    trace.metadata["scenario"] = rng.choice(names)
+    trace.metadata["scenario"] = found
     return trace
+
+
+def _other_scenarios(trace: GoldTrace) -> list[str]:
+    """The other scenarios of the first deck of the trace's domain."""
+    return [name for name in domain_of(trace).scenarios.weights(0) if name != trace.metadata["scenario"]]
 
 
 def change_instance(trace: GoldTrace, _rng: random.Random) -> GoldTrace:

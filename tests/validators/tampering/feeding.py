@@ -30,14 +30,17 @@ def candidates(trace: GoldTrace, operations: tuple[str, ...], rng: random.Random
 
 
 def call_of(trace: GoldTrace, tool: CompiledTool, execution: Execution, rng: random.Random) -> ToolCall | None:
-    """A call of a tool with its required arguments, or with one optional one if it has none; None without sources."""
+    """A call of a tool with its required arguments, or with one optional one if it has none; None without sources.
+
+    An export gets an optional one too, since policies allow few rows.
+    """
     call = ToolCall(call_id=new_id(trace), tool_id=tool.tool_id)
     parameters = tool.tool.parameters
     needed = [name for name, each in parameters.items() if each.required]
-    if not needed:
+    if not needed or tool.tool.operation == "export":
         wanted = ("keys", "filter") if tool.tool.operation in ("list", "export", "aggregate") else ("set",)
         open_ones = [name for name, each in parameters.items() if each.does in wanted]
-        needed = rng.sample(open_ones, min(1, len(open_ones)))
+        needed += rng.sample(open_ones, min(1, len(open_ones)))
     for name in needed:
         offer = offer_for(trace, tool, parameters[name], execution, rng)
         if offer is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from gatling_sid.models import Constraint, GoldTrace, SystemPolicy, TrustTier
 from tests.validators.tampering.edits import add, same_call, update_goal
@@ -93,9 +94,15 @@ def loosen_constraint(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     if not found:
         return None
     constraint, name = rng.choice(found)
-    value = constraint.parameters[name]
-    constraint.parameters[name] = [*value, "anywhere"] if isinstance(value, list) else value * 10
+    constraint.parameters[name] = _loosened(constraint.parameters[name])
     return trace
+
+
+def _loosened(value: Any) -> Any:
+    """A bound that allows more: one more value, one more step from each state, or ten times as much."""
+    if isinstance(value, dict):
+        return {state: [*allowed, "anywhere"] for state, allowed in value.items()}
+    return [*value, "anywhere"] if isinstance(value, list) else value * 10
 
 
 def _is_bound(name: str, value: object) -> bool:

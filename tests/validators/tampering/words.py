@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from gatling_sid.models import GoldTrace, ToolCall
+from gatling_sid.scenarios.wording_space import wording_space_of
 from tests.validators.tampering import gold_traces
 from tests.validators.tampering.edits import append, gaps, quote, replace, reword, said_arguments, words_of
 
@@ -125,9 +126,9 @@ def _other_frame(trace: GoldTrace, words: str) -> GoldTrace | None:
 
 
 def _is_frame(trace: GoldTrace, sentence: str) -> bool:
-    domain = gold_traces.domain_of(trace)
-    reasons = domain.file.scenarios[trace.metadata["scenario"]].reasons
-    known = " ".join([*domain.file.voice.openings, *reasons, *domain.file.voice.closings]).casefold()
+    split = trace.metadata["world"].partition("-")[0]
+    space = wording_space_of(gold_traces.domain_of(trace), trace.metadata["scenario"], split)
+    known = {text.strip(" .").casefold() for frame in set(space.frames) for texts in frame for text in texts}
     return sentence.strip(" .").casefold() in known
 
 

@@ -94,7 +94,7 @@ def test_every_tool_rule_and_field_is_in_the_prompt(library: Domain) -> None:
 def domain_with_description(library: Domain, description: str) -> Domain:
     """The domain with other words about its organisation."""
     file = library.file.model_copy(update={"description": description})
-    return Domain(library.slug, file, library.pools)
+    return Domain(library.slug, file, library.pools, library.voice)
 
 
 def test_text_of_the_catalogue_is_never_a_template(library: Domain) -> None:

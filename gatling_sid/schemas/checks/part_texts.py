@@ -1,0 +1,129 @@
+"""Checks the verb phrases and questions of parts: they are well formed and state every value that a request must state."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.checks.parts import has_known_names
+from gatling_sid.schemas.checks.phrasings import check_blanks
+from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
+from gatling_sid.schemas.composition.shapes import entity_of_part
+from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_SHARED_VERBS = ("list", "get", "aggregate", "export", "delete")
+"""Operations whose verbs the shared voice has."""
+_PURPOSES: Mapping[str, str] = {
+    "columns": "select", "field": "measured", "measure": "measure", "group": "group", "target": "target", "format": "format",
+}  # fmt: skip
+"""Slots that stand for the parameter of a purpose, whatever it is called."""
+_ROWS = ("it", "rows")
+_END_OF_SENTENCE = re.compile(r"[.?!]$")
+
+
+def check_part_texts(domain: Domain) -> Iterator[FileProblem]:
+    """Yields what is wrong with the texts of parts; a part whose tool or entity is unknown is skipped."""
+    for name, part in domain.file.parts.items():
+        where = f"parts.{name}"
+        if not has_known_names(domain, part):
+            continue
+        operation = domain.file.tools[part.tool].operation
+        if not part.says and operation not in _SHARED_VERBS:
+            yield f"{where}.says", f"operation {operation} has no shared verb phrases; write some, with {{it}} for the rows"
+        for key, texts in (("says", part.says), ("asks", part.asks)):
+            yield from _check_values(f"{where}.{key}", part, texts)
+            yield from find_repeated(f"{where}.{key}", [text for each in _lists(texts).values() for text in each])
+            for value, listed in _lists(texts).items():
+                here = f"{where}.{key}.{value}" if value else f"{where}.{key}"
+                for text in listed:
+                    yield from _check_text(here, domain, name, text, is_question=key == "asks")
+
+
+def _lists(texts: Mapping[str, list[str]] | list[str]) -> Mapping[str, list[str]]:
+    """The texts of a part by the value they are for; those for any value have the key ""."""
+    return texts if isinstance(texts, Mapping) else {"": texts}
+
+
+def _check_values(where: str, part: c.Part, texts: Mapping[str, list[str]] | list[str]) -> Iterator[FileProblem]:
+    """Yields values of the argument `by_value` without texts, and texts for values that it does not have."""
+    if not isinstance(texts, Mapping) or not texts:
+        return
+    if part.by_value is None:
+        yield where, "texts by value need `by_value`, the name of the argument that has these values"
+        return
+    values = part.arguments.get(part.by_value)
+    if isinstance(values, list):
+        known = [str(each) for each in values]
+        yield from find_unknown(where, texts, known, f"value of {part.by_value}")
+        for value in dict.fromkeys(known):
+            if not texts.get(value):
+                yield where, f"has no texts for {part.by_value} {value}"
+
+
+def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question: bool) -> Iterator[FileProblem]:
+    try:
+        phrasing = phrasing_of(text)
+    except ValueError as error:
+        yield where, str(error)
+        return
+    yield from check_blanks(where, phrasing)
+    yield from _check_ends(where, phrasing, is_question=is_question)
+    part = domain.file.parts[name]
+    tool, has_rows = domain.file.tools[part.tool], entity_of_part(domain, name) is not None
+    arguments = {each for each in part.arguments if _is_stated(part.arguments[each])}
+    purposes = {each.does for each in tool.parameters.values()}
+    known = [*arguments, *(slot for slot, purpose in _PURPOSES.items() if purpose in purposes), *(_ROWS if has_rows else ())]
+    names = list(dict.fromkeys(slot.name for slot in phrasing.slots()))
+    yield from find_unknown(where, names, known, "slot")
+    yield from _check_fixed_words(where, phrasing, part)
+    for argument in _needed(part, tool, arguments):
+        slots = [argument, *(slot for slot, purpose in _PURPOSES.items() if tool.parameters[argument].does == purpose)]
+        if not any(phrasing.always_states(slot) for slot in slots):
+            yield where, f"{text!r} does not always state {{{slots[-1]}}}"
+    is_own_row = tool.operation == "get" and "mine" in part.must_say  # "my salary" needs no words for the row
+    if has_rows and not is_own_row and not any(phrasing.always_states(slot) for slot in _ROWS):
+        yield where, f"{text!r} does not always name the rows; put {{it}} where they stand"
+
+
+def _is_stated(value: object) -> bool:
+    """Whether a request states an argument: one that is drawn from a list or otherwise, not one that follows from a row."""
+    return isinstance(value, (list, Mapping))
+
+
+def _needed(part: c.Part, tool: c.Tool, arguments: Iterable[str]) -> Iterator[str]:
+    """The parameters whose values every text must state."""
+    for name in tool.parameters:
+        if name in arguments and not (tool.operation == "aggregate" and part.arguments[name] == [None]):
+            yield name
+        elif tool.parameters[name].does == "select" and part.columns and tool.operation == "get":
+            yield name
+
+
+def _check_fixed_words(where: str, phrasing: Phrasing, part: c.Part) -> Iterator[FileProblem]:
+    """Yields slots with words of their own although their value varies."""
+    for slot in dict.fromkeys(phrasing.slots()):
+        value = part.arguments.get(slot.name)
+        is_fixed = isinstance(value, list) and (len(value) == 1 or slot.name == part.by_value)
+        if slot.wording is not None and slot.name in part.arguments and not is_fixed:
+            yield where, f"{phrasing.text!r}: {slot.name} varies, so its wording cannot be fixed; use `by_value`"
+        if slot.wording is not None and slot.name in (*_ROWS, "columns"):
+            yield where, f"{phrasing.text!r}: {{{slot.name}}} takes no words of its own"
+
+
+def _check_ends(where: str, phrasing: Phrasing, *, is_question: bool) -> Iterator[FileProblem]:
+    for rendering in phrasing.plain_renderings():
+        ends = _END_OF_SENTENCE.search(rendering)
+        if is_question and not ends:
+            yield where, f"{phrasing.text!r} is a whole sentence; end it with a question mark or a full stop"
+        elif not is_question and ends:
+            yield where, f"{phrasing.text!r} stands within a sentence; leave out {ends.group()!r} at its end"
+        elif not is_question and rendering[:1].isupper():
+            yield where, f"{phrasing.text!r} stands within a sentence; begin it with a verb in lower case"
+        else:
+            continue
+        return
