@@ -110,7 +110,7 @@ class DomainDiff:
 
     pairs: list[TracePair]
     declarations: dict[str, Declarations]
-    """By kind: scenarios, tools, rules, phrasings."""
+    """By kind: parts, scenarios, tools, rules, phrasings."""
     changed_parts: list[str]
     """The parts of the domain's version that differ: world, policy, scenarios; empty if only comments or layout do."""
 
@@ -213,6 +213,7 @@ def _compare_declarations(before: DomainFile, after: DomainFile) -> dict[str, De
 def _declarations_of(file: DomainFile) -> dict[str, dict[str, Any]]:
     """Everything that a file declares, by kind and name; phrasings are listed separately from their scenario."""
     return {
+        "parts": {name: each.model_dump() for name, each in file.parts.items()},
         "scenarios": {name: each.model_dump(exclude={"phrasings"}) for name, each in file.scenarios.items()},
         "tools": {name: each.model_dump() for name, each in file.tools.items()},
         "rules": {name: each.model_dump() for name, each in file.policy.rules.items()},

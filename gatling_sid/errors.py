@@ -42,7 +42,8 @@ class CatalogueError(SidError, ValueError):
         self.problem = problem
 
 
-def _suggest(name: str, known: Iterable[str]) -> str:
+def suggest_name(name: str, known: Iterable[str]) -> str:
+    """The nearest of the known names as the end of a message, or all of them if none is near."""
     spelled = {each.casefold(): each for each in known}
     near = get_close_matches(name.casefold(), spelled, n=1, cutoff=0.5)
     return f"; did you mean {spelled[near[0]]!r}?" if near else f"; known are {', '.join(sorted(spelled.values()))}"
@@ -52,7 +53,7 @@ class UnknownDomainError(SidError, LookupError):
     """No domain has this name; the message suggests the most similar name, or lists all names."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"no domain named {name!r}{_suggest(name, known)}")
+        super().__init__(f"no domain named {name!r}{suggest_name(name, known)}")
         self.name = name
 
 
@@ -60,7 +61,7 @@ class UnknownToolError(SidError, LookupError):
     """No tool has this id; the message suggests the most similar id, or lists all ids."""
 
     def __init__(self, tool_id: str, known: Iterable[str]) -> None:
-        super().__init__(f"no tool named {tool_id!r}{_suggest(tool_id, known)}")
+        super().__init__(f"no tool named {tool_id!r}{suggest_name(tool_id, known)}")
         self.tool_id = tool_id
 
 

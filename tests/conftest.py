@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def registry() -> DomainRegistry:
-    """A catalogue with one small domain, Library."""
+    """A catalogue with two small domains, Library and Workshop."""
     return DomainRegistry(CATALOGUE)
 
 
@@ -46,6 +46,12 @@ def registry() -> DomainRegistry:
 def library(registry: DomainRegistry) -> Domain:
     """The Library domain."""
     return registry.domain("library")
+
+
+@pytest.fixture(scope="session")
+def workshop(registry: DomainRegistry) -> Domain:
+    """The Workshop domain, whose scenarios are composed of parts."""
+    return registry.domain("workshop")
 
 
 @pytest.fixture(scope="session")

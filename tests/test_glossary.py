@@ -141,12 +141,12 @@ def test_banned_words_in_texts_are_found() -> None:
 """Told in a docstring."""
 LIMIT = 3
 """Spare text below a constant."""
-message = "a foretold deckhand on a deck"
+message = "a foretold sceneryman on a scene"
 other = f"{message} was mended"
 '''
     tree = ast.parse(code)
     found = [each.rpartition(": ")[2] for each in texts_with_banned_words(strings_in(tree), "some.py")]
-    assert sorted(found) == ["deck", "mended", "spare", "told"]
+    assert sorted(found) == ["mended", "scene", "spare", "told"]
     found = [each.rpartition(": ")[2] for each in texts_with_banned_words(docstrings_in(tree), "some.py")]
     assert sorted(found) == ["spare", "told"]
 
@@ -154,16 +154,16 @@ other = f"{message} was mended"
 def test_names_are_found_wherever_they_are_given() -> None:
     """A replaced word is seen in each kind of name, as a part or whole; a longer word that holds it is another word."""
     code = """
-import os as deck
+import os as gazetteer
 class SpareWorld:
     scenes: int
 def told(asking, *dealt, **spins):
     self.warmth = settings = 1
     for case in (setting := 1, cases): pass
-    with deckhand as foretold: pass
-async def said(): pass
-def judged(): judged = deckhand
+    with sceneryman as foretold: pass
+async def opened(): pass
+def judged(): judged = sceneryman
 """
     found = [each.rpartition(": ")[2] for each in banned(names_in(ast.parse(code), "some/mended.py"))]
-    expected = "mended deck SpareWorld scenes told asking dealt spins warmth case setting said judged"
+    expected = "mended gazetteer SpareWorld scenes told asking dealt spins warmth case setting opened judged"
     assert sorted(found) == sorted(expected.split())

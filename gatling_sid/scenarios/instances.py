@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.scenarios.limits import limits_of
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
@@ -40,14 +42,22 @@ def members_in_world(world: World) -> list[tuple[int, ...]]:
     return [tuple(rng.randrange(size) for rng, size in streams) for _ in range(_POLICIES_PER_WORLD)]
 
 
+def _is_given(scenario: c.Scenario, axes: Mapping[str, Any]) -> bool:
+    """Whether the scenario may be asked for under a policy with these values of the axes."""
+    return all(axes[axis] in values for axis, values in scenario.given.items())
+
+
 @lru_cache(maxsize=2048)
 def instance_at(world: World, scenario_id: str, instance_index: int, attempt: int) -> Instance | None:
     """The instance of a scenario with this number in a world, or None if nothing in the world fits.
 
     Instances are cached, since several requests share one.
     """
-    domain, members = world.domain, members_in_world(world)
+    domain = world.domain
     scenario = domain.scenarios[scenario_id]
+    members = [each for each in members_in_world(world) if _is_given(scenario, domain.family.axis_values_of(each))]
+    if not members:
+        return None
     rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
     for _ in range(_MAX_DRAWS):
         member = rng.choice(members)

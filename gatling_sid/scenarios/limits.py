@@ -21,30 +21,43 @@ class _Everything:
 EVERYTHING = _Everything()
 
 
-@lru_cache(maxsize=4096)
-def limits_of(domain: Domain, role: str, member: tuple[int, ...]) -> dict[str, dict[str, Any]]:
-    """The limits of a role at each tool under a member of the policy family, by plain name of the tool.
+class LimitsOfRole(dict[str, dict[str, Any]]):
+    """The limits of a role at each tool, by plain name of the tool; those of a tool are read when first asked for.
 
     `rows` and `days` are the most that a call may take. By argument, `most` has the highest number, `allowed` the
     allowed values, and `dates` the first and last day from today and whether weekends are left out. `steps` has, by
-    rule and new state, the states from which a row may be moved there.
+    rule and new state, the states from which a row may be moved there; `recipients` the rule about addresses, or None.
     """
-    policy = domain.family.policy(member)
-    parsed = domain.family.parsed_constraints(policy) or []
-    found: dict[str, dict[str, Any]] = {}
-    for name, tool in domain.file.tools.items():
-        limits: dict[str, Any] = {"rows": NO_LIMIT, "days": NO_LIMIT, "steps": {}}
-        limits["most"] = dict.fromkeys(tool.parameters, NO_LIMIT)
-        limits["allowed"] = dict.fromkeys(tool.parameters, EVERYTHING)
-        limits["dates"] = dict.fromkeys(tool.parameters, (-NO_LIMIT, NO_LIMIT, False))
-        maximum = next((p.maximum for p in tool.parameters.values() if p.does == "limit" and p.maximum), NO_LIMIT)
-        limits["rows"] = maximum
-        limits["recipients"] = None
-        for rule, kind, parameters in parsed:
-            if not isinstance(parameters, str) and parameters.binds(role, f"{domain.slug}.{name}"):
-                _apply(rule, kind, parameters, limits, domain, name)
-        found[name] = limits
-    return found
+
+    def __init__(self, domain: Domain, role: str, member: tuple[int, ...]) -> None:
+        """Reads nothing yet; `member` is a member of the domain's policy family."""
+        super().__init__()
+        self._domain, self._role = domain, role
+        self._parsed = domain.family.parsed_constraints(domain.family.policy(member)) or []
+
+    def __missing__(self, name: str) -> dict[str, Any]:
+        """Reads the limits at one tool from the constraints that bind the role there."""
+        tool = self._domain.file.tools[name]
+        limits: dict[str, Any] = {
+            "rows": next((p.maximum for p in tool.parameters.values() if p.does == "limit" and p.maximum), NO_LIMIT),
+            "days": NO_LIMIT,
+            "most": dict.fromkeys(tool.parameters, NO_LIMIT),
+            "allowed": dict.fromkeys(tool.parameters, EVERYTHING),
+            "dates": dict.fromkeys(tool.parameters, (-NO_LIMIT, NO_LIMIT, False)),
+            "steps": {},
+            "recipients": None,
+        }
+        for rule, kind, parameters in self._parsed:
+            if not isinstance(parameters, str) and parameters.binds(self._role, f"{self._domain.slug}.{name}"):
+                _apply(rule, kind, parameters, limits, self._domain, name)
+        self[name] = limits
+        return limits
+
+
+@lru_cache(maxsize=1024)
+def limits_of(domain: Domain, role: str, member: tuple[int, ...]) -> LimitsOfRole:
+    """What a member of the policy family allows a role."""
+    return LimitsOfRole(domain, role, member)
 
 
 def _apply(rule: str, kind: str, parameters: Any, limits: dict[str, Any], domain: Domain, tool: str) -> None:

@@ -26,11 +26,13 @@ _TYPING_STYLES = (*["careful"] * 13, *["no full stop"] * 2, "lower case", "lower
 
 
 class RenderedRequest(NamedTuple):
-    """A request's text, the span of each slot in it, and the span of its core, which is the text without the frame."""
+    """A request's text, the span of each slot in it, the span of its core, which is the text without the frame, and the
+    opening of the frame."""
 
     text: str
     spans: dict[str, Span]
     core: Span
+    opening: str
 
 
 class _SlotRule(NamedTuple):
@@ -92,7 +94,7 @@ def _render_carefully(
     for sentence in (frame.reason, frame.closing):
         if sentence:
             texts.append((" " if texts[-1].endswith(_TERMINAL) else ". ") + sentence)
-    return RenderedRequest("".join(texts), spans, (start, length))
+    return RenderedRequest("".join(texts), spans, (start, length), frame.opening)
 
 
 def _render_value(value: Any, rule: _SlotRule, today: date, rng: random.Random) -> str:

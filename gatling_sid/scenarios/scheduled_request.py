@@ -51,7 +51,8 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
     rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
     steps = (step for step in domain.scenarios[scenario].plan if step.is_in_force(instance.rules))
     tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
-    moment = draw_moment(domain, instance.policy, instance.principal.role, tool_ids, world.today, rng)
+    role, opening = instance.principal.role, rendered.opening
+    moment = draw_moment(domain, instance.policy, role, tool_ids, world.today, opening, rng)
     return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
 
 

@@ -84,8 +84,8 @@ Most requests have no frame, as those of most people; few have more than one par
 """
 _FULL: FrameShape = (1, 1, 1)
 """The shape with the most wordings."""
-_SPARE: FrameShape = (0, 1, 0)
-"""The shape that replaces one that has no wordings left; if it has none to spare itself, the full one does."""
+_REPLACEMENT: FrameShape = (0, 1, 0)
+"""The shape that replaces one that has no wordings left; if it has none left itself, the full one does."""
 _COUNT_BEFORE = {
     shape: tuple(_SHAPES[:position].count(shape) for position in range(len(_SHAPES) + 1)) for shape in set(_SHAPES)
 }
@@ -155,11 +155,11 @@ class WordingSpace(NamedTuple):
         shape = _SHAPES[(start + turn) % len(_SHAPES)]
         serial = _count_until(start + turn, shape) - _count_until(start, shape)
         size = _size(phrasing, choices, shape)
-        if serial >= size:
-            shape = _SPARE if _can_spare(turn, start, _size(phrasing, choices, _SPARE), _SPARE) else _FULL
+        if serial >= size or (shape == _REPLACEMENT and not _is_unused(turn, start, size, shape)):
+            shape = _REPLACEMENT if _is_unused(turn, start, _size(phrasing, choices, _REPLACEMENT), _REPLACEMENT) else _FULL
             size = _size(phrasing, choices, shape)
             serial = size - 1 - turn
-        if shape == _FULL and not _can_spare(turn, start, size, _FULL):
+        if shape == _FULL and not _is_unused(turn, start, size, _FULL):
             raise OracleError(
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
                 "add alternatives or phrasings"
@@ -167,7 +167,7 @@ class WordingSpace(NamedTuple):
         return _decode(_permute(serial, size, phrasing.text), phrasing, choices, shape)
 
 
-def _can_spare(turn: int, start: int, size: int, shape: FrameShape) -> bool:
+def _is_unused(turn: int, start: int, size: int, shape: FrameShape) -> bool:
     """Whether the counter of a shape's own requests and that of its replacements, which counts down, have not met."""
     return _count_until(start + turn, shape) - _count_until(start, shape) < size - 1 - turn
 
@@ -258,7 +258,9 @@ def _frame_choices(domain: Domain, register: Register, split: str, *, changes: b
     voice, own = domain.voice, domain.file.voice
     registers: tuple[Register, ...] = ("neutral",) if register == "neutral" else (register, "neutral")
     openings = [text for each in registers for text in voice.openings.of(each)]
-    openings += [*voice.openings.morning, *voice.openings.afternoon, *voice.openings.evening, *own.openings]
+    if "hours" not in domain.family.kinds:  # else the policy decides the hour
+        openings += [*voice.openings.morning, *voice.openings.afternoon, *voice.openings.evening]
+    openings += own.openings
     closings = [text for each in registers for text in voice.closings.of(each)] + own.closings
     reasons = [*(voice.reasons.change if changes else voice.reasons.read), *voice.reasons.any, *own.reasons]
     return FrameChoices(*(tuple(part_of_split(texts, split)) for texts in (openings, reasons, closings)))

@@ -75,14 +75,15 @@ Measure = Literal["count", "sum", "average", "minimum", "maximum"]
 class Parameter(StrictModel):
     """One parameter of a tool.
 
-    `does` is its role in the operation, `field` the field it concerns, and `match` the condition that a filter tests.
-    JSON type and allowed values follow from the field unless they are given. The number of `add` or `subtract` changes
-    that of the field, unless the result would be lower than `keeps_at_least`. The `values` of `sort` are fields, with
-    `-` before those that descend. `words` gives the wordings of each value of a parameter that concerns no field.
+    `does` is its role in the operation, `field` the field it concerns, and `match` the condition that a filter tests. A
+    `description` that says no more than these may be left out; see `descriptions.py`. JSON type and allowed values
+    follow from the field unless they are given. The number of `add` or `subtract` changes that of the field, unless the
+    result would be lower than `keeps_at_least`. The `values` of `sort` are fields, with `-` before those that descend.
+    `words` gives the wordings of each value of a parameter that concerns no field.
     """
 
     does: ParameterPurpose
-    description: str
+    description: str = ""
     field: str | None = None
     match: Match = "equals"
     type: Literal["string", "integer", "number", "boolean", "array"] | None = None

@@ -14,6 +14,7 @@ from gatling_sid.schemas.clock import TIME_PATTERN
 from gatling_sid.schemas.composition.lexicon import wordings_in_phrases
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.conditions import DAY_MATCHES
+from gatling_sid.schemas.descriptions import describe_parameter
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.language.wording import plain_words
@@ -80,7 +81,7 @@ class Domain:
         return ToolParameter(
             name=name,
             type=json_type,
-            description=_describe(tool, parameter),
+            description=describe_parameter(self.file, tool, parameter),
             required=parameter.required,
             default=parameter.default,
             constraints=constraints,
@@ -235,8 +236,8 @@ class Domain:
         for tool in self.tools.values():
             for parameter in tool.parameters.values():
                 lexicon.setdefault(self.topic_of(tool, parameter), {})
-        written = (each for spec in self.file.scenarios.values() for each in self._wordings_in_phrasings(spec))
-        for topic, value, wording in chain(written, wordings_in_phrases(self, self.voice)):
+        in_phrasings = (each for spec in self.file.scenarios.values() for each in self._wordings_in_phrasings(spec))
+        for topic, value, wording in chain(in_phrasings, wordings_in_phrases(self, self.voice)):
             known = lexicon.setdefault(topic, {}).get(value) or ((plain_words(value),) if isinstance(value, str) else ())
             if wording not in known:
                 lexicon[topic][value] = (*known, wording)
@@ -268,16 +269,6 @@ class Domain:
                 if reference and reference.root == "request":
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result
-
-
-def _describe(tool: c.Tool, parameter: c.Parameter) -> str:
-    """A parameter's description; for a recipient, it says which addresses the tool accepts."""
-    if parameter.does != "recipient" or not tool.addressee:
-        return parameter.description
-    about = next(each for each in tool.parameters.values() if each.does == "about")
-    of_any = "" if about.required else ", or of any if it is about none"
-    whom = f"{' or '.join(tool.addressee)} of the {plain_words(tool.entity)} it is about{of_any}"
-    return f"{parameter.description} Only {whom}."
 
 
 def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:

@@ -66,6 +66,11 @@ class PolicyFamily:
         """How many values each axis has."""
         return tuple(len(values) for values in self.axis_values.values())
 
+    @cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of the family's rules."""
+        return frozenset(rule.kind for rule in self._section.rules.values())
+
     @property
     def size(self) -> int:
         """How many members the family has: the product of `axis_sizes`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from gatling_sid.instance_or_class_method import InstanceOrClassMethod
 from gatling_sid.models import SystemPolicy, ToolSchema
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
+from gatling_sid.schemas.checks.problems import FileProblem
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.form_errors import form_problems
 from gatling_sid.schemas.language.shared_voice import parse_shared_voice
 from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
@@ -37,10 +40,22 @@ class DomainRegistry:
         self._domains: dict[str, Domain] = {}
         self._slugs: dict[str, str] = {}
 
+    @classmethod
+    def of_domain(cls, domain: Domain) -> DomainRegistry:
+        """A registry of one domain, as it is, for trying the draft of a file that does not load yet."""
+        registry = cls(Path(domain.slug))
+        registry._files = {domain.slug: Path(f"{domain.slug}.yaml")}
+        registry._names = {domain.slug: domain.name}
+        registry._domains = {domain.slug: domain}
+        return registry
+
     @cached_property
     def _names(self) -> dict[str, str]:
-        """The display name of each domain, by slug."""
-        return {slug: _display_name(path) for slug, path in self._files.items()}
+        """The display name of each domain, by slug; no two domains can be meant by the same name."""
+        names = {slug: _display_name(path) for slug, path in self._files.items()}
+        for slug in names:
+            _refuse_shared_name(slug, names)
+        return names
 
     @InstanceOrClassMethod
     def get_all_domains(self) -> list[str]:
@@ -71,8 +86,14 @@ class DomainRegistry:
         """
         slug = self.slug_of(name)
         if slug not in self._domains:
+            self.check_name(slug)
             self._domains[slug] = load_domain(self._files[slug])
         return self._domains[slug]
+
+    def check_name(self, slug: str) -> None:
+        """Raises CatalogueError, which names both files, if another domain could be meant by the name of this one."""
+        others = {each: _display_name_or_slug(path) for each, path in self._files.items() if each != slug}
+        _refuse_shared_name(slug, {slug: _display_name(self._files[slug]), **others})
 
     def slug_of(self, name: str) -> str:
         """The slug of the domain with this display name or slug; its file is not loaded.
@@ -135,6 +156,24 @@ def _display_name(path: Path) -> str:
     return str(first["name"])
 
 
+def _display_name_or_slug(path: Path) -> str:
+    """The display name of a domain file or, where it has none yet, the slug, so that its neighbours can be used."""
+    try:
+        return _display_name(path)
+    except CatalogueError:
+        return path.stem
+
+
+def _refuse_shared_name(slug: str, names: Mapping[str, str]) -> None:
+    """Raises CatalogueError if the name or slug of a domain is, written plainly, that of another one, too."""
+    for other, name in names.items():
+        if other != slug and not {slug, _plain(names[slug])}.isdisjoint({other, _plain(name)}):
+            problem = (
+                f"{names[slug]!r} could also mean {other}.yaml, whose name is {name!r}; give one of them another name"
+            )
+            raise CatalogueError(f"{slug}.yaml", "name", problem)
+
+
 @lru_cache(maxsize=1)
 def _pools_of(content: bytes) -> dict[str, list[str]]:
     return {str(name): [str(each) for each in values] for name, values in parse_yaml_bytes(content, POOLS.name).items()}
@@ -153,17 +192,40 @@ def load_domain(path: Path) -> Domain:
 @lru_cache(maxsize=256)
 def _domain_of(slug: str, read: bytes, pools: bytes, voice: bytes) -> Domain:
     """The domain that these bytes describe; memoised by the bytes, so an edited file gives another `Domain`."""
-    name = f"{slug}.yaml"
-    content = parse_yaml_bytes(read, name)
+    found = _parse_domain(slug, read, pools, voice)
+    problems = domain_problems(found) if isinstance(found, Domain) else found
+    for where, problem in problems:
+        raise CatalogueError(f"{slug}.yaml", where, problem)
+    assert isinstance(found, Domain)
+    return found
+
+
+def file_problems(path: Path) -> list[FileProblem]:
+    """All problems of a domain file: those of its form or, if it has none, those of its content.
+
+    Raises:
+        CatalogueError: the file cannot be read, or is not YAML.
+
+    """
+    found = _parse_domain(path.stem, read_bytes(path), read_bytes(POOLS), read_bytes(VOICE))
+    return list(domain_problems(found)) if isinstance(found, Domain) else found
+
+
+def _parse_domain(slug: str, read: bytes, pools: bytes, voice: bytes) -> Domain | list[FileProblem]:
+    """The domain that these bytes describe, which may have problems, or what is wrong with its form."""
+    return _domain_with(slug, parse_yaml_bytes(read, f"{slug}.yaml"), pools, voice)
+
+
+def domain_of_content(slug: str, content: object) -> Domain | list[FileProblem]:
+    """The domain that the content of a file describes, unchecked, or what is wrong with its form."""
+    return _domain_with(slug, content, read_bytes(POOLS), read_bytes(VOICE))
+
+
+def _domain_with(slug: str, content: object, pools: bytes, voice: bytes) -> Domain | list[FileProblem]:
     if not isinstance(content, dict):
-        raise CatalogueError(name, "line 1", "a domain file is a mapping")
+        return [("line 1", "a domain file is a mapping")]
     try:
         file = DomainFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(each) for each in first["loc"])
-        raise CatalogueError(name, where, first["msg"].removeprefix("Value error, ")) from None
-    domain = Domain(slug, file, _pools_of(pools), parse_shared_voice(voice, VOICE.name))
-    for where, problem in domain_problems(domain):
-        raise CatalogueError(name, where, problem)
-    return domain
+        return form_problems(error, DomainFile, content)
+    return Domain(slug, file, _pools_of(pools), parse_shared_voice(voice, VOICE.name))

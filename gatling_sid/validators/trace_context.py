@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -28,8 +28,8 @@ MAX_CALLS_REPLAYED = 64
 MAX_ATTEMPTS = 1000
 """Attempts that a trace may state: more than any oracle makes for one task."""
 
-_WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}(\.\d{{1,3}})?", re.ASCII)
-"""The name of a world: its split, its number and, if it is a fallback world, which one."""
+_WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}", re.ASCII)
+"""The name of a world: its split and its number."""
 
 _ArgumentsP = ParamSpec("_ArgumentsP")
 _ValueT = TypeVar("_ValueT")
@@ -152,12 +152,14 @@ class TraceContext:
         """(constraint id, kind, parameters) of every well-formed constraint that concerns this role and these tools."""
         if self._replay is not None:
             return self._replay.constraints
+        return list(self.constraints_of_kinds(None))
+
+    def constraints_of_kinds(self, kinds: Collection[str] | None) -> Iterator[tuple[str, str, Parameters]]:
+        """Those of `constraints` that are of these kinds, or all if `kinds` is None; quick if there are few of them."""
         tools = {plain_name(call.tool_id) for call in self.ordered_calls}
-        return [
-            (constraint_id, kind, each)
-            for constraint_id, kind, each in self._parsed
-            if not isinstance(each, str) and each.concerns(self.role, tools)
-        ]
+        for constraint_id, kind, each in self._parsed:
+            if (kinds is None or kind in kinds) and not isinstance(each, str) and each.concerns(self.role, tools):
+                yield constraint_id, kind, each
 
     @cached_property
     def malformed_constraints(self) -> list[tuple[str, str, str]]:

@@ -27,6 +27,14 @@ def to_text(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
     return "\n".join(_trace_lines(TraceContext(trace, registry or DomainRegistry())))
 
 
+def _rules_that_concern(context: TraceContext) -> list[str]:
+    """The sentences of rules that bind the role at a tool of the plan, and of those without a constraint."""
+    policy = context.trace.policy
+    concerned = {constraint_id for constraint_id, _, _ in context.constraints}
+    idle = {each.rule for each in policy.constraints if each.constraint_id not in concerned}
+    return [rule for index, rule in enumerate(policy.rules) if index not in idle]
+
+
 def _trace_lines(context: TraceContext) -> Iterator[str]:
     trace = context.trace
     request, principal = trace.request, trace.request.principal
@@ -36,8 +44,10 @@ def _trace_lines(context: TraceContext) -> Iterator[str]:
     yield f"{who} asks" + (f" on {context.today:%A %d %B %Y}:" if context.today else ":")
     yield from _wrap(f"{request.text}”", "  “", "   ")
     yield ""
-    yield f"Rules in force ({trace.policy.policy_id}):"
-    for rule in trace.policy.rules:
+    concerned = _rules_that_concern(context)
+    others = len(trace.policy.rules) - len(concerned)
+    yield f"Rules in force ({trace.policy.policy_id}" + (f"; {others} others do not concern these calls):" if others else "):")
+    for rule in concerned:
         yield from _wrap(rule, "  · ", "    ")
     yield ""
     yield "Plan:"

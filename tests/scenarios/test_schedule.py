@@ -12,7 +12,9 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import (
+    SUBSTITUTES,
     WORDINGS_PER_INSTANCE,
+    WORLD_SIZE,
     instance_of_wording,
     scheduled_scenario,
     split_capacity,
@@ -41,11 +43,18 @@ def test_scenarios_come_by_weight(library: Domain) -> None:
     assert entries != [scheduled_scenario(library, 2, "train", index) for index in range(700)]
 
 
-def test_instances_are_worded_several_times() -> None:
-    """All instances have the same number of requests, and no two successive requests have the same instance."""
-    instances = [instance_of_wording(index) for index in range(100 * WORDINGS_PER_INSTANCE * 5)]
+def test_instances_are_worded_several_times(workshop: Domain) -> None:
+    """All instances have the same number of requests; a world begins with new ones, and a deck lies between two requests."""
+    instances = [instance_of_wording(index) for index in range(100 * WORDINGS_PER_INSTANCE)]
     assert set(Counter(instances).values()) == {WORDINGS_PER_INSTANCE}
-    assert all(one != two for one, two in pairwise(instances))
+    places: dict[tuple[str, int], list[int]] = {}
+    for index in range(2 * WORLD_SIZE):
+        scenario, wording_index = scheduled_scenario(workshop, 1, "train", index)
+        places.setdefault((scenario, instance_of_wording(wording_index)), []).append(index)
+    assert max(map(len, places.values())) == WORDINGS_PER_INSTANCE
+    assert all(min(found) // WORLD_SIZE == max(found) // WORLD_SIZE for found in places.values())
+    gaps = [two - one for found in places.values() for one, two in pairwise(found)]
+    assert sum(gaps) / len(gaps) >= 0.9 * len(workshop.scenarios.weights(0))
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -55,3 +64,38 @@ def test_capacity_can_be_used_up(library: Domain, oracle: ScenarioOracle, split:
     assert isinstance(oracle.trace(Task(library, split, split_capacity(library, split) - 1)), GoldTrace)
     with pytest.raises(OracleError, match=r"has no unused wording for request \d+ of its scenario; add "):
         oracle.trace(Task(library, split, 10 * split_capacity(library, split)))
+
+
+def test_worlds_take_turns_with_decks(workshop: Domain) -> None:
+    """Each world asks for the scenarios of its deck, each about equally often, and for no others."""
+    scenarios = workshop.scenarios
+    for world in range(scenarios.number_of_decks + 1):
+        first = world * WORLD_SIZE
+        names = Counter(scheduled_scenario(workshop, 1, "train", first + at)[0] for at in range(WORLD_SIZE))
+        assert names.keys() == scenarios.shapes(world % scenarios.number_of_decks).keys()
+        assert max(names.values()) - min(names.values()) <= 1
+
+
+def test_no_wording_index_is_used_twice(library: Domain, workshop: Domain) -> None:
+    """Neither a request nor a substitute has the wording index of another request of its scenario, in whatever worlds."""
+    whole = {"renew": library.file.scenarios["renew"]}
+    mixed = Domain("workshop", workshop.file.model_copy(update={"scenarios": whole}), workshop.pools, workshop.voice)
+    for domain in (library, workshop, mixed):
+        worlds = sorted({0, 1, domain.scenarios.number_of_decks})
+        used = [
+            scheduled_scenario(domain, 1, "train", world * WORLD_SIZE + at, substitute)
+            for world in worlds
+            for at in range(WORLD_SIZE)
+            for substitute in range(SUBSTITUTES + 1)
+        ]
+        assert len({*used}) == len(used)
+
+
+def test_composed_requests_are_different_texts(workshop: Domain, oracle: ScenarioOracle) -> None:
+    """Requests of the same scenarios in two worlds, and those of other splits, have different texts."""
+    later = workshop.scenarios.number_of_decks * WORLD_SIZE
+    places = [("train", at) for at in range(250)] + [("train", later + at) for at in range(250)]
+    places += [(split, at) for split in ("validation", "test") for at in range(100)]
+    traces = [oracle.trace(Task(workshop, *place)) for place in places]
+    texts = [trace.request.text.casefold() for trace in traces if isinstance(trace, GoldTrace)]
+    assert len({*texts}) == len(texts) >= 690

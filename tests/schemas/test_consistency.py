@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,58 +19,132 @@ import yaml
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import DomainRegistry, checks
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.checks import problems
+from gatling_sid.schemas.checks import domain_checks, problems
+from gatling_sid.schemas.checks.amounts import amount_problems
 from gatling_sid.schemas.checks.domain_checks import domain_problems
+from gatling_sid.schemas.checks.use import use_problems
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.shared_voice import parse_shared_voice
-from gatling_sid.schemas.registry import POOLS, VOICE
+from gatling_sid.schemas.registry import POOLS, VOICE, file_problems
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 HERE = Path(__file__).parent
-LIBRARY: dict[str, Any] = load_yaml(HERE.parent / "catalogue" / "library.yaml")
-CASES: list[dict[str, Any]] = load_yaml(HERE / "inconsistent.yaml")
-KNOWN = {
-    **{name: entity["fields"] for name, entity in LIBRARY["entities"].items()},
-    **{name: LIBRARY[name] for name in ("entities", "tools", "roles")},
-    "axes": LIBRARY["policy"]["vary"],
-    "given": [*LIBRARY["policy"]["vary"], "open_first", "tell"],
-    "rules": LIBRARY["policy"]["rules"],
-    "kinds": KINDS,
-    "pools": [*load_yaml(POOLS), *LIBRARY["pools"]],
+CASES_OF: dict[str, list[dict[str, Any]]] = {
+    "library": load_yaml(HERE / "inconsistent.yaml"),
+    "workshop": load_yaml(HERE / "inconsistent_parts.yaml"),
 }
+"""The cases by the domain that they edit: one whose scenarios are written whole, and one of parts."""
+CONTENTS: dict[str, dict[str, Any]] = {slug: load_yaml(HERE.parent / "catalogue" / f"{slug}.yaml") for slug in CASES_OF}
+POOLS_AND_VOICE = load_yaml(POOLS), parse_shared_voice(VOICE.read_bytes(), VOICE.name)
+CASES = [(slug, case) for slug, cases in CASES_OF.items() for case in cases]
+REFUSED = [(slug, case) for slug, case in CASES if case.get("when") != "checked"]
 
 
-def edited(case: dict[str, Any]) -> dict[str, Any]:
-    """The library's file with the one edit of a case."""
-    content = deepcopy(LIBRARY)
-    place: Any = content
-    *steps, last = (int(step) if step.isdigit() else step for step in case["edit"].split("."))
-    for step in steps:
-        place = place[step]
-    if "to" in case:
-        place[last] = case["to"]
-    else:
-        del place[last]
+def known_names(slug: str) -> dict[str, Any]:
+    """What `<loan>` and the like in a case stand for."""
+    content = CONTENTS[slug]
+    return {
+        **{name: entity["fields"] for name, entity in content["entities"].items()},
+        **{name: content[name] for name in ("entities", "tools", "roles")},
+        "axes": content["policy"]["vary"],
+        "given": [*content["policy"]["vary"], "open_first", "tell"],
+        "rules": content["policy"]["rules"],
+        "kinds": KINDS,
+        "pools": [*POOLS_AND_VOICE[0], *content.get("pools", {})],
+    }
+
+
+KNOWN = {slug: known_names(slug) for slug in CASES_OF}
+
+
+def edited(slug: str, *edits: dict[str, Any]) -> dict[str, Any]:
+    """The content of a domain's file with some edits, such as that of a case and what it `also` edits."""
+    content = deepcopy(CONTENTS[slug])
+    for edit in (each for case in edits for each in (case, case.get("also")) if each):
+        place: Any = content
+        *steps, last = (int(step) if step.isdigit() else step for step in edit["edit"].split("."))
+        for step in steps:
+            place = place[step]
+        if "to" in edit:
+            place[last] = edit["to"]
+        else:
+            del place[last]
     return content
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{case['edit']} {case.get('to', 'removed')}"[:90] for case in CASES])
-def test_one_edit_is_refused(tmp_path: Path, case: dict[str, Any]) -> None:
+def problem_of(slug: str, case: dict[str, Any]) -> problems.FileProblem:
+    """The key and the problem of a case."""
+    known = KNOWN[slug]
+    text = re.sub(r"known are <(\w+)>$", lambda m: f"known are {', '.join(sorted(known[m[1]]))}", case["problem"])
+    return case.get("key", case["edit"]), text
+
+
+def domain_of(slug: str, content: dict[str, Any]) -> Domain:
+    """A domain of this content, which may have problems."""
+    file = DomainFile.model_validate_json(json.dumps(content))
+    return Domain(slug, file, *POOLS_AND_VOICE)
+
+
+def name_of(value: Any) -> str:
+    """A short name for a case."""
+    return f"{value['edit']} {value.get('to', 'removed')}"[:90] if isinstance(value, dict) else str(value)
+
+
+@pytest.mark.parametrize(("slug", "case"), REFUSED, ids=name_of)
+def test_one_edit_is_refused(tmp_path: Path, slug: str, case: dict[str, Any]) -> None:
     """Each edit is refused when the file is read, with the file, the key and the problem."""
-    text = yaml.dump(edited(case), Dumper=yaml.CSafeDumper, sort_keys=False)
-    (tmp_path / "library.yaml").write_text(text, encoding="utf-8")
+    text = yaml.dump(edited(slug, case), Dumper=yaml.CSafeDumper, sort_keys=False)
+    (tmp_path / f"{slug}.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(CatalogueError) as caught:
-        DomainRegistry(tmp_path).domain("library")
-    problem = re.sub(r"known are <(\w+)>$", lambda m: f"known are {', '.join(sorted(KNOWN[m[1]]))}", case["problem"])
-    where = case.get("key", case["edit"])
-    assert (caught.value.source, caught.value.where, caught.value.problem) == ("library.yaml", where, problem)
+        DomainRegistry(tmp_path).domain(slug)
+    found = file_problems(tmp_path / f"{slug}.yaml")
+    named = (caught.value.where, caught.value.problem)
+    assert (caught.value.source, named) == (f"{slug}.yaml", found[0])
+    assert problem_of(slug, case) in (found if case.get("first") is False else [named])
 
 
-def test_the_unedited_file_is_sound(tmp_path: Path) -> None:
-    """Written out again, the file that all cases edit loads."""
-    (tmp_path / "library.yaml").write_text(yaml.safe_dump(LIBRARY, sort_keys=False), encoding="utf-8")
-    assert list(domain_problems(DomainRegistry(tmp_path).domain("library"))) == []
+@pytest.mark.parametrize(("slug", "case"), [each for each in CASES if each not in REFUSED], ids=name_of)
+def test_one_edit_is_reported_to_authors(slug: str, case: dict[str, Any]) -> None:
+    """What keeps no file from loading is found when its author checks it."""
+    domain = domain_of(slug, edited(slug, case))
+    assert list(domain_problems(domain)) == []
+    found = [*use_problems(domain), *amount_problems(domain)]
+    assert problem_of(slug, case) in (found if case.get("first") is False else found[:1])
+
+
+@pytest.mark.parametrize("slug", CASES_OF)
+def test_the_unedited_file_is_sound(slug: str) -> None:
+    """The file that all cases edit has no problem."""
+    assert list(domain_problems(domain_of(slug, CONTENTS[slug]))) == []
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    """Problems in different sections are reported together, each as if it were the only one."""
+    cases = [
+        {"edit": "entities.repair.fields.price.said.at_least", "to": ["~ under {}"]},
+        {"edit": "tools.get_repair.returns", "to": ["prize"]},
+        {"edit": "roles.manager.entity", "to": "staff"},
+        {"edit": "voice.reasons.0", "to": "Why {not}?"},
+        {"edit": "policy.vary.max_rows", "to": [5]},
+        {"edit": "parts.reprice.tool", "to": "change"},
+        {"edit": "parts.set_status.with.status", "to": []},
+    ]
+    alone = [list(domain_problems(domain_of("workshop", edited("workshop", case)))) for case in cases]
+    together = list(domain_problems(domain_of("workshop", edited("workshop", *cases))))
+    assert all(alone)
+    assert {each for found in alone for each in found} <= {*together}
+
+
+@pytest.mark.parametrize("slug", CASES_OF)
+def test_no_check_stumbles_over_two_problems(slug: str) -> None:
+    """With the edits of any two cases in succession, the checks end without an exception."""
+    for one, other in pairwise(CASES_OF[slug]):
+        try:
+            content = edited(slug, one, other)
+        except (KeyError, TypeError, IndexError):  # one edit has removed the place of the other
+            continue
+        list(domain_problems(domain_of(slug, content)))
 
 
 Check = Callable[..., Iterator[problems.FileProblem]]
@@ -79,6 +154,7 @@ CHECKS: dict[str, Check] = {
     for module in MODULES
     for name, each in inspect.getmembers(module, inspect.isgeneratorfunction)
     if each.__module__ == module.__name__ and module is not problems and each is not domain_problems
+    if inspect.get_annotations(each)["return"] == "Iterator[FileProblem]"
 }
 """Every function of the package that looks for problems, but for those that all of them share."""
 
@@ -88,21 +164,27 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
     finders: dict[problems.FileProblem, str] = {}
 
     def recording(name: str, check: Check) -> Check:
-        def recorded(*parts: Any) -> Iterator[problems.FileProblem]:
-            for problem in check(*parts):
+        def recorded(*parts: Any, **options: Any) -> Iterator[problems.FileProblem]:
+            for problem in check(*parts, **options):
                 finders.setdefault(problem, name)  # the innermost function is the first to pass it on
                 yield problem
 
         return recorded
 
-    for name, check in CHECKS.items():
-        replacement = recording(name, check)
-        for module in MODULES:
-            for attribute, value in inspect.getmembers(module):
-                if value is check:
-                    monkeypatch.setattr(module, attribute, replacement)
-    pools, voice = load_yaml(POOLS), parse_shared_voice(VOICE.read_bytes(), VOICE.name)
-    for case in CASES:
-        file = DomainFile.model_validate_json(json.dumps(edited(case)))
-        list(domain_problems(Domain("library", file, pools, voice)))
+    replacements = {check: recording(name, check) for name, check in CHECKS.items()}
+    for module in MODULES:
+        for attribute, value in inspect.getmembers(module, inspect.isgeneratorfunction):
+            if value in replacements:
+                monkeypatch.setattr(module, attribute, replacements[value])
+    needed = {
+        replacements[check]: tuple(replacements[each] for each in earlier)
+        for check, earlier in domain_checks.NEEDED_BY_CHECK.items()
+    }
+    monkeypatch.setattr(domain_checks, "NEEDED_BY_CHECK", needed)
+    for slug, case in CASES:
+        domain = domain_of(slug, edited(slug, case))
+        found = list(domain_problems(domain))
+        if not found:
+            list(replacements[use_problems](domain))
+            list(replacements[amount_problems](domain))
     assert set(finders.values()) == CHECKS.keys()

@@ -133,7 +133,7 @@ def test_what_nobody_may_call_is_forbidden(tmp_path: Path) -> None:
     """A tool forbidden to everyone is a forbidden operation while the rule is in force; one forbidden to a role is not."""
     closing = {"says": "Nobody closes loans.", "kind": "may_not_call", "with": {"tools": ["close_loans"]}}
     noting = {
-        "says": "No reminders.",
+        "says": "Directors close none.",
         "kind": "may_not_call",
         "with": {"roles": ["director"], "tools": ["close_loans"]},
     }
@@ -204,7 +204,7 @@ def test_scope_limits_bind_everyone(
 ) -> None:
     """The short form holds the limits that bind everyone at every call, and no others."""
     policy = with_policy(
-        tmp_path, rules={name: {"says": "So.", "kind": kind, "with": parameters}}
+        tmp_path, rules={name: {"says": "So do directors.", "kind": kind, "with": parameters}}
     ).family.default_policy
     others = {"max_time_range_days": 60, "allowed_export_targets": ["archive", "council"]}
     assert policy.scope_limits == {**limits, **others}

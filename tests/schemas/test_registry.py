@@ -14,6 +14,7 @@ from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolEr
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.registry import file_problems
 from gatling_sid.schemas.versions import version_of
 from gatling_sid.schemas.yaml_loading import load_yaml
 
@@ -167,6 +168,7 @@ def test_a_tool_asked_for_by_id_is_a_copy() -> None:
 
 FORMS = "needs exactly one of sequence, pool, template, choice, integer, money, days_ago, days_ahead, days_after, time, minutes_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
 TIERS = "Input should be 'public', 'internal', 'confidential' or 'restricted'"
+KEYS_OF_FIELDS = ("type", "sensitivity", "populate", "words", "called", "said")
 PRICE = {"type": "money", "populate": {"money": [5, 80]}}
 
 
@@ -180,13 +182,24 @@ def with_price(**changes: Any) -> str:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "line 1: a domain file is a mapping"),
-        ("- name: Library", "line 1: a domain file is a mapping"),
+        ("", "line 1: a domain file begins with `name: Display Name`"),
+        ("- name: Library", "line 1: a domain file begins with `name: Display Name`"),
         ("name: Library\nname: Zoo", "line 2: 'name' appears twice in the same mapping; remove one"),
-        (f"{TEXT}\ncolour: red", "colour: Extra inputs are not permitted"),
+        (f"{TEXT}\nrole: red", "role: Extra inputs are not permitted; did you mean 'roles'?"),
         (edited(tools=None), "tools: Field required"),
         (edited(description=["a"]), "description: Input should be a valid string"),
-        (with_price(colour="red"), "entities.book.fields.price.colour: Extra inputs are not permitted"),
+        (
+            with_price(word={}),
+            "entities.book.fields.price.word: Extra inputs are not permitted; did you mean 'words'?",
+        ),
+        (
+            with_price(colour="red"),
+            f"entities.book.fields.price.colour: Extra inputs are not permitted; known are {', '.join(sorted(KEYS_OF_FIELDS))}",
+        ),
+        (
+            with_price(populate={"money": [1, 2], "rund": 5}),
+            "entities.book.fields.price.populate.rund: Extra inputs are not permitted; did you mean 'round'?",
+        ),
         (with_price(populate={"money": [1, 2], "chance": 1}), f"entities.book.fields.price.populate: {FORMS}"),
         (with_price(populate={"monkey": [1, 2]}), f"entities.book.fields.price.populate: {FORMS}"),
         (with_price(populate=5), f"entities.book.fields.price.populate: {FORMS}"),
@@ -211,6 +224,34 @@ def test_bad_files(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(CatalogueError) as caught:
         registry_of(tmp_path, library=text).domain("library")
     assert str(caught.value) == f"library.yaml: {problem}"
+
+
+def test_all_errors_of_form_are_listed(tmp_path: Path) -> None:
+    """An author sees every key that is wrong, not only the first; a file without problems has none."""
+    path = tmp_path / "library.yaml"
+    path.write_text(with_price(colour="red", type="gold").replace("count: 40", "count: many", 1), encoding="utf-8")
+    assert [where for where, _ in file_problems(path)] == [
+        "entities.member.count",
+        "entities.book.fields.price.type",
+        "entities.book.fields.price.colour",
+    ]
+    path.write_text("- Library", encoding="utf-8")
+    assert file_problems(path) == [("line 1", "a domain file is a mapping")]
+    path.write_text(TEXT, encoding="utf-8")
+    assert file_problems(path) == []
+
+
+def test_a_key_of_a_scenario_is_suggested(tmp_path: Path) -> None:
+    """A key is compared with those of the kind of draw or goal that its neighbours belong to."""
+    scenarios = json.loads(json.dumps(load_yaml(SOURCE)["scenarios"]))
+    scenarios["renew"]["draw"]["loan"]["were"] = {}
+    scenarios["renew"]["goal"]["show"] = []
+    path = tmp_path / "library.yaml"
+    path.write_text(edited(scenarios=scenarios), encoding="utf-8")
+    assert file_problems(path) == [
+        ("scenarios.renew.draw.loan.were", "Extra inputs are not permitted; did you mean 'where'?"),
+        ("scenarios.renew.goal.show", "Extra inputs are not permitted; did you mean 'shows'?"),
+    ]
 
 
 @pytest.mark.parametrize(

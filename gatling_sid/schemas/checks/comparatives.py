@@ -61,7 +61,10 @@ def check_bounds(domain: Domain) -> Iterator[FileProblem]:
         pattern = _CONTRADICTIONS.get(key)
         found = pattern.search(_VERB_AFTER_LAST.sub("", text)) if pattern is not None else None
         if found:
-            yield where, f"{text!r} stands for {key}, but says {found.group().strip('} ')!r}; use words that agree with it"
+            yield (
+                where,
+                f"{text!r} stands for {key}, but says {found.group().strip('} ')!r}; use words that agree with it",
+            )
 
 
 def check_units(domain: Domain) -> Iterator[FileProblem]:

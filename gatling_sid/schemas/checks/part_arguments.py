@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 _DRAW: TypeAdapter[Any] = TypeAdapter(c.Draw)
 _NUMBERS = ("money", "integer", "number")
-_ROOTS_IN_DRAWS = ("principal", "policy", "limits")
+ROOTS = ("principal", "policy", "limits")
+"""What the expressions in the draws and the `where` of a part may begin with; `limits` are what rules allow."""
 
 
 def check_part_arguments(where: str, domain: Domain, name: str) -> Iterator[FileProblem]:
@@ -28,21 +29,18 @@ def check_part_arguments(where: str, domain: Domain, name: str) -> Iterator[File
     tool, here = domain.file.tools[part.tool], f"{where}.with"
     yield from find_unknown(here, part.arguments, tool.parameters, f"parameter of {part.tool}")
     for argument, value in part.arguments.items():
-        if argument in tool.parameters:
-            yield from _check_argument(f"{here}.{argument}", domain, name, argument, value)
+        parameter, where_argument = tool.parameters.get(argument), f"{here}.{argument}"
+        if parameter is None:
+            continue
+        if isinstance(value, list):
+            yield from _check_values(where_argument, domain, tool, parameter, value)
+        elif isinstance(value, Mapping):
+            yield from _check_draw(where_argument, domain, name, domain.field_of(tool, parameter), value)
+        else:
+            yield from _check_expression(where_argument, domain, name, value)
     if part.by_value is not None and not isinstance(part.arguments.get(part.by_value), list):
         yield f"{where}.by_value", f"{part.by_value} must be an argument of `with` that has a list of values"
     yield from _check_required(here, domain, name)
-
-
-def _check_argument(where: str, domain: Domain, name: str, argument: str, value: Any) -> Iterator[FileProblem]:
-    tool = domain.file.tools[domain.file.parts[name].tool]
-    if isinstance(value, list):
-        yield from _check_values(where, domain, tool, tool.parameters[argument], value)
-    elif isinstance(value, Mapping):
-        yield from _check_draw(where, domain, name, domain.field_of(tool, tool.parameters[argument]), value)
-    else:
-        yield from _check_expression(where, domain, name, value)
 
 
 def _check_values(
@@ -61,9 +59,7 @@ def _check_values(
                 yield where, f"{each!r} is not a value of type {field.type}"
 
 
-def _known_values(
-    domain: Domain, tool: c.Tool, parameter: c.Parameter, field: c.EntityField | None
-) -> tuple[Any, ...]:
+def _known_values(domain: Domain, tool: c.Tool, parameter: c.Parameter, field: c.EntityField | None) -> tuple[Any, ...]:
     """The values that a parameter takes if it lists none itself; none if they are not limited."""
     if parameter.does == "measure":
         return get_args(c.Measure)
@@ -82,7 +78,7 @@ def _check_draw(
         yield ".".join(map(str, (where, *first["loc"]))), first["msg"].removeprefix("Value error, ")
         return
     for reference in expressions_in(value):
-        yield from find_unknown(where, [reference.root], _ROOTS_IN_DRAWS, "root of an expression in a draw")
+        yield from find_unknown(where, [reference.root], ROOTS, "root of an expression in a part")
         if reference.root == "principal":
             yield from _check_attribute(where, domain, domain.file.parts[name], str(reference.path[0]))
     match draw:
@@ -135,7 +131,18 @@ def _check_required(where: str, domain: Domain, name: str) -> Iterator[FileProbl
                 yield where, f"{part.tool} requires {parameter_name}; list the `columns` that may be asked for"
             case "filter" if not _must_say(part, parameter.field):
                 yield where, f"{part.tool} requires {parameter_name}; add {parameter.field} to `must_say`"
-            case "set" | "add" | "subtract" | "content" | "attachment" | "target" | "format" | "measure" | "limit" | "sort":
+            case (
+                "set"
+                | "add"
+                | "subtract"
+                | "content"
+                | "attachment"
+                | "target"
+                | "format"
+                | "measure"
+                | "limit"
+                | "sort"
+            ):
                 yield where, f"{part.tool} requires {parameter_name}; give it a list, a draw or an expression"
 
 

@@ -34,7 +34,10 @@ def check_part_texts(domain: Domain) -> Iterator[FileProblem]:
             continue
         operation = domain.file.tools[part.tool].operation
         if not part.says and operation not in _SHARED_VERBS:
-            yield f"{where}.says", f"operation {operation} has no shared verb phrases; write some, with {{it}} for the rows"
+            yield (
+                f"{where}.says",
+                f"operation {operation} has no shared verb phrases; write some, with {{it}} for the rows",
+            )
         for key, texts in (("says", part.says), ("asks", part.asks)):
             yield from _check_values(f"{where}.{key}", part, texts)
             yield from find_repeated(f"{where}.{key}", [text for each in _lists(texts).values() for text in each])
@@ -77,7 +80,11 @@ def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question
     tool, has_rows = domain.file.tools[part.tool], entity_of_part(domain, name) is not None
     arguments = {each for each in part.arguments if _is_stated(part.arguments[each])}
     purposes = {each.does for each in tool.parameters.values()}
-    known = [*arguments, *(slot for slot, purpose in _PURPOSES.items() if purpose in purposes), *(_ROWS if has_rows else ())]
+    known = [
+        *arguments,
+        *(slot for slot, purpose in _PURPOSES.items() if purpose in purposes),
+        *(_ROWS if has_rows else ()),
+    ]
     names = list(dict.fromkeys(slot.name for slot in phrasing.slots()))
     yield from find_unknown(where, names, known, "slot")
     yield from _check_fixed_words(where, phrasing, part)
@@ -97,10 +104,9 @@ def _is_stated(value: object) -> bool:
 
 def _needed(part: c.Part, tool: c.Tool, arguments: Iterable[str]) -> Iterator[str]:
     """The parameters whose values every text must state."""
-    for name in tool.parameters:
-        if name in arguments and not (tool.operation == "aggregate" and part.arguments[name] == [None]):
-            yield name
-        elif tool.parameters[name].does == "select" and part.columns and tool.operation == "get":
+    for name, parameter in tool.parameters.items():
+        selects = parameter.does == "select" and part.columns and tool.operation == "get"
+        if selects or (name in arguments and part.arguments[name] != [None]):
             yield name
 
 

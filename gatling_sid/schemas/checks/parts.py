@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.conditions import check_conditions
 from gatling_sid.schemas.checks.draws import joined_fields
-from gatling_sid.schemas.checks.part_arguments import check_part_arguments
+from gatling_sid.schemas.checks.part_arguments import ROOTS, check_part_arguments
 from gatling_sid.schemas.checks.problems import FileProblem, expressions_in, find_unknown
 from gatling_sid.schemas.composition.conditions import conditions_of
 from gatling_sid.schemas.composition.shapes import entity_of_part, number_of
@@ -81,12 +81,10 @@ def _check_search(where: str, domain: Domain, search: str, entity: str) -> Itera
 
 
 def _check_attributes(where: str, domain: Domain, part: c.Part) -> Iterator[FileProblem]:
-    """Yields attributes in `where` that the people of some role do not have."""
+    """Yields expressions in `where` that have no value, such as attributes that the people of some role do not have."""
     for reference in expressions_in(part.where):
-        if reference.root != "principal":
-            yield where, f"{reference} must be $principal.<attribute>"
-            continue
-        for role in dict.fromkeys(part.roles):
+        yield from find_unknown(where, [reference.root], ROOTS, "root of an expression in a part")
+        for role in dict.fromkeys(part.roles) if reference.root == "principal" else ():
             if role in domain.file.roles:
                 known = domain.file.roles[role].attributes
                 yield from find_unknown(where, [str(reference.path[0])], known, f"attribute of {role}")
@@ -101,7 +99,7 @@ def _check_columns(where: str, domain: Domain, part: c.Part) -> Iterator[FilePro
         yield where, f"{part.tool} selects no fields; give it a parameter with `does: select`, or remove the columns"
         return
     fields = domain.file.entities[tool.entity].fields
-    yield from find_unknown(where, part.columns, select.values or fields, f"field that {part.tool} selects")
+    yield from find_unknown(where, part.columns, map(str, select.values or fields), f"field that {part.tool} selects")
     for name in part.columns:
         if "_" in name and name in fields and not fields[name].called:
             yield where, f"nobody would say {name}; write `called` with it in {tool.entity}"
@@ -126,13 +124,13 @@ def check_must_say(domain: Domain) -> Iterator[FileProblem]:
                 continue
             if demanded == "mine" and "mine" in entity.fields[entity.key].said:
                 continue
-            possible = {each for role in part.roles for each in _sayable(domain, part, entity_name, role)}
+            possible = {each for role in part.roles for each in sayable_conditions(domain, part, entity_name, role)}
             if demanded not in possible:
                 known = ", ".join(sorted(possible)) or "none"
                 yield where, f"no condition {demanded!r} can be said; known are {known}"
 
 
-def _sayable(domain: Domain, part: c.Part, entity: str, role: str) -> Iterator[str]:
+def sayable_conditions(domain: Domain, part: c.Part, entity: str, role: str) -> Iterator[str]:
     """The names of the conditions that a role can state for the tools that may find the rows of a part."""
     tools = [part.found_by or part.tool] if part.found_by or _filters(domain, part.tool) else [
         name for name, tool in domain.file.tools.items() if tool.operation == "list" and tool.entity == entity

@@ -89,7 +89,7 @@ def _find_problem_of_values(phrase: ConditionPhrase, field: c.EntityField, key: 
 # --- what phrases are for --------------------------------------------------------------------------------------
 
 
-def check_conditions_said(domain: Domain) -> Iterator[FileProblem]:
+def check_sayable(domain: Domain) -> Iterator[FileProblem]:
     """Yields phrases of conditions that nobody can use; entities, tools, roles and policy must have no problems."""
     entities = {id(entity): name for name, entity in domain.file.entities.items()}
     for where, entity, name in _fields(domain):

@@ -24,7 +24,7 @@ _TYPES_OF_ARGUMENT: Mapping[str, tuple[str, ...]] = {"at_most_field": _NUMBERS, 
 
 
 def check_policy(domain: Domain) -> Iterator[FileProblem]:
-    """Yields what is wrong with the policy of a domain; its entities, tools and roles must have no problems."""
+    """Yields what is wrong with the policy of a domain; a tool whose entity is unknown is skipped."""
     policy = domain.file.policy
     for axis, values in policy.vary.items():
         if len(values) < 2:
@@ -91,7 +91,7 @@ def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[File
     yield from find_unknown(where, tools, file.tools, "tool")
     yield from _check_fields_of_rule(where, rule.kind, given, file)
     for tool in tools:
-        if tool in file.tools:
+        if tool in file.tools and file.tools[tool].entity in file.entities:
             yield from _check_arguments_of_rule(where, rule.kind, given, tool, domain)
     attributes = [given[key] for key in ("attribute", "unless_own") if given.get(key) is not None]
     for role in given.get("roles") or file.roles:

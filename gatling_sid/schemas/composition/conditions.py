@@ -116,25 +116,21 @@ def _conditions_of_filter(domain: Domain, entity: str, name: str, match: c.Match
 
 def own_attribute(domain: Domain, entity: str, field: str, role: str) -> str | None:
     """The attribute of a principal with this role that the field has in rows of their own, or None."""
-    declaration = domain.file.roles[role]
+    declaration, spec = domain.file.roles[role], domain.file.entities[entity].fields[field]
+    if isinstance(spec.populate, p.ReferenceFill) and any(
+        declaration.where.get(name, value) != value for name, value in spec.populate.where.items()
+    ):
+        return None  # it refers to people who have another role
     if field in declaration.attributes:
         return field
     for rule in domain.file.policy.rules.values():
         given = rule.parameters
-        roles = given.get("roles")
-        if (
-            rule.kind == "own_records"
-            and (given["entity"], given["field"]) == (entity, field)
-            and (not roles or role in roles)
-        ):
+        is_bound = not given.get("roles") or role in given["roles"]
+        if rule.kind == "own_records" and (given["entity"], given["field"]) == (entity, field) and is_bound:
             return str(given["attribute"])
     key = domain.file.entities[declaration.entity].key
-    reference = domain.file.entities[entity].fields[field]
-    if reference.type != "ref" or domain.referenced_entity(domain.file.entities[entity], field) != declaration.entity:
-        return None
-    where = reference.populate.where if isinstance(reference.populate, p.ReferenceFill) else {}
-    is_other = any(declaration.where.get(name, value) != value for name, value in where.items())
-    return key if key in declaration.attributes and not is_other else None
+    is_own = spec.type == "ref" and domain.referenced_entity(domain.file.entities[entity], field) == declaration.entity
+    return key if is_own and key in declaration.attributes else None
 
 
 def name_search(domain: Domain, entity: str, field: str) -> tuple[str, str] | None:

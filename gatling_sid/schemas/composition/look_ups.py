@@ -36,23 +36,31 @@ def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
     known.add(domain.file.entities[target.entity].key)
     if target.search is None and not target.by_key:
         known |= {*domain.file.roles[role].attributes}
-    opened = [use for use in group.uses if domain.file.tools[domain.file.parts[use.part].tool].operation == "get"]
-    shown = known | {field for use in opened if not use.columns for field in domain.file.tools[domain.file.parts[use.part].tool].returns}
+    reading = [use for use in group.uses if domain.file.tools[domain.file.parts[use.part].tool].operation == "get"]
+    shown = known | {field for use in reading if not use.columns for field in domain.file.tools[domain.file.parts[use.part].tool].returns}
     taken = {field for use in group.uses for field in fields_taken(domain, use.part)} - shown
     found = {name: notices(domain, role, name, target.entity) for name in own}
-    told = {n.recipient_field: n.rule for each in found.values() for n in each if n.tool not in names} if not target.is_many else {}
-    told = {field: rule for field, rule in told.items() if field not in shown}
+    notified = {n.recipient_field: n.rule for each in found.values() for n in each if not is_covered(domain, group, n)} if not target.is_many else {}
+    notified = {field: rule for field, rule in notified.items() if field not in shown}
     demanded = {
         name: [each for each in look_ups(domain, role, name, domain.file.tools[name]) if not {*each.fields} <= known]
         for name in own
     }
-    rules = list(dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*told.values()]))
-    fields = {field for found_rules in demanded.values() for each in found_rules for field in each.fields} | taken | {*told}
+    rules = list(dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*notified.values()]))
+    fields = {field for found_rules in demanded.values() for each in found_rules for field in each.fields} | taken | {*notified}
     if not fields:
         return LookUpNeeds(None, (), {}, found)
-    tool = look_up_tool(domain, role, target, tuple(sorted(fields))) if not opened else None
+    tool = look_up_tool(domain, role, target, tuple(sorted(fields))) if not reading else None
     looked_up = {name: tuple(each.rule for each in found_rules) for name, found_rules in demanded.items() if found_rules}
     return LookUpNeeds(tool or "", () if taken else tuple(rules), looked_up, found)
+
+
+def is_covered(domain: Domain, group: Group, notice: Notice) -> bool:
+    """Whether a part of the group sends just the message that a rule demands: by its tool, to its recipient."""
+    return any(
+        domain.file.parts[use.part].tool == notice.tool and notice.recipient_field in fields_taken(domain, use.part)
+        for use in group.uses
+    )
 
 
 def fields_taken(domain: Domain, part: str) -> Iterator[str]:

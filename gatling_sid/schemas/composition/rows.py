@@ -42,6 +42,7 @@ class RowDraws:
         where: Where = {field: dict(operand) for field, operand in allowed.items()}
         for each in target.conditions:
             if each.how == "choice":
+                where.setdefault(each.field, {}).pop("in", None) if isinstance(where.get(each.field, {}).get("in"), str) else None
                 merge(where, each.field, {"in": [typed_value(self._entity, each)]})
             elif each.how == "mine":
                 merge(where, each.field, {"in": [f"$principal.{each.key}"]})

@@ -1,4 +1,4 @@
-"""What the rules of a domain mean for a task: rows that may be changed, what is looked up first, who is told after."""
+"""What the rules of a domain mean for a task: rows that may be changed, what is looked up first, who is notified after."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def axis_of(value: Any) -> str | None:
 def look_ups(domain: Domain, role: str, name_of_tool: str, tool: c.Tool) -> list[LookUp]:
     """What is to be read of rows of a tool's entity before a role changes them with the tool, or writes about them."""
     kinds = _KINDS_OF_OPERATION.get(tool.operation, ())
-    written = {*tool.sets, *(each.field for each in tool.parameters.values() if each.does in ("set", "add", "subtract"))}
+    fields_set = {*tool.sets, *(each.field for each in tool.parameters.values() if each.does in ("set", "add", "subtract"))}
     found = []
     for name, rule in rules_binding(domain, role, name_of_tool):
         given = rule.parameters
-        if rule.kind == "transitions" and given["field"] not in written:
+        if rule.kind == "transitions" and given["field"] not in fields_set:
             continue
         if rule.kind in kinds and given.get("entity") == tool.entity:
             fields = given["fields"] if "fields" in given else [given["field"]]
@@ -137,12 +137,12 @@ def rows_allowed_by_group(
     for use, arguments in zip(group.uses, values, strict=True):
         part = domain.file.parts[use.part]
         tool = domain.file.tools[part.tool]
-        written = {p.field: arguments.get(name) for name, p in tool.parameters.items() if p.does == "set"}
+        fields_set = {p.field: arguments.get(name) for name, p in tool.parameters.items() if p.does == "set"}
         if tool.entity == target.entity:
-            fixed = {f: v for f, v in written.items() if v is not None and not str(v).startswith("$")}
+            fixed = {f: v for f, v in fields_set.items() if v is not None and not str(v).startswith("$")}
             _merge_all(where, rows_allowed(domain, role, part.tool, target.entity, fixed))
             if tool.operation == "update":
-                _merge_all(where, {str(f): {"not": v} for f, v in written.items() if v is not None})
+                _merge_all(where, {str(f): {"not": v} for f, v in fields_set.items() if v is not None})
             for notice in notices(domain, role, part.tool, target.entity):
                 if notice.unless_own:
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})

@@ -34,7 +34,7 @@ _OF_IT = re.compile(r"\bthe ((?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
-_PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back) \{it\}")
+_PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
 Groups = tuple[Alternatives, ...]
@@ -88,26 +88,28 @@ def _choose_openers(
 ) -> list[Opener]:
     """The first sentences of a task's phrasings, all different."""
     group, number = task.groups[0], _PHRASINGS.get(split, _PHRASINGS["test"])
+    use = group.uses[0]
+    questions, verbs = _questions(group, voice, split), _verbs(group, use, voice, split)
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
-        kind = _kind_of_first(group.uses[0], nouns[0], rng)
-        pattern = _draw_pattern(_patterns(group, voice, split, kind, register), rng)
-        verb = rng.choice(_verbs(group, group.uses[0], voice, split)) if kind == "do" else ""
+        kind = _kind_of_first(use, nouns[0], rng)
+        pattern = rng.choice(questions) if kind == "ask" else _draw_pattern(voice, kind, register, rng)
+        verb = rng.choice(verbs) if kind == "do" else ""
         chosen.setdefault((pattern, verb), Opener(kind, pattern, verb, "neutral" if kind == "ask" else register))
         if len(chosen) == number:
             break
     return list(chosen.values())
 
 
-def _draw_pattern(patterns: Sequence[str], rng: random.Random) -> str:
-    """One of the patterns, mostly a short one, since most people do not write many words around a request."""
+def _draw_pattern(voice: SharedVoice, kind: str, register: Register, rng: random.Random) -> str:
+    """A pattern of the shared voice, mostly a short one, since most people do not write many words around a request."""
     chance = rng.random()
     for share, words in _SHARES_OF_SHORT_PATTERNS:
-        short = [each for each in patterns if len(each.split()) <= words] if chance < share else ()
+        short = voice.patterns_of(kind, register, words) if chance < share else ()
         if short:
             return rng.choice(short)
-    return rng.choice(patterns)
+    return rng.choice(voice.patterns_of(kind, register))
 
 
 def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> Sequence[str]:
@@ -127,9 +129,8 @@ def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> 
     return [f"{each} {{it}}" for each in verbs["show"]]
 
 
-def _patterns(group: GroupWords, voice: SharedVoice, split: str, kind: str, register: Register) -> Sequence[str]:
-    if kind != "ask":
-        return {"do": voice.patterns.do, "need": voice.patterns.need, "any": voice.patterns.any}[kind].of(register)
+def _questions(group: GroupWords, voice: SharedVoice, split: str) -> Sequence[str]:
+    """The whole questions by which the first part of a group can be asked for; none if it is no question's matter."""
     use = group.uses[0]
     own = _texts(use.part.asks, use)
     if own:
@@ -187,7 +188,9 @@ class _Composer:
             return _in_pattern(opener.pattern, joined)
         groups = self._first_sentence(opener, *first)
         for each in others:
-            pattern = _draw_pattern(self._unused(self.voice.patterns.then.of(opener.register)), self.rng)
+            pattern = _draw_pattern(self.voice, "then", opener.register, self.rng)
+            if pattern in self.texts:  # not twice in one request
+                pattern = _draw_pattern(self.voice, "then", "neutral", self.rng)
             self.texts.append(pattern)
             groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
         return groups
@@ -241,13 +244,7 @@ class _Composer:
             markers["it"] = self._it(at, is_each=_EACH.search(text) is not None)
         if "{rows}" in text:
             markers["rows"] = self._rows(at)
-        purposes = {"field": "measured", "columns": "select", "rows": "rows"}
-        renamed = dict(use.slots)
-        for name in ("field", "columns", "measure", "group", "target", "format"):
-            argument = _argument(use, purposes.get(name, name))
-            if argument in use.slots:
-                renamed[name] = use.slots[argument]
-        return _splice(phrasing_of(text), markers, renamed)
+        return _splice(phrasing_of(text), markers, use.slots)
 
     def _it(self, at: int, *, is_each: bool = False) -> Groups:
         group = self.task.groups[at]
@@ -328,7 +325,7 @@ def _texts(texts: Mapping[str, Sequence[str]] | Sequence[str], use: UseWords) ->
 
 
 def _argument(use: UseWords, purpose: str) -> str:
-    return next((name for name, each in use.tool.parameters.items() if each.does == purpose), "")
+    return use.arguments.get(purpose, "")
 
 
 def _literal(text: str) -> Groups:

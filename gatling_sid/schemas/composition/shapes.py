@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.look_ups import look_up_needs
-from gatling_sid.schemas.composition.rules import rows_allowed_by_group
+from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
 from gatling_sid.seeding import stream
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _MAX_DRAWS_PER_SHAPE = 8
-_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.48, 0.24, 0.25
+_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.5, 0.3, 0.3
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 3, 4)
 _ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
 """The order in which parts of a group are asked for: reading before changing, deleting last."""
@@ -102,7 +102,10 @@ def _interferes(domain: Domain, groups: Sequence[Group], another: Group) -> bool
     ]
     changed = [{t.entity for t in each if t.operation in ("create", "update", "delete")} for each in tools]
     clashes = any(entities[-1] & changed[at] or changed[-1] & entities[at] for at in range(len(groups)))
-    periods = [any(each.is_period for each in group.target.conditions) for group in (*groups, another) if group.target]
+    names = [{domain.file.parts[use.part].tool for use in group.uses} for group in (*groups, another)]
+    counted = [rule.parameters.get("tools") for rule in domain.file.policy.rules.values() if rule.kind == "batch_limit"]
+    clashes = clashes or any(names[-1] & {*each} and any(n & {*each} for n in names[:-1]) for each in counted if each)
+    periods = [any(each.is_period for each in target.conditions) for target in targets if target]
     return clashes or sum(periods) > 1  # a goal has one period
 
 
@@ -117,13 +120,13 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
             uses = sorted([part, rng.choice(companions)], key=lambda name: _rank(domain, name))
     entity = entity_of_part(domain, part)
     if entity is None:
-        return Group(None, tuple(_draw_use(domain, name, None, rng, is_alone=True) for name in uses))
+        return Group(None, tuple(_draw_use(domain, role, name, None, rng, is_alone=True) for name in uses))
     is_many = _draw_number(domain, uses, rng)
     target = None if is_many is None else draw_target(domain, role, tuple(uses), entity, rng, is_many=is_many)
     if target is None:
         return None
     is_alone = len(uses) == 1
-    group = Group(target, tuple(_draw_use(domain, name, target, rng, is_alone=is_alone) for name in uses))
+    group = Group(target, tuple(_draw_use(domain, role, name, target, rng, is_alone=is_alone) for name in uses))
     is_sayable = all(_is_sayable(domain, target, use) for use in group.uses)
     return group if is_sayable and _can_be_served(domain, role, group) else None
 
@@ -132,8 +135,8 @@ def _can_be_served(domain: Domain, role: str, group: Group) -> bool:
     """Whether what rules demand before or after the parts can be done, and some row allows all of them."""
     assert group.target is not None
     needs = look_up_needs(domain, role, group)
-    told = [notice for found in needs.notices.values() for notice in found]
-    if needs.tool == "" or (group.target.is_many and told) or len({each.tool for each in told}) < len({each.rule for each in told}):
+    demanded = [notice for found in needs.notices.values() for notice in found]
+    if needs.tool == "" or (group.target.is_many and demanded) or len({each.tool for each in demanded}) < len({each.rule for each in demanded}):
         return False
     values = [dict(use.choices) for use in group.uses]
     where = rows_allowed_by_group(domain, role, group, values, needs.tool)
@@ -147,8 +150,11 @@ def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
     said = {(each.field, each.key) for each in target.conditions if each.how == "choice"}
     if any((tool.parameters[name].field, str(value)) in said for name, value in use.choices):
         return False  # "mute the muted contact"
+    texts = [text for each in (part.says, part.asks) for text in (sum(each.values(), []) if isinstance(each, dict) else each)]
+    if not use.columns and any("{columns}" in text for text in texts):
+        return False
     search = domain.file.tools[target.search].returns if target.search else []
-    if tool.operation == "get" and target.search and use.columns and {*use.columns} <= {*search}:
+    if tool.operation == "get" and target.search and {*(use.columns or tool.returns)} <= {*search}:
         return False  # the search shows it already
     is_person = domain.file.entities[target.entity].pronoun == "them" and not target.is_many
     shows = tool.operation in ("list", "get")
@@ -209,7 +215,7 @@ def number_of(domain: Domain, part: str) -> Literal["one", "many", "both"]:
 # --- one use ---------------------------------------------------------------------------------------------------
 
 
-def _draw_use(domain: Domain, name: str, target: Target | None, rng: random.Random, *, is_alone: bool) -> Use:
+def _draw_use(domain: Domain, role: str, name: str, target: Target | None, rng: random.Random, *, is_alone: bool) -> Use:
     """A part with the columns and values that the words fix; rows that other parts use are listed with all columns."""
     part = domain.file.parts[name]
     tool = domain.file.tools[part.tool]
@@ -229,8 +235,10 @@ def _draw_use(domain: Domain, name: str, target: Target | None, rng: random.Rand
     columns: tuple[str, ...] = ()
     reads = tool.operation in ("list", "get", "export")
     may_select = is_alone or tool.operation != "list"
-    if tool.operation == "get" and any(rule.kind == "notify_after" and part.tool in rule.parameters.get("tools", ()) for rule in domain.file.policy.rules.values()):
-        may_select = False  # whom to tell must be shown, too
+    if tool.operation == "get" and target is not None:  # whom to notify must be shown, too
+        known = {*domain.file.tools[target.search].returns} if target.search else {*domain.file.roles[role].attributes}
+        demanded = {each.recipient_field for each in notices(domain, role, part.tool, tool.entity)}
+        may_select = demanded <= (set() if target.by_key else known)
     if "select" in arguments and reads and part.columns and may_select:
         unknown = [each for each in part.columns if each not in constant] or part.columns
         chosen = rng.sample(unknown, min(rng.choice(_NUMBERS_OF_COLUMNS), len(unknown)))
@@ -255,9 +263,9 @@ def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Give
         for use, name in zip(group.uses, tools, strict=True):
             tool = domain.file.tools[name]
             shown = use.columns or tuple(tool.returns) if tool.operation in ("list", "get", "export") else ()
-            written = [each.field for each in tool.parameters.values() if each.does == "set" and each.field]
+            fields_set = [each.field for each in tool.parameters.values() if each.does == "set" and each.field]
             measured = [str(v) for n, v in use.choices if tool.parameters[n].does in ("measured", "group")]
             part = domain.file.parts[use.part]
             single = [(n, v[0]) for n, v in part.arguments.items() if isinstance(v, list) and len(v) == 1]
-            others = (*(filters if tool.operation in FILTERING else ()), *written, *measured)
+            others = (*(filters if tool.operation in FILTERING else ()), *fields_set, *measured)
             yield givens_for(domain, role, name, shown, others, (*use.choices, *single))

@@ -16,11 +16,11 @@ from gatling_sid.schemas.language.shared_voice import SharedVoice, voice_of_spli
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-DECKS = 4
+DECKS = 3
 """Lists of scenarios that the worlds of a domain with parts use in turn; each is drawn when it is first needed."""
-SCENARIOS_PER_DECK = 350
-"""Scenarios in such a list, about. So a world has a dozen requests of each, and instances, plans and proofs are made once
-for several requests; 80,000 requests have some 60 of each of 1,360 scenarios."""
+SCENARIOS_PER_DECK = 465
+"""Scenarios in such a list, about. So a world has nine requests of each, and an instance, its plan and its proof are made
+once for them; 80,000 requests have some 60 of each of 1,400 scenarios."""
 
 
 class ScenarioTable(Mapping[str, c.Scenario]):
@@ -36,11 +36,11 @@ class ScenarioTable(Mapping[str, c.Scenario]):
 
     def weights(self, deck: int) -> dict[str, int]:
         """How often each scenario occurs in a deck, 0 ≤ `deck` < `number_of_decks`."""
-        written, parts = self._domain.file.scenarios, self._domain.file.parts
+        whole, parts = self._domain.file.scenarios, self._domain.file.parts
         if not parts:
-            return {name: spec.weight for name, spec in written.items()}
-        total = sum(each.weight for each in (*written.values(), *parts.values()))
-        shares = {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in written.items()}
+            return {name: spec.weight for name, spec in whole.items()}
+        total = sum(each.weight for each in (*whole.values(), *parts.values()))
+        shares = {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in whole.items()}
         return {**shares, **dict.fromkeys(self.shapes(deck), 1)}
 
     def shapes(self, deck: int) -> dict[str, Shape]:
@@ -53,8 +53,8 @@ class ScenarioTable(Mapping[str, c.Scenario]):
     @cached_property
     def _numbers(self) -> dict[str, int]:
         """How many shapes of a deck each part leads."""
-        written, parts = self._domain.file.scenarios, self._domain.file.parts
-        total = sum(each.weight for each in (*written.values(), *parts.values()))
+        whole, parts = self._domain.file.scenarios, self._domain.file.parts
+        total = sum(each.weight for each in (*whole.values(), *parts.values()))
         return {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in parts.items()}
 
     def _shape(self, name: str) -> Shape | None:
@@ -64,11 +64,11 @@ class ScenarioTable(Mapping[str, c.Scenario]):
 
     def __getitem__(self, name: str) -> c.Scenario:
         """The scenario of that name. Raises KeyError."""
-        written = self._domain.file.scenarios.get(name)
-        return written if written is not None else self.task(name).scenario
+        whole = self._domain.file.scenarios.get(name)
+        return whole if whole is not None else self.task(name).scenario
 
     def __iter__(self) -> Iterator[str]:
-        """Yields the names of the written scenarios, then of the composed ones."""
+        """Yields the names of the scenarios that are written whole, then of the composed ones."""
         composed = [name for deck in range(self.number_of_decks) for name in self.shapes(deck)]
         yield from dict.fromkeys([*self._domain.file.scenarios, *composed])
 

@@ -257,8 +257,8 @@ def _is_free(
         return True
     for part in parts:
         parameters = domain.file.tools[part.tool].parameters
-        written = {each.field: part.arguments.get(n) for n, each in parameters.items() if each.does == "set"}
-        if written.get(condition.field) == [condition.key]:
+        values_set = {each.field: part.arguments.get(n) for n, each in parameters.items() if each.does == "set"}
+        if values_set.get(condition.field) == [condition.key]:
             return False
         where = {**rows_allowed(domain, role, part.tool, name, {}), **part.where}
         if not _may_be(where.get(condition.field), condition.key):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
-from gatling_sid.schemas.composition.look_ups import LookUpNeeds, look_up_needs
+from gatling_sid.schemas.composition.look_ups import LookUpNeeds, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
-from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group, rules_binding
+from gatling_sid.schemas.composition.rules import rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.intents import intents_of
 
@@ -19,16 +19,26 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _DRAW: TypeAdapter[Any] = TypeAdapter(c.Draw)
+_SPOKEN_PURPOSES = {
+    "columns": "select", "field": "measured", "measure": "measure", "group": "group", "target": "target",
+    "format": "format",
+}  # fmt: skip
+"""The purposes of parameters that verb phrases may name by a word, since the shared voice knows no domain's arguments."""
 Arguments = dict[str, str | list[str]]
 
 
 class UseWords(NamedTuple):
-    """What sentences need to know about a use of a part: the slot of each argument that the request states."""
+    """What sentences need to know about a use of a part: the slot of each argument that the request states.
+
+    `slots` has it by the argument's name and by its purpose (`columns`, `field`, `measure`, `group`, `target`, `format`).
+    """
 
     use: Use
     part: c.Part
     tool: c.Tool
     slots: Mapping[str, str]
+    arguments: Mapping[str, str]
+    """The name of the argument for each purpose."""
 
 
 class GroupWords(NamedTuple):
@@ -68,6 +78,7 @@ class _Draft:
         self.measures: list[c.GoalMeasure] = []
         self.effects: list[Any] = []
         self.time_range: str | None = None
+        self.single_rows: dict[str, list[str]] = {}
 
     def scenario(self, shape: Shape) -> c.Scenario:
         kinds = [type(each).__name__.removesuffix("Effect").lower() for each in self.effects if each.when is None]
@@ -98,8 +109,9 @@ class _Draft:
         when: list[str] | None = None,
         **more: Any,
     ) -> None:
-        fields = {"step": name, "tool": tool, "arguments": arguments, "after": after or [], "when": when or [], **more}
-        self.steps.append(c.Step.model_construct(**fields))
+        fields = {"step": name, "tool": tool, "arguments": arguments, "after": after or [], "when": when or []}
+        # All fields are given, since defaults take pydantic long.
+        self.steps.append(c.Step.model_construct(**{"after_when": {}, "unless": [], "quotes": None, **fields, **more}))
 
 
 class _GroupBuilder:
@@ -125,14 +137,23 @@ class _GroupBuilder:
             allowed = rows_allowed_by_group(self.domain, self.role, self.group, fixed, self.needs.tool)
             tools = list(dict.fromkeys([*([self.target.search] if self.target.search else []), *self.names]))
             measures_only = all(tool.operation == "aggregate" for tool in self.tools)
+            key = self.domain.file.entities[self.target.entity].key
+            for other in self.draft.single_rows.get(self.target.entity, ()):  # two groups are about two rows
+                allowed.setdefault(key, {}).setdefault("not_in", []).append(f"${other}.{key}")
+            if not self.target.is_many:
+                self.draft.single_rows.setdefault(self.target.entity, []).append(self.rows.seed)
             self.rows.draw(allowed, tools, measures_only=measures_only)
             self._require_recipients(self.target)
             self.draft.time_range = self.rows.time_range or self.draft.time_range
             self._add_searches(self.target)
             self._add_look_up(self.target)
-        uses = [self._add_use(number, use, known[number - 1]) for number, use in enumerate(self.group.uses, 1)]
-        if self.target is not None and not self.target.is_many:
-            self._add_notices(self.target)
+        uses, due = [], list[int]()
+        for number, use in enumerate(self.group.uses, 1):
+            is_delete = self.tools[number - 1].operation == "delete"  # afterwards, nobody can be written to about the row
+            notices = self._add_notices(due) if is_delete else []
+            uses.append(self._add_use(number, use, known[number - 1], notices))
+            due = [number] if is_delete else [*due, number]
+        self._add_notices(due)
         slots = self.rows.condition_slots if self.rows else {}
         name = self.letter
         return GroupWords(self.target, slots, f"{name}_first", f"{name}_order", f"{name}_key", tuple(uses))
@@ -208,7 +229,7 @@ class _GroupBuilder:
             return f"$principal.{key}"
         return f"${self.find}.items[{'*' if target.is_many else 0}].{key}"
 
-    def _found(self, field: str) -> str:
+    def _expression_of(self, field: str) -> str:
         """The expression for a field of the row that was found."""
         target = self.target
         assert target is not None
@@ -296,13 +317,13 @@ class _GroupBuilder:
                 values[name] = self.draft.slots[slots[name]]
             elif isinstance(given, str):
                 root, _, field = given.removeprefix("$").partition(".")
-                arguments[name] = self._found(field) if root == "found" else given
+                arguments[name] = self._expression_of(field) if root == "found" else given
                 values[name] = f"${self.letter}_seed.{field}" if root == "found" else given
             elif parameter.does in ("key", "keys", "about") and self._takes_key(tool, parameter):
                 is_single = parameter.does == "keys" and self.target is not None and not self.target.is_many
                 arguments[name] = [self._key()] if is_single else self._key()
             elif parameter.does == "recipient" and self.target is not None and tool.addressee:
-                arguments[name] = self._found(tool.addressee[0])
+                arguments[name] = self._expression_of(tool.addressee[0])
                 values[name] = f"${self.letter}_seed.{tool.addressee[0]}"
         has_keys = any(tool.parameters[name].does == "keys" for name in arguments)
         if self.target is not None and tool.operation in ("list", "aggregate", "export") and not has_keys:
@@ -319,15 +340,19 @@ class _GroupBuilder:
 
     # --- parts
 
-    def _add_use(self, number: int, use: Use, known: dict[str, str]) -> UseWords:
+    def _add_use(self, number: int, use: Use, known: dict[str, str], before: Sequence[str]) -> UseWords:
         part, tool = self.domain.file.parts[use.part], self.tools[number - 1]
         slots = self._draw_later(number, use, known)
         arguments, values = self._arguments(part, tool, slots)
         if not (tool.operation == "list" and self.target is not None and self.target.search == part.tool):
             after, after_when = self._order(number, arguments)
-            self.draft.add_step(f"{self.letter}{number}_do", part.tool, arguments, after, after_when=after_when)
+            step = f"{self.letter}{number}_do"
+            self.draft.add_step(step, part.tool, arguments, [*after, *before], after_when=after_when)
         self._add_to_goal(use, tool, values)
-        return UseWords(use, part, tool, slots)
+        by_purpose = {parameter.does: name for name, parameter in tool.parameters.items()}
+        spoken = {word: by_purpose.get(purpose, "") for word, purpose in _SPOKEN_PURPOSES.items()}
+        named = {word: slots[argument] for word, argument in spoken.items() if argument in slots}
+        return UseWords(use, part, tool, {**slots, **named}, by_purpose)
 
     def _order(self, number: int, arguments: Arguments) -> tuple[list[str], dict[str, list[str]]]:
         """The steps after which a part's call must come: always, and where certain rules are in force."""
@@ -339,14 +364,14 @@ class _GroupBuilder:
         match tool.operation:
             case "send":
                 for step, other, each in earlier:
-                    told = [notice.rule for notice in self.needs.notices.get(other, ()) if notice.tool == name]
+                    notifying = [notice.rule for notice in self.needs.notices.get(other, ()) if notice.tool == name]
                     if each.operation == "update":
                         after.append(step)
-                    elif told:
-                        after_when[step] = told
+                    elif notifying:
+                        after_when[step] = notifying
             case "create":  # a new row copies what it is for
                 copied = {each.field for each in self.domain.copied_fields(tool.entity).values()}
-                after += [step for step, _, each in earlier if self._written(each, step) & copied]
+                after += [step for step, _, each in earlier if self._changed_by(each, step) & copied]
             case "delete":  # nothing can be done with a row that is gone
                 after += [step for step, _, each in earlier if each.operation in ("send", "export", "update")]
             case "update" if self.needs.tool is not None:
@@ -354,7 +379,7 @@ class _GroupBuilder:
                 after += [self.check] if shown & _fields_written(tool, arguments) else []
         return after, after_when
 
-    def _written(self, tool: c.Tool, step: str) -> set[str | None]:
+    def _changed_by(self, tool: c.Tool, step: str) -> set[str | None]:
         """The fields of a row that a step of this group changes."""
         arguments = next((each.arguments for each in self.draft.steps if each.step == step), {})
         return _fields_written(tool, arguments) if tool.operation == "update" else set()
@@ -363,11 +388,11 @@ class _GroupBuilder:
         choices = dict(use.choices)
         rows = self.rows.name if self.rows else ""
         by_purpose = {p.does: name for name, p in tool.parameters.items()}
-        written = {
+        values_by_purpose = {
             purpose: {p.field: values[n] for n, p in tool.parameters.items() if p.does == purpose and n in values}
             for purpose in ("set", "add", "subtract")
         }
-        written["set"] = {**tool.sets, **written["set"]}
+        values_by_purpose["set"] = {**tool.sets, **values_by_purpose["set"]}
         effect: Any = None
         match tool.operation:
             case "list" | "get":
@@ -384,9 +409,9 @@ class _GroupBuilder:
                     )
                 )
             case "update":
-                effect = c.UpdateEffect.model_construct(update=rows, when=None, **written)
+                effect = c.UpdateEffect.model_construct(update=rows, when=None, **values_by_purpose)
             case "create":
-                effect = c.CreateEffect.model_construct(create=tool.entity, set=written["set"], when=None)
+                effect = c.CreateEffect.model_construct(create=tool.entity, set=values_by_purpose["set"], when=None)
             case "delete":
                 effect = c.DeleteEffect.model_construct(delete=rows, when=None)
             case "export":
@@ -408,27 +433,28 @@ class _GroupBuilder:
         if effect is not None:
             self.draft.effects.append(effect)
 
-    def _add_notices(self, target: Target) -> None:
-        """Adds the messages that rules demand after parts were applied to a row; each is sent once, at the end."""
-        told: dict[str, list[str]] = {}
-        for number, (name, tool) in enumerate(zip(self.names, self.tools, strict=True), 1):
-            for notice in notices(self.domain, self.role, name, target.entity) if tool.entity == target.entity else ():
-                if notice.tool not in self.names:
-                    is_search = tool.operation == "list"
-                    told.setdefault(notice.rule, []).append(self.find if is_search else f"{self.letter}{number}_do")
-        for rule, steps in told.items():
+    def _add_notices(self, numbers: Sequence[int]) -> list[str]:
+        """Adds the messages that rules demand after parts were applied to a row, each once; returns their steps."""
+        target = self.target
+        if target is None or target.is_many:
+            return []
+        causes: dict[str, list[str]] = {}
+        for number in numbers:
+            for notice in self.needs.notices.get(self.names[number - 1], ()):
+                if not is_covered(self.domain, self.group, notice):
+                    is_search = self.tools[number - 1].operation == "list"
+                    causes.setdefault(notice.rule, []).append(self.find if is_search else f"{self.letter}{number}_do")
+        for rule, steps in causes.items():
             notice = next(each for found in self.needs.notices.values() for each in found if each.rule == rule)
             sender = self.domain.file.tools[notice.tool]
             arguments: Arguments = {
-                _parameter(sender, "recipient"): self._found(notice.recipient_field),
+                _parameter(sender, "recipient"): self._expression_of(notice.recipient_field),
                 _parameter(sender, "about"): self._key(),
             }
-            self.draft.add_step(f"{self.letter}_tell_{rule}", notice.tool, arguments, steps, [rule])
-            self.draft.effects.append(
-                c.SendEffect.model_construct(
-                    send=f"${self.letter}_seed.{notice.recipient_field}", about=f"{self.letter}_seed", contents={}, when=rule
-                )
-            )
+            self.draft.add_step(f"{self.letter}_notify_{rule}", notice.tool, arguments, steps, [rule])
+            effect = {"send": f"${self.letter}_seed.{notice.recipient_field}", "about": f"{self.letter}_seed"}
+            self.draft.effects.append(c.SendEffect.model_construct(**effect, contents={}, when=rule))
+        return [f"{self.letter}_notify_{rule}" for rule in causes]
 
 
 def _fields_written(tool: c.Tool, arguments: Mapping[str, Any]) -> set[str | None]:

@@ -120,6 +120,11 @@ def noun_phrases(
     superlative: Superlative | None = None,
 ) -> NounPhrases:
     """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
+    if any(each and all(phrase.is_whole for phrase in each) for each in phrases):  # a name takes only what can follow it
+        phrases = [
+            each if all(phrase.is_whole for phrase in each) else [phrase for phrase in each if phrase.follows_name]
+            for each in phrases
+        ]
     definite: list[Words] = []
     bare: list[Words] = []
     for chosen in _spread(phrases):

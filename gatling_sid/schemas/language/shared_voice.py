@@ -66,6 +66,12 @@ class SharedVoice(StrictModel):
 
     __hash__ = object.__hash__
 
+    @lru_cache(maxsize=1024)  # noqa: B019 - voices live as long as the process
+    def patterns_of(self, kind: str, register: Register, words: int | None = None) -> tuple[str, ...]:
+        """The patterns of a kind and register, those of at most so many words if a number is given."""
+        texts = {"do": self.patterns.do, "need": self.patterns.need, "any": self.patterns.any, "then": self.patterns.then}
+        return tuple(each for each in texts[kind].of(register) if words is None or len(each.split()) <= words)
+
     patterns: Patterns
     joins: list[str]
     verbs: dict[str, list[str]]
@@ -97,6 +103,15 @@ def voice_of_split(voice: SharedVoice, split: str) -> SharedVoice:
         return list(part_of_split(content, split))
 
     return SharedVoice.model_validate_json(json.dumps(keep(voice.model_dump())))
+
+
+@lru_cache(maxsize=4096)
+def hours_of_opening(voice: SharedVoice, opening: str) -> tuple[int, int]:
+    """The hours, from and until, at which people write an opening: all of them unless it names a time of day."""
+    for time_of_day, hours in HOURS_OF_DAY.items():
+        if opening in getattr(voice.openings, time_of_day):
+            return hours
+    return 0, 24
 
 
 def part_of_split(texts: Sequence[str], split: str) -> Sequence[str]:

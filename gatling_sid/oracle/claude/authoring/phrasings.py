@@ -15,6 +15,7 @@ from gatling_sid.oracle.claude.plans.answers import PhrasingsAnswer, parse_answe
 from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS, prompt_of
 from gatling_sid.oracle.protocol import Failure
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.descriptions import describe_parameter
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing
 from gatling_sid.schemas.references import parse_reference
@@ -131,7 +132,7 @@ def _prompt_lines(domain: Domain, name: str, number: int, round_: int) -> Iterat
 
 def _describe_slot(domain: Domain, value: Any, parameters: Sequence[tuple[c.Tool, str]]) -> str:
     what = (
-        "; ".join(sorted({tool.parameters[name].description for tool, name in parameters}))
+        "; ".join(sorted({describe_parameter(domain.file, tool, tool.parameters[name]) for tool, name in parameters}))
         or "only stated in the request"
     )
     kinds = ", ".join(sorted({domain.wording_kind(tool, tool.parameters[name]) for tool, name in parameters}))

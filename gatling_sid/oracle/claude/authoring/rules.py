@@ -57,7 +57,11 @@ class RulesKind(ContentKind[RuleAnswer]):
             + "; ".join(f"{step.tool}({', '.join(step.arguments)})" for step in each.plan)
             for name, each in domain.file.scenarios.items()
         )
-        return [f"Kinds:\n{kinds}", f"What people ask for:\n{scenarios}"]
+        parts = "\n".join(
+            f"{name}: {', '.join(dict.fromkeys(each.roles))}: {each.tool}" for name, each in domain.file.parts.items()
+        )
+        asked = "\n".join(filter(None, (scenarios, parts)))
+        return [f"Kinds:\n{kinds}", f"What people ask for:\n{asked}"]
 
     def prompts(self, domain: Domain, round_: int) -> list[AuthoringPrompt]:
         """One prompt for each new rule."""
@@ -118,7 +122,7 @@ class RulesKind(ContentKind[RuleAnswer]):
 
     def find_problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: RuleAnswer) -> str | None:
         """Finds a request of a scenario that the rule forbids, or that no plan breaks the rule."""
-        if problem := trial.find_problem_in_first(_TRACES_PER_SCENARIO * len(trial.domain.file.scenarios)):
+        if problem := trial.find_problem_in_first(_TRACES_PER_SCENARIO * (len(trial.domain.file.scenarios) + len(trial.domain.file.parts))):
             return problem
         if any(_breaks(each, candidate.name, trial) for each in _edited_traces(trial, candidate.name)):
             return None

@@ -142,7 +142,8 @@ def may_call(role: str, domain: Domain, tool: str, policy: SystemPolicy) -> bool
 def _choose_tools(domain: Domain, serving: list[str], allowed: list[str], rng: random.Random) -> tuple[str, ...]:
     """A tool that serves the intent, then tools that scenarios call together with it, then tools of related entities."""
     main = rng.choice(serving)
-    plans = [{step.tool for step in s.plan} for s in domain.file.scenarios.values()]
+    plans = [{step.tool for step in each.plan} for each in domain.file.scenarios.values()]
+    plans += [{each.tool, each.found_by or each.tool} for each in domain.file.parts.values()]
     companions = sorted({name for plan in plans if main in plan for name in plan} & set(allowed) - {main})
     related = [name for name in allowed if name != main and name not in companions and _is_related(domain, main, name)]
     rng.shuffle(companions)

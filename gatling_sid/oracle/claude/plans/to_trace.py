@@ -53,7 +53,7 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     goal = goal_from_answer(plan.goal, context)
     rng = stream(identity.trace_id, "moment")
     tool_ids = [_tool_id(each, context) for each in plan.calls]
-    moment = draw_moment(domain, context.policy, context.principal.role, tool_ids, world.today, rng)
+    moment = draw_moment(domain, context.policy, context.principal.role, tool_ids, world.today, "", rng)
     request = UserRequest(
         request_id=f"{identity.trace_id}_request",
         domain=domain.name,

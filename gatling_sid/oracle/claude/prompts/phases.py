@@ -220,7 +220,7 @@ def choose_examples(domain: Domain, oracle: ScenarioOracle, is_gold: GoldTest) -
     Only traces that would be chosen are judged, since judging a trace costs more than making it.
     """
     indices: defaultdict[str, deque[int]] = defaultdict(deque)
-    for index in range(min(_MAX_INDICES, 40 * len(domain.file.scenarios))):
+    for index in range(min(_MAX_INDICES, 40 * len(domain.file.scenarios) + 4 * len(domain.file.parts))):
         indices[scheduled_scenario(domain, oracle.seed, "train", index)[0]].append(index)
     candidates: dict[int, GoldTrace] = {}
 

@@ -120,6 +120,7 @@ class PairCounts:
     breaking: int = 0
     not_gold: int = 0
     replanned: int = 0
+    breaking_by_rule: Counter[str] = field(default_factory=Counter)
 
     def add(self, trace: GoldTrace, request: ScheduledRequest, registry: DomainRegistry, rng: random.Random) -> None:
         """Judges a trace under another policy of its world and counts the result; not if the world has only one."""
@@ -136,7 +137,9 @@ class PairCounts:
             return
         adapted = _with_policy(alone, policy)
         self.gold_alone += 1
-        self.breaking += any(True for _ in breaches(TraceContext(adapted, registry), CONSTRAINT_RULES))
+        broken = {each.constraint_id for each in breaches(TraceContext(adapted, registry), CONSTRAINT_RULES)}
+        self.breaking += bool(broken)
+        self.breaking_by_rule.update(broken)
         self.not_gold += bool(judge(TraceContext(adapted, registry)).findings)
         self.replanned += _plan_of(request) != _plan_of(
             request._replace(instance=request.instance._replace(policy=policy, rules=rules))

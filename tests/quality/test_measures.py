@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.data_quality import Aim, Measured
-from benchmarks.near_copies import near_copy_share
-from benchmarks.plan_measures import argument_values, goal_shape, plan_shape
-from benchmarks.policy_measures import PairCounts, trace_limits
-from benchmarks.text_measures import (
+from gatling_sid.quality.aims import Aim, Measured
+from gatling_sid.quality.near_copies import near_copy_share
+from gatling_sid.quality.plan_measures import argument_values, goal_shape, plan_shape
+from gatling_sid.quality.policy_measures import PairCounts, trace_limits
+from gatling_sid.quality.text_measures import (
     MARKS,
     Text,
     distinct_share,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.near_copies import near_copy_share
+from gatling_sid.quality.near_copies import near_copy_share
 
 FEW, SOME, MANY, ALL = 500, 2_000, 10_000, 80_000
 """Sizes of the samples of texts; 80,000 is what each of 50 domains has in a dataset of four million."""
@@ -83,6 +83,10 @@ MARKS: Mapping[str, Callable[[str], bool]] = {
     "all lower case": str.islower,
 }
 """Marks that tell generated requests from those of real users."""
+MEASURES_OF_EACH_TEXT = frozenset(
+    {*MARKS, "opening, reason or closing", "tokens, mean", "tokens, standard deviation", "seven tokens or fewer"}
+)
+"""Measures that look at each text by itself, so that few texts have about the values that many have."""
 
 _SKELETON_LENGTH, _LEAST_FUNCTION_WORDS, _LEAST_OTHERS = 8, 3, 5
 _SMOOTHING = 0.1

@@ -15,7 +15,7 @@ from gatling_sid.simulator.execution import tools_of
 _VALUE_LENGTHS = range(2, 201)
 """Lengths of the values that are looked for in texts: a single character stands in any text by chance."""
 
-Shape = tuple[Any, ...]
+PlanShape = tuple[Any, ...]
 
 
 @dataclass
@@ -31,8 +31,8 @@ class PlanCounts:
     literal_values: int = 0
     intents: Counter[str] = field(default_factory=Counter)
     scenarios: set[str] = field(default_factory=set)
-    goal_shapes: set[Shape] = field(default_factory=set)
-    plan_shapes: set[Shape] = field(default_factory=set)
+    goal_shapes: set[PlanShape] = field(default_factory=set)
+    plan_shapes: set[PlanShape] = field(default_factory=set)
 
     def add(self, trace: GoldTrace, domain: Domain, values: frozenset[str]) -> None:
         """Counts a trace; `values` are its argument values, as `argument_values` gives them."""
@@ -78,13 +78,13 @@ def _leaves(value: object) -> Iterator[object]:
             yield value
 
 
-def plan_shape(trace: GoldTrace) -> Shape:
+def plan_shape(trace: GoldTrace) -> PlanShape:
     """The tools of a plan and its edges, by position."""
     position = {call.call_id: at for at, call in enumerate(trace.graph.calls)}
     return tuple((call.tool_id, tuple(position[each] for each in call.dependencies)) for call in trace.graph.calls)
 
 
-def goal_shape(trace: GoldTrace, domain: Domain) -> Shape:
+def goal_shape(trace: GoldTrace, domain: Domain) -> PlanShape:
     """What is asked for without its values: fields of conditions, fields shown, measures, and effects with their fields.
 
     Every part names its entity.

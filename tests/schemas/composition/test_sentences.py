@@ -1,0 +1,253 @@
+"""Sentences of composed tasks: patterns, pronouns and capital letters, with a voice of one text for each purpose."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatling_sid.schemas.composition.sentences import TaskPhrasings
+from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
+from gatling_sid.schemas.composition.tasks import build_task
+from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.language.phrasing import Phrasing, Slot
+from gatling_sid.schemas.language.shared_voice import SharedVoice
+from tests.schemas.composition.test_tasks import BY_KEY, DONE, MINE, NAME, WAITING, filtered, searched
+
+
+def by_register(neutral: str, casual: str, formal: str) -> dict[str, list[str]]:
+    """One text for each register."""
+    return {"neutral": [neutral], "casual": [casual], "formal": [formal]}
+
+
+NOTHING = {**by_register("x", "x", "x"), "morning": ["x"], "afternoon": ["x"], "evening": ["x"]}
+VOICE = SharedVoice.model_validate({
+    "patterns": {
+        "do": by_register("Can you {do}?", "{do}, ok?", "Kindly {do}."),
+        "need": by_register("I need {it}.", "need {it}", "May I see {it}?"),
+        "any": by_register("Are there any {rows}?", "any {rows}?", "Do we have any {rows}?"),
+        "then": by_register("Then {do}.", "plus {do}.", "Thereafter {do}."),
+    },
+    "joins": [" and then ", " and "],
+    "verbs": {
+        "show": ["list"],
+        "show_columns_of_one": ["tell me the {columns} of {it}"],
+        "show_columns_of_many": ["give me the {columns} of {it}"],
+        "sum": ["{measure:add up} the {field} of {it}"],
+        "count": ["{measure:count} {it}"],
+        "grouped": ["by {group}"],
+        "export": ["write {it} to the {target}"],
+        "export_columns": ["put the {columns} of {it} on the {target}"],
+        "delete": ["delete {it}"],
+    },
+    "questions": {
+        "columns_of_one": ["what is the {columns} of {it}?"],
+        "columns_of_many": ["what is the {columns} of each of {it}?"],
+        "sum": ["what is the {measure:total} {field} of {it}?"],
+        "count": ["{measure:how many} {rows} are there?"],
+    },
+    "openings": NOTHING,
+    "closings": by_register("x", "x", "x"),
+    "reasons": {"read": [], "change": [], "any": []},
+})  # fmt: skip
+DO = ("Can you {}?", "{}, ok?", "Kindly {}.")
+"""The patterns of a verb phrase, by register."""
+
+
+def variants(phrasing: Phrasing) -> set[str]:
+    """Every variant of a phrasing; a slot for any wording becomes its name in angle brackets."""
+    return {
+        "".join(each if isinstance(each, str) else each.wording or f"<{each.name}>" for each in phrasing.variant_parts(at))
+        for at in range(phrasing.variants)
+    }
+
+
+def texts(domain: Domain, *groups: tuple[Target, Use | list[Use]], split: str = "train") -> set[str]:
+    """All that is composed for a manager's task with these groups in the small voice.
+
+    What is drawn at random depends on the name of the domain; with twenty names, every choice occurs.
+    """
+    composed = tuple(Group(target, tuple(uses) if isinstance(uses, list) else (uses,)) for target, uses in groups)
+    found_texts: set[str] = set()
+    for number in range(20):
+        other = Domain(f"{domain.slug}_{number}", domain.file, domain.pools, domain.voice)
+        phrasings = TaskPhrasings(build_task(other, Shape("manager", composed, ())), other, VOICE, split)
+        found_texts |= {text for at in range(len(phrasings)) for text in variants(phrasings[at])}
+    return found_texts
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its start."""
+    return text[:1].upper() + text[1:]
+
+
+def done(*verbs: str) -> set[str]:
+    """The sentences with these verb phrases in each register."""
+    return {capital(pattern.format(verb)) for pattern in DO for verb in verbs}
+
+
+STARTED = Use("set_status", (), (("status", "started"),))
+PERSON = Target("person", "list_people", (), is_many=False)
+KEYS = ("repair <a_key>", "repair number <a_key>")
+
+
+def test_a_verb_phrase_of_a_part(workshop: Domain) -> None:
+    """The part's own words stand in the patterns of each register, with each noun phrase."""
+    assert texts(workshop, (BY_KEY, STARTED)) == done(*(f"mark {key} as begun" for key in KEYS))
+
+
+def test_something_to_see(workshop: Domain) -> None:
+    """Rows that are listed are asked for by verbs, by nouns, or by a question whether there are any."""
+    many = ("the waiting repairs", "all the waiting repairs")
+    found_texts = texts(workshop, (searched(WAITING, is_many=True), Use("see_repairs")))
+    assert done(*(f"list {each}" for each in many)) < found_texts
+    assert {f"I need {each}." for each in many} < found_texts
+    assert "Are there any waiting repairs?" in found_texts
+    assert "Are there any repair jobs that are still waiting?" in found_texts
+    assert not any("any the" in each or "any all" in each for each in found_texts)
+
+
+def test_a_question_for_columns(workshop: Domain) -> None:
+    """Columns of a row are asked for in a question or with a verb phrase; a question begins with a capital letter."""
+    assert texts(workshop, (BY_KEY, Use("open_repair", ("price",)))) == {
+        *(f"What is the <a1_columns> of {key}?" for key in KEYS),
+        *done(*(f"tell me the <a1_columns> of {key}" for key in KEYS)),
+        *(
+            capital(f"{need} {key}{and_with} <a1_columns>{end}")
+            for need, end in (("I need", "."), ("need", ""), ("May I see", "?"))
+            for key in KEYS
+            for and_with in (" with", " including", ", with", ", showing")
+        ),
+    }
+
+
+def test_all_is_not_said_twice(workshop: Domain) -> None:
+    """After "each of", the rows are not "all the rows"."""
+    found_texts = texts(workshop, (searched(WAITING, is_many=True), Use("see_repairs", ("price",))))
+    assert "What is the <a1_columns> of each of the waiting repairs?" in found_texts
+    assert not any("each of all" in each for each in found_texts)
+
+
+def test_measures(workshop: Domain) -> None:
+    """A measure is a question or a verb phrase, with what it is grouped by before the question mark."""
+    grouped = Use("count_repairs", (), (("measure", "count"), ("group_by", "bicycle")))
+    found_texts = texts(workshop, (filtered(WAITING), grouped))
+    assert "How many waiting repairs are there by <a1_group_by>?" in found_texts
+    assert "Can you count the waiting repairs by <a1_group_by>?" in found_texts
+    summed = Use("figures", (), (("measure", "sum"), ("measured_field", "price")))
+    found_texts = texts(workshop, (filtered(MINE), summed))
+    assert "What is the total <a1_measured_field> of my repairs?" in found_texts
+    assert "Kindly add up the <a1_measured_field> of my repairs." in found_texts
+
+
+@pytest.mark.parametrize(
+    ("uses", "split", "joined", "following"),
+    [
+        (
+            [STARTED, Use("note_down")], "train",
+            'mark {} as begun and then add "<a2_text>" as a note on it', 'add "<a2_text>" as a note on it',
+        ),
+        (
+            [STARTED, Use("reprice")], "train",
+            "mark {} as begun and then set its price to <a2_price>", "set its price to <a2_price>",
+        ),
+        (
+            [STARTED, Use("open_repair", ("price",))], "train",
+            "mark {} as begun and then tell me its <a2_columns>", "tell me its <a2_columns>",
+        ),
+        (
+            [Use("note_down"), Use("set_status", (), (("status", "done"),))], "validation",
+            'put a note on {}: "<a1_text>" and then tick it off as ready', "tick it off as ready",
+        ),
+        (
+            [Use("note_down"), Use("move_pick_up")], "test",
+            'write "<a1_text>" on {} and then put it off until <a2_ready_on>', "put it off until <a2_ready_on>",
+        ),
+    ],
+)  # fmt: skip
+def test_what_was_named_is_a_pronoun(
+    workshop: Domain, uses: list[Use], split: str, joined: str, following: str
+) -> None:
+    """After its first mention a row is "it", what is of it is "its", and a verb's particle stands after the pronoun."""
+    found_texts = texts(workshop, (BY_KEY, uses), split=split)
+    assert done(joined.format(KEYS[0])) < found_texts
+    assert f"Can you {joined.partition(' and then ')[0].format(KEYS[0])}? Then {following}." in found_texts
+    assert all(each.count("<a_key>") == 1 for each in found_texts)
+
+
+def test_rows_and_people_are_them(workshop: Domain) -> None:
+    """Several rows are "them" and have "their" columns, and so has one person."""
+    listed = searched(WAITING, is_many=True)
+    found_texts = texts(workshop, (listed, [Use("see_repairs"), Use("export_repairs", ("price",))]))
+    assert "Can you list the waiting repairs and put their <a2_columns> on the <a2_target>?" in found_texts
+    found_texts = texts(workshop, (listed, [Use("see_repairs"), Use("drop_repairs")]))
+    assert "Can you list the waiting repairs and then delete them?" in found_texts
+    named = PERSON._replace(conditions=(NAME._replace(field="name"),))
+    found_texts = texts(workshop, (named, [Use("see_person", ("email",)), Use("see_person", ("wage",))]))
+    assert "Kindly tell me the <a1_columns> of <a_name> and tell me their <a2_columns>." in found_texts
+
+
+def test_each_group_is_named(workshop: Domain) -> None:
+    """The rows of a second group have a noun phrase of their own, also if pronouns stand for the first ones before."""
+    found_texts = texts(
+        workshop,
+        (BY_KEY, [STARTED, Use("note_down")]),
+        (searched(DONE, is_many=True), Use("drop_repairs")),
+    )
+    assert (
+        'Can you mark repair <a_key> as begun? Then add "<a2_text>" as a note on it. Then delete the finished repairs.'
+        in found_texts
+    )
+
+
+def test_sentences_begin_with_capitals(workshop: Domain) -> None:
+    """A capital letter stands at the start of every sentence, also if a verb phrase stands there, and nowhere else."""
+    found_texts = texts(workshop, (BY_KEY, [STARTED, Use("note_down")]))
+    assert 'Mark repair <a_key> as begun, ok? Plus add "<a2_text>" as a note on it.' in found_texts
+    assert all(re.fullmatch(r"[A-Z][^A-Z?.]*([?.] [A-Z][^A-Z?.]*)*[?.]?", each) for each in found_texts)
+
+
+# --- the shared voice with a whole deck ----------------------------------------------------------------------------
+
+
+@st.composite
+def a_phrasing(draw: Any, domain: Domain) -> tuple[str, str, int]:
+    """The name of a task of the first deck, a split, and a random number."""
+    return draw(st.sampled_from(sorted(domain.scenarios.shapes(0)))), draw(st.sampled_from(SPLITS)), draw(st.integers(0, 10**6))
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.data())
+def test_composed_texts_are_well_formed(workshop: Domain, data: st.DataObject) -> None:
+    """Every variant states every slot that the plan takes, begins with a capital letter, and has no trace of notation."""
+    name, split, number = data.draw(a_phrasing(workshop))
+    phrasings = workshop.scenarios.phrasings(name, split)
+    phrasing = phrasings[number % len(phrasings)]
+    parts = phrasing.variant_parts(number % phrasing.variants)
+    text = "".join(each if isinstance(each, str) else each.wording or "Nine" for each in parts)
+    assert {each.name for each in parts if isinstance(each, Slot)} >= {*workshop.scenarios[name].slots}
+    assert re.search(r"[{}\[\]|~<>\x02]|  | [.,?!]|\.\.|,,", text) is None
+    assert re.fullmatch(r"\W?[A-Z0-9].*", text), text
+    assert re.search(r'[.?!] [a-z]', text) is None, text
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_two_phrasings_of_a_task_are_the_same(workshop: Domain, split: str) -> None:
+    """The variants of all phrasings of a task in a split are different texts."""
+    for name in list(workshop.scenarios.shapes(0))[::23]:
+        phrasings = workshop.scenarios.phrasings(name, split)
+        composed = [text for at in range(len(phrasings)) for text in sorted(variants(phrasings[at]))]
+        assert len(phrasings) >= 4
+        assert len({*composed}) == len(composed) == sum(phrasings[at].variants for at in range(len(phrasings)))
+
+
+def test_splits_share_no_first_sentence(workshop: Domain) -> None:
+    """A task begins with other words in each split: patterns and verb phrases are divided among them."""
+    for name in list(workshop.scenarios.shapes(0))[::11]:
+        openers = [
+            {(each.pattern, each.verb) for each in workshop.scenarios.phrasings(name, split)._openers} for split in SPLITS
+        ]
+        assert not any(openers[at] & openers[other] for at, other in ((0, 1), (0, 2), (1, 2)))

@@ -1,0 +1,149 @@
+"""Shapes of composed tasks: every part leads its share of each deck, and the file alone decides which shapes there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gatling_sid.schemas.catalogue import DomainFile
+from gatling_sid.schemas.composition.shape_types import Group, Shape
+from gatling_sid.schemas.composition.shapes import draw_shapes
+from gatling_sid.schemas.composition.table import SCENARIOS_PER_DECK
+from gatling_sid.schemas.domain import Domain
+
+
+def edited(domain: Domain, edit: Callable[[dict[str, Any]], None]) -> Domain:
+    """The domain with an edit of its file."""
+    content = domain.file.model_dump(by_alias=True, exclude_unset=True)
+    edit(content)
+    return Domain(domain.slug, DomainFile.model_validate(content), domain.pools, domain.voice)
+
+
+def tools_of_group(domain: Domain, group: Group) -> list[str]:
+    """The operations of the parts of a group, in order."""
+    return [domain.file.tools[domain.file.parts[use.part].tool].operation for use in group.uses]
+
+
+def all_shapes(domain: Domain) -> list[Shape]:
+    """The shapes of all decks."""
+    return [shape for deck in range(domain.scenarios.number_of_decks) for shape in domain.scenarios.shapes(deck).values()]
+
+
+def test_every_part_role_and_tool_occurs(workshop: Domain) -> None:
+    """In a deck each part occurs, each role asks for something, and each tool is called."""
+    shapes = workshop.scenarios.shapes(0)
+    assert {use.part for each in shapes.values() for group in each.groups for use in group.uses} == workshop.file.parts.keys()
+    assert {each.role for each in shapes.values()} == workshop.file.roles.keys()
+    tools = {step.tool for name in list(shapes)[::2] for step in workshop.scenarios[name].plan}
+    assert tools == workshop.file.tools.keys()
+
+
+@pytest.mark.parametrize("numbers", [{"see_repairs": 9, "reprice": 3}, {"reprice": 1}, {"note_down": 5, "figures": 7, "drop_repairs": 2}])
+def test_parts_lead_as_often_as_asked(workshop: Domain, numbers: dict[str, int]) -> None:
+    """So many different shapes are drawn for each part, in which it is used."""
+    shapes = draw_shapes(workshop, numbers, 0)
+    assert len({shape.name for shape in shapes}) == len(shapes) == sum(numbers.values())
+    uses = Counter(part for shape in shapes for part in {use.part for group in shape.groups for use in group.uses})
+    assert all(uses[part] >= number for part, number in numbers.items())
+
+
+def test_weights_are_shares(workshop: Domain) -> None:
+    """A part with three times the weight leads about three times as many shapes; every shape comes once in a deck."""
+    weights = workshop.scenarios.weights(0)
+    assert set(weights.values()) == {1}
+    assert 0.9 * SCENARIOS_PER_DECK <= len(weights) <= 1.1 * SCENARIOS_PER_DECK
+    total = sum(part.weight for part in workshop.file.parts.values())
+    uses = Counter(part for name in weights for part in workshop.file.parts if part in name)
+    for name, part in workshop.file.parts.items():
+        assert uses[name] >= 0.5 * len(weights) * part.weight / total, (name, uses)
+
+
+def test_decks_share_no_shape(workshop: Domain) -> None:
+    """No shape is in two decks, so that each world of a domain asks for other things than the one before."""
+    names = [name for deck in range(workshop.scenarios.number_of_decks) for name in workshop.scenarios.shapes(deck)]
+    assert len({*names}) == len(names) >= 0.9 * SCENARIOS_PER_DECK * workshop.scenarios.number_of_decks
+
+
+def test_the_same_file_has_the_same_shapes(workshop: Domain) -> None:
+    """Shapes depend on the file alone: not on what was asked for before, nor on the words of a part."""
+    assert workshop.scenarios.shapes(1)
+    reworded = edited(workshop, lambda file: file["parts"]["reprice"].update(says=["let {it} cost {price}"]))
+    assert list(reworded.scenarios.shapes(0)) == list(workshop.scenarios.shapes(0))
+
+
+def test_a_further_part_leaves_the_shapes_of_others(workshop: Domain) -> None:
+    """A part that no other can join changes only how many shapes the others lead."""
+
+    def add_part(file: dict[str, Any]) -> None:
+        file["roles"]["visitor"] = {**file["roles"]["mechanic"], "description": "Looks around."}
+        file["parts"]["look_around"] = {"tool": "measure_repairs", "roles": ["visitor"], "with": {"measure": ["count"]}}
+
+    more = edited(workshop, add_part)
+    others = {name for name in more.scenarios.shapes(0) if "look_around" not in name}
+    assert len(others) < len(more.scenarios.shapes(0))
+    assert len(others & workshop.scenarios.shapes(0).keys()) >= 0.95 * len(others)
+
+
+def test_parts_of_a_group_go_together(workshop: Domain) -> None:
+    """Parts about the same rows have a role in common, come in order, and nobody has rows deleted and then changed."""
+    order = ["aggregate", "list", "get", "update", "create", "export", "send", "delete"]
+    clashing = [{"update", "delete"}, {"create", "delete"}, {"aggregate", "update"}, {"list", "get"}, {"get", "update"}]
+    pairs = set()
+    for shape in all_shapes(workshop):
+        parts = [use.part for group in shape.groups for use in group.uses]
+        assert len({*parts}) == len(parts)
+        assert all(shape.role in workshop.file.parts[name].roles for name in parts)
+        for group in shape.groups:
+            operations = tools_of_group(workshop, group)
+            assert operations == sorted(operations, key=order.index)
+            assert {*operations} not in clashing
+            pairs |= {tuple(operations)} if len(operations) > 1 else set()
+    assert len(pairs) >= 10
+
+
+def test_groups_do_not_interfere(workshop: Domain) -> None:
+    """What one group changes no other group reads, changes or measures; only one has a period."""
+    for shape in all_shapes(workshop):
+        if len(shape.groups) < 2:
+            continue
+        changing = [{*tools_of_group(workshop, group)} & {"update", "delete"} != set() for group in shape.groups]
+        about_repairs = [group.target is not None and group.target.entity == "repair" for group in shape.groups]
+        assert not (any(changing) and sum(about_repairs) > 1), shape.name
+        conditions = [each for group in shape.groups if group.target for each in group.target.conditions]
+        assert sum(each.is_period for each in conditions) <= 1
+
+
+def test_conditions_fit_the_parts(workshop: Domain) -> None:
+    """Nobody is asked to start started repairs or to reprice finished ones; no field is described twice."""
+    for shape in all_shapes(workshop):
+        for group in shape.groups:
+            conditions = group.target.conditions if group.target else ()
+            said = {str(each) for each in conditions}
+            parts = {use.part for use in group.uses}
+            assert len({each.field for each in conditions}) == len(conditions)
+            assert not (parts & {"reprice", "move_pick_up"} and "status=done" in said)
+            assert not (parts == {"drop_repairs"} and said & {"status=waiting", "status=started"})
+            assert not any(dict(use.choices).get("status") == "started" and "status=started" in said for use in group.uses)
+
+
+def test_only_single_rows_are_named(workshop: Domain) -> None:
+    """A name or a number singles out one row; several rows are never described by it."""
+    for shape in all_shapes(workshop):
+        for target in (group.target for group in shape.groups if group.target):
+            entity = workshop.file.entities[target.entity]
+            is_named = target.by_key or target.search is None or any(each.may_identify(entity) for each in target.conditions)
+            assert is_named if not target.is_many else not any(each.identifies(entity) for each in target.conditions)
+
+
+def test_names_say_what_a_task_is(workshop: Domain) -> None:
+    """Two shapes of one name are the same shape, except for the policies under which they may be asked for."""
+    by_name: dict[str, Shape] = {}
+    for shape in all_shapes(workshop):
+        assert by_name.setdefault(shape.name, shape)[:2] == shape[:2]
+    assert "manager: reprice for one by key" in by_name
+    assert "mechanic: see_repairs [price, deposit] for many by person_id.mine, first by price" in by_name or any(
+        "first by" in name for name in by_name
+    )

@@ -1,0 +1,135 @@
+"""The shared voice: every text is well formed for its purpose, and no two splits share one."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatling_sid.errors import CatalogueError
+from gatling_sid.schemas.domain import SPLITS
+from gatling_sid.schemas.language.phrasing import phrasing_of
+from gatling_sid.schemas.language.shared_voice import SharedVoice, parse_shared_voice, part_of_split, voice_of_split
+from gatling_sid.schemas.registry import VOICE
+
+CONTENT = VOICE.read_bytes()
+SHARED = parse_shared_voice(CONTENT, VOICE.name)
+MARKERS: dict[str, set[str]] = {
+    "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
+    "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
+    "verbs.export_columns": {"it", "target", "columns"},
+    **dict.fromkeys(("verbs.show_columns_of_one", "verbs.show_columns_of_many"), {"it", "columns"}),
+    **dict.fromkeys(("questions.columns_of_one", "questions.columns_of_many"), {"it", "columns"}),
+    **{f"{kind}.{each}": {"measure", "field"} for kind in ("verbs", "questions") for each in ("sum", "average", "maximum", "minimum")},
+}  # fmt: skip
+"""The markers that each text of a list has; a count has the rows, as `{it}` or `{rows}`."""
+
+
+def lists_of(voice: SharedVoice) -> Iterator[tuple[str, list[str]]]:
+    """Yields (key, texts) of every list but the joins."""
+
+    def walk(key: str, content: Any) -> Iterator[tuple[str, list[str]]]:
+        if isinstance(content, list):
+            yield key, content
+        else:
+            for name, each in content.items():
+                yield from walk(f"{key}.{name}" if key else name, each)
+
+    yield from ((key, texts) for key, texts in walk("", voice.model_dump()) if key != "joins")
+
+
+LISTS = dict(lists_of(SHARED))
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_texts_have_their_markers(key: str) -> None:
+    """A pattern has its one marker, a verb phrase and a question what they state, and any other text has none."""
+    expected = MARKERS.get(key.removesuffix(".neutral").removesuffix(".casual").removesuffix(".formal"), set())
+    for text in LISTS[key]:
+        phrasing = phrasing_of(text)
+        found = {each.name for each in phrasing.slots()} - {"it", "rows"} | ({"it"} if "{it}" in text else set())
+        found |= {"rows"} if "{rows}" in text else set()
+        if key.endswith("count"):
+            assert found in ({"measure", "it"}, {"measure", "rows"}), text
+        elif {"sum", "average", "maximum", "minimum"} & {*key.split(".")}:
+            assert found >= expected, text
+            assert found - expected in ({"it"}, {"rows"}), text
+        else:
+            assert found == expected, text
+        assert all(phrasing.always_states(name) for name in found - {"it", "rows"}), text
+        assert all(each == each.strip() and "  " not in each for each in phrasing.plain_renderings()), text
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_no_two_texts_of_a_list_read_alike(key: str) -> None:
+    """No variant of a text is a variant of another one, also if it is typed without capitals and full stop."""
+    found = Counter(
+        each.casefold().removesuffix(".")
+        for text in LISTS[key]
+        for each in {"".join(p if isinstance(p, str) else p.wording or f"{{{p.name}}}" for p in phrasing_of(text).variant_parts(at))
+                     for at in range(phrasing_of(text).variants)}
+    )  # fmt: skip
+    assert [text for text, times in found.items() if times > 1] == []
+
+
+@pytest.mark.parametrize("key", [key for key in LISTS if not key.startswith(("patterns", "verbs", "questions"))])
+def test_what_stands_around_a_request_is_a_sentence(key: str) -> None:
+    """Openings, closings and reasons are plain; a reason begins with a capital letter and ends with a full stop."""
+    for text in LISTS[key]:
+        assert not set(text) & set("{}[]|")
+        if key.startswith("reasons"):
+            assert re.fullmatch(r"[A-Z].*[.!?]", text), text
+
+
+@pytest.mark.parametrize("key", LISTS)
+def test_splits_share_no_text(key: str) -> None:
+    """Each text belongs to one split, and each split has some."""
+    parts = {split: dict(lists_of(voice_of_split(SHARED, split)))[key] for split in SPLITS}
+    assert all(parts.values())
+    assert sorted(text for texts in parts.values() for text in texts) == sorted(LISTS[key])
+    assert len(parts["train"]) > 2 * len(parts["test"])
+
+
+def test_joins_belong_to_all() -> None:
+    """The few words that join two verb phrases are those of every split."""
+    assert all(voice_of_split(SHARED, split).joins == SHARED.joins for split in SPLITS)
+
+
+@given(st.lists(st.text(max_size=3), max_size=45, unique=True))
+def test_lists_are_divided(texts: list[str]) -> None:
+    """Three or more texts are divided among the splits without a rest, about one in ten for validation and for test."""
+    parts = [list(part_of_split(texts, split)) for split in SPLITS]
+    if len(texts) < 3:
+        assert parts == [texts] * 3
+    else:
+        assert sorted(chain.from_iterable(parts)) == sorted(texts)
+        assert all(parts)
+        assert max(len(parts[1]), len(parts[2])) <= max(1, -(-len(texts) // 10))
+
+
+def test_a_text_that_is_added_at_the_end_moves_no_other() -> None:
+    """Texts keep their split when a long list grows."""
+    texts = [str(number) for number in range(25)]
+    for split in SPLITS:
+        before, after = part_of_split(texts, split), part_of_split([*texts, "25", "26"], split)
+        assert list(after)[: len(before)] == list(before)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        (b"joins:", b"joints:", "voice.yaml: joins: Field required"),
+        (b"patterns:\n", b"patterns:\n  do_not: {}\n", "voice.yaml: patterns.do_not: Extra inputs are not permitted"),
+    ],
+)
+def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str) -> None:
+    """What is missing or unknown is named with its key."""
+    with pytest.raises(CatalogueError) as caught:
+        parse_shared_voice(CONTENT.replace(old, new, 1), VOICE.name)
+    assert str(caught.value) == problem
