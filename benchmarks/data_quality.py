@@ -109,7 +109,9 @@ def measure_domain(slug: str, *, total: int, seed: int, pairs: int) -> DomainQua
         if index in indices_of_pairs:
             counts.add_pair(trace, request)
     print(f"{slug}: {total:,} traces made; measuring their texts", file=sys.stderr, flush=True)
-    return DomainQuality(list(counts.measure()), counts.limits.rules_without_traces(domain), counts.shuffled_texts()[:MANY])
+    return DomainQuality(
+        list(counts.measure()), counts.limits.rules_without_traces(domain), counts.shuffled_texts()[:MANY]
+    )
 
 
 if __name__ == "__main__":

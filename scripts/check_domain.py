@@ -19,8 +19,9 @@ from pathlib import Path
 
 from gatling_sid.domain_check.draft import read_draft
 from gatling_sid.domain_check.preview import preview_lines, watch_file
+from gatling_sid.domain_check.problems import describe_problems
 from gatling_sid.domain_check.report import report_on
-from gatling_sid.domain_check.sample import draw_sample
+from gatling_sid.domain_check.sample import sample_of_draft
 from gatling_sid.errors import GenerationError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def check_file(path: Path, args: argparse.Namespace) -> int:
     """Prints some traces, the measures and all problems; returns the exit status."""
     draft = read_draft(path, DomainRegistry(path.parent))
-    sample = draw_sample(draft.domain, args.traces, seed=args.seed, name=args.scenario) if draft.domain else None
+    draft, sample = sample_of_draft(draft, args.traces, seed=args.seed, name=args.scenario)
     if draft.domain and sample:
         registry = DomainRegistry.of_domain(draft.domain)
         for each in islice(sample.judged, args.show):
@@ -74,12 +75,11 @@ def check_file(path: Path, args: argparse.Namespace) -> int:
 def show_preview(path: Path, args: argparse.Namespace) -> None:
     """Prints ten requests with their plans, and all problems of the file as it is now."""
     draft = read_draft(path, DomainRegistry(path.parent))
-    sample = None
-    if draft.domain:
-        sample = draw_sample(draft.domain, PREVIEWED, seed=args.seed, name=args.scenario, measures=False)
+    draft, sample = sample_of_draft(draft, PREVIEWED, seed=args.seed, name=args.scenario, measures=False)
+    if sample:
         print(*preview_lines(sample, PREVIEWED), sep="\n")
     report = report_on(draft, sample, path, seed=args.seed, is_whole=False)
-    print(*report.lines(is_draft=True), sep="\n")
+    print(*describe_problems(report.problems), sep="\n")
     print(f"\n{path.name}: {len(report.problems)} problems; waiting for the next change, Ctrl-C ends", flush=True)
 
 

@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CatalogueError:
         path.unlink()
         raise
-    print(f"{path.name}: {len(file.tools)} tools, {len(file.policy.rules)} rules, {len(file.parts)} parts; edit it, then")
+    print(
+        f"{path.name}: {len(file.tools)} tools, {len(file.policy.rules)} rules, {len(file.parts)} parts; edit it, then"
+    )
     print(f"python -m scripts.check_domain {args.slug} --draft --watch")
     return 0
 

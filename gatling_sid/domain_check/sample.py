@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from gatling_sid.domain_check.draft import Draft
+from gatling_sid.errors import CatalogueError
 from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
@@ -48,6 +50,18 @@ class Sample(NamedTuple):
     drawn: Counter[str]
     not_drawn: Counter[str]
     counts: QualityCounts
+
+
+def sample_of_draft(
+    draft: Draft, number: int, *, seed: int, name: str = "", measures: bool = True
+) -> tuple[Draft, Sample | None]:
+    """The sample of what can be used of a draft; if no world can be populated, the draft with that problem instead."""
+    if draft.domain is None:
+        return draft, None
+    try:
+        return draft, draw_sample(draft.domain, number, seed=seed, name=name, measures=measures)
+    except CatalogueError as error:
+        return draft._replace(domain=None, problems=[*draft.problems, (error.where, error.problem)]), None
 
 
 def draw_sample(domain: Domain, number: int, *, seed: int, name: str = "", measures: bool = True) -> Sample:

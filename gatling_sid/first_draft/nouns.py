@@ -42,7 +42,7 @@ class DraftEntity:
         taken = {words.casefold() for field in fields.values() for words in field.called}
         for name, field in fields.items():
             if name not in named:
-                words = plain_words(_ENDING.sub("", name))
+                words = f"{self.noun} number" if name == self.spec.key else plain_words(_ENDING.sub("", name))
                 words += " date" if field.type == "date" and "date" not in words.split() else ""
                 named[name] = plain_words(name) if words.casefold() in taken else words
                 taken.add(named[name].casefold())
@@ -52,7 +52,9 @@ class DraftEntity:
     def columns(self) -> list[str]:
         """The fields that people ask to see; keys, references and what other fields are made of are none of them."""
         fills = [fill for name in self.spec.fields for fill in self._fills(name)]
-        made_of = {each for fill in fills if isinstance(fill, (p.TemplateFill, p.EmailFill)) for each in p.fields_read(fill)}
+        made_of = {
+            each for fill in fills if isinstance(fill, (p.TemplateFill, p.EmailFill)) for each in p.fields_read(fill)
+        }
         return [n for n, f in self.spec.fields.items() if f.type not in ("id", "ref") and n not in made_of]
 
     def is_open(self, field: str) -> bool:
@@ -62,7 +64,11 @@ class DraftEntity:
     @cached_property
     def name_field(self) -> str | None:
         """The field by which people single out a row, beside its key."""
-        texts = [n for n, f in self.spec.fields.items() if f.type in ("text", "person") and not self._is_copy(n) and self.is_open(n)]
+        texts = [
+            n
+            for n, f in self.spec.fields.items()
+            if f.type in ("text", "person") and not self._is_copy(n) and self.is_open(n)
+        ]
         declared = [each for each in texts if each in _NAMES]
         unique = [each for each in texts if any(getattr(fill, "unique", False) for fill in self._fills(each))]
         return next(iter((*declared, *unique)), None)
@@ -88,14 +94,20 @@ class DraftEntity:
         """The field with the address of the person whom a row concerns; nobody writes to the colleague who has it."""
         fills = {name: self._fills(name) for name in self.of_type("email")}
         of_owner = (f"{self.owner}.",) if self.owner else ()
-        others = [n for n, f in fills.items() if not any(isinstance(e, p.CopyFill) and e.copy_of.startswith(of_owner) for e in f)]
+        others = [
+            n
+            for n, f in fills.items()
+            if not any(isinstance(e, p.CopyFill) and e.copy_of.startswith(of_owner) for e in f)
+        ]
         return next(iter(others), None) if not self.is_staff else None
 
     def is_settable(self, field: str) -> bool:
         """Whether a tool may change a field: it is filled by itself, and has values that can be drawn."""
         spec = self.spec.fields[field]
         is_choice = spec.type == "choice" and len(self.choices(field)) > 1
-        return not self.is_staff and not self._is_copy(field) and (is_choice or spec.type in ("money", "integer", "date"))
+        return (
+            not self.is_staff and not self._is_copy(field) and (is_choice or spec.type in ("money", "integer", "date"))
+        )
 
     def choices(self, field: str) -> list[str]:
         """The values of a choice field."""

@@ -23,7 +23,9 @@ Parts = dict[str, dict[str, Any]]
 def parts_of(entity: DraftEntity, tools: Tools, entities: Mapping[str, DraftEntity]) -> Parts:
     """The parts that are about one entity."""
     columns = entity.columns
-    parts: Parts = {f"see_{entity.many}": {"tool": f"list_{entity.many}", "roles": _ALL, "weight": 2, "columns": columns}}
+    parts: Parts = {
+        f"see_{entity.many}": {"tool": f"list_{entity.many}", "roles": _ALL, "weight": 2, "columns": columns}
+    }
     if entity.is_staff:
         return parts
     parts[f"open_{entity.slug}"] = {
@@ -107,7 +109,14 @@ def _create(entity: DraftEntity, tool: str, tools: Tools, entities: Mapping[str,
         else:
             given[name] = _values(entity, name)
     stated = [name for name, value in given.items() if not isinstance(value, str)]
-    return {"tool": tool, "roles": _CHANGING, "weight": 2, **about, "with": given, "says": _texts_of_new(entity, stated, bool(about))}
+    return {
+        "tool": tool,
+        "roles": _CHANGING,
+        "weight": 2,
+        **about,
+        "with": given,
+        "says": _texts_of_new(entity, stated, bool(about)),
+    }
 
 
 def _texts_of_new(entity: DraftEntity, stated: Sequence[str], has_rows: bool) -> list[str]:

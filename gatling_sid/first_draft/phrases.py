@@ -12,7 +12,9 @@ _DIRECTION = re.compile(r"\b(?:next|last|past|previous|coming|upcoming) ")
 """Words that would contradict a period on the other side of today."""
 
 
-def phrases_of(entity: DraftEntity, field: str, entities: Mapping[str, DraftEntity]) -> dict[str, list[str]] | list[str]:
+def phrases_of(
+    entity: DraftEntity, field: str, entities: Mapping[str, DraftEntity]
+) -> dict[str, list[str]] | list[str]:
     """The phrases for a field; none for what people hardly say."""
     spec, words = entity.spec.fields[field], entity.words(field)
     if field == entity.spec.key:

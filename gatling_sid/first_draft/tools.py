@@ -104,7 +104,9 @@ def _list(entity: DraftEntity, filters: dict[str, Any]) -> dict[str, Any]:
         "fields": {"does": "select"},
     }
     tool = _tool(entity, "list", f"Lists {entity.plural}; every filter may be left out.", parameters, _returned(entity))
-    return {**tool, "order": f"-{day}", "first_said": ["newest", "latest"]} if day else {**tool, "order": entity.spec.key}
+    return (
+        {**tool, "order": f"-{day}", "first_said": ["newest", "latest"]} if day else {**tool, "order": entity.spec.key}
+    )
 
 
 def _get(entity: DraftEntity) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.form_schema import EDITOR_LINE
 from gatling_sid.schemas.registry import domain_of_content
 
-_WIDTH = 116
+_WIDTH = 100
 _LONGEST_LINE = 150
-"""Characters of a mapping that is written on one line."""
+"""Characters of a mapping that is written without a line for each key, as Python writes it."""
+_WITH_TEXTS = ("says", "operation", "tool", "description")
+"""Keys of mappings that are never written so, because their texts are to be edited."""
 _MAX_ROUNDS = 4
 _EDIT = re.compile(r"^( +)(?:noun|said|says):", re.MULTILINE)
 _EDIT_AT_END = re.compile(r"^( +\w+: \{.*\bsaid: .*\}+)$", re.MULTILINE)
@@ -70,7 +72,9 @@ def _draft_sections(declared: Declaration, content: Mapping[str, Any], left_out:
         "tools": tools,
         "roles": roles(),
         "policy": policy(list(entities.values()), tools),
-        "parts": {name: each for name, each in parts.items() if f"parts.{name}" not in left_out and each["tool"] in tools},
+        "parts": {
+            name: each for name, each in parts.items() if f"parts.{name}" not in left_out and each["tool"] in tools
+        },
     }
     return {name: each for name, each in sections.items() if each}
 
@@ -97,7 +101,7 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _represent(dumper: yaml.SafeDumper, data: Any) -> yaml.Node:
-    is_short = isinstance(data, list) or len(str(data)) <= _LONGEST_LINE
+    is_short = isinstance(data, list) or (len(str(data)) <= _LONGEST_LINE and not {*data} & {*_WITH_TEXTS})
     node = dumper.represent_list(data) if isinstance(data, list) else dumper.represent_dict(data.items())
     node.flow_style = is_short and not isinstance(data, _Block)
     return node

@@ -102,7 +102,9 @@ def _evaluate_conditions(
             yield field, PLAIN, evaluate(condition, bindings)
             continue
         for name, value in condition.items():
-            operand = [evaluate(e, bindings) for e in value] if isinstance(value, list) else evaluate(value, bindings)
+            operand: Any = (
+                [evaluate(e, bindings) for e in value] if isinstance(value, list) else evaluate(value, bindings)
+            )
             reach = CONDITIONS[name].reach
             if reach is not None:
                 operand = world.period(**{reach: operand})
@@ -292,7 +294,9 @@ def _draw_mention(spec: c.MentionDraw, _world: World, bindings: Bindings, rng: r
     if not isinstance(value, str):
         raise NoDrawError("no text to mention")
     first = value.split(" ")[0]
-    return first if spec.may_be_short and len(first) >= _MIN_MENTION and rng.random() < _SHARE_OF_SHORT_MENTIONS else value
+    return (
+        first if spec.may_be_short and len(first) >= _MIN_MENTION and rng.random() < _SHARE_OF_SHORT_MENTIONS else value
+    )
 
 
 def _draw_address(spec: c.AddressDraw, _world: World, bindings: Bindings, _rng: random.Random) -> str:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from gatling_sid.scenarios.drawing import NO_LIMIT
 from gatling_sid.schemas.domain import Domain
-
 
 
 class _Everything:
@@ -83,7 +81,8 @@ def _apply(rule: str, kind: str, parameters: Any, limits: dict[str, Any], domain
             bounds = (-NO_LIMIT if low is None else low, NO_LIMIT if high is None else high)
             limits["dates"][parameters.argument] = (*bounds, parameters.workdays_only)
         case "transitions":
-            targets = {to for allowed in parameters.allowed.values() for to in allowed}
-            limits["steps"][rule] = {
-                to: [f for f, allowed in parameters.allowed.items() if to in allowed] for to in targets
-            }
+            steps: dict[str, list[str]] = {}
+            for before, allowed in parameters.allowed.items():
+                for after in allowed:
+                    steps.setdefault(after, []).append(before)
+            limits["steps"][rule] = steps

@@ -26,8 +26,7 @@ _TYPING_STYLES = (*["careful"] * 13, *["no full stop"] * 2, "lower case", "lower
 
 
 class RenderedRequest(NamedTuple):
-    """A request's text, the span of each slot in it, the span of its core, which is the text without the frame, and the
-    opening of the frame."""
+    """A request's text and the spans of its slots; `core` is the span of the text without the frame."""
 
     text: str
     spans: dict[str, Span]

@@ -156,7 +156,9 @@ class WordingSpace(NamedTuple):
         serial = _count_until(start + turn, shape) - _count_until(start, shape)
         size = _size(phrasing, choices, shape)
         if serial >= size or (shape == _REPLACEMENT and not _is_unused(turn, start, size, shape)):
-            shape = _REPLACEMENT if _is_unused(turn, start, _size(phrasing, choices, _REPLACEMENT), _REPLACEMENT) else _FULL
+            shape = (
+                _REPLACEMENT if _is_unused(turn, start, _size(phrasing, choices, _REPLACEMENT), _REPLACEMENT) else _FULL
+            )
             size = _size(phrasing, choices, shape)
             serial = size - 1 - turn
         if shape == _FULL and not _is_unused(turn, start, size, _FULL):

@@ -7,6 +7,7 @@ by bare name in a domain file. `roles: null` binds everyone; `tools: null` means
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
@@ -331,9 +332,15 @@ PRECONDITION_KINDS = frozenset(kind for kind, parameters in KINDS.items() if iss
 """The kinds that allow a change, a message or an export only after a look-up."""
 
 
-def read_constraints(policy: SystemPolicy) -> list[tuple[str, str, Parameters | str]]:
-    """(constraint id, kind, parameters or what is wrong with them) of each constraint of a policy."""
-    return [(each.constraint_id, each.kind, _parse_constraint(each)) for each in policy.constraints]
+def read_constraints(
+    policy: SystemPolicy, kinds: Collection[str] | None = None
+) -> list[tuple[str, str, Parameters | str]]:
+    """(constraint id, kind, parameters or what is wrong with them) of each constraint of a policy, or only of some kinds."""
+    return [
+        (each.constraint_id, each.kind, _parse_constraint(each))
+        for each in policy.constraints
+        if kinds is None or each.kind in kinds
+    ]
 
 
 _PARAMETERS: dict[tuple[str, str, str], Parameters | str] = {}

@@ -238,7 +238,9 @@ class Domain:
                 lexicon.setdefault(self.topic_of(tool, parameter), {})
         in_phrasings = (each for spec in self.file.scenarios.values() for each in self._wordings_in_phrasings(spec))
         for topic, value, wording in chain(in_phrasings, wordings_in_phrases(self, self.voice)):
-            known = lexicon.setdefault(topic, {}).get(value) or ((plain_words(value),) if isinstance(value, str) else ())
+            known = lexicon.setdefault(topic, {}).get(value) or (
+                (plain_words(value),) if isinstance(value, str) else ()
+            )
             if wording not in known:
                 lexicon[topic][value] = (*known, wording)
         return lexicon

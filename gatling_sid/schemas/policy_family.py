@@ -49,6 +49,7 @@ class PolicyFamily:
         self._members: dict[tuple[int, ...], _Member] = {}
         self._members_by_id: dict[str, _Member] = {}
         self._rules_in_force: dict[tuple[int, ...], frozenset[str]] = {}
+        self._axis_values: dict[tuple[int, ...], dict[str, Any]] = {}
 
     @cached_property
     def default_policy(self) -> SystemPolicy:
@@ -118,13 +119,9 @@ class PolicyFamily:
 
     def preconditions_of(self, policy: SystemPolicy) -> list[Precondition]:
         """The preconditions among the rules of a policy; those that are not well formed are left out."""
-        return [each for each in self.constraints_of(policy) if isinstance(each, Precondition)]
-
-    def constraints_of(self, policy: SystemPolicy) -> list[Parameters]:
-        """The parameters of all constraints of a policy; those that are not well formed are left out."""
         parsed = self.parsed_constraints(policy)
         parsed = parsed if parsed is not None else read_constraints(policy)
-        return [each for _, _, each in parsed if isinstance(each, Parameters)]
+        return [each for _, _, each in parsed if isinstance(each, Precondition)]
 
     def rules_in_force(self, member: tuple[int, ...]) -> frozenset[str]:
         """The names of the rules that the member has."""
@@ -142,8 +139,11 @@ class PolicyFamily:
         return frozenset(f"{self.slug}.{name}" for tools in tool_lists if isinstance(tools, list) for name in tools)
 
     def axis_values_of(self, member: tuple[int, ...]) -> dict[str, Any]:
-        """The member's value on each axis, by name of the axis."""
-        return {name: values[at] for (name, values), at in zip(self.axis_values.items(), member, strict=True)}
+        """The member's value on each axis, by name of the axis; the mapping is shared, so do not change it."""
+        if member not in self._axis_values:
+            axes = zip(self.axis_values.items(), member, strict=True)
+            self._axis_values[member] = {name: values[at] for (name, values), at in axes}
+        return self._axis_values[member]
 
     def _make_member(self, member: tuple[int, ...]) -> _Member:
         axes, names = self.axis_values_of(member), self.rules_in_force(member)

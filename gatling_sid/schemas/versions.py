@@ -50,7 +50,9 @@ def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]], voice: Sh
         _digest(file, {"name", "entities", "tools", "roles"}, used),
         _digest(file, {"policy"}),
         _digest(
-            file, {"description", "organisation", "parts", "scenarios", "voice"}, *([voice.model_dump_json()] if voice else [])
+            file,
+            {"description", "organisation", "parts", "scenarios", "voice"},
+            *([voice.model_dump_json()] if voice else []),
         ),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
@@ -17,8 +17,8 @@ from gatling_sid.schemas.constraints import Parameters, plain_name, read_constra
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.references import Reference, references_in
 from gatling_sid.schemas.registry import DomainRegistry
-from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import days_of_period
 from gatling_sid.simulator.world import World, world_of
@@ -152,13 +152,18 @@ class TraceContext:
         """(constraint id, kind, parameters) of every well-formed constraint that concerns this role and these tools."""
         if self._replay is not None:
             return self._replay.constraints
-        return list(self.constraints_of_kinds(None))
+        return list(self._that_concern(self._parsed))
 
-    def constraints_of_kinds(self, kinds: Collection[str] | None) -> Iterator[tuple[str, str, Parameters]]:
-        """Those of `constraints` that are of these kinds, or all if `kinds` is None; quick if there are few of them."""
+    def constraints_of_kinds(self, kinds: Collection[str]) -> list[tuple[str, str, Parameters]]:
+        """Those of `constraints` that are of these kinds; only these are parsed, which is quick if there are few."""
+        return list(self._that_concern(read_constraints(self.trace.policy, kinds)))
+
+    def _that_concern(
+        self, parsed: Iterable[tuple[str, str, Parameters | str]]
+    ) -> Iterator[tuple[str, str, Parameters]]:
         tools = {plain_name(call.tool_id) for call in self.ordered_calls}
-        for constraint_id, kind, each in self._parsed:
-            if (kinds is None or kind in kinds) and not isinstance(each, str) and each.concerns(self.role, tools):
+        for constraint_id, kind, each in parsed:
+            if not isinstance(each, str) and each.concerns(self.role, tools):
                 yield constraint_id, kind, each
 
     @cached_property

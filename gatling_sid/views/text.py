@@ -46,7 +46,9 @@ def _trace_lines(context: TraceContext) -> Iterator[str]:
     yield ""
     concerned = _rules_that_concern(context)
     others = len(trace.policy.rules) - len(concerned)
-    yield f"Rules in force ({trace.policy.policy_id}" + (f"; {others} others do not concern these calls):" if others else "):")
+    yield f"Rules in force ({trace.policy.policy_id}" + (
+        f"; {others} others do not concern these calls):" if others else "):"
+    )
     for rule in concerned:
         yield from _wrap(rule, "  · ", "    ")
     yield ""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, get_args
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.checks.problems import FileProblem, find_repeated
+from gatling_sid.schemas.checks.problems import FileProblem, entity_referred_to, find_repeated
 from gatling_sid.schemas.language.wording import plain_words
-from gatling_sid.schemas.population import CopyFill, ReferenceFill
+from gatling_sid.schemas.population import CopyFill
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -57,13 +57,13 @@ def _kind_of_values(entity: c.Entity, name: str, key: str) -> str | None:
         return "number"
     if field.type == "choice":
         return "words" if key not in ("", *_MATCHES) else None  # other values are seldom the same in two fields
-    return _entity_referred_to(entity, name)
+    return _entity_described(entity, name)
 
 
-def _entity_referred_to(entity: c.Entity, name: str) -> str | None:
+def _entity_described(entity: c.Entity, name: str) -> str | None:
     """The entity of the row that a reference, or a field copied from its row, says something of."""
-    fill = entity.fields[name].populate
-    if isinstance(fill, CopyFill):
-        reference = entity.fields.get(fill.copy_of.partition(".")[0])
-        fill = reference.populate if reference is not None else None
-    return fill.ref if isinstance(fill, ReferenceFill) else None
+    field = entity.fields[name]
+    if isinstance(field.populate, CopyFill):
+        reference = field.populate.copy_of.partition(".")[0]
+        return entity_referred_to(entity.fields[reference]) if reference in entity.fields else None
+    return entity_referred_to(field)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.conditions import check_conditions
 from gatling_sid.schemas.checks.expressions import check_expressions, entity_of_draw
-from gatling_sid.schemas.checks.problems import FileProblem, find_unknown
-from gatling_sid.schemas.population import ReferenceFill, simple_fills
+from gatling_sid.schemas.checks.problems import FileProblem, entity_referred_to, find_unknown
 from gatling_sid.schemas.references import reference_in
 
 if TYPE_CHECKING:
@@ -46,8 +45,7 @@ def joined_fields(names: Iterable[str], entity: c.Entity, domain: Domain) -> dic
     joined = {}
     for name in names:
         reference, _, field = name.partition(".")
-        fills = simple_fills(entity.fields[reference].populate) if reference in entity.fields else ()
-        referenced = next((each.ref for each in fills if isinstance(each, ReferenceFill)), "")
+        referenced = entity_referred_to(entity.fields[reference]) if reference in entity.fields else None
         if referenced in domain.file.entities and field in domain.file.entities[referenced].fields:
             joined[name] = domain.file.entities[referenced].fields[field]
     return joined

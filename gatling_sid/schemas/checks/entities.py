@@ -29,6 +29,8 @@ def check_entities(domain: Domain) -> Iterator[FileProblem]:
             here = f"{where}.fields.{field_name}"
             yield from check_fill(here, field.populate, domain, earlier, entities_above)
             yield from check_values(here, field)
+            if field.type == "ref" and not isinstance(next(p.simple_fills(field.populate), None), p.ReferenceFill):
+                yield here, "a field of type ref is filled with `ref: <entity>`, which says whose key it holds"
             if field.type == "choice" and field.words:
                 yield from find_unknown(f"{here}.words", field.words, _values_with_words(field), "value")
             earlier[field_name] = field

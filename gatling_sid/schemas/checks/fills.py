@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
-from gatling_sid.schemas.checks.problems import FileProblem, find_unknown, placeholders
+from gatling_sid.schemas.checks.problems import FileProblem, entity_referred_to, find_unknown, placeholders
 from gatling_sid.schemas.conditions import value_fits
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check_fill(
             if fill.ref in entities_above:
                 yield from find_unknown(where, fill.where, entities_above[fill.ref].fields, f"field of {fill.ref}")
         case p.CopyFill():
-            yield from _check_copy(where, fill.copy_of, domain, earlier, entities_above)
+            yield from _check_copy(where, fill.copy_of, earlier, entities_above)
         case p.ByFieldFill():
             yield from find_unknown(where, [fill.by], earlier, "earlier field")
             for each in [*fill.cases.values(), fill.otherwise]:
@@ -114,7 +114,6 @@ def _check_ranges(where: str, fill: Any) -> Iterator[FileProblem]:
 def _check_copy(
     where: str,
     path: str,
-    domain: Domain,
     earlier: Mapping[str, c.EntityField],
     entities_above: Mapping[str, c.Entity],
 ) -> Iterator[FileProblem]:
@@ -122,9 +121,8 @@ def _check_copy(
     if reference not in earlier or earlier[reference].type != "ref":
         yield where, f"copy needs `reference_field.field`, and {reference!r} is not an earlier field of type ref"
         return
-    holder = next(e for e in domain.file.entities.values() if e.fields.get(reference) is earlier[reference])
-    source = domain.referenced_entity(holder, reference)
-    if source in entities_above:
+    source = entity_referred_to(earlier[reference])
+    if source is not None and source in entities_above:
         yield from find_unknown(where, [field], entities_above[source].fields, "field")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import is_expression
 from gatling_sid.schemas.domain import choices_of
+from gatling_sid.schemas.population import ReferenceFill, simple_fills
 from gatling_sid.schemas.references import Reference, reference_in
 
 FileProblem = tuple[str, str]
@@ -51,3 +52,8 @@ def expressions_in(value: Any) -> Iterator[Reference]:
             yield from expressions_in(each)
     elif (reference := reference_in(value)) is not None:
         yield reference
+
+
+def entity_referred_to(field: c.EntityField) -> str | None:
+    """The entity that a field refers to by its fill, whether it exists or not; None if it refers to none."""
+    return next((fill.ref for fill in simple_fills(field.populate) if isinstance(fill, ReferenceFill)), None)

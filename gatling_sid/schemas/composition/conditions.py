@@ -89,7 +89,9 @@ def conditions_of(domain: Domain, tool_name: str, role: str) -> tuple[StatedCond
     return tuple(found)
 
 
-def _conditions_of_filter(domain: Domain, entity: str, name: str, match: c.Match, role: str) -> Iterator[StatedCondition]:
+def _conditions_of_filter(
+    domain: Domain, entity: str, name: str, match: c.Match, role: str
+) -> Iterator[StatedCondition]:
     field = domain.file.entities[entity].fields[name]
     said = field.said
     if isinstance(said, list):

@@ -58,7 +58,9 @@ def _share_of_value(domain: Domain, entity: c.Entity, name: str, value: str | No
 
 def _share_of_fill(domain: Domain, field: c.EntityField, fill: Any, value: str | None) -> float:
     if isinstance(fill, (p.ByFieldFill, p.IfPastFill)):
-        cases = [*fill.cases.values(), fill.otherwise] if isinstance(fill, p.ByFieldFill) else [fill.then, fill.otherwise]
+        cases = (
+            [*fill.cases.values(), fill.otherwise] if isinstance(fill, p.ByFieldFill) else [fill.then, fill.otherwise]
+        )
         filled = [each for each in cases if each is not None]
         constants = {each.value for each in filled if isinstance(each, p.ConstantFill)}
         if value is None and constants and len(filled) == sum(isinstance(each, p.ConstantFill) for each in filled):

@@ -21,23 +21,27 @@ def wordings_in_phrases(domain: Domain, voice: SharedVoice) -> Iterator[tuple[To
     """Yields (topic, value, wording) of every value whose words a phrase fixes."""
     for name, entity in domain.file.entities.items():
         for field_name, field in entity.fields.items():
-            for key, texts in field.said.items() if isinstance(field.said, Mapping) else ():
-                value = key == "true" if field.type == "flag" else key
-                yield from (((name, field_name), value, words) for text in texts for phrase in alternatives_of(text) for words in values_in(phrase))
+            yield from (((name, field_name), value, words) for value, words in _wordings_of_field(field))
     for part in domain.file.parts.values():
-        for texts in (part.says, part.asks):
-            for value, listed in texts.items() if isinstance(texts, Mapping) else [(None, texts)]:
+        for said in (part.says, part.asks):
+            for key, listed in said.items() if isinstance(said, Mapping) else [("", said)]:
                 for text in listed:
-                    yield from _wordings_of_part(domain, part, value, text)
+                    yield from _wordings_of_part(domain, part, key, text)
     for texts_by_measure in (voice.verbs, voice.questions):
         for measure, listed in texts_by_measure.items():
             for text in listed:
-                for slot in phrasing_of(text).slots():
-                    if slot.name == "measure" and slot.wording is not None:
-                        yield ("(tools)", "measure"), measure, slot.wording
+                slots = [each for each in phrasing_of(text).slots() if each.name == "measure" and each.wording]
+                yield from ((("(tools)", "measure"), measure, each.wording or "") for each in slots)
 
 
-def _wordings_of_part(domain: Domain, part: c.Part, value: str | None, text: str) -> Iterator[tuple[Topic, Any, str]]:
+def _wordings_of_field(field: c.EntityField) -> Iterator[tuple[Any, str]]:
+    for key, texts in field.said.items() if isinstance(field.said, Mapping) else ():
+        value = key == "true" if field.type == "flag" else key
+        for phrase in (each for text in texts for each in alternatives_of(text)):
+            yield from ((value, words) for words in values_in(phrase))
+
+
+def _wordings_of_part(domain: Domain, part: c.Part, value: str, text: str) -> Iterator[tuple[Topic, Any, str]]:
     tool = domain.file.tools[part.tool]
     for slot in phrasing_of(text).slots():
         parameter = tool.parameters.get(slot.name)

@@ -37,21 +37,38 @@ def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
     if target.search is None and not target.by_key:
         known |= {*domain.file.roles[role].attributes}
     reading = [use for use in group.uses if domain.file.tools[domain.file.parts[use.part].tool].operation == "get"]
-    shown = known | {field for use in reading if not use.columns for field in domain.file.tools[domain.file.parts[use.part].tool].returns}
+    shown = known | {
+        field
+        for use in reading
+        if not use.columns
+        for field in domain.file.tools[domain.file.parts[use.part].tool].returns
+    }
     taken = {field for use in group.uses for field in fields_taken(domain, use.part)} - shown
     found = {name: notices(domain, role, name, target.entity) for name in own}
-    notified = {n.recipient_field: n.rule for each in found.values() for n in each if not is_covered(domain, group, n)} if not target.is_many else {}
+    notified = (
+        {n.recipient_field: n.rule for each in found.values() for n in each if not is_covered(domain, group, n)}
+        if not target.is_many
+        else {}
+    )
     notified = {field: rule for field, rule in notified.items() if field not in shown}
     demanded = {
         name: [each for each in look_ups(domain, role, name, domain.file.tools[name]) if not {*each.fields} <= known]
         for name in own
     }
-    rules = list(dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*notified.values()]))
-    fields = {field for found_rules in demanded.values() for each in found_rules for field in each.fields} | taken | {*notified}
+    rules = list(
+        dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*notified.values()])
+    )
+    fields = (
+        {field for found_rules in demanded.values() for each in found_rules for field in each.fields}
+        | taken
+        | {*notified}
+    )
     if not fields:
         return LookUpNeeds(None, (), {}, found)
     tool = look_up_tool(domain, role, target, tuple(sorted(fields))) if not reading else None
-    looked_up = {name: tuple(each.rule for each in found_rules) for name, found_rules in demanded.items() if found_rules}
+    looked_up = {
+        name: tuple(each.rule for each in found_rules) for name, found_rules in demanded.items() if found_rules
+    }
     return LookUpNeeds(tool or "", () if taken else tuple(rules), looked_up, found)
 
 
@@ -83,6 +100,11 @@ def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str
         reads = tool.operation == ("list" if target.is_many else "get") and tool.entity == target.entity
         purposes = {each.does for each in tool.parameters.values()}
         shown = tuple(tool.returns)
-        if reads and purpose in purposes and {*fields} <= {*shown} and givens_for(domain, role, name, shown) is not None:
+        if (
+            reads
+            and purpose in purposes
+            and {*fields} <= {*shown}
+            and givens_for(domain, role, name, shown) is not None
+        ):
             return name
     return None

@@ -26,7 +26,9 @@ class RowDraws:
     `seed` is the row that is drawn first, `name` the rows that are meant: those of `all` if there are many.
     """
 
-    def __init__(self, domain: Domain, letter: str, target: Target, draws: dict[str, Any], slots: dict[str, Any]) -> None:
+    def __init__(
+        self, domain: Domain, letter: str, target: Target, draws: dict[str, Any], slots: dict[str, Any]
+    ) -> None:
         """Takes the lists to which draws and slots are added."""
         self._domain, self._letter, self._target = domain, letter, target
         self._draws, self._slots = draws, slots
@@ -42,7 +44,9 @@ class RowDraws:
         where: Where = {field: dict(operand) for field, operand in allowed.items()}
         for each in target.conditions:
             if each.how == "choice":
-                where.setdefault(each.field, {}).pop("in", None) if isinstance(where.get(each.field, {}).get("in"), str) else None
+                where.setdefault(each.field, {}).pop("in", None) if isinstance(
+                    where.get(each.field, {}).get("in"), str
+                ) else None
                 merge(where, each.field, {"in": [typed_value(self._entity, each)]})
             elif each.how == "mine":
                 merge(where, each.field, {"in": [f"$principal.{each.key}"]})
@@ -99,9 +103,15 @@ class RowDraws:
                 return {"at_most": f"${name}"}
             case "within_days" | "next_days" as match:
                 is_back = match == "within_days"
-                days = c.AgeDraw.model_construct(age=of_seed) if is_back else c.DaysUntilDraw.model_construct(days_until=of_seed)
+                days = (
+                    c.AgeDraw.model_construct(age=of_seed)
+                    if is_back
+                    else c.DaysUntilDraw.model_construct(days_until=of_seed)
+                )
                 self._draws[f"{name}_days"] = days
-                self._draws[name] = _choice(_PERIODS, [f"$limits.{tool}.days" for tool in tools], at_least=f"${name}_days")
+                self._draws[name] = _choice(
+                    _PERIODS, [f"$limits.{tool}.days" for tool in tools], at_least=f"${name}_days"
+                )
                 self.time_range = f"${name}"
                 return {match: f"${name}"}
         self._slots[name] = typed_value(self._entity, condition) if condition.how == "choice" else of_seed

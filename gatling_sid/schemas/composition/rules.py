@@ -59,7 +59,10 @@ def axis_of(value: Any) -> str | None:
 def look_ups(domain: Domain, role: str, name_of_tool: str, tool: c.Tool) -> list[LookUp]:
     """What is to be read of rows of a tool's entity before a role changes them with the tool, or writes about them."""
     kinds = _KINDS_OF_OPERATION.get(tool.operation, ())
-    fields_set = {*tool.sets, *(each.field for each in tool.parameters.values() if each.does in ("set", "add", "subtract"))}
+    fields_set = {
+        *tool.sets,
+        *(each.field for each in tool.parameters.values() if each.does in ("set", "add", "subtract")),
+    }
     found = []
     for name, rule in rules_binding(domain, role, name_of_tool):
         given = rule.parameters
@@ -137,12 +140,12 @@ def rows_allowed_by_group(
     for use, arguments in zip(group.uses, values, strict=True):
         part = domain.file.parts[use.part]
         tool = domain.file.tools[part.tool]
-        fields_set = {p.field: arguments.get(name) for name, p in tool.parameters.items() if p.does == "set"}
+        fields_set = {p.field or "": arguments.get(name) for name, p in tool.parameters.items() if p.does == "set"}
         if tool.entity == target.entity:
             fixed = {f: v for f, v in fields_set.items() if v is not None and not str(v).startswith("$")}
             _merge_all(where, rows_allowed(domain, role, part.tool, target.entity, fixed))
             if tool.operation == "update":
-                _merge_all(where, {str(f): {"not": v} for f, v in fields_set.items() if v is not None})
+                _merge_all(where, {f: {"not": v} for f, v in fields_set.items() if v is not None})
             for notice in notices(domain, role, part.tool, target.entity):
                 if notice.unless_own:
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})
@@ -170,7 +173,9 @@ def _owners_of_created(domain: Domain, role: str, part: c.Part, tool: c.Tool) ->
         if rule.kind != "own_records" or given["entity"] != tool.entity:
             continue
         reference = copies[given["field"]].reference if given["field"] in copies else given["field"]
-        argument = next((n for n, each in tool.parameters.items() if each.does == "set" and each.field == reference), "")
+        argument = next(
+            (n for n, each in tool.parameters.items() if each.does == "set" and each.field == reference), ""
+        )
         source = str(part.arguments.get(argument, ""))
         if source.startswith("$found."):
             field = copies[given["field"]].field if given["field"] in copies else source.removeprefix("$found.")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.targets import key_phrases
-from gatling_sid.schemas.composition.tasks import GroupWords, ComposedTask, UseWords
+from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords, UseWords
 from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, noun_phrases, phrase_of
 from gatling_sid.schemas.language.phrasing import SENTENCE_START, Alternatives, Phrasing, Slot, phrasing_of
 from gatling_sid.schemas.language.shared_voice import Register, SharedVoice, part_of_split
@@ -30,7 +30,8 @@ _SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
 _MAX_DRAWS = 8
 """Draws for each first sentence before a task has fewer phrasings than wanted."""
 _INDIRECT_OBJECT = re.compile(r"\b(?:me|us) \{it\}$")
-_OF_IT = re.compile(r"\bthe ((?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+)(?: (?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+))*) (?:of|for) \{it\}")
+_WORD_OF_IT = r"(?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+)"
+_OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it\}}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
@@ -93,7 +94,7 @@ def _choose_openers(
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
-        kind = _kind_of_first(use, nouns[0], rng)
+        kind = _kind_of_first(group, nouns[0], rng)
         pattern = rng.choice(questions) if kind == "ask" else _draw_pattern(voice, kind, register, rng)
         verb = rng.choice(verbs) if kind == "do" else ""
         chosen.setdefault((pattern, verb), Opener(kind, pattern, verb, "neutral" if kind == "ask" else register))
@@ -140,15 +141,18 @@ def _questions(group: GroupWords, voice: SharedVoice, split: str) -> Sequence[st
     return voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
 
 
-def _kind_of_first(use: UseWords, nouns: NounPhrases | None, rng: random.Random) -> Literal["do", "need", "any", "ask"]:
-    """A kind of first sentence that suits the first part."""
+def _kind_of_first(
+    group: GroupWords, nouns: NounPhrases | None, rng: random.Random
+) -> Literal["do", "need", "any", "ask"]:
+    """A kind of first sentence that suits the first part; "I need Abigail with her insurer" suits nobody."""
+    use, target = group.uses[0], group.target
     if _texts(use.part.asks, use):
         return rng.choice(("ask", "do"))
     match use.tool.operation:
         case "list" | "get" if use.part.says:
             return "do"
         case "list" | "get" if use.use.columns:
-            return rng.choice(("do", "do", "do", "ask", "ask", "ask", "need"))
+            return rng.choice(("do", "do", "do", "ask", "ask", "ask", "need" if target and target.is_many else "ask"))
         case "list" | "get":
             return rng.choice(("do", "do", "need", "any", "any") if nouns and nouns.bare else ("do", "need"))
         case "aggregate" if not use.part.says:
@@ -320,7 +324,7 @@ def _shuffled(texts: Sequence[str], rng: random.Random) -> list[str]:
 def _texts(texts: Mapping[str, Sequence[str]] | Sequence[str], use: UseWords) -> Sequence[str]:
     """The texts of a part for the value that the shape fixes, or for any value."""
     if isinstance(texts, Mapping):
-        return texts.get(str(dict(use.use.choices).get(use.part.by_value)), ())
+        return texts.get(str(dict(use.use.choices).get(use.part.by_value or "")), ())
     return texts
 
 

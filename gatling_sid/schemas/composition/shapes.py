@@ -89,12 +89,16 @@ def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool
     if role not in spec.roles or part in used:
         return False
     is_export = domain.file.tools[spec.tool].operation == "export"
-    return not (is_export and any(domain.file.tools[domain.file.parts[each].tool].operation == "export" for each in used))
+    return not (
+        is_export and any(domain.file.tools[domain.file.parts[each].tool].operation == "export" for each in used)
+    )
 
 
 def _interferes(domain: Domain, groups: Sequence[Group], another: Group) -> bool:
     """Whether a further group reads or changes rows of an entity that an earlier one changes, or the other way round."""
-    tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in (*groups, another)]
+    tools = [
+        [domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in (*groups, another)
+    ]
     targets = [group.target for group in (*groups, another)]
     entities = [
         {*(tool.entity for tool in each), *([target.entity] if target else ())}
@@ -136,7 +140,11 @@ def _can_be_served(domain: Domain, role: str, group: Group) -> bool:
     assert group.target is not None
     needs = look_up_needs(domain, role, group)
     demanded = [notice for found in needs.notices.values() for notice in found]
-    if needs.tool == "" or (group.target.is_many and demanded) or len({each.tool for each in demanded}) < len({each.rule for each in demanded}):
+    if (
+        needs.tool == ""
+        or (group.target.is_many and demanded)
+        or len({each.tool for each in demanded}) < len({each.rule for each in demanded})
+    ):
         return False
     values = [dict(use.choices) for use in group.uses]
     where = rows_allowed_by_group(domain, role, group, values, needs.tool)
@@ -150,8 +158,7 @@ def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
     said = {(each.field, each.key) for each in target.conditions if each.how == "choice"}
     if any((tool.parameters[name].field, str(value)) in said for name, value in use.choices):
         return False  # "mute the muted contact"
-    texts = [text for each in (part.says, part.asks) for text in (sum(each.values(), []) if isinstance(each, dict) else each)]
-    if not use.columns and any("{columns}" in text for text in texts):
+    if not use.columns and "{columns}" in f"{part.says} {part.asks}":
         return False
     search = domain.file.tools[target.search].returns if target.search else []
     if tool.operation == "get" and target.search and {*(use.columns or tool.returns)} <= {*search}:
@@ -215,7 +222,9 @@ def number_of(domain: Domain, part: str) -> Literal["one", "many", "both"]:
 # --- one use ---------------------------------------------------------------------------------------------------
 
 
-def _draw_use(domain: Domain, role: str, name: str, target: Target | None, rng: random.Random, *, is_alone: bool) -> Use:
+def _draw_use(
+    domain: Domain, role: str, name: str, target: Target | None, rng: random.Random, *, is_alone: bool
+) -> Use:
     """A part with the columns and values that the words fix; rows that other parts use are listed with all columns."""
     part = domain.file.parts[name]
     tool = domain.file.tools[part.tool]

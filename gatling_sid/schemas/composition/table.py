@@ -39,9 +39,10 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         whole, parts = self._domain.file.scenarios, self._domain.file.parts
         if not parts:
             return {name: spec.weight for name, spec in whole.items()}
-        total = sum(each.weight for each in (*whole.values(), *parts.values()))
-        shares = {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in whole.items()}
-        return {**shares, **dict.fromkeys(self.shapes(deck), 1)}
+        return {
+            **{name: self._share(spec.weight) for name, spec in whole.items()},
+            **dict.fromkeys(self.shapes(deck), 1),
+        }
 
     def shapes(self, deck: int) -> dict[str, Shape]:
         """The shapes of the composed tasks of a deck, by name; no other deck has them."""
@@ -53,9 +54,13 @@ class ScenarioTable(Mapping[str, c.Scenario]):
     @cached_property
     def _numbers(self) -> dict[str, int]:
         """How many shapes of a deck each part leads."""
-        whole, parts = self._domain.file.scenarios, self._domain.file.parts
-        total = sum(each.weight for each in (*whole.values(), *parts.values()))
-        return {name: max(1, round(SCENARIOS_PER_DECK * each.weight / total)) for name, each in parts.items()}
+        return {name: self._share(part.weight) for name, part in self._domain.file.parts.items()}
+
+    def _share(self, weight: int) -> int:
+        """How many scenarios of a deck are due to a part, or to a scenario that is written whole, of this weight."""
+        file = self._domain.file
+        total = sum(each.weight for each in file.scenarios.values()) + sum(each.weight for each in file.parts.values())
+        return max(1, round(SCENARIOS_PER_DECK * weight / total))
 
     def _shape(self, name: str) -> Shape | None:
         """The shape of that name, which is looked for in the known decks first; None if there is none."""

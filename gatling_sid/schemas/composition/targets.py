@@ -88,7 +88,12 @@ def _own_row(domain: Domain, role: str, entity: str) -> Target | None:
 def _list_tool(domain: Domain, role: str, entity: str) -> str | None:
     for name, tool in domain.file.tools.items():
         returns_key = domain.file.entities[tool.entity].key in tool.returns
-        if tool.operation == "list" and tool.entity == entity and returns_key and givens_for(domain, role, name) is not None:
+        if (
+            tool.operation == "list"
+            and tool.entity == entity
+            and returns_key
+            and givens_for(domain, role, name) is not None
+        ):
             return name
     return None
 
@@ -107,7 +112,9 @@ def _by_conditions(
 ) -> Target | None:
     tools = tuple(dict.fromkeys([*filtering, *([search] if search else [])]))
     order = _draw_order(domain, search, rng) if is_many and search and tools == (search,) else None
-    conditions = _draw_conditions(domain, role, uses, tools, must_say, rng, is_many=is_many, has_order=order is not None)
+    conditions = _draw_conditions(
+        domain, role, uses, tools, must_say, rng, is_many=is_many, has_order=order is not None
+    )
     if conditions is None or not (conditions or order is not None):
         return None
     return Target(entity, search, conditions, is_many, order=order)
@@ -163,7 +170,11 @@ def _draw_conditions(
     most = _most_rows(domain, parts)
     for each in possible:
         too_many = is_many and not has_order and expected_rows(domain, entity, chosen) > most
-        if (len(chosen) < number or too_many) and _fits(each, chosen, entity) and (is_many or not each.identifies(entity)):
+        if (
+            (len(chosen) < number or too_many)
+            and _fits(each, chosen, entity)
+            and (is_many or not each.identifies(entity))
+        ):
             chosen.append(each)
     expected = expected_rows(domain, entity, chosen)
     if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
@@ -234,13 +245,20 @@ def _names_same_row(condition: StatedCondition, other: StatedCondition, entity: 
 def _excludes(condition: StatedCondition, other: StatedCondition, entity: c.Entity) -> bool:
     """Whether rows of the one condition have no value in the field of the other, since it is filled only for some."""
     fill = entity.fields[other.field].populate
-    if isinstance(fill, p.IfPastFill) and fill.if_past == condition.field and condition.is_period and other.how == "choice":
+    if (
+        isinstance(fill, p.IfPastFill)
+        and fill.if_past == condition.field
+        and condition.is_period
+        and other.how == "choice"
+    ):
         filled = fill.then if condition.match == "within_days" else fill.otherwise
         return filled is None or (isinstance(filled, p.ChoiceFill) and other.key not in filled.choice)
     if not (isinstance(fill, p.ByFieldFill) and fill.by == condition.field and condition.how == "choice"):
         return False
     filled = fill.cases.get(condition.key, fill.otherwise)
-    return filled is None or (other.how == "choice" and isinstance(filled, p.ChoiceFill) and other.key not in filled.choice)
+    return filled is None or (
+        other.how == "choice" and isinstance(filled, p.ChoiceFill) and other.key not in filled.choice
+    )
 
 
 def _is_free(
@@ -251,7 +269,9 @@ def _is_free(
     if condition.how == "via":
         if any(each.how == "mine" and each.field == condition.field for each in conditions_of(domain, tools[0], role)):
             return False  # what belongs to the principal is theirs, not somebody's of that name
-        found = name_search(domain, domain.referenced_entity(domain.file.entities[name], condition.field), condition.key)
+        found = name_search(
+            domain, domain.referenced_entity(domain.file.entities[name], condition.field), condition.key
+        )
         return found is not None and givens_for(domain, role, found[0]) is not None
     if condition.how != "choice":
         return True

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
+from gatling_sid.schemas.composition.goal_parts import GoalPart, goal_part_of
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import rows_allowed_by_group, rules_binding
@@ -63,7 +64,9 @@ class ComposedTask(NamedTuple):
 def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     """The task of a shape."""
     draft = _Draft()
-    groups = tuple(_GroupBuilder(domain, shape.role, "abc"[at], each, draft).build() for at, each in enumerate(shape.groups))
+    groups = tuple(
+        _GroupBuilder(domain, shape.role, "abc"[at], each, draft).build() for at, each in enumerate(shape.groups)
+    )
     return ComposedTask(shape, draft.scenario(shape), groups)
 
 
@@ -84,11 +87,12 @@ class _Draft:
         kinds = [type(each).__name__.removesuffix("Effect").lower() for each in self.effects if each.when is None]
         kinds += ["aggregate" for _ in self.measures] + ["show" for _ in self.shows]
         fitting = intents_of(kinds)
+        intent: Any = next((each for each in kinds if each in fitting), fitting[-1])
         goal = c.ScenarioGoal.model_construct(
             shows=self.shows, measures=self.measures, effects=self.effects, time_range=self.time_range
         )
         return c.Scenario.model_construct(
-            intent=next((each for each in kinds if each in fitting), fitting[-1]),
+            intent=intent,
             roles=[shape.role],
             given={axis: list(values) for axis, values in shape.given},
             weight=1,
@@ -99,6 +103,15 @@ class _Draft:
             phrasings=[],
             reasons=[],
         )
+
+    def add_to_goal(self, part: GoalPart) -> None:
+        match part:
+            case c.GoalShowing():
+                self.shows.append(part)
+            case c.GoalMeasure():
+                self.measures.append(part)
+            case _:
+                self.effects.append(part)
 
     def add_step(
         self,
@@ -149,7 +162,9 @@ class _GroupBuilder:
             self._add_look_up(self.target)
         uses, due = [], list[int]()
         for number, use in enumerate(self.group.uses, 1):
-            is_delete = self.tools[number - 1].operation == "delete"  # afterwards, nobody can be written to about the row
+            is_delete = (
+                self.tools[number - 1].operation == "delete"
+            )  # afterwards, nobody can be written to about the row
             notices = self._add_notices(due) if is_delete else []
             uses.append(self._add_use(number, use, known[number - 1], notices))
             due = [number] if is_delete else [*due, number]
@@ -348,8 +363,9 @@ class _GroupBuilder:
             after, after_when = self._order(number, arguments)
             step = f"{self.letter}{number}_do"
             self.draft.add_step(step, part.tool, arguments, [*after, *before], after_when=after_when)
-        self._add_to_goal(use, tool, values)
-        by_purpose = {parameter.does: name for name, parameter in tool.parameters.items()}
+        goal_part = goal_part_of(use, tool, self.rows.name if self.rows else "", values)
+        self.draft.add_to_goal(goal_part)
+        by_purpose: dict[str, str] = {parameter.does: name for name, parameter in tool.parameters.items()}
         spoken = {word: by_purpose.get(purpose, "") for word, purpose in _SPOKEN_PURPOSES.items()}
         named = {word: slots[argument] for word, argument in spoken.items() if argument in slots}
         return UseWords(use, part, tool, {**slots, **named}, by_purpose)
@@ -384,55 +400,6 @@ class _GroupBuilder:
         arguments = next((each.arguments for each in self.draft.steps if each.step == step), {})
         return _fields_written(tool, arguments) if tool.operation == "update" else set()
 
-    def _add_to_goal(self, use: Use, tool: c.Tool, values: Mapping[str, Any]) -> None:
-        choices = dict(use.choices)
-        rows = self.rows.name if self.rows else ""
-        by_purpose = {p.does: name for name, p in tool.parameters.items()}
-        values_by_purpose = {
-            purpose: {p.field: values[n] for n, p in tool.parameters.items() if p.does == purpose and n in values}
-            for purpose in ("set", "add", "subtract")
-        }
-        values_by_purpose["set"] = {**tool.sets, **values_by_purpose["set"]}
-        effect: Any = None
-        match tool.operation:
-            case "list" | "get":
-                fields = list(use.columns or tool.returns)
-                self.draft.shows.append(c.GoalShowing.model_construct(rows=rows, fields=fields))
-            case "aggregate":
-                self.draft.measures.append(
-                    c.GoalMeasure.model_construct(
-                        rows=rows,
-                        measure=choices.get(by_purpose.get("measure"), "count"),
-                        field=choices.get(by_purpose.get("measured")),
-                        group_by=choices.get(by_purpose.get("group")),
-                        top=None,
-                    )
-                )
-            case "update":
-                effect = c.UpdateEffect.model_construct(update=rows, when=None, **values_by_purpose)
-            case "create":
-                effect = c.CreateEffect.model_construct(create=tool.entity, set=values_by_purpose["set"], when=None)
-            case "delete":
-                effect = c.DeleteEffect.model_construct(delete=rows, when=None)
-            case "export":
-                effect = c.ExportEffect.model_construct(
-                    export=rows,
-                    fields=list(use.columns or tool.returns),
-                    target=values[by_purpose["target"]],
-                    format=values.get(by_purpose.get("format", "")),
-                    when=None,
-                )
-            case "send":
-                contents = [n for n, p in tool.parameters.items() if p.does in ("content", "attachment") and n in values]
-                effect = c.SendEffect.model_construct(
-                    send=values[by_purpose["recipient"]],
-                    about=rows or None,
-                    contents={name: values[name] for name in contents},
-                    when=None,
-                )
-        if effect is not None:
-            self.draft.effects.append(effect)
-
     def _add_notices(self, numbers: Sequence[int]) -> list[str]:
         """Adds the messages that rules demand after parts were applied to a row, each once; returns their steps."""
         target = self.target
@@ -452,8 +419,9 @@ class _GroupBuilder:
                 _parameter(sender, "about"): self._key(),
             }
             self.draft.add_step(f"{self.letter}_notify_{rule}", notice.tool, arguments, steps, [rule])
-            effect = {"send": f"${self.letter}_seed.{notice.recipient_field}", "about": f"{self.letter}_seed"}
-            self.draft.effects.append(c.SendEffect.model_construct(**effect, contents={}, when=rule))
+            address, row = f"${self.letter}_seed.{notice.recipient_field}", f"{self.letter}_seed"
+            effect = c.SendEffect.model_construct(send=address, about=row, contents={}, when=rule)
+            self.draft.add_to_goal(effect)
         return [f"{self.letter}_notify_{rule}" for rule in causes]
 
 

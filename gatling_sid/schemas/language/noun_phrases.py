@@ -94,7 +94,9 @@ def _parse_words(text: str, slot: str) -> Words:
 def alternatives_of(text: str) -> tuple[str, ...]:
     """The phrases that a text with `[one|another|]` stands for; a text without brackets stands for itself."""
     pieces = _ALTERNATIVES.split(text)
-    return tuple("".join(each) for each in product(*(piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces))))
+    return tuple(
+        "".join(each) for each in product(*(piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces)))
+    )
 
 
 def values_in(text: str) -> list[str]:
@@ -120,7 +122,9 @@ def noun_phrases(
     superlative: Superlative | None = None,
 ) -> NounPhrases:
     """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
-    if any(each and all(phrase.is_whole for phrase in each) for each in phrases):  # a name takes only what can follow it
+    if any(
+        each and all(phrase.is_whole for phrase in each) for each in phrases
+    ):  # a name takes only what can follow it
         phrases = [
             each if all(phrase.is_whole for phrase in each) else [phrase for phrase in each if phrase.follows_name]
             for each in phrases

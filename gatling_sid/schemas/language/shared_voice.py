@@ -69,7 +69,12 @@ class SharedVoice(StrictModel):
     @lru_cache(maxsize=1024)  # noqa: B019 - voices live as long as the process
     def patterns_of(self, kind: str, register: Register, words: int | None = None) -> tuple[str, ...]:
         """The patterns of a kind and register, those of at most so many words if a number is given."""
-        texts = {"do": self.patterns.do, "need": self.patterns.need, "any": self.patterns.any, "then": self.patterns.then}
+        texts = {
+            "do": self.patterns.do,
+            "need": self.patterns.need,
+            "any": self.patterns.any,
+            "then": self.patterns.then,
+        }
         return tuple(each for each in texts[kind].of(register) if words is None or len(each.split()) <= words)
 
     patterns: Patterns
@@ -120,7 +125,7 @@ def part_of_split(texts: Sequence[str], split: str) -> Sequence[str]:
     Of a list that is too short to be divided so, the last is for test and the one before for validation; a list of one or
     two is not divided.
     """
-    if len(texts) < 3:  # noqa: PLR2004
+    if len(texts) < 3:
         return texts
     if len(texts) < _SHARE_OF_SPLIT:
         return {"test": texts[-1:], "validation": texts[-2:-1]}.get(split, texts[:-2])

@@ -108,9 +108,7 @@ def constraints_hold(context: TraceContext) -> Iterator[Breach]:
 
 def wording_constraints_hold(context: TraceContext) -> Iterator[Breach]:
     """Every constraint holds that binds what differs between wordings of a plan; a message names the constraint and its kind."""
-    if not any(each.kind in WORDING_RULES for each in context.trace.policy.constraints):
-        return  # most policies have none, and this is asked of every wording
-    for constraint_id, kind, parameters in context.constraints_of_kinds(frozenset(WORDING_RULES)):
+    for constraint_id, kind, parameters in context.constraints_of_kinds(WORDING_RULES):
         for message in WORDING_RULES[kind](parameters, context):
             yield Breach(constraint_id, kind, f"{constraint_id}: {message} ({kind})")
 

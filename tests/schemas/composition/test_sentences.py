@@ -15,7 +15,7 @@ from gatling_sid.schemas.composition.tasks import build_task
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot
 from gatling_sid.schemas.language.shared_voice import SharedVoice
-from tests.schemas.composition.test_tasks import BY_KEY, DONE, MINE, NAME, WAITING, filtered, searched
+from tests.support.repairs import BY_KEY, DONE, MINE, NAME, WAITING, filtered, searched
 
 
 def by_register(neutral: str, casual: str, formal: str) -> dict[str, list[str]]:

@@ -10,33 +10,12 @@ from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.composition.conditions import StatedCondition
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.tasks import ComposedTask, build_task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
+from tests.support.repairs import BY_KEY, CUSTOMER, DEAR, DONE, MINE, NAME, OWN_ENTRY, RECENT, WAITING, filtered, searched
 
-WAITING = StatedCondition("status", "equals", "choice", "waiting")
-DONE = StatedCondition("status", "equals", "choice", "done")
-MINE = StatedCondition("person_id", "equals", "mine", "person_id")
-NAME = StatedCondition("customer_name", "contains", "value")
-RECENT = StatedCondition("brought_on", "within_days", "value")
-DEAR = StatedCondition("price", "at_least", "value")
-CUSTOMER = StatedCondition("customer_id", "equals", "via", "name")
-OWN_ENTRY = StatedCondition("person_id", "equals", "mine", "person_id")
-
-
-def searched(*conditions: StatedCondition, is_many: bool = False, order: str | None = None) -> Target:
-    """Repairs that a search finds."""
-    return Target("repair", "list_repairs", conditions, is_many=is_many, order=order)
-
-
-def filtered(*conditions: StatedCondition) -> Target:
-    """Repairs that the tools themselves select."""
-    return Target("repair", None, conditions, is_many=True)
-
-
-BY_KEY = Target("repair", None, (), is_many=False, by_key=True)
 ONE = searched(NAME, WAITING)
 FIND_ONE = "a_find = list_repairs(customer_name: $request.a_customer_name, status: $request.a_status)"
 FIND_WAITING = "a_find = list_repairs(status: $request.a_status)"

@@ -25,8 +25,8 @@ from gatling_sid.oracle.claude.plans.answers import (
 )
 from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, ConditionTest
 from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, reference_in, references_in
-from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.world import World
 
