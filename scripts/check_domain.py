@@ -67,8 +67,8 @@ def check_file(path: Path, args: argparse.Namespace) -> int:
             print(to_text(each.trace, registry), "\n")
     report = report_on(draft, sample, path, seed=args.seed, is_whole=not args.scenario)
     print(*report.lines(is_draft=args.draft), sep="\n")
-    failures, made = len(report.failures(is_draft=args.draft)), len(sample.judged) if sample else 0
-    print(f"\n{path.name}: {made} traces, {failures} problems, {len(report.problems) - failures} warnings")
+    failures, traces = len(report.failures(is_draft=args.draft)), len(sample.judged) if sample else 0
+    print(f"\n{path.name}: {traces} traces, {failures} problems, {len(report.problems) - failures} warnings")
     return FAILED if failures else 0
 
 

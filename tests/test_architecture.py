@@ -30,9 +30,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("gatling_sid.oracle.claude.authoring", "gatling_sid.oracle.claude.improve"),
     ("gatling_sid.validators",),
     ("gatling_sid.generator",),
+    ("gatling_sid.quality", "gatling_sid.first_draft"),
     ("gatling_sid.domain_report",),
     ("gatling_sid.agent",),
     ("gatling_sid.oracle", "gatling_sid.views"),  # of oracle, the package's face alone: it offers OracleAgent
+    ("gatling_sid.domain_check",),
     ("builder",),
     ("dataset_card",),
     ("scripts",),

@@ -34,7 +34,7 @@ _USERS = ("tools.", "roles.", "policy.")
 """Keys of which nothing more is said once parts are left out: what these lack, only the parts may have used."""
 
 
-class Draft(NamedTuple):
+class DraftFile(NamedTuple):
     """A domain file as far as it can be used; without a domain, no task can be drawn from it.
 
     `left_out` names the parts and scenarios that the domain lacks because something is wrong with them.
@@ -45,20 +45,20 @@ class Draft(NamedTuple):
     left_out: list[str]
 
 
-def read_draft(path: Path, registry: DomainRegistry) -> Draft:
+def read_draft(path: Path, registry: DomainRegistry) -> DraftFile:
     """Reads a file of a registry's folder; what keeps it from being read at all becomes a problem, too."""
     try:
         content = load_yaml(path)
         registry.check_name(path.stem)
     except CatalogueError as error:
-        return Draft(None, [(error.where, error.problem)], [])
+        return DraftFile(None, [(error.where, error.problem)], [])
     found = domain_of_content(path.stem, content)
     problems = [*(domain_problems(found) if isinstance(found, Domain) else found)]
     left_out: list[str] = []
     current = problems
     for _ in range(_MAX_ROUNDS):
         if isinstance(found, Domain) and can_be_drawn(found):
-            return Draft(found, problems, left_out)
+            return DraftFile(found, problems, left_out)
         broken = [name for name in _entries_named_in(current) if name not in left_out]
         if not broken:
             break
@@ -66,7 +66,7 @@ def read_draft(path: Path, registry: DomainRegistry) -> Draft:
         found = domain_of_content(path.stem, _without(content, left_out))
         current = list(domain_problems(found)) if isinstance(found, Domain) else found
         problems += [each for each in current if not each[0].startswith(_USERS) and each not in problems]
-    return Draft(None, problems, [])
+    return DraftFile(None, problems, [])
 
 
 def can_be_drawn(domain: Domain) -> bool:

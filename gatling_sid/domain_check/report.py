@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gatling_sid.domain_check.draft import Draft
+from gatling_sid.domain_check.draft import DraftFile
 from gatling_sid.domain_check.problems import AuthorProblem, describe_problems, mask_values
 from gatling_sid.domain_check.remedies import remedy_for
 from gatling_sid.domain_check.sample import Sample, parts_of_scenario
@@ -46,11 +46,13 @@ class Report(NamedTuple):
         yield from describe_problems(warnings)
 
 
-def report_on(draft: Draft, sample: Sample | None, path: Path, *, seed: int, is_whole: bool) -> Report:
+def report_on(draft: DraftFile, sample: Sample | None, path: Path, *, seed: int, is_whole: bool) -> Report:
     """The report on a file and a sample of its traces; only a sample of the whole domain is compared with aims."""
     problems = [AuthorProblem("the file", where, text) for where, text in draft.problems]
-    if draft.domain is None or sample is None:
+    if draft.domain is None:
         return Report(problems, [])
+    if sample is None:  # no part leads a task
+        return Report(problems or _problems_of_use(draft), [])
     domain, measured = draft.domain, [*_measure_file(path, draft.domain), *sample.counts.measure()]
     problems += [AuthorProblem("rejected traces", *each) for each in _rejections(domain, sample)]
     problems += _problems_of_draws(sample)
@@ -60,7 +62,7 @@ def report_on(draft: Draft, sample: Sample | None, path: Path, *, seed: int, is_
         problems += _plain_phrasings(domain)
         problems += _missed_aims(measured)
         if not draft.left_out:  # which would be missed
-            problems += [AuthorProblem("use", where, text) for where, text in use_problems(domain)]
+            problems += _problems_of_use(draft)
             problems += _problems_of_rules(domain, sample)
     tables = [*_describe_rules(domain, sample), _describe_draws(sample)]
     if is_whole:
@@ -71,6 +73,13 @@ def report_on(draft: Draft, sample: Sample | None, path: Path, *, seed: int, is_
 
 _HEADER = f"{'measure':52}{'over':>8}{'value':>10}  aim"
 _LEGEND = "few: too few traces to tell (see --traces); close: missed by no more than chance"
+
+
+def _problems_of_use(draft: DraftFile) -> list[AuthorProblem]:
+    """The parts and tools that no task uses, except those of which a problem is known already."""
+    assert draft.domain is not None
+    known = {where for where, _ in draft.problems}
+    return [AuthorProblem("use", where, text) for where, text in use_problems(draft.domain) if where not in known]
 
 
 def _where_and_text(finding: str) -> tuple[str, str]:

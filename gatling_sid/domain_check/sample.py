@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from gatling_sid.domain_check.draft import Draft
+from gatling_sid.domain_check.draft import DraftFile
 from gatling_sid.errors import CatalogueError
 from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
@@ -53,10 +53,13 @@ class Sample(NamedTuple):
 
 
 def sample_of_draft(
-    draft: Draft, number: int, *, seed: int, name: str = "", measures: bool = True
-) -> tuple[Draft, Sample | None]:
-    """The sample of what can be used of a draft; if no world can be populated, the draft with that problem instead."""
-    if draft.domain is None:
+    draft: DraftFile, number: int, *, seed: int, name: str = "", measures: bool = True
+) -> tuple[DraftFile, Sample | None]:
+    """The sample of what can be used of a draft, None if that is nothing.
+
+    If no world can be populated, this becomes a problem of the draft.
+    """
+    if draft.domain is None or not draft.domain.scenarios.weights(0):
         return draft, None
     try:
         return draft, draw_sample(draft.domain, number, seed=seed, name=name, measures=measures)

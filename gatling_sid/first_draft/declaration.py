@@ -10,7 +10,11 @@ from pydantic import Field, ValidationError
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas.catalogue import Entity
+from gatling_sid.schemas.checks.entities import check_entities
+from gatling_sid.schemas.checks.problems import FileProblem
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.form_errors import form_problems
+from gatling_sid.schemas.registry import domain_of_content
 from gatling_sid.schemas.strict import StrictModel
 from gatling_sid.schemas.yaml_loading import load_yaml
 
@@ -41,10 +45,21 @@ def read_declaration(path: Path) -> tuple[Declaration, dict[str, Any]]:
     if isinstance(content.get("entities"), dict):
         content["entities"] = {STAFF: _staff(str(content.get("name", ""))), **content["entities"]}
     try:
-        return Declaration.model_validate_json(json.dumps(content)), content
+        declaration = Declaration.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        problems = "; ".join(f"{where}: {text}" for where, text in form_problems(error, Declaration, content))
-        raise CatalogueError(path.name, "", problems) from None
+        problems = form_problems(error, Declaration, content)
+    else:
+        problems = _problems_of_entities(content)
+    if problems:
+        raise CatalogueError(path.name, "", "; ".join(f"{where}: {text}" for where, text in problems))
+    return declaration, content
+
+
+def _problems_of_entities(content: dict[str, Any]) -> list[FileProblem]:
+    """What is wrong with the entities, in a domain that has nothing else yet."""
+    empty: dict[str, Any] = {"tools": {}, "roles": {}, "policy": {"description": "", "rules": {}}}
+    domain = domain_of_content("declared", {**content, **empty})
+    return list(check_entities(domain)) if isinstance(domain, Domain) else domain
 
 
 def _staff(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gatling_sid.first_draft.nouns import NUMBERS, DraftEntity
 from gatling_sid.first_draft.policy import ROLES
-from gatling_sid.first_draft.tools import TARGETS, Tools
+from gatling_sid.first_draft.tools import EXPORT_TARGETS, Tools
 
 _ALL = list(ROLES)
 _CHANGING = ["agent", "specialist", "manager"]
@@ -20,7 +20,7 @@ _MESSAGES = (
 Parts = dict[str, dict[str, Any]]
 
 
-def parts_of(entity: DraftEntity, tools: Tools, entities: Mapping[str, DraftEntity]) -> Parts:
+def derive_parts(entity: DraftEntity, tools: Tools, entities: Mapping[str, DraftEntity]) -> Parts:
     """The parts that are about one entity."""
     columns = entity.columns
     parts: Parts = {
@@ -34,7 +34,7 @@ def parts_of(entity: DraftEntity, tools: Tools, entities: Mapping[str, DraftEnti
     parts |= dict(_figures(entity, f"summarise_{entity.many}"))
     parts[f"export_{entity.many}"] = {
         "tool": f"export_{entity.many}", "roles": ["manager", "specialist", "auditor"], "weight": 2, "columns": columns,
-        "with": {"target": list(TARGETS)},
+        "with": {"target": list(EXPORT_TARGETS)},
     }  # fmt: skip
     update, create, message = f"update_{entity.many}", f"create_{entity.slug}", f"write_about_{entity.slug}"
     if update in tools:
@@ -115,11 +115,11 @@ def _create(entity: DraftEntity, tool: str, tools: Tools, entities: Mapping[str,
         "weight": 2,
         **about,
         "with": given,
-        "says": _texts_of_new(entity, stated, bool(about)),
+        "says": _texts_of_new(entity, stated, has_rows=bool(about)),
     }
 
 
-def _texts_of_new(entity: DraftEntity, stated: Sequence[str], has_rows: bool) -> list[str]:
+def _texts_of_new(entity: DraftEntity, stated: Sequence[str], *, has_rows: bool) -> list[str]:
     details = [f"{entity.words(name)} {{{name}}}" for name in stated]
     listed = f" with {', '.join(details[:-1])}{' and ' if details[1:] else ''}{details[-1]}" if details else ""
     rows = " for {it}" if has_rows else ""

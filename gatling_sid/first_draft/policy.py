@@ -7,7 +7,7 @@ from typing import Any
 
 from gatling_sid.first_draft.declaration import STAFF
 from gatling_sid.first_draft.nouns import DraftEntity
-from gatling_sid.first_draft.tools import TARGETS, Tools
+from gatling_sid.first_draft.tools import EXPORT_TARGETS, Tools
 
 ROLES = {
     "agent": "Does the daily work.",
@@ -35,7 +35,12 @@ def policy(entities: Sequence[DraftEntity], tools: Tools) -> dict[str, Any]:
     axes: dict[str, Any] = {
         "max_rows": [8, 5, 12, 20],
         "lookback": [60, 30, 90, 180],
-        "allowed_targets": [[TARGETS[0]], [TARGETS[0], TARGETS[1]], list(TARGETS), [TARGETS[1], TARGETS[2]]],
+        "allowed_targets": [
+            [EXPORT_TARGETS[0]],
+            [EXPORT_TARGETS[0], EXPORT_TARGETS[1]],
+            list(EXPORT_TARGETS),
+            [EXPORT_TARGETS[1], EXPORT_TARGETS[2]],
+        ],
     }
     rules: Rules = {
         "row_cap": _rule("A single call returns, changes or exports at most {max_rows} rows.", "row_limit",
@@ -77,10 +82,10 @@ def _rules_of(entity: DraftEntity, tools: Tools, axes: dict[str, Any]) -> Iterat
         rule = _rule(text, "read_before_change", tools=[update], entity=entity.slug, fields=seen_first[-1:])
         yield f"{entity.slug}_first", {**rule, "sometimes": True}
     if message in tools:
-        text = f"Whom {entity.plural} concern is told after they were changed."
+        text = f"Whom {entity.plural} concern is notified after they were changed."
         rule = _rule(text, "notify_after", tools=[update], entity=entity.slug, notify=message,
                      recipient_field=entity.address)  # fmt: skip
-        yield f"{entity.slug}_change_is_told", {**rule, "sometimes": True}
+        yield f"{entity.slug}_notice", {**rule, "sometimes": True}
     if entity.owner:
         text = f"Agents change no {entity.plural} but their own."
         yield f"own_{entity.many}", _rule(text, "own_records", roles=["agent"], tools=[update], entity=entity.slug,

@@ -7,7 +7,7 @@ from typing import Any
 
 from gatling_sid.first_draft.nouns import NUMBERS, DraftEntity
 
-TARGETS = ("office_drive", "audit_drive", "partner_portal")
+EXPORT_TARGETS = ("office_drive", "audit_drive", "partner_portal")
 _MOST_RETURNED = 5
 _MOST_DAYS = 365
 MEASURES = ("count", "sum", "average", "minimum", "maximum")
@@ -15,7 +15,7 @@ MEASURES = ("count", "sum", "average", "minimum", "maximum")
 Tools = dict[str, dict[str, Any]]
 
 
-def tools_of(entity: DraftEntity, said: Mapping[str, Any]) -> Tools:
+def derive_tools(entity: DraftEntity, said: Mapping[str, Any]) -> Tools:
     """The tools of an entity; `said` has the phrases of its fields, and a list is filtered by what can be said."""
     filters = dict(_filters(entity, said))
     tools: Tools = {f"list_{entity.many}": _list(entity, filters)}
@@ -131,7 +131,7 @@ def _export(entity: DraftEntity, filters: dict[str, Any]) -> dict[str, Any]:
         **filters,
         **_keys(entity, required=False),
         "fields": {"does": "select"},
-        "target": {"does": "target", "required": True, "values": list(TARGETS)},
+        "target": {"does": "target", "required": True, "values": list(EXPORT_TARGETS)},
     }
     return _tool(entity, "export", f"Writes {entity.plural} to a file.", parameters, _returned(entity))
 

@@ -12,10 +12,10 @@ import yaml
 from gatling_sid.errors import CatalogueError
 from gatling_sid.first_draft.declaration import STAFF, Declaration, read_declaration
 from gatling_sid.first_draft.nouns import DraftEntity
-from gatling_sid.first_draft.parts import parts_of
+from gatling_sid.first_draft.parts import derive_parts
 from gatling_sid.first_draft.phrases import with_phrases
 from gatling_sid.first_draft.policy import policy, roles
-from gatling_sid.first_draft.tools import Tools, tools_of
+from gatling_sid.first_draft.tools import Tools, derive_tools
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.use import use_problems
 from gatling_sid.schemas.domain import Domain
@@ -60,15 +60,15 @@ def draft_text(declaration: Path, slug: str) -> str:
 def _draft_sections(declared: Declaration, content: Mapping[str, Any], left_out: Collection[str]) -> dict[str, Any]:
     """The sections of a domain file, without the tools and parts that no task can use."""
     entities = {slug: DraftEntity(slug, spec, STAFF) for slug, spec in declared.entities.items()}
-    written = {slug: with_phrases(content["entities"][slug], each, entities) for slug, each in entities.items()}
+    phrased = {slug: with_phrases(content["entities"][slug], each, entities) for slug, each in entities.items()}
     tools: Tools = {}
     for slug, entity in entities.items():
-        said = {name: field.get("said", []) for name, field in written[slug]["fields"].items()}
-        tools |= {name: each for name, each in tools_of(entity, said).items() if f"tools.{name}" not in left_out}
-    parts = {name: each for entity in entities.values() for name, each in parts_of(entity, tools, entities).items()}
+        said = {name: field.get("said", []) for name, field in phrased[slug]["fields"].items()}
+        tools |= {name: each for name, each in derive_tools(entity, said).items() if f"tools.{name}" not in left_out}
+    parts = {name: each for entity in entities.values() for name, each in derive_parts(entity, tools, entities).items()}
     sections = {
         "pools": dict(declared.pools),
-        "entities": written,
+        "entities": phrased,
         "tools": tools,
         "roles": roles(),
         "policy": policy(list(entities.values()), tools),

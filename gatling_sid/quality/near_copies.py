@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gatling_sid.seeding import stream
+
 SIMILARITY = 0.7
 """The Jaccard similarity above which two texts are near-copies."""
 GRAM_LENGTH = 5
@@ -77,12 +79,12 @@ def _grams_of(texts: Sequence[str]) -> Grams:
 
 def _signatures_of(grams: Grams) -> NDArray[np.uint32]:
     """For each text, the smallest value that each of many hash functions gives to one of its n-grams."""
-    rng = np.random.default_rng(0)
+    rng = stream("near-copies")
     spread = grams.values * _SPREAD
     spread ^= spread >> _HALF
     signatures = np.empty((len(grams.starts) - 1, HASHES), dtype=np.uint32)
     for column in range(HASHES):
-        factor, shift = rng.integers(0, 1 << 63, 2, dtype=np.uint64)
+        factor, shift = np.uint64(rng.getrandbits(63)), np.uint64(rng.getrandbits(63))
         hashes = ((spread * (factor | np.uint64(1)) + shift) >> _HALF).astype(np.uint32)
         signatures[:, column] = np.minimum.reduceat(hashes, grams.starts[:-1])
     return signatures

@@ -35,7 +35,7 @@ class PlanCounts:
     plan_shapes: set[PlanShape] = field(default_factory=set)
 
     def add(self, trace: GoldTrace, domain: Domain, values: frozenset[str]) -> None:
-        """Counts a trace; `values` are its argument values, as `argument_values` gives them."""
+        """Counts a trace; `values` are its argument values, as `values_of_arguments` gives them."""
         calls, text = trace.graph.calls, trace.request.text.lower()
         self.traces += 1
         self.calls += len(calls)
@@ -60,7 +60,7 @@ class PlanCounts:
             yield f"intent {intent}", self.intents[intent] / self.traces
 
 
-def argument_values(trace: GoldTrace) -> frozenset[str]:
+def values_of_arguments(trace: GoldTrace) -> frozenset[str]:
     """The different values that the arguments of all calls hold, as text; references to earlier results are values too."""
     texts = (str(leaf) for call in trace.graph.calls for leaf in _leaves(call.arguments))
     return frozenset(text for text in texts if len(text) in _VALUE_LENGTHS)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gatling_sid.models import GoldTrace
 from gatling_sid.quality.aims import AIMS, LIMIT_AIM, Aim, Measured
-from gatling_sid.quality.plan_measures import PlanCounts, argument_values
+from gatling_sid.quality.plan_measures import PlanCounts, values_of_arguments
 from gatling_sid.quality.policy_measures import LimitCounts, PairCounts, TraceLimits, trace_limits
 from gatling_sid.quality.text_measures import ALL, MEASURES_OF_EACH_TEXT, Text, mask, text_values
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest
@@ -45,7 +45,7 @@ class QualityCounts:
 
     def add(self, trace: GoldTrace, request: ScheduledRequest, *, with_text: bool = True) -> None:
         """Counts the plan and the limits of a trace, and keeps its text to measure it with the others."""
-        values = argument_values(trace)
+        values = values_of_arguments(trace)
         self.plans.add(trace, self._domain, values)
         instance = request.world.name, request.scenario, request.instance_index
         if instance not in self._limits_of_instance:

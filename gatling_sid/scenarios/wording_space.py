@@ -33,26 +33,26 @@ A worked example. Two phrasings, the first in two variants; 3 openings, 2 reason
 ... )
 >>> space = WordingSpace((Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")), (choices, choices))
 
-For n = 22 it is turn 11 of phrasing 0. `_SHAPES[11]` is (1, 0, 0), an opening alone, for the second time in the list:
-serial number 1. There are 2 · 3 = 6 such wordings. The permutation makes 1 into (1 + 3) · 5 mod 6 = 2, where 3 is the
-start of this phrasing and 5 the step for 6. The digits of 2 in the bases 2 and 3 are 0 and 1, since 2 = 0 + 2 · 1:
-variant 0, opening 1.
+For n = 6 it is turn 3 of phrasing 0. `_SHAPES[3]` is (0, 1, 0), a reason alone, for the first time: serial number 0.
+There are 2 · 2 = 4 such wordings. The permutation makes 0 into (0 + 3) · 3 mod 4 = 1, where the first 3 is the start of
+this phrasing and the second one the step for 4. The digits of 1 in the bases 2 and 2 are 1 and 0, since 1 = 1 + 2 · 0:
+variant 1, reason 0.
 
->>> phrasing, variant_index, frame = space.at(22)
+>>> phrasing, variant_index, frame = space.at(6)
 >>> "".join(phrasing.variant_parts(variant_index)), frame
-('List my loans.', Frame(opening='Hello.', reason='', closing=''))
+('Show my loans.', Frame(opening='', reason='I am moving.', closing=''))
 
 A shape can run out of wordings: a request without a frame has only as many as its phrasing has variants. From then on,
-the requests that would have this shape get a full frame instead. Ordinary full frames are counted upwards from 0, these
-replacements downwards from the last, one for each turn. `capacity()` is the number of requests before both counters can
-reach the same frame. For n = 36, turn 18 of phrasing 0, the shape is (0, 0, 0) for the twelfth time (serial number 11),
-but there are only two variants. So the request gets number 48 - 1 - 18 = 29 of the 2 · 3 · 2 · 4 = 48 wordings with a
-full frame:
+the requests that would have this shape get an opening instead and, when the openings run out too, a full frame.
+Ordinary openings and full frames are counted upwards from 0, these replacements downwards from the last, one for each
+turn. `capacity()` is the number of requests before both counters can reach the same full frame. For n = 8, turn 4 of
+phrasing 0, the shape is (0, 0, 0) for the third time (serial number 2), but there are only two variants, and too few
+openings. So the request gets number 48 - 1 - 4 = 43 of the 2 · 3 · 2 · 4 = 48 wordings with a full frame:
 
->>> space.at(36).frame
-Frame(opening='Good morning.', reason='I am moving.', closing='Many thanks.')
+>>> space.at(8).frame
+Frame(opening='Hello.', reason='I am moving.', closing='Thank you.')
 >>> space.capacity()
-44
+42
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ from gatling_sid.errors import OracleError
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
-from gatling_sid.schemas.language.shared_voice import Register, part_of_split
+from gatling_sid.schemas.language.shared_voice import Register, part_of_split, voice_of_split
 from gatling_sid.seeding import seed_of
 
 FrameShape = tuple[int, int, int]
 """1 or 0 for opening, reason and closing: whether a frame has it."""
 
 _SHAPES: tuple[FrameShape, ...] = (
-    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 1, 0),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0),
     (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0),
-    (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1),
-    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0),
+    (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0),
 )  # fmt: skip
 """The order in which shapes take turns, which is also their distribution.
 
@@ -84,7 +84,7 @@ Most requests have no frame, as those of most people; few have more than one par
 """
 _FULL: FrameShape = (1, 1, 1)
 """The shape with the most wordings."""
-_REPLACEMENT: FrameShape = (0, 1, 0)
+_REPLACEMENT: FrameShape = (1, 0, 0)
 """The shape that replaces one that has no wordings left; if it has none left itself, the full one does."""
 _COUNT_BEFORE = {
     shape: tuple(_SHAPES[:position].count(shape) for position in range(len(_SHAPES) + 1)) for shape in set(_SHAPES)
@@ -257,12 +257,13 @@ def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
 @lru_cache(maxsize=256)
 def _frame_choices(domain: Domain, register: Register, split: str, *, changes: bool) -> FrameChoices:
     """What may stand around a composed phrasing: texts of its register and neutral ones, and reasons for what is asked."""
-    voice, own = domain.voice, domain.file.voice
+    voice, own = voice_of_split(domain.voice, split), domain.file.voice
     registers: tuple[Register, ...] = ("neutral",) if register == "neutral" else (register, "neutral")
     openings = [text for each in registers for text in voice.openings.of(each)]
     if "hours" not in domain.family.kinds:  # else the policy decides the hour
         openings += [*voice.openings.morning, *voice.openings.afternoon, *voice.openings.evening]
-    openings += own.openings
-    closings = [text for each in registers for text in voice.closings.of(each)] + own.closings
-    reasons = [*(voice.reasons.change if changes else voice.reasons.read), *voice.reasons.any, *own.reasons]
-    return FrameChoices(*(tuple(part_of_split(texts, split)) for texts in (openings, reasons, closings)))
+    openings += part_of_split(own.openings, split)
+    closings = [*(text for each in registers for text in voice.closings.of(each)), *part_of_split(own.closings, split)]
+    reasons = [*(voice.reasons.change if changes else voice.reasons.read), *voice.reasons.any]
+    reasons += part_of_split(own.reasons, split)
+    return FrameChoices(tuple(openings), tuple(reasons), tuple(closings))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.quality.aims import Aim, Measured
 from gatling_sid.quality.near_copies import near_copy_share
-from gatling_sid.quality.plan_measures import argument_values, goal_shape, plan_shape
+from gatling_sid.quality.plan_measures import goal_shape, plan_shape, values_of_arguments
 from gatling_sid.quality.policy_measures import PairCounts, trace_limits
 from gatling_sid.quality.text_measures import (
     MARKS,
@@ -18,7 +19,6 @@ from gatling_sid.quality.text_measures import (
     text_values,
     tokens_of,
 )
-from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.scenarios.scheduled_request import scheduled_request_at
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -97,7 +97,7 @@ def test_few_texts_can_be_measured() -> None:
 def test_shapes_have_no_values(gold: list[GoldTrace], library: Domain) -> None:
     """Traces of a scenario differ in many values; their shapes are few, and depend on the rules in force."""
     traces = [trace for trace in gold if trace.metadata["scenario"] == gold[0].metadata["scenario"]]
-    assert len({argument_values(trace) for trace in traces}) > 20
+    assert len({values_of_arguments(trace) for trace in traces}) > 20
     assert len({goal_shape(trace, library) for trace in traces}) <= 4
     assert len({plan_shape(trace) for trace in traces}) <= 4
 
@@ -141,3 +141,13 @@ def test_pairs_are_judged_by_their_policies_alone(
     assert counts.gold_alone == counts.pairs == 60
     assert 0 < counts.breaking <= counts.not_gold < 60
     assert 0 < counts.replanned < 60
+
+
+def test_fewer_traces_tell_about_as_much_of_a_mean() -> None:
+    """With fewer than needed, a mean is ok, close or missed beyond chance, and a count can only be reached early."""
+    aim = Aim(least=0.4)
+    verdicts = [Measured("share", value, 100, 500, aim, "mean").verdict for value in (0.4, 0.35, 0.2)]
+    assert verdicts == ["ok", "close", "MISS"]
+    assert [Measured("n", value, 100, 500, Aim(least=40), "count").verdict for value in (41, 39)] == ["ok", "few"]
+    assert Measured("share", 0, 0, 500, aim, "mean").verdict == "few"
+    assert Measured("share", 0.35, 500, 500, aim, "mean").verdict == "MISS"

@@ -87,5 +87,4 @@ def test_limits_are_met_exactly_and_never_exceeded(workshop: Domain, traces: lis
             if arguments.get("target") is not None:
                 assert arguments["target"] in axes["targets"]
     assert at_limit.keys() == below.keys() == {"price", "period", "first", "columns", "date"}
-    for name in at_limit:
-        assert at_limit[name] / (at_limit[name] + below[name]) >= 0.08, (name, at_limit, below)
+    assert at_limit.total() / (at_limit.total() + below.total()) >= 0.2, (at_limit, below)

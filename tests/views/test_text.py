@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 from gatling_sid.models import (
     ArgumentSource,
@@ -16,6 +17,7 @@ from gatling_sid.models import (
     UserRequest,
 )
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.constraints import parameters_of
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 from gatling_sid.views.text import to_text
@@ -27,19 +29,28 @@ def flat(text: str) -> str:
 
 
 def test_gold_is_shown_in_full(gold: list[GoldTrace], registry: DomainRegistry) -> None:
-    """The text has principal, request and date, every rule and call, and the source of every argument."""
+    """The text has principal, request and date, the rules that concern the calls, and every call with its sources."""
     for trace in gold[:120]:
         shown, principal = flat(to_text(trace, registry)), trace.request.principal
         assert principal is not None
         assert shown.startswith(f"{trace.trace_id} Library · {trace.request.intent_category} · gold ")
         assert f"{principal.attributes['name']} ({principal.role}) asks on " in shown
         assert flat(f"“{trace.request.text}”") in shown
-        assert all(f"· {rule}" in shown for rule in trace.policy.rules)
+        assert {rule for rule in trace.policy.rules if f"· {rule}" in shown} == set(concerning(trace))
+        assert f"{len(trace.policy.rules) - len([*concerning(trace)])} others do not concern these calls" in shown
         for call in trace.graph.calls:
             after = f" after {', '.join(call.dependencies)}" if call.dependencies else ""
             assert f"─ {call.call_id} {call.tool_id}{after} " in shown
             for source in call.argument_sources:
                 assert argument(trace, call, source) in shown
+
+
+def concerning(trace: GoldTrace) -> Iterator[str]:
+    """Yields the rules that bind the principal's role at a tool of the plan."""
+    role = trace.request.principal.role if trace.request.principal else None
+    for each in trace.policy.constraints:
+        if any(parameters_of(each).binds(role, call.tool_id) for call in trace.graph.calls):
+            yield trace.policy.rules[each.rule]
 
 
 def argument(trace: GoldTrace, call: ToolCall, source: ArgumentSource) -> str:

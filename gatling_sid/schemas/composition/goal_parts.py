@@ -17,7 +17,7 @@ def goal_part_of(use: Use, tool: c.Tool, rows: str, values: Mapping[str, Any]) -
     """The goal of a part that is applied to drawn rows; `values` has its arguments in terms of draws, by parameter."""
     choices, columns = dict(use.choices), list(use.columns or tool.returns)
     by_purpose: dict[str, str] = {parameter.does: name for name, parameter in tool.parameters.items()}
-    written: dict[str, Any] = {**tool.sets, **_values_for("set", tool, values)}
+    fields: dict[str, Any] = {**tool.sets, **_values_for("set", tool, values)}
     match tool.operation:
         case "list" | "get":
             return c.GoalShowing.model_construct(rows=rows, fields=columns)
@@ -31,9 +31,9 @@ def goal_part_of(use: Use, tool: c.Tool, rows: str, values: Mapping[str, Any]) -
             )
         case "update":
             added, subtracted = (_values_for(purpose, tool, values) for purpose in ("add", "subtract"))
-            return c.UpdateEffect.model_construct(update=rows, set=written, add=added, subtract=subtracted, when=None)
+            return c.UpdateEffect.model_construct(update=rows, set=fields, add=added, subtract=subtracted, when=None)
         case "create":
-            return c.CreateEffect.model_construct(create=tool.entity, set=written, when=None)
+            return c.CreateEffect.model_construct(create=tool.entity, set=fields, when=None)
         case "delete":
             return c.DeleteEffect.model_construct(delete=rows, when=None)
         case "export":

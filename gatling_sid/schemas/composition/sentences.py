@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 _PHRASINGS = {"train": 24, "validation": 8, "test": 8}
 """Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
-_REGISTERS: tuple[Register, ...] = ("neutral",) * 14 + ("casual",) * 4 + ("formal",) * 2
+_REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("formal",)
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 2
 _SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
 """Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
+_WORDS_OF_THEN = 4
+"""Words of a pattern for what follows, the marker included; long links between sentences sound like a form letter."""
 _MAX_DRAWS = 8
 """Draws for each first sentence before a task has fewer phrasings than wanted."""
 _INDIRECT_OBJECT = re.compile(r"\b(?:me|us) \{it\}$")
@@ -192,10 +194,7 @@ class _Composer:
             return _in_pattern(opener.pattern, joined)
         groups = self._first_sentence(opener, *first)
         for each in others:
-            pattern = _draw_pattern(self.voice, "then", opener.register, self.rng)
-            if pattern in self.texts:  # not twice in one request
-                pattern = _draw_pattern(self.voice, "then", "neutral", self.rng)
-            self.texts.append(pattern)
+            pattern = self._pick(self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN))
             groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
         return groups
 
@@ -220,7 +219,7 @@ class _Composer:
             case "need":
                 rows = self._it(at)
                 if use.use.columns:
-                    rows = (*rows, *self._expand("[ with| including|, with|, showing] {columns}", at, use))
+                    rows = (*rows, *self._expand("[ with| and|, with] their {columns}", at, use))
                 return _in_pattern(opener.pattern, rows)
         return _in_pattern(opener.pattern, self._expand(self._with_group(opener.verb, use), at, use))
 
@@ -240,6 +239,8 @@ class _Composer:
 
     def _expand(self, text: str, at: int, use: UseWords) -> Groups:
         """A text with its noun phrases and its slots, which get the names that they have in the task."""
+        if at not in self.named and self._are_names(at):
+            text = _OF_IT.sub(r"{it}'s \1", text)
         if at in self.named:
             text = _OF_IT.sub(lambda match: f"{self._possessive(at)} {match.group(1)}", text)
             text = _PARTICLE.sub(r"\1 {it} \2", text)
@@ -260,6 +261,11 @@ class _Composer:
         definite = self._noun_phrases(at).definite
         plain = tuple(each for each in definite if not str(each[0]).startswith("all "))
         return (plain if is_each and plain else definite,)
+
+    def _are_names(self, at: int) -> bool:
+        """Whether the row is called by a name alone, which takes a possessive: "Abigail's insurer"."""
+        phrases = self.nouns[at]
+        return phrases is not None and all(len(each) == 1 and isinstance(each[0], Slot) for each in phrases.definite)
 
     def _possessive(self, at: int) -> str:
         target = self.task.groups[at].target

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.look_ups import look_up_needs
@@ -251,8 +252,15 @@ def _draw_use(
     if "select" in arguments and reads and part.columns and may_select:
         unknown = [each for each in part.columns if each not in constant] or part.columns
         chosen = rng.sample(unknown, min(rng.choice(_NUMBERS_OF_COLUMNS), len(unknown)))
-        columns = tuple(each for each in part.columns if each in chosen)
+        naming = [] if target is None or not target.is_many else _naming_columns(domain, tool, part)
+        columns = tuple(each for each in part.columns if each in (*chosen, *naming))
     return Use(name, columns, tuple(fixed.items()))
+
+
+def _naming_columns(domain: Domain, tool: c.Tool, part: c.Part) -> list[str]:
+    """The column by which people tell rows from each other, such as a name; a list without it would say nothing."""
+    fields = domain.file.entities[tool.entity].fields
+    return [name for name in part.columns if fields[name].type in ("person", "text", "id") and fields[name].said][:1]
 
 
 def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Givens | None]:

@@ -156,6 +156,8 @@ def _draw_conditions(
         same_field = [each for each in chosen if fitting and each.field == fitting[0].field]
         if not fitting or (name in must_say and same_field and same_field[0] not in fitting):
             return None
+        if not same_field and not _fits(fitting[0], chosen, entity):
+            return None
         chosen += [] if same_field else [fitting[0]]
     if not is_many and not any(each.may_identify(entity) for each in chosen):
         identifying = [each for each in possible if each.may_identify(entity) and _fits(each, chosen, entity)]

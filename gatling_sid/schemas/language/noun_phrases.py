@@ -22,6 +22,7 @@ Words = tuple[PhrasingPart, ...]
 _MAX_REALISATIONS = 8
 """Noun phrases that are composed for the same conditions; more would hardly be more varied."""
 _VALUE = re.compile(r"\{([^{}]*)\}")
+_LONGER_WORD = re.compile(r"(?<![\w'])[a-z]{5,}(?![\w'=])")
 _ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
@@ -122,24 +123,15 @@ def noun_phrases(
     superlative: Superlative | None = None,
 ) -> NounPhrases:
     """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
-    if any(
-        each and all(phrase.is_whole for phrase in each) for each in phrases
-    ):  # a name takes only what can follow it
-        phrases = [
-            each if all(phrase.is_whole for phrase in each) else [phrase for phrase in each if phrase.follows_name]
-            for each in phrases
-        ]
     definite: list[Words] = []
     bare: list[Words] = []
-    for chosen in _spread(phrases):
+    possible = _beside_names(phrases)
+    sayable = [each for each in _spread(possible) if _fit_together(each, superlative)] if all(possible) else []
+    for chosen in _plainest(sayable):
         whole = next((each for each in chosen if each.is_whole), None)
         if whole is not None:
-            others = [each for each in chosen if each is not whole]
-            if superlative is None and all(each.follows_name for each in others):
-                definite.append(join_words(whole.before, *(each.after for each in others)))
+            definite.append(join_words(whole.before, *(each.after for each in chosen if each is not whole)))
             continue
-        if sum(bool(each.makes_definite and each.before) for each in chosen) > 1:
-            continue  # "my Mateo's callback"
         noun = list(nouns.values() if plural else nouns)[len(definite) % len(nouns)]
         core = _around(noun, chosen, superlative)
         is_definite = superlative is not None or any(each.makes_definite for each in chosen)
@@ -150,6 +142,39 @@ def noun_phrases(
             definite.append(core)
         bare += [core] if plural and not is_definite else []
     return NounPhrases(_distinct(definite), _distinct(bare))
+
+
+def _beside_names(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequence[ConditionPhrase]]:
+    """The phrases of which some can stand together: if one condition is a name, only what can follow it."""
+    if not any(each and all(phrase.is_whole for phrase in each) for each in phrases):
+        return phrases
+    return [
+        each if all(phrase.is_whole for phrase in each) else [phrase for phrase in each if phrase.follows_name]
+        for each in phrases
+    ]
+
+
+def _fit_together(chosen: Sequence[ConditionPhrase], superlative: Superlative | None) -> bool:
+    """Whether phrases can be one noun phrase; "my Mateo's callback" and "junior Leung" cannot."""
+    whole = [each for each in chosen if each.is_whole]
+    if whole:
+        return (
+            superlative is None and len(whole) == 1 and all(each.follows_name for each in chosen if not each.is_whole)
+        )
+    return sum(bool(each.makes_definite and each.before) for each in chosen) <= 1
+
+
+def _plainest(choices: Iterable[tuple[ConditionPhrase, ...]]) -> list[tuple[ConditionPhrase, ...]]:
+    """The choices with the fewest phrases after the noun, where a second one is easily misread, and without repetition."""
+    rated = [(_weight_after(each), each) for each in choices]
+    least = min((weight for weight, _ in rated), default=0)
+    return [each for weight, each in rated if weight <= max(least, 1)]
+
+
+def _weight_after(chosen: Sequence[ConditionPhrase]) -> int:
+    """How many phrases stand after the noun, and how many longer words are said twice."""
+    words = [word for each in chosen for word in _LONGER_WORD.findall(" ".join(map(str, (*each.before, *each.after))))]
+    return sum(bool(each.after) for each in chosen) + 2 * (len(words) - len(set(words)))
 
 
 def _spread(phrases: Sequence[Sequence[ConditionPhrase]]) -> Iterator[tuple[ConditionPhrase, ...]]:

@@ -114,11 +114,12 @@ def test_what_does_not_go_together_is_left_out(phrases: list[str]) -> None:
 
 
 def test_nouns_and_phrases_take_turns() -> None:
-    """All phrases of a condition are used, with each noun, and "all the" now and then; none comes twice."""
+    """Phrases and nouns take turns, with "all the" now and then; at most one phrase stands after a noun, none comes twice."""
     found = composed(["{overdue} ~", "~ {past due}", "{late} ~"], ["~ from {}", "{} ~"], nouns={**INVOICE, "bill": "bills"})
     texts = [text_of(each) for each in found.definite]
-    assert texts[:3] == ["the overdue <b> invoices", "all the overdue <b> invoices", "the invoices past due from <b>"]
-    assert len({*texts}) == len(texts) == 8
+    assert not any("past due from" in each for each in texts)
+    assert len({*texts}) == len(texts) >= 6
+    assert any(each.startswith("all the ") for each in texts)
     assert {noun for noun in ("invoices", "bills") if any(noun in each for each in texts)} == {"invoices", "bills"}
 
 

@@ -107,7 +107,7 @@ PLANS: dict[str, tuple[Target | None, tuple[Use, ...], list[str], dict[str, Any]
             FIND_ONE,
             f"a_check = get_repair(repair_id: {KEY}) when deposit_seen, customer_told",
             f"a1_do = change_repair(repair_id: {KEY}, price: $request.a1_price) after a_check, a_check if deposit_seen",
-            f"a_tell_customer_told = write_customer(recipient: $a_check.customer_email, repair_id: {KEY}) after a1_do"
+            f"a_notify_customer_told = write_customer(recipient: $a_check.customer_email, repair_id: {KEY}) after a1_do"
             " when customer_told",
         ],
         {
