@@ -14,7 +14,9 @@ WORLD_SIZE = 4096
 this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-SUBSTITUTES = 3
+_FIRST_TURN_OF_SUBSTITUTES = 20_000
+"""The first of the wording indices that are kept for substitutes; a run of 4,000,000 of one domain uses 3,000 before it."""
+SUBSTITUTES = 7
 """Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
 
@@ -22,7 +24,7 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     """The scenario of the `index`-th trace of a split, and its wording index, which no other trace of the scenario has.
 
     A world uses one deck, a list of scenarios, which is shuffled again for every round. If nothing in the world fits a
-    scenario, the request takes a `substitute`: the first, second or third entry that follows in this round, with a wording
+    scenario, the request takes a `substitute`: one of the entries that follow in this round, with a wording
     index that is kept for this.
     """
     world, place = divmod(index, WORLD_SIZE)
@@ -30,9 +32,13 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     round_, at = divmod(place, len(deck.entries))
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
-    # A composed scenario is in one deck only, one that is written whole in all of them.
-    earlier_worlds = world // domain.scenarios.number_of_decks if domain.scenarios.is_composed(scenario) else world
-    turn = (earlier_worlds * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    if not domain.scenarios.is_composed(scenario):  # it is in all decks
+        turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    else:
+        earlier_worlds = world // domain.scenarios.number_of_decks
+        turn = earlier_worlds * deck.rounds + round_
+        if substitute:
+            turn += _FIRST_TURN_OF_SUBSTITUTES + (earlier_worlds * SUBSTITUTES + substitute - 1) * deck.rounds
     return scenario, turn * deck.weights[scenario] + entry
 
 
@@ -77,11 +83,13 @@ def instance_of_wording(wording_index: int) -> int:
 def split_capacity(domain: Domain, split: str) -> int:
     """How many traces a split can have before a scenario would have to repeat a wording."""
     deck, decks = _deck(domain, 0), domain.scenarios.number_of_decks
-    turns_of_world = (1 + SUBSTITUTES) * deck.rounds
     capacity = []
     for name, weight in deck.weights.items():
-        worlds, rest = divmod(wording_capacity(domain, name, split) // weight, turns_of_world)
+        turns = wording_capacity(domain, name, split) // weight
+        if domain.scenarios.is_composed(name):
+            capacity.append(min(turns, _FIRST_TURN_OF_SUBSTITUTES) // deck.rounds * decks * WORLD_SIZE)
+            continue
+        worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
         rounds = max(0, rest - SUBSTITUTES * deck.rounds)
-        factor = decks if domain.scenarios.is_composed(name) else 1
-        capacity.append(worlds * factor * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
+        capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
     return min(capacity)

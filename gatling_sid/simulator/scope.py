@@ -41,7 +41,9 @@ def scope_of_request(
         ScopeMetadata,
         {
             "rows_requested": max(len(rows) + others, *row_limits, 1),
-            "sensitivity_tier": at_least_internal(max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.INTERNAL)),
+            "sensitivity_tier": at_least_internal(
+                max(tiers, key=lambda tier: tier.rank, default=SensitivityTier.INTERNAL)
+            ),
             "time_range_days": goal.time_range_days,
             "export_target": next((effect.target for effect in exported), None),
         },

@@ -24,7 +24,7 @@ def test_values_of_rows_are_masked(text: str, masked: str) -> None:
     assert mask_values(text) == masked
 
 
-def test_alike_problems_are_told_once() -> None:
+def test_alike_problems_are_reported_once() -> None:
     """Problems of a kind with the same text are counted and named together, in the order in which they came."""
     problems = [
         AuthorProblem("traces", "pay", "too many rows", "narrow it"),

@@ -30,7 +30,9 @@ def member_with(domain: Domain, **values: Any) -> tuple[int, ...]:
 @given(st.data())
 def test_limits_are_those_of_the_member(workshop: Domain, data: st.DataObject) -> None:
     """Each limit is the value that the member has on the axis, or none where no rule sets one."""
-    axes = {name: data.draw(st.sampled_from(values), label=name) for name, values in workshop.family.axis_values.items()}
+    axes = {
+        name: data.draw(st.sampled_from(values), label=name) for name, values in workshop.family.axis_values.items()
+    }
     limits = limits_of(workshop, MANAGER, member_with(workshop, **axes))
     assert limits["list_repairs"]["rows"] == axes["max_rows"]
     assert limits["list_repairs"]["days"] == axes["lookback"]
@@ -77,8 +79,14 @@ def test_limits_are_met_exactly_and_never_exceeded(workshop: Domain, traces: lis
                 "price": (arguments.get("price"), axes["top_price"]),
                 "period": (arguments.get("days"), axes["lookback"]),
                 "first": (arguments.get("limit") if tool == "list_repairs" else None, axes["max_rows"]),
-                "columns": (len(arguments["fields"]) if tool == "list_repairs" and "fields" in arguments else None, axes["columns"]),
-                "date": ((date.fromisoformat(arguments["ready_on"]) - today).days if "ready_on" in arguments else None, 20),
+                "columns": (
+                    len(arguments["fields"]) if tool == "list_repairs" and "fields" in arguments else None,
+                    axes["columns"],
+                ),
+                "date": (
+                    (date.fromisoformat(arguments["ready_on"]) - today).days if "ready_on" in arguments else None,
+                    20,
+                ),
             }
             for name, (value, most) in found.items():
                 if value is not None:

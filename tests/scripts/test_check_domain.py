@@ -63,7 +63,7 @@ def test_a_draft_may_lack_amounts(catalogue: Path) -> None:
     assert "still missing: aims" in output
 
 
-def test_all_problems_are_told_at_once(catalogue: Path) -> None:
+def test_all_problems_are_reported_at_once(catalogue: Path) -> None:
     """Problems of form and content, in several sections; what is broken is left out, and the rest is tried."""
     edit(
         catalogue / "workshop.yaml",
@@ -77,7 +77,7 @@ def test_all_problems_are_told_at_once(catalogue: Path) -> None:
     assert re.search(r"workshop.yaml: \d\d traces, ", output)
 
 
-def test_the_same_failure_is_told_once(catalogue: Path) -> None:
+def test_the_same_failure_is_reported_once(catalogue: Path) -> None:
     """Traces that break a rule in the same way are counted, without their ids, with parts and a remedy."""
     edit(
         catalogue / "workshop.yaml",

@@ -28,6 +28,7 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.drawing import NoDrawError, draw, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.scenarios.instances import Instance
+from gatling_sid.scenarios.limits import limits_of
 from gatling_sid.scenarios.rendering import render_request
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest, sentence_ends
 from gatling_sid.seeding import seed_of, stream
@@ -45,13 +46,15 @@ def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
     rng = stream("stand-in", context.principal.principal_id, context.intent, number)
     member = domain.family.member_of(context.policy.policy_id)
     assert member is not None
-    fitting = [n for n, each in domain.file.scenarios.items() if each.intent == context.intent]
-    fitting = [n for n in fitting if context.principal.role in domain.file.scenarios[n].roles] or fitting
+    fitting = [name for name in domain.scenarios.weights(0) if domain.scenarios[name].intent == context.intent]
+    fitting = [name for name in fitting if context.principal.role in domain.scenarios[name].roles] or fitting
+    limits = limits_of(domain, context.principal.role, member)
     for _ in range(_MAX_DRAWS if fitting else 0):
         name = rng.choice(fitting)
-        scenario, rules = domain.file.scenarios[name], domain.family.rules_in_force(member)
+        scenario, rules = domain.scenarios[name], domain.family.rules_in_force(member)
+        axes = domain.family.axis_values_of(member)
         try:
-            start = {"principal": context.principal.attributes, "policy": domain.family.axis_values_of(member)}
+            start = {"principal": context.principal.attributes, "policy": axes, "limits": limits}
             bindings = draw(scenario, world, start, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {each: evaluate(value, bindings) for each, value in scenario.slots.items()}

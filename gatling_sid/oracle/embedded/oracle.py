@@ -47,9 +47,7 @@ class ScenarioOracle:
         request = scheduled_request_at(domain, self.seed, task.split, task.index, task.attempt)
         if request is None:
             scenario, _ = scheduled_scenario(domain, self.seed, task.split, task.index)
-            return Failure(
-                "no_draw", f"scenario {scenario!r} and those after it have no instance in their world"
-            )
+            return Failure("no_draw", f"scenario {scenario!r} and those after it have no instance in their world")
         plan = plan_of(request.world, request.scenario, request.instance_index, task.attempt)
         return self._build_trace(task, request, plan)
 

@@ -19,6 +19,8 @@ from gatling_sid.schemas.composition.look_ups import look_up_needs
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
+from gatling_sid.schemas.language.noun_phrases import Superlative, noun_phrases, phrase_of
+from gatling_sid.schemas.language.phrasing import Slot
 from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
@@ -132,8 +134,20 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
         return None
     is_alone = len(uses) == 1
     group = Group(target, tuple(_draw_use(domain, role, name, target, rng, is_alone=is_alone) for name in uses))
-    is_sayable = all(_is_sayable(domain, target, use) for use in group.uses)
+    is_sayable = _has_noun_phrase(domain, target) and all(_is_sayable(domain, target, use) for use in group.uses)
     return group if is_sayable and _can_be_served(domain, role, group) else None
+
+
+def _has_noun_phrase(domain: Domain, target: Target) -> bool:
+    """Whether some phrases of all conditions make a noun phrase together."""
+    entity = domain.file.entities[target.entity]
+    phrases = [
+        [phrase_of(text, "", plural=target.is_many) for text in each.phrases(entity)] for each in target.conditions
+    ]
+    superlative = Superlative(Slot("", None), None, "first") if target.order is not None else None
+    return target.by_key or bool(
+        noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative).definite
+    )
 
 
 def _can_be_served(domain: Domain, role: str, group: Group) -> bool:

@@ -35,7 +35,9 @@ def composed(
     *conditions: list[str], plural: bool = True, superlative: Superlative | None = None, nouns: dict[str, str] = INVOICE
 ) -> NounPhrases:
     """The noun phrases for conditions, each given by its phrases; the value of the first is called a, then b and c."""
-    phrases = [[phrase_of(text, name, plural=plural) for text in each] for name, each in zip("abc", conditions, strict=False)]
+    phrases = [
+        [phrase_of(text, name, plural=plural) for text in each] for name, each in zip("abc", conditions, strict=False)
+    ]
     return noun_phrases(nouns, phrases, plural=plural, superlative=superlative)
 
 
@@ -115,7 +117,9 @@ def test_what_does_not_go_together_is_left_out(phrases: list[str]) -> None:
 
 def test_nouns_and_phrases_take_turns() -> None:
     """Phrases and nouns take turns, with "all the" now and then; at most one phrase stands after a noun, none comes twice."""
-    found = composed(["{overdue} ~", "~ {past due}", "{late} ~"], ["~ from {}", "{} ~"], nouns={**INVOICE, "bill": "bills"})
+    found = composed(
+        ["{overdue} ~", "~ {past due}", "{late} ~"], ["~ from {}", "{} ~"], nouns={**INVOICE, "bill": "bills"}
+    )
     texts = [text_of(each) for each in found.definite]
     assert not any("past due from" in each for each in texts)
     assert len({*texts}) == len(texts) >= 6
@@ -126,7 +130,9 @@ def test_nouns_and_phrases_take_turns() -> None:
 @given(st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3, unique=True), st.booleans(), st.booleans())
 def test_noun_phrases_state_every_condition(phrases: list[str], plural: bool, is_first_few: bool) -> None:
     """Whatever is composed has the value of every condition, one noun that agrees, single blanks, and no notation."""
-    found = composed(*([each] for each in phrases), plural=plural, superlative=NEWEST if plural and is_first_few else None)
+    found = composed(
+        *([each] for each in phrases), plural=plural, superlative=NEWEST if plural and is_first_few else None
+    )
     for words in (*found.definite, *found.bare):
         text = text_of(words)
         slots = {each.name for each in words if isinstance(each, Slot)}
@@ -140,7 +146,7 @@ def test_noun_phrases_state_every_condition(phrases: list[str], plural: bool, is
 @pytest.mark.parametrize("text", ["~ of ~", "~ that <is are>", "~ <is|are", "is|are> ~"])
 def test_phrases_that_are_not_well_formed(text: str) -> None:
     """A phrase has at most one noun, and both forms of a verb in angle brackets."""
-    with pytest.raises(ValueError, match="needs at most one ~, and <singular|plural> where a verb agrees"):
+    with pytest.raises(ValueError, match=r"needs at most one ~, and <singular\|plural> where a verb agrees"):
         phrase_of(text, "a", plural=True)
 
 

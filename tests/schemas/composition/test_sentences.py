@@ -60,7 +60,9 @@ DO = ("Can you {}?", "{}, ok?", "Kindly {}.")
 def variants(phrasing: Phrasing) -> set[str]:
     """Every variant of a phrasing; a slot for any wording becomes its name in angle brackets."""
     return {
-        "".join(each if isinstance(each, str) else each.wording or f"<{each.name}>" for each in phrasing.variant_parts(at))
+        "".join(
+            each if isinstance(each, str) else each.wording or f"<{each.name}>" for each in phrasing.variant_parts(at)
+        )
         for at in range(phrasing.variants)
     }
 
@@ -211,7 +213,11 @@ def test_sentences_begin_with_capitals(workshop: Domain) -> None:
 @st.composite
 def a_phrasing(draw: Any, domain: Domain) -> tuple[str, str, int]:
     """The name of a task of the first deck, a split, and a random number."""
-    return draw(st.sampled_from(sorted(domain.scenarios.shapes(0)))), draw(st.sampled_from(SPLITS)), draw(st.integers(0, 10**6))
+    return (
+        draw(st.sampled_from(sorted(domain.scenarios.shapes(0)))),
+        draw(st.sampled_from(SPLITS)),
+        draw(st.integers(0, 10**6)),
+    )
 
 
 @settings(deadline=None, max_examples=150)
@@ -226,7 +232,7 @@ def test_composed_texts_are_well_formed(workshop: Domain, data: st.DataObject) -
     assert {each.name for each in parts if isinstance(each, Slot)} >= {*workshop.scenarios[name].slots}
     assert re.search(r"[{}\[\]|~<>\x02]|  | [.,?!]|\.\.|,,", text) is None
     assert re.fullmatch(r"\W?[A-Z0-9].*", text), text
-    assert re.search(r'[.?!] [a-z]', text) is None, text
+    assert re.search(r"[.?!] [a-z]", text) is None, text
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -243,6 +249,7 @@ def test_splits_share_no_first_sentence(workshop: Domain) -> None:
     """A task begins with other words in each split: patterns and verb phrases are divided among them."""
     for name in list(workshop.scenarios.shapes(0))[::11]:
         openers = [
-            {(each.pattern, each.verb) for each in workshop.scenarios.phrasings(name, split)._openers} for split in SPLITS
+            {(each.pattern, each.verb) for each in workshop.scenarios.phrasings(name, split)._openers}
+            for split in SPLITS
         ]
         assert not any(openers[at] & openers[other] for at, other in ((0, 1), (0, 2), (1, 2)))

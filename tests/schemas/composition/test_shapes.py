@@ -29,19 +29,25 @@ def tools_of_group(domain: Domain, group: Group) -> list[str]:
 
 def all_shapes(domain: Domain) -> list[Shape]:
     """The shapes of all decks."""
-    return [shape for deck in range(domain.scenarios.number_of_decks) for shape in domain.scenarios.shapes(deck).values()]
+    return [
+        shape for deck in range(domain.scenarios.number_of_decks) for shape in domain.scenarios.shapes(deck).values()
+    ]
 
 
 def test_every_part_role_and_tool_occurs(workshop: Domain) -> None:
     """In a deck each part occurs, each role asks for something, and each tool is called."""
     shapes = workshop.scenarios.shapes(0)
-    assert {use.part for each in shapes.values() for group in each.groups for use in group.uses} == workshop.file.parts.keys()
+    assert {
+        use.part for each in shapes.values() for group in each.groups for use in group.uses
+    } == workshop.file.parts.keys()
     assert {each.role for each in shapes.values()} == workshop.file.roles.keys()
     tools = {step.tool for name in list(shapes)[::2] for step in workshop.scenarios[name].plan}
     assert tools == workshop.file.tools.keys()
 
 
-@pytest.mark.parametrize("numbers", [{"see_repairs": 9, "reprice": 3}, {"reprice": 1}, {"note_down": 5, "figures": 7, "drop_repairs": 2}])
+@pytest.mark.parametrize(
+    "numbers", [{"see_repairs": 9, "reprice": 3}, {"reprice": 1}, {"note_down": 5, "figures": 7, "drop_repairs": 2}]
+)
 def test_parts_lead_as_often_as_asked(workshop: Domain, numbers: dict[str, int]) -> None:
     """So many different shapes are drawn for each part, in which it is used."""
     shapes = draw_shapes(workshop, numbers, 0)
@@ -126,7 +132,9 @@ def test_conditions_fit_the_parts(workshop: Domain) -> None:
             assert len({each.field for each in conditions}) == len(conditions)
             assert not (parts & {"reprice", "move_pick_up"} and "status=done" in said)
             assert not (parts == {"drop_repairs"} and said & {"status=waiting", "status=started"})
-            assert not any(dict(use.choices).get("status") == "started" and "status=started" in said for use in group.uses)
+            assert not any(
+                dict(use.choices).get("status") == "started" and "status=started" in said for use in group.uses
+            )
 
 
 def test_only_single_rows_are_named(workshop: Domain) -> None:
@@ -134,7 +142,9 @@ def test_only_single_rows_are_named(workshop: Domain) -> None:
     for shape in all_shapes(workshop):
         for target in (group.target for group in shape.groups if group.target):
             entity = workshop.file.entities[target.entity]
-            is_named = target.by_key or target.search is None or any(each.may_identify(entity) for each in target.conditions)
+            is_named = (
+                target.by_key or target.search is None or any(each.may_identify(entity) for each in target.conditions)
+            )
             assert is_named if not target.is_many else not any(each.identifies(entity) for each in target.conditions)
 
 

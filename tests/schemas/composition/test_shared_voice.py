@@ -20,13 +20,14 @@ from gatling_sid.schemas.registry import VOICE
 
 CONTENT = VOICE.read_bytes()
 SHARED = parse_shared_voice(CONTENT, VOICE.name)
+MEASURES = ("sum", "average", "maximum", "minimum")
 MARKERS: dict[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
     "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
     "verbs.export_columns": {"it", "target", "columns"},
-    **dict.fromkeys(("verbs.show_columns_of_one", "verbs.show_columns_of_many"), {"it", "columns"}),
-    **dict.fromkeys(("questions.columns_of_one", "questions.columns_of_many"), {"it", "columns"}),
-    **{f"{kind}.{each}": {"measure", "field"} for kind in ("verbs", "questions") for each in ("sum", "average", "maximum", "minimum")},
+    **{key: {"it", "columns"} for key in ("verbs.show_columns_of_one", "verbs.show_columns_of_many")},
+    **{key: {"it", "columns"} for key in ("questions.columns_of_one", "questions.columns_of_many")},
+    **{f"{kind}.{each}": {"measure", "field"} for kind in ("verbs", "questions") for each in MEASURES},
 }  # fmt: skip
 """The markers that each text of a list has; a count has the rows, as `{it}` or `{rows}`."""
 

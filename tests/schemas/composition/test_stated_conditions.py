@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from gatling_sid.schemas.composition.conditions import StatedCondition, conditions_of, name_search, own_attribute, parameter_of
+from gatling_sid.schemas.composition.conditions import (
+    StatedCondition,
+    conditions_of,
+    name_search,
+    own_attribute,
+    parameter_of,
+)
 from gatling_sid.schemas.composition.expected_rows import expected_rows
 from gatling_sid.schemas.domain import Domain
 
@@ -18,7 +24,10 @@ REPAIRS = {
     ("tool", "conditions"),
     [
         ("list_repairs", REPAIRS),
-        ("export_repairs", {"bicycle", "status=waiting", "status=started", "status=done", "brought_on.within_days", "person_id.mine"}),
+        (
+            "export_repairs",
+            {"bicycle", "status=waiting", "status=started", "status=done", "brought_on.within_days", "person_id.mine"},
+        ),
         ("list_people", {"name.contains", "bench"}),
         ("list_customers", set()),
         ("change_repair", set()),
@@ -32,7 +41,10 @@ def test_conditions_of_a_tool(workshop: Domain, tool: str, conditions: set[str])
 def test_a_condition_has_its_parameter(workshop: Domain) -> None:
     """A condition is passed to the parameter with its field and match, if the tool has one."""
     tools = workshop.file.tools
-    found = {str(each): parameter_of(tools["list_repairs"], each) for each in conditions_of(workshop, "list_repairs", "mechanic")}
+    found = {
+        str(each): parameter_of(tools["list_repairs"], each)
+        for each in conditions_of(workshop, "list_repairs", "mechanic")
+    }
     assert found["price.at_least"] == "price_from"
     assert found["price.at_most"] == "price_to"
     assert found["customer_id.name"] == "customer_id"

@@ -14,7 +14,19 @@ from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Us
 from gatling_sid.schemas.composition.tasks import ComposedTask, build_task
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from tests.support.repairs import BY_KEY, CUSTOMER, DEAR, DONE, MINE, NAME, OWN_ENTRY, RECENT, WAITING, filtered, searched
+from tests.support.repairs import (
+    BY_KEY,
+    CUSTOMER,
+    DEAR,
+    DONE,
+    MINE,
+    NAME,
+    OWN_ENTRY,
+    RECENT,
+    WAITING,
+    filtered,
+    searched,
+)
 
 ONE = searched(NAME, WAITING)
 FIND_ONE = "a_find = list_repairs(customer_name: $request.a_customer_name, status: $request.a_status)"
@@ -83,8 +95,8 @@ PLANS: dict[str, tuple[Target | None, tuple[Use, ...], list[str], dict[str, Any]
         filtered(RECENT, DONE),
         (Use("figures", (), (("measure", "sum"), ("measured_field", "price"), ("group_by", "bicycle"))),),
         [
-            "a1_do = measure_repairs(days: $request.a_brought_on, status: $request.a_status, measure: $request.a1_measure, "
-            "measured_field: $request.a1_measured_field, group_by: $request.a1_group_by)"
+            ("a1_do = measure_repairs(days: $request.a_brought_on, status: $request.a_status, measure: $request.a1_measure, "
+            "measured_field: $request.a1_measured_field, group_by: $request.a1_group_by)")
         ],
         {
             "measures": [{"rows": "a_rows", "measure": "sum", "field": "price", "group_by": "bicycle"}],
@@ -107,8 +119,8 @@ PLANS: dict[str, tuple[Target | None, tuple[Use, ...], list[str], dict[str, Any]
             FIND_ONE,
             f"a_check = get_repair(repair_id: {KEY}) when deposit_seen, customer_told",
             f"a1_do = change_repair(repair_id: {KEY}, price: $request.a1_price) after a_check, a_check if deposit_seen",
-            f"a_notify_customer_told = write_customer(recipient: $a_check.customer_email, repair_id: {KEY}) after a1_do"
-            " when customer_told",
+            (f"a_notify_customer_told = write_customer(recipient: $a_check.customer_email, repair_id: {KEY}) after a1_do"
+            " when customer_told"),
         ],
         {
             "effects": [
@@ -163,8 +175,8 @@ PLANS: dict[str, tuple[Target | None, tuple[Use, ...], list[str], dict[str, Any]
         [
             "a_check = get_repair(repair_id: $request.a_key)",
             "a1_do = change_repair(repair_id: $request.a_key, price: $request.a1_price) after a_check, a_check if deposit_seen",
-            "a2_do = write_customer(recipient: $a_check.customer_email, repair_id: $request.a_key, "
-            "message: $request.a2_message) after a1_do",
+            ("a2_do = write_customer(recipient: $a_check.customer_email, repair_id: $request.a_key, "
+            "message: $request.a2_message) after a1_do"),
         ],
         {
             "effects": [
@@ -307,7 +319,11 @@ def test_rules_in_force_decide_the_plan(traces: list[GoldTrace]) -> None:
         rules = {each.constraint_id for each in trace.policy.constraints} & {"deposit_seen", "customer_told"}
         assert ("get_repair" in tools) == bool(rules), name
         assert ("write_customer" in tools) == ("customer_told" in rules), name
-        quoted = {p.content_snippet for call in trace.graph.calls if (p := call.provenance) and p.source_type.value == "system"}
+        quoted = {
+            p.content_snippet
+            for call in trace.graph.calls
+            if (p := call.provenance) and p.source_type.value == "system"
+        }
         assert len(quoted) == len(rules)
         seen.add(frozenset(rules))
     assert len(seen) == 4
@@ -318,7 +334,8 @@ def test_nothing_is_looked_up_that_the_search_shows(traces: list[GoldTrace]) -> 
     deleting = [
         [call.tool_id.removeprefix("workshop.") for call in trace.graph.calls]
         for trace in traces
-        if trace.metadata["scenario"].startswith("manager: drop_repairs for many") and ";" not in trace.metadata["scenario"]
+        if trace.metadata["scenario"].startswith("manager: drop_repairs for many")
+        and ";" not in trace.metadata["scenario"]
     ]
     assert deleting
     assert all("get_repair" not in tools for tools in deleting)

@@ -9,8 +9,8 @@ from typing import Any
 from gatling_sid.models import GoldTrace, ToolCall, TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.simulator.arguments import value_problem
-from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.world import World
 from tests.validators.tampering.edits import Offer, new_id, offers, quote, set_argument
 from tests.validators.tampering.gold_traces import domain_of, execution_of, tools_here, world_here

@@ -11,8 +11,8 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.seeding import stream
-from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.world import World, world_of
 from gatling_sid.validators import TraceValidator
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 from gatling_sid.models import GoldTrace, ToolCall
-from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution
 from tests.validators.tampering.edits import (
     Offer,
     add,

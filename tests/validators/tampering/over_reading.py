@@ -7,8 +7,8 @@ import random
 from gatling_sid.models import GoldTrace, ToolCall
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.references import references_in
-from gatling_sid.simulator.execution import Execution
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.execution import Execution
 from tests.validators.tampering.edits import (
     Offer,
     before,

@@ -122,7 +122,9 @@ class RulesKind(ContentKind[RuleAnswer]):
 
     def find_problem_in_domain(self, trial: CandidateDomain, _subject: str, candidate: RuleAnswer) -> str | None:
         """Finds a request of a scenario that the rule forbids, or that no plan breaks the rule."""
-        if problem := trial.find_problem_in_first(_TRACES_PER_SCENARIO * (len(trial.domain.file.scenarios) + len(trial.domain.file.parts))):
+        if problem := trial.find_problem_in_first(
+            _TRACES_PER_SCENARIO * (len(trial.domain.file.scenarios) + len(trial.domain.file.parts))
+        ):
             return problem
         if any(_breaks(each, candidate.name, trial) for each in _edited_traces(trial, candidate.name)):
             return None

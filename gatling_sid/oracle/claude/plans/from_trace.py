@@ -148,7 +148,7 @@ class _GoalReader:
             entity=tool.entity,
             one=len(keys) == 1 and (tool.tool.operation == "get" or call.call_id in self.single_row_calls),
             where=[*self._conditions(call, tool)],
-            order=(tool.tool.order or "") if is_limited else "",
+            order=(tool.order(call.arguments) or "") if is_limited else "",
             first=len(keys) if is_limited else 0,
         )
         self.rows[name] = (tool.entity, keys)
