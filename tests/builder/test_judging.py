@@ -83,7 +83,8 @@ def test_rows_of_a_run_are_gold(run_and_release: Path, kind: str) -> None:
         0,
         (),
     )
-    assert tally.full_proofs < ROWS
+    plans = {(t.metadata["world"], t.metadata["scenario"], t.metadata["instance"]) for t in traces_of(run_and_release / kind)}
+    assert tally.full_proofs <= len(plans)
 
 
 def test_judging_in_several_processes_finds_the_same(editable_copy: Path) -> None:
