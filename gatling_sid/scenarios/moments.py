@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time
 
 from gatling_sid.models import SystemPolicy
-from gatling_sid.schemas.constraints import Hours, plain_name, read_constraints
+from gatling_sid.schemas.constraints import Hours, plain_name
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.shared_voice import hours_of_opening
 
@@ -15,30 +15,21 @@ _USUAL_HOURS = range(7, 20)
 """Hours of the day at which requests are made, unless the policy allows none of them."""
 
 
-def draw_moment(
-    domain: Domain,
-    policy: SystemPolicy,
-    role: str,
-    tool_ids: Iterable[str],
-    today: date,
-    opening: str,
-    rng: random.Random,
-) -> datetime:
-    """A random time of the day at which the role may call all of these tools, and which suits the opening of the request."""
-    hours = _USUAL_HOURS if "hours" not in domain.family.kinds else _allowed_hours(policy, role, tool_ids)
+def draw_moment(domain: Domain, hours: Sequence[int], today: date, opening: str, rng: random.Random) -> datetime:
+    """A random time of the day within these hours; if it can be, one that suits the opening of the request."""
     first, last = hours_of_opening(domain.voice, opening)
     hour = rng.choice([each for each in hours if first <= each < last] or hours)
     return datetime.combine(today, time(hour, rng.randrange(60)), tzinfo=UTC)
 
 
-def _allowed_hours(policy: SystemPolicy, role: str, tool_ids: Iterable[str]) -> Sequence[int]:
-    """The usual hours that are allowed, or else all hours that are, or else the usual ones."""
+def allowed_hours(domain: Domain, policy: SystemPolicy, role: str, tool_ids: Iterable[str]) -> Sequence[int]:
+    """The hours at which a role may call all of these tools under a policy of the domain's family.
+
+    They are the usual hours that are allowed, or else all hours that are, or else the usual ones.
+    """
     tools = set(map(plain_name, tool_ids))
-    windows = [
-        each
-        for _, _, each in read_constraints(policy, {"hours"})
-        if isinstance(each, Hours) and each.concerns(role, tools)
-    ]
+    parsed = domain.family.parsed_constraints(policy) or []
+    windows = [each for _, _, each in parsed if isinstance(each, Hours) and each.concerns(role, tools)]
     if not windows:
         return _USUAL_HOURS
     allowed = [hour for hour in range(24) if all(each.allows(hour) for each in windows)]

@@ -14,8 +14,6 @@ WORLD_SIZE = 4096
 this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-_FIRST_TURN_OF_SUBSTITUTES = 20_000
-"""The first of the wording indices that are kept for substitutes; a run of 4,000,000 of one domain uses 3,000 before it."""
 SUBSTITUTES = 7
 """Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
@@ -32,13 +30,9 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     round_, at = divmod(place, len(deck.entries))
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
-    if not domain.scenarios.is_composed(scenario):  # it is in all decks
-        turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
-    else:
-        earlier_worlds = world // domain.scenarios.number_of_decks
-        turn = earlier_worlds * deck.rounds + round_
-        if substitute:
-            turn += _FIRST_TURN_OF_SUBSTITUTES + (earlier_worlds * SUBSTITUTES + substitute - 1) * deck.rounds
+    # A composed scenario is in one deck, one that is written whole in all of them.
+    decks = domain.scenarios.number_of_decks if domain.scenarios.is_composed(scenario) else 1
+    turn = (world // decks * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
     return scenario, turn * deck.weights[scenario] + entry
 
 
@@ -86,10 +80,10 @@ def split_capacity(domain: Domain, split: str) -> int:
     capacity = []
     for name, weight in deck.weights.items():
         turns = wording_capacity(domain, name, split) // weight
-        if domain.scenarios.is_composed(name):
-            capacity.append(min(turns, _FIRST_TURN_OF_SUBSTITUTES) // deck.rounds * decks * WORLD_SIZE)
-            continue
         worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
+        if domain.scenarios.is_composed(name):
+            capacity.append(worlds * decks * WORLD_SIZE)
+            continue
         rounds = max(0, rest - SUBSTITUTES * deck.rounds)
         capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
     return min(capacity)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from gatling_sid.scenarios.instances import Instance, instance_at
-from gatling_sid.scenarios.moments import draw_moment
+from gatling_sid.scenarios.moments import allowed_hours, draw_moment
 from gatling_sid.scenarios.rendering import RenderedRequest, Span, render_request
 from gatling_sid.scenarios.schedule import SUBSTITUTES, instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.schemas.domain import SPLITS, Domain
@@ -49,11 +49,20 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
         return None
     rng = stream(seed, trace_id_of(domain, split, index), attempt)
     rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
+    hours = _hours_of(world, scenario, instance_index, attempt)
+    moment = draw_moment(domain, hours, world.today, rendered.opening, rng)
+    return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
+
+
+@lru_cache(maxsize=2048)
+def _hours_of(world: World, scenario: str, instance_index: int, attempt: int) -> Sequence[int]:
+    """The hours at which the plan of an instance may be carried out."""
+    instance = instance_at(world, scenario, instance_index, attempt)
+    assert instance is not None
+    domain = world.domain
     steps = (step for step in domain.scenarios[scenario].plan if step.is_in_force(instance.rules))
     tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
-    role, opening = instance.principal.role, rendered.opening
-    moment = draw_moment(domain, instance.policy, role, tool_ids, world.today, opening, rng)
-    return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
+    return allowed_hours(domain, instance.policy, instance.principal.role, tool_ids)
 
 
 def trace_id_of(domain: Domain, split: str, index: int) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, field_validator
 
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
@@ -28,6 +28,7 @@ from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
     OneRowDraw,
     RowByKeyDraw,
 )
+from gatling_sid.schemas.language.alternatives import expanded
 from gatling_sid.schemas.population import Consistency, Populate
 from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
@@ -306,6 +307,12 @@ class Part(StrictModel):
     says: dict[str, list[str]] | list[str] = Field(default_factory=list)
     asks: dict[str, list[str]] | list[str] = Field(default_factory=list)
 
+    @field_validator("arguments", mode="after")
+    @classmethod
+    def _expand_values(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`["[your|the] order is on its way"]` stands for two values."""
+        return {name: expanded(value) if isinstance(value, list) else value for name, value in arguments.items()}
+
 
 class Scenario(StrictModel):
     """Something users ask for: its draws, goal, plan and phrasings.
@@ -343,7 +350,7 @@ class DomainFile(StrictModel):
     name: str
     description: str
     organisation: str
-    pools: dict[str, list[str]] = Field(default_factory=dict)
+    pools: dict[str, Annotated[list[str], AfterValidator(expanded)]] = Field(default_factory=dict)
     entities: dict[str, Entity]
     tools: dict[str, Tool]
     roles: dict[str, RoleDeclaration]

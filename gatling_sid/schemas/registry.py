@@ -19,6 +19,7 @@ from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.problems import FileProblem
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.form_errors import form_problems
+from gatling_sid.schemas.language.alternatives import expanded
 from gatling_sid.schemas.language.shared_voice import parse_shared_voice
 from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
@@ -176,7 +177,7 @@ def _refuse_shared_name(slug: str, names: Mapping[str, str]) -> None:
 
 @lru_cache(maxsize=1)
 def _pools_of(content: bytes) -> dict[str, list[str]]:
-    return {str(name): [str(each) for each in values] for name, values in parse_yaml_bytes(content, POOLS.name).items()}
+    return {str(name): expanded(map(str, values)) for name, values in parse_yaml_bytes(content, POOLS.name).items()}
 
 
 def load_domain(path: Path) -> Domain:

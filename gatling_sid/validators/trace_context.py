@@ -155,8 +155,8 @@ class TraceContext:
         return list(self._that_concern(self._parsed))
 
     def constraints_of_kinds(self, kinds: Collection[str]) -> list[tuple[str, str, Parameters]]:
-        """Those of `constraints` that are of these kinds; only these are parsed, which is quick if there are few."""
-        return list(self._that_concern(read_constraints(self.trace.policy, kinds)))
+        """Those of `constraints` that are of these kinds; it is quick if there are few."""
+        return list(self._that_concern(each for each in self._parsed if each[1] in kinds))
 
     def _that_concern(
         self, parsed: Iterable[tuple[str, str, Parameters | str]]

@@ -83,7 +83,9 @@ def test_rows_of_a_run_are_gold(run_and_release: Path, kind: str) -> None:
         0,
         (),
     )
-    plans = {(t.metadata["world"], t.metadata["scenario"], t.metadata["instance"]) for t in traces_of(run_and_release / kind)}
+    plans = {
+        (t.metadata["world"], t.metadata["scenario"], t.metadata["instance"]) for t in traces_of(run_and_release / kind)
+    }
     assert tally.full_proofs <= len(plans)
 
 

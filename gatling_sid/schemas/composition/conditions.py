@@ -10,7 +10,8 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import domain as d
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.conditions import DAY_MATCHES
-from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, alternatives_of, phrase_of
+from gatling_sid.schemas.language.alternatives import alternatives_of
+from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, phrase_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain

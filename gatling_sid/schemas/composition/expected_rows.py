@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,14 @@ _SHARE_OF_BOUND, _SHARE_OF_DAY = 0.35, 1 / 40
 _UNKNOWN, _NAMESAKES = 1 / 20, 1.3
 
 
-def expected_rows(domain: Domain, entity: c.Entity, conditions: Sequence[StatedCondition]) -> float:
+def expected_rows(domain: Domain, entity: str, conditions: Sequence[StatedCondition]) -> float:
     """About how many rows of an entity meet the conditions."""
-    return entity.count * prod(_share(domain, entity, each) for each in conditions)
+    return domain.file.entities[entity].count * prod(_share(domain, entity, each) for each in conditions)
 
 
-def _share(domain: Domain, entity: c.Entity, condition: StatedCondition) -> float:
+@lru_cache(maxsize=8192)
+def _share(domain: Domain, name: str, condition: StatedCondition) -> float:
+    entity = domain.file.entities[name]
     field = entity.fields[condition.field]
     if condition.match != "equals" and not condition.identifies(entity):
         return _SHARE_OF_BOUND

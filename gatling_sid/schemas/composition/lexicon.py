@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.language.noun_phrases import alternatives_of, values_in
+from gatling_sid.schemas.language.alternatives import alternatives_of
+from gatling_sid.schemas.language.noun_phrases import values_in
 from gatling_sid.schemas.language.phrasing import phrasing_of
-from gatling_sid.schemas.language.shared_voice import SharedVoice
+from gatling_sid.schemas.language.shared_voice import MEASURES_OF_DURATIONS, SharedVoice
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -27,10 +28,12 @@ def wordings_in_phrases(domain: Domain, voice: SharedVoice) -> Iterator[tuple[To
             for key, listed in said.items() if isinstance(said, Mapping) else [("", said)]:
                 for text in listed:
                     yield from _wordings_of_part(domain, part, key, text)
-    for texts_by_measure in (voice.verbs, voice.questions):
-        for measure, listed in texts_by_measure.items():
+    of_durations = {called: measure for measure, called in MEASURES_OF_DURATIONS.items()}
+    for texts_by_use in (voice.verbs, voice.questions):
+        for use, listed in texts_by_use.items():
             for text in listed:
                 slots = [each for each in phrasing_of(text).slots() if each.name == "measure" and each.wording]
+                measure = of_durations.get(use, use)
                 yield from ((("(tools)", "measure"), measure, each.wording or "") for each in slots)
 
 

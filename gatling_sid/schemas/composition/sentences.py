@@ -13,9 +13,21 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.targets import key_phrases
 from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords, UseWords
-from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, noun_phrases, phrase_of
+from gatling_sid.schemas.language.noun_phrases import (
+    NounPhrases,
+    Superlative,
+    Words,
+    literal_words,
+    noun_phrases,
+    phrase_of,
+)
 from gatling_sid.schemas.language.phrasing import SENTENCE_START, Alternatives, Phrasing, Slot, phrasing_of
-from gatling_sid.schemas.language.shared_voice import Register, SharedVoice, part_of_split
+from gatling_sid.schemas.language.shared_voice import (
+    MEASURES_OF_DURATIONS,
+    Register,
+    SharedVoice,
+    part_of_split,
+)
 from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
@@ -37,6 +49,15 @@ _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
+_HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
+_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?:, (?:please|thanks))?[.?!]?$)")
+"""A place for rows that is not the end of a text."""
+_LITERAL_WORDS_OF_LONG = 6
+"""Literal words that make a noun phrase a long one, such as "the frozen account at the Westbrook branch"."""
+_POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
+_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.4, 2
+"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
+patterns, the marker included."""
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
@@ -46,13 +67,15 @@ Groups = tuple[Alternatives, ...]
 class Opener(NamedTuple):
     """How the first sentence of a phrasing is made: by a pattern of some kind, or by a whole question (`ask`).
 
-    `verb` is the verb phrase of a pattern of the kind `do`. No two phrasings of a task have the same pattern and verb.
+    `verb` is the verb phrase of a pattern of the kind `do`. No two phrasings of a task have the same pattern and verb. A
+    brief one names the rows by their shortest noun phrases.
     """
 
     kind: Literal["do", "need", "any", "ask"]
     pattern: str
     verb: str
     register: Register
+    is_brief: bool
 
 
 class TaskPhrasings(Sequence[Phrasing]):
@@ -63,7 +86,7 @@ class TaskPhrasings(Sequence[Phrasing]):
         self._task, self._domain, self._voice, self._split = task, domain, voice, split
         rng = stream(domain.slug, task.shape.name, "nouns")
         self._nouns = [_noun_phrases_of(each, domain, rng) if each.target else None for each in task.groups]
-        self._openers = _choose_openers(task, voice, split, self._nouns, stream(domain.slug, task.shape.name, split))
+        self._openers = _choose_openers(task, domain, voice, split, self._nouns)
 
     def __len__(self) -> int:
         """The number of phrasings in the split."""
@@ -87,35 +110,49 @@ class TaskPhrasings(Sequence[Phrasing]):
 
 
 def _choose_openers(
-    task: ComposedTask, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None], rng: random.Random
+    task: ComposedTask, domain: Domain, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None]
 ) -> list[Opener]:
     """The first sentences of a task's phrasings, all different."""
+    rng = stream(domain.slug, task.shape.name, split)
     group, number = task.groups[0], _PHRASINGS.get(split, _PHRASINGS["test"])
     use = group.uses[0]
-    questions, verbs = _questions(group, voice, split), _verbs(group, use, voice, split)
+    questions = _reading_well(_questions(group, domain, voice, split), nouns[0])
+    verbs = _reading_well(_verbs(group, use, domain, voice, split), nouns[0])
+    is_simple = len(task.groups) == len(group.uses) == 1
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
         kind = _kind_of_first(group, nouns[0], rng)
-        pattern = rng.choice(questions) if kind == "ask" else _draw_pattern(voice, kind, register, rng)
-        verb = rng.choice(verbs) if kind == "do" else ""
-        chosen.setdefault((pattern, verb), Opener(kind, pattern, verb, "neutral" if kind == "ask" else register))
+        is_brief = is_simple and rng.random() < _SHARE_OF_BRIEF
+        if kind == "ask":
+            pattern = rng.choice(_shorter_half(questions) if is_brief else questions)
+        else:
+            pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief)
+        verb = rng.choice(_shorter_half(verbs) if is_brief else verbs) if kind == "do" else ""
+        opener = Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief)
+        chosen.setdefault((pattern, verb), opener)
         if len(chosen) == number:
             break
     return list(chosen.values())
 
 
-def _draw_pattern(voice: SharedVoice, kind: str, register: Register, rng: random.Random) -> str:
+def _shorter_half(texts: Sequence[str]) -> Sequence[str]:
+    """The texts that are not longer than the median one."""
+    return sorted(texts, key=len)[: (len(texts) + 1) // 2]
+
+
+def _draw_pattern(voice: SharedVoice, kind: str, register: Register, rng: random.Random, *, is_brief: bool) -> str:
     """A pattern of the shared voice, mostly a short one, since most people do not write many words around a request."""
     chance = rng.random()
-    for share, words in _SHARES_OF_SHORT_PATTERNS:
+    shares = ((1.0, _WORDS_OF_BRIEF),) if is_brief else _SHARES_OF_SHORT_PATTERNS
+    for share, words in shares:
         short = voice.patterns_of(kind, register, words) if chance < share else ()
         if short:
             return rng.choice(short)
     return rng.choice(voice.patterns_of(kind, register))
 
 
-def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> Sequence[str]:
+def _verbs(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
     """The verb phrases with which a part can be asked for."""
     own, verbs = _texts(use.part.says, use), voice.verbs
     if own:
@@ -124,7 +161,7 @@ def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> 
         case "list" | "get" if use.use.columns:
             return verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
         case "aggregate":
-            return verbs[_measure(use)]
+            return verbs[_measure(use, domain, voice)]
         case "export":
             return verbs["export_columns" if use.use.columns else "export"]
         case "delete":
@@ -132,14 +169,14 @@ def _verbs(group: GroupWords, use: UseWords, voice: SharedVoice, split: str) -> 
     return [f"{each} {{it}}" for each in verbs["show"]]
 
 
-def _questions(group: GroupWords, voice: SharedVoice, split: str) -> Sequence[str]:
+def _questions(group: GroupWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
     """The whole questions by which the first part of a group can be asked for; none if it is no question's matter."""
     use = group.uses[0]
     own = _texts(use.part.asks, use)
     if own:
         return part_of_split(own, split)
     if use.tool.operation == "aggregate":
-        return voice.questions[_measure(use)]
+        return voice.questions[_measure(use, domain, voice)]
     return voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
 
 
@@ -162,8 +199,30 @@ def _kind_of_first(
     return "do"
 
 
-def _measure(use: UseWords) -> str:
-    return str(dict(use.use.choices).get(_argument(use, "measure"), "count"))
+def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
+    """The measure as the voice calls it: the maximum of a length of time is the longest."""
+    choices = dict(use.use.choices)
+    measure = str(choices.get(_argument(use, "measure"), "count"))
+    field = choices.get(_argument(use, "measured"))
+    if measure in MEASURES_OF_DURATIONS and field is not None:
+        called = domain.file.entities[use.tool.entity].fields[str(field)].called
+        is_duration = bool(called) and called[0].split()[-1] in voice.durations
+        measure = MEASURES_OF_DURATIONS[measure] if is_duration else measure
+    return measure
+
+
+def _reading_well(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
+    """The texts that read well with the noun phrases of some rows, if there are such texts.
+
+    After "how many" stands a bare plural, and long noun phrases stand at the end.
+    """
+    if nouns is None:
+        return texts
+    if not nouns.bare:
+        texts = [each for each in texts if not _HOW_MANY_ROWS.search(each)] or texts
+    if nouns.literal_words >= _LITERAL_WORDS_OF_LONG:
+        texts = [each for each in texts if not _NOT_LAST.search(each)] or texts
+    return texts
 
 
 class _Composer:
@@ -182,11 +241,13 @@ class _Composer:
         self.split, self.nouns, self.rng = split, nouns, rng
         self.texts: list[str] = []
         self.named: set[int] = set()
+        self.is_brief = self.is_polite = False
 
     def compose(self, opener: Opener) -> Groups:
         """The groups of the phrasing: a first sentence, and what follows in it or after it."""
         uses = [(at, use) for at, group in enumerate(self.task.groups) for use in group.uses]
         first, *others = uses
+        self.is_brief, self.is_polite = opener.is_brief, _POLITE.search(opener.pattern) is not None
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
             joined = self._expand(self._with_group(opener.verb, first[1]), *first)
             for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
@@ -194,7 +255,7 @@ class _Composer:
             return _in_pattern(opener.pattern, joined)
         groups = self._first_sentence(opener, *first)
         for each in others:
-            pattern = self._pick(self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN))
+            pattern = self._link()
             groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
         return groups
 
@@ -202,6 +263,15 @@ class _Composer:
         text = self.rng.choice(self._unused(texts))
         self.texts.append(text)
         return text
+
+    def _link(self) -> str:
+        """A pattern for what follows: it begins otherwise than those before, and "please" is said once."""
+        patterns = self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
+        begun = {_first_word(each) for each in self.texts}
+        others = [each for each in patterns if _first_word(each) not in begun] or patterns
+        pattern = self._pick([each for each in others if not (self.is_polite and _POLITE.search(each))] or others)
+        self.is_polite = self.is_polite or _POLITE.search(pattern) is not None
+        return pattern
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
         return [each for each in texts if each not in self.texts] or texts
@@ -232,8 +302,12 @@ class _Composer:
 
     def _verb_phrase(self, at: int, use: UseWords) -> Groups:
         """A verb phrase for a part that is not the first."""
-        verbs = _verbs(self.task.groups[at], use, self.voice, self.split)
-        if at in self.named:  # nobody writes "get me them"
+        verbs = _verbs(self.task.groups[at], use, self.domain, self.voice, self.split)
+        if at not in self.named:
+            verbs = _reading_well(verbs, self.nouns[at])
+        elif use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
+            verbs = self.voice.verbs["show_again"]
+        else:  # nobody writes "get me them"
             verbs = [text for text in verbs if not _INDIRECT_OBJECT.search(text)] or verbs
         return self._expand(self._with_group(self._pick(verbs), use), at, use)
 
@@ -260,7 +334,12 @@ class _Composer:
         self.named.add(at)
         definite = self._noun_phrases(at).definite
         plain = tuple(each for each in definite if not str(each[0]).startswith("all "))
-        return (plain if is_each and plain else definite,)
+        return (self._of_length(plain if is_each and plain else definite),)
+
+    def _of_length(self, phrases: tuple[Words, ...]) -> tuple[Words, ...]:
+        """The shortest noun phrases if the request is brief, else all of them."""
+        least = min(map(literal_words, phrases), default=0)
+        return tuple(each for each in phrases if not self.is_brief or literal_words(each) == least)
 
     def _are_names(self, at: int) -> bool:
         """Whether the row is called by a name alone, which takes a possessive: "Abigail's insurer"."""
@@ -276,7 +355,7 @@ class _Composer:
     def _rows(self, at: int) -> Groups:
         self.named.add(at)
         phrases = self._noun_phrases(at)
-        return (phrases.bare or phrases.definite,)
+        return (self._of_length(phrases.bare or phrases.definite),)
 
     def _is_many(self, at: int) -> bool:
         target = self.task.groups[at].target
@@ -286,6 +365,10 @@ class _Composer:
         phrases = self.nouns[at]
         assert phrases is not None
         return phrases
+
+
+def _first_word(text: str) -> str:
+    return text.partition(" ")[0].strip(",").lower()
 
 
 def _in_pattern(pattern: str, core: Groups) -> Groups:
@@ -309,7 +392,7 @@ def _noun_phrases_of(group: GroupWords, domain: Domain, rng: random.Random) -> N
             phrase_of(text, group.slots.get(each, ""), plural=target.is_many)
             for text in _shuffled(each.phrases(entity), rng)
         ]
-        for each in target.conditions
+        for each in sorted(target.conditions, key=lambda each: list(entity.fields).index(each.field), reverse=True)
     ]
     superlative = None
     if target.order is not None and target.search is not None:

@@ -19,7 +19,7 @@ from gatling_sid.schemas.composition.look_ups import look_up_needs
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
-from gatling_sid.schemas.language.noun_phrases import Superlative, noun_phrases, phrase_of
+from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
 from gatling_sid.seeding import stream
 
@@ -145,9 +145,7 @@ def _has_noun_phrase(domain: Domain, target: Target) -> bool:
         [phrase_of(text, "", plural=target.is_many) for text in each.phrases(entity)] for each in target.conditions
     ]
     superlative = Superlative(Slot("", None), None, "first") if target.order is not None else None
-    return target.by_key or bool(
-        noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative).definite
-    )
+    return target.by_key or are_sayable(phrases, superlative)
 
 
 def _can_be_served(domain: Domain, role: str, group: Group) -> bool:
@@ -247,8 +245,8 @@ def _draw_use(
     for argument, values in part.arguments.items():
         if isinstance(values, list) and (argument == part.by_value or tool.operation == "aggregate"):
             choices[argument] = rng.choice(values)
-    # Nobody groups by what is the same in all rows.
-    constant = [each.field for each in (target.conditions if target else ()) if each.match == "equals"]
+    # Nobody groups by what is the same in all rows, or asks for what they say themselves.
+    constant = _fields_said(domain, target) if target is not None else []
     arguments = {each.does: argument for argument, each in tool.parameters.items()}
     is_count = choices.get(arguments.get("measure", "")) == "count"
     fixed = {
@@ -269,6 +267,12 @@ def _draw_use(
         naming = [] if target is None or not target.is_many else _naming_columns(domain, tool, part)
         columns = tuple(each for each in part.columns if each in (*chosen, *naming))
     return Use(name, columns, tuple(fixed.items()))
+
+
+def _fields_said(domain: Domain, target: Target) -> list[str]:
+    """The fields whose value is the same in all rows of a target, since the request says it."""
+    said = [each.field for each in target.conditions if each.match in ("equals", "contains")]
+    return [*said, domain.file.entities[target.entity].key] if target.by_key else said
 
 
 def _naming_columns(domain: Domain, tool: c.Tool, part: c.Part) -> list[str]:

@@ -19,7 +19,7 @@ from gatling_sid.schemas.composition.expected_rows import expected_rows
 from gatling_sid.schemas.composition.givens import givens_for
 from gatling_sid.schemas.composition.rules import axis_of, rows_allowed, rules_binding
 from gatling_sid.schemas.composition.shape_types import Target
-from gatling_sid.schemas.language.noun_phrases import alternatives_of
+from gatling_sid.schemas.language.alternatives import alternatives_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -146,15 +146,16 @@ def _draw_conditions(
 ) -> tuple[StatedCondition, ...] | None:
     """The conditions that describe the rows; None if there are none that all tools can filter by."""
     parts = [domain.file.parts[name] for name in uses]
-    entity = domain.file.entities[domain.file.tools[tools[0]].entity]
+    name = domain.file.tools[tools[0]].entity
+    entity = domain.file.entities[name]
     possible = list(_possible_conditions(domain, role, uses, tools, is_many))
     rng.shuffle(possible)
     chosen: list[StatedCondition] = []
     demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)
-    for name in (*sorted(must_say), *sorted(demanded)):
-        fitting = [each for each in possible if name in (each.field, str(each), each.how)]
+    for wanted in (*sorted(must_say), *sorted(demanded)):
+        fitting = [each for each in possible if wanted in (each.field, str(each), each.how)]
         same_field = [each for each in chosen if fitting and each.field == fitting[0].field]
-        if not fitting or (name in must_say and same_field and same_field[0] not in fitting):
+        if not fitting or (wanted in must_say and same_field and same_field[0] not in fitting):
             return None
         if not same_field and not _fits(fitting[0], chosen, entity):
             return None
@@ -166,19 +167,19 @@ def _draw_conditions(
         chosen.append(identifying[0])
     if not is_many:  # a name that several rows share does not single out one
         for each in possible:
-            if expected_rows(domain, entity, chosen) > _MOST_ROWS_OF_ONE and _fits(each, chosen, entity):
+            if expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE and _fits(each, chosen, entity):
                 chosen.append(each)
     number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many and not has_order else 1))
     most = _most_rows(domain, parts)
     for each in possible:
-        too_many = is_many and not has_order and expected_rows(domain, entity, chosen) > most
+        too_many = is_many and not has_order and expected_rows(domain, name, chosen) > most
         if (
             (len(chosen) < number or too_many)
             and _fits(each, chosen, entity)
             and (is_many or not each.identifies(entity))
         ):
             chosen.append(each)
-    expected = expected_rows(domain, entity, chosen)
+    expected = expected_rows(domain, name, chosen)
     if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
         expected if has_order else most
     ):

@@ -23,9 +23,9 @@ _MAX_REALISATIONS = 8
 """Noun phrases that are composed for the same conditions; more would hardly be more varied."""
 _VALUE = re.compile(r"\{([^{}]*)\}")
 _LONGER_WORD = re.compile(r"(?<![\w'])[a-z]{5,}(?![\w'=])")
-_ALTERNATIVES = re.compile(r"\[([^\[\]]*)\]")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
+_RELATIVE_PRONOUN = re.compile(r" (?:that|which|who)(?= )")
 _RELATIVE = re.compile(r"~,? (?:that|which|who|whose|where)\b")
 
 
@@ -91,15 +91,6 @@ def _parse_words(text: str, slot: str) -> Words:
     return tuple([*parts, text[position:]] if position < len(text) else parts)
 
 
-@lru_cache(maxsize=16384)
-def alternatives_of(text: str) -> tuple[str, ...]:
-    """The phrases that a text with `[one|another|]` stands for; a text without brackets stands for itself."""
-    pieces = _ALTERNATIVES.split(text)
-    return tuple(
-        "".join(each) for each in product(*(piece.split("|") if at % 2 else [piece] for at, piece in enumerate(pieces)))
-    )
-
-
 def values_in(text: str) -> list[str]:
     """The words that a phrase fixes for its value, such as `still open`; none if any wording may stand there."""
     return [words for words in _VALUE.findall(text) if words]
@@ -113,6 +104,16 @@ class NounPhrases(NamedTuple):
 
     definite: tuple[Words, ...]
     bare: tuple[Words, ...]
+
+    @property
+    def literal_words(self) -> int:
+        """The literal words of the shortest definite noun phrase."""
+        return min(map(literal_words, self.definite), default=0)
+
+
+def literal_words(words: Words) -> int:
+    """How many words there are beside values."""
+    return sum(len(part.split()) for part in words if isinstance(part, str))
 
 
 def noun_phrases(
@@ -142,6 +143,12 @@ def noun_phrases(
             definite.append(core)
         bare += [core] if plural and not is_definite else []
     return NounPhrases(_distinct(definite), _distinct(bare))
+
+
+def are_sayable(phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None) -> bool:
+    """Whether there is a noun phrase for rows that meet some conditions."""
+    possible = _beside_names(phrases)
+    return all(possible) and any(_fit_together(each, superlative) for each in _spread(possible))
 
 
 def _beside_names(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequence[ConditionPhrase]]:
@@ -193,11 +200,20 @@ def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlati
         own = [each.before for each in ordered if each.makes_definite and each.before]
         others = [each.before for each in ordered if not each.makes_definite]
         before = [*(own or [("the ",)]), (superlative.number, *order), *others]
-    after: list[Words] = []
-    for each in ordered:
-        is_second = each.is_relative and any(other.is_relative for other in ordered[: ordered.index(each)])
-        after.append(join_words((" and",), each.after) if is_second and each.after else each.after)
-    return join_words(*before, (noun,), *after)
+    after = sorted((each for each in chosen if each.after), key=lambda each: literal_words(each.after))
+    clauses: list[Words] = []
+    for each in (each for each in after if each.is_relative):
+        clauses.append(_continued(each.after, clauses[-1]) if clauses else each.after)
+    return join_words(*before, (noun,), *(each.after for each in after if not each.is_relative), *clauses)
+
+
+def _continued(clause: Words, before: Words) -> Words:
+    """A clause after another: "that starts at 11 and takes an hour" needs no second "that"."""
+    first = str(clause[0])
+    relative = _RELATIVE_PRONOUN.match(first)
+    is_repeated = relative is not None and str(before[0]).startswith(relative.group())
+    rest = first[relative.end() :] if relative is not None and is_repeated else first
+    return (f" and{rest}", *clause[1:])
 
 
 def join_words(*parts: Words) -> Words:

@@ -20,6 +20,8 @@ from gatling_sid.schemas.yaml_loading import parse_yaml_bytes
 Register = Literal["neutral", "casual", "formal"]
 HOURS_OF_DAY: Mapping[str, tuple[int, int]] = {"morning": (6, 12), "afternoon": (12, 18), "evening": (18, 22)}
 """The hours, from and until, at which an opening of that time of day fits."""
+MEASURES_OF_DURATIONS: Mapping[str, str] = {"maximum": "longest", "minimum": "shortest"}
+"""The measures that are called otherwise when they are of a length of time; the voice has texts for both."""
 _SHARE_OF_SPLIT = 10
 """Of this many texts, one is kept for validation and one for test."""
 
@@ -62,7 +64,10 @@ class Reasons(StrictModel):
 
 
 class SharedVoice(StrictModel):
-    """The content of `voice.yaml`; two are the same only if they are one object."""
+    """The content of `voice.yaml`; two are the same only if they are one object.
+
+    `durations` are last words of names of fields whose maximum is the longest one, such as "time".
+    """
 
     __hash__ = object.__hash__
 
@@ -79,6 +84,7 @@ class SharedVoice(StrictModel):
 
     patterns: Patterns
     joins: list[str]
+    durations: list[str]
     verbs: dict[str, list[str]]
     questions: dict[str, list[str]]
     openings: Openings
@@ -104,7 +110,7 @@ def voice_of_split(voice: SharedVoice, split: str) -> SharedVoice:
 
     def keep(content: Any) -> Any:
         if isinstance(content, dict):
-            return {key: value if key == "joins" else keep(value) for key, value in content.items()}
+            return {key: value if key in ("joins", "durations") else keep(value) for key, value in content.items()}
         return list(part_of_split(content, split))
 
     return SharedVoice.model_validate_json(json.dumps(keep(voice.model_dump())))

@@ -112,5 +112,5 @@ def test_a_name_takes_only_what_follows_it(workshop: Domain) -> None:
 def test_rows_that_are_expected(workshop: Domain, conditions: list[str], low: float, high: float) -> None:
     """How many rows meet the conditions follows from the way in which the fields are filled."""
     found = [condition(workshop, "list_repairs", each) for each in conditions]
-    expected = expected_rows(workshop, workshop.file.entities["repair"], found)
+    expected = expected_rows(workshop, "repair", found)
     assert low - 0.01 <= expected <= high + 0.01

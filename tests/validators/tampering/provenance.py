@@ -177,4 +177,4 @@ PROVENANCE = {
         claim_policy_as_source,
     )
 }
-PROVENANCE |= {f"mislabel_{origin}": _relabel_argument(origin) for origin in ("request", "call", "principal", "policy")}
+PROVENANCE |= {f"mislabel_{origin}": _relabel_argument(origin) for origin in ("request", "call", "principal")}

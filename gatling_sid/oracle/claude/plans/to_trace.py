@@ -20,7 +20,7 @@ from gatling_sid.models import (
 from gatling_sid.oracle.claude.plans.answers import ArgumentAnswer, BadAnswerError, CallAnswer, PlanAnswer, parse_value
 from gatling_sid.oracle.claude.plans.goals import goal_from_answer
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
-from gatling_sid.scenarios.moments import draw_moment
+from gatling_sid.scenarios.moments import allowed_hours, draw_moment
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.wording import is_wording_of, wordings
 from gatling_sid.schemas.references import references_in, write_references
@@ -53,7 +53,8 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     goal = goal_from_answer(plan.goal, context)
     rng = stream(identity.trace_id, "moment")
     tool_ids = [_tool_id(each, context) for each in plan.calls]
-    moment = draw_moment(domain, context.policy, context.principal.role, tool_ids, world.today, "", rng)
+    hours = allowed_hours(domain, context.policy, context.principal.role, tool_ids)
+    moment = draw_moment(domain, hours, world.today, "", rng)
     request = UserRequest(
         request_id=f"{identity.trace_id}_request",
         domain=domain.name,
