@@ -41,6 +41,8 @@ class _SlotRule(NamedTuple):
     words: Mapping[Any, tuple[str, ...]]
 
 
+_WRITTEN_ALIKE = frozenset({"date", "time", "money", "days", "coming_days"})
+"""The kinds of values that one person writes in one way."""
 _TEXT_RULE = _SlotRule("text", {})
 """The rule of a slot that no argument takes its value from: the value is stated as it is."""
 
@@ -80,9 +82,10 @@ def _render_carefully(
     texts = [opening]
     spans: dict[str, Span] = {}
     start = length = len(opening)
+    way = rng.random()
     for part in phrasing.variant_parts(variant_index):
         if isinstance(part, Slot):
-            words = part.wording or _render_value(slots[part.name], rules.get(part.name, _TEXT_RULE), today, rng)
+            words = part.wording or _render_value(slots[part.name], rules.get(part.name, _TEXT_RULE), today, way, rng)
             if length == start and part.wording:
                 words = _continue_sentence(words, opening)
             spans.setdefault(part.name, (length, length + len(words)))
@@ -96,9 +99,13 @@ def _render_carefully(
     return RenderedRequest("".join(texts), spans, (start, length), frame.opening)
 
 
-def _render_value(value: Any, rule: _SlotRule, today: date, rng: random.Random) -> str:
-    values = value if isinstance(value, list) else [value]
-    return join_list([rng.choice(wordings(rule.kind, each, today, rule.words.get(each, ()))) for each in values])
+def _render_value(value: Any, rule: _SlotRule, today: date, way: float, rng: random.Random) -> str:
+    """A value in words; `way`, from 0 to 1, says how the person writes dates, times and amounts."""
+    words = []
+    for each in value if isinstance(value, list) else [value]:
+        ways = wordings(rule.kind, each, today, rule.words.get(each, ()))
+        words.append(ways[int(way * len(ways))] if rule.kind in _WRITTEN_ALIKE else rng.choice(ways))
+    return join_list(words)
 
 
 @lru_cache(maxsize=1024)

@@ -30,10 +30,20 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     round_, at = divmod(place, len(deck.entries))
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
-    # A composed scenario is in one deck, one that is written whole in all of them.
-    decks = domain.scenarios.number_of_decks if domain.scenarios.is_composed(scenario) else 1
-    turn = (world // decks * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    if not domain.scenarios.is_composed(scenario):  # it is in all decks
+        turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+    else:
+        earlier_worlds = world // domain.scenarios.number_of_decks
+        turn = earlier_worlds * deck.rounds + round_
+        if substitute:
+            turn = _first_turn_of_substitutes(domain, scenario, split)
+            turn += (earlier_worlds * SUBSTITUTES + substitute - 1) * deck.rounds + round_
     return scenario, turn * deck.weights[scenario] + entry
+
+
+def _first_turn_of_substitutes(domain: Domain, scenario: str, split: str) -> int:
+    """The first turn of a composed scenario that is kept for substitutes, so that the others have the plain wordings."""
+    return wording_capacity(domain, scenario, split) // (1 + SUBSTITUTES)
 
 
 class _Deck(NamedTuple):
@@ -79,11 +89,12 @@ def split_capacity(domain: Domain, split: str) -> int:
     deck, decks = _deck(domain, 0), domain.scenarios.number_of_decks
     capacity = []
     for name, weight in deck.weights.items():
+        if domain.scenarios.is_composed(name):
+            turns = _first_turn_of_substitutes(domain, name, split) // weight
+            capacity.append(turns // deck.rounds * decks * WORLD_SIZE)
+            continue
         turns = wording_capacity(domain, name, split) // weight
         worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
-        if domain.scenarios.is_composed(name):
-            capacity.append(worlds * decks * WORLD_SIZE)
-            continue
         rounds = max(0, rest - SUBSTITUTES * deck.rounds)
         capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
     return min(capacity)

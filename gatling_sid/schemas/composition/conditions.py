@@ -64,6 +64,11 @@ class StatedCondition(NamedTuple):
         )
 
     @property
+    def is_range(self) -> bool:
+        """Whether the condition is met by many values, so that nobody singles out one row by it."""
+        return self.match not in ("equals", "contains")
+
+    @property
     def is_period(self) -> bool:
         """Whether the condition counts days."""
         return self.match in DAY_MATCHES

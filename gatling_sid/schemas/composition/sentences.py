@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from gatling_sid.schemas.composition.part_texts import ends_with_rows, texts_of
 from gatling_sid.schemas.composition.targets import key_phrases
 from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords, UseWords
 from gatling_sid.schemas.language.noun_phrases import (
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PHRASINGS = {"train": 24, "validation": 8, "test": 8}
 """Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
 _REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("formal",)
-_SHARE_OF_JOINED, _MOST_JOINED = 0.6, 2
+_SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
 _SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
 """Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
 _WORDS_OF_THEN = 4
@@ -50,14 +51,13 @@ _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
 _HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
-_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?:, (?:please|thanks))?[.?!]?$)")
-"""A place for rows that is not the end of a text."""
-_LITERAL_WORDS_OF_LONG = 6
-"""Literal words that make a noun phrase a long one, such as "the frozen account at the Westbrook branch"."""
+_LITERAL_WORDS_OF_FRAGMENT = 4
+"""Literal words of a noun phrase that may be a whole request, such as "Overdue invoices from Pelham, please."."""
+_FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
-_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.4, 2
-"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
-patterns, the marker included."""
+_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.7, 2
+"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", if one condition names the
+rows, and the words of their patterns, the marker included."""
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
@@ -118,17 +118,18 @@ def _choose_openers(
     use = group.uses[0]
     questions = _reading_well(_questions(group, domain, voice, split), nouns[0])
     verbs = _reading_well(_verbs(group, use, domain, voice, split), nouns[0])
-    is_simple = len(task.groups) == len(group.uses) == 1
+    is_simple = len(task.groups) == len(group.uses) == 1 and (group.target is None or len(group.target.conditions) < 2)
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
         kind = _kind_of_first(group, nouns[0], rng)
         is_brief = is_simple and rng.random() < _SHARE_OF_BRIEF
         if kind == "ask":
-            pattern = rng.choice(_shorter_half(questions) if is_brief else questions)
+            pattern = rng.choice(_shortest(questions) if is_brief else questions)
         else:
-            pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief)
-        verb = rng.choice(_shorter_half(verbs) if is_brief else verbs) if kind == "do" else ""
+            may_be_fragment = is_simple and _may_be_fragment(group, nouns[0])
+            pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief, may_be_fragment=may_be_fragment)
+        verb = rng.choice(_shortest(verbs) if is_brief else verbs) if kind == "do" else ""
         opener = Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief)
         chosen.setdefault((pattern, verb), opener)
         if len(chosen) == number:
@@ -136,25 +137,34 @@ def _choose_openers(
     return list(chosen.values())
 
 
-def _shorter_half(texts: Sequence[str]) -> Sequence[str]:
-    """The texts that are not longer than the median one."""
-    return sorted(texts, key=len)[: (len(texts) + 1) // 2]
+def _shortest(texts: Sequence[str]) -> Sequence[str]:
+    """The shortest third of the texts."""
+    return sorted(texts, key=len)[: (len(texts) + 2) // 3]
 
 
-def _draw_pattern(voice: SharedVoice, kind: str, register: Register, rng: random.Random, *, is_brief: bool) -> str:
+def _may_be_fragment(group: GroupWords, nouns: NounPhrases | None) -> bool:
+    """Whether the noun phrases of the rows can be a whole request."""
+    is_short = nouns is not None and nouns.literal_words <= _LITERAL_WORDS_OF_FRAGMENT
+    return is_short and group.target is not None and group.target.is_many and not group.uses[0].use.columns
+
+
+def _draw_pattern(
+    voice: SharedVoice, kind: str, register: Register, rng: random.Random, *, is_brief: bool, may_be_fragment: bool
+) -> str:
     """A pattern of the shared voice, mostly a short one, since most people do not write many words around a request."""
     chance = rng.random()
     shares = ((1.0, _WORDS_OF_BRIEF),) if is_brief else _SHARES_OF_SHORT_PATTERNS
-    for share, words in shares:
-        short = voice.patterns_of(kind, register, words) if chance < share else ()
-        if short:
-            return rng.choice(short)
+    lists = [voice.patterns_of(kind, register, words) for share, words in shares if chance < share]
+    for patterns in (*lists, voice.patterns_of(kind, register)):
+        usable = [each for each in patterns if may_be_fragment or not _FRAGMENT.match(each)]
+        if usable:
+            return rng.choice(usable)
     return rng.choice(voice.patterns_of(kind, register))
 
 
 def _verbs(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
     """The verb phrases with which a part can be asked for."""
-    own, verbs = _texts(use.part.says, use), voice.verbs
+    own, verbs = texts_of(use.part.says, use.part, use.use), voice.verbs
     if own:
         return part_of_split(own, split)
     match use.tool.operation:
@@ -172,7 +182,7 @@ def _verbs(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice,
 def _questions(group: GroupWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
     """The whole questions by which the first part of a group can be asked for; none if it is no question's matter."""
     use = group.uses[0]
-    own = _texts(use.part.asks, use)
+    own = texts_of(use.part.asks, use.part, use.use)
     if own:
         return part_of_split(own, split)
     if use.tool.operation == "aggregate":
@@ -185,7 +195,7 @@ def _kind_of_first(
 ) -> Literal["do", "need", "any", "ask"]:
     """A kind of first sentence that suits the first part; "I need Abigail with her insurer" suits nobody."""
     use, target = group.uses[0], group.target
-    if _texts(use.part.asks, use):
+    if texts_of(use.part.asks, use.part, use.use):
         return rng.choice(("ask", "do"))
     match use.tool.operation:
         case "list" | "get" if use.part.says:
@@ -214,14 +224,14 @@ def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
 def _reading_well(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
     """The texts that read well with the noun phrases of some rows, if there are such texts.
 
-    After "how many" stands a bare plural, and long noun phrases stand at the end.
+    After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end.
     """
     if nouns is None:
         return texts
     if not nouns.bare:
         texts = [each for each in texts if not _HOW_MANY_ROWS.search(each)] or texts
-    if nouns.literal_words >= _LITERAL_WORDS_OF_LONG:
-        texts = [each for each in texts if not _NOT_LAST.search(each)] or texts
+    if not nouns.compact:
+        texts = [each for each in texts if ends_with_rows(each)] or texts
     return texts
 
 
@@ -241,6 +251,7 @@ class _Composer:
         self.split, self.nouns, self.rng = split, nouns, rng
         self.texts: list[str] = []
         self.named: set[int] = set()
+        self.measured: set[int] = set()
         self.is_brief = self.is_polite = False
 
     def compose(self, opener: Opener) -> Groups:
@@ -249,7 +260,7 @@ class _Composer:
         first, *others = uses
         self.is_brief, self.is_polite = opener.is_brief, _POLITE.search(opener.pattern) is not None
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
-            joined = self._expand(self._with_group(opener.verb, first[1]), *first)
+            joined = self._expand(self._with_group(opener.verb, *first), *first)
             for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
                 joined = (*joined, *_literal(join), *self._verb_phrase(*each))
             return _in_pattern(opener.pattern, joined)
@@ -282,7 +293,7 @@ class _Composer:
                 question = opener.pattern
                 if use.tool.operation == "aggregate" and not use.part.asks:
                     ending = question[-1] if question[-1] in ".?!" else ""
-                    question = question.removesuffix(ending) + self._grouping(use) + ending
+                    question = question.removesuffix(ending) + self._grouping(at, use) + ending
                 return _sentence(self._expand(question, at, use))
             case "any":
                 return _in_pattern(opener.pattern, self._rows(at))
@@ -291,14 +302,18 @@ class _Composer:
                 if use.use.columns:
                     rows = (*rows, *self._expand("[ with| and|, with] their {columns}", at, use))
                 return _in_pattern(opener.pattern, rows)
-        return _in_pattern(opener.pattern, self._expand(self._with_group(opener.verb, use), at, use))
+        return _in_pattern(opener.pattern, self._expand(self._with_group(opener.verb, at, use), at, use))
 
-    def _with_group(self, verb: str, use: UseWords) -> str:
+    def _with_group(self, verb: str, at: int, use: UseWords) -> str:
         """A verb phrase for a measure with what it is grouped by, if it is."""
-        return verb + self._grouping(use) if use.tool.operation == "aggregate" and not use.part.says else verb
+        return verb + self._grouping(at, use) if use.tool.operation == "aggregate" and not use.part.says else verb
 
-    def _grouping(self, use: UseWords) -> str:
-        return f" {self._pick(self.voice.verbs['grouped'])}" if _argument(use, "group") in dict(use.use.choices) else ""
+    def _grouping(self, at: int, use: UseWords) -> str:
+        """What a measure is grouped by; a comma keeps it apart from a noun phrase that does not end with the noun."""
+        if _argument(use, "group") not in dict(use.use.choices):
+            return ""
+        comma = "" if at in self.named or self._noun_phrases(at).compact else ","
+        return f"{comma} {self._pick(self.voice.verbs['grouped'])}"
 
     def _verb_phrase(self, at: int, use: UseWords) -> Groups:
         """A verb phrase for a part that is not the first."""
@@ -309,30 +324,36 @@ class _Composer:
             verbs = self.voice.verbs["show_again"]
         else:  # nobody writes "get me them"
             verbs = [text for text in verbs if not _INDIRECT_OBJECT.search(text)] or verbs
-        return self._expand(self._with_group(self._pick(verbs), use), at, use)
+        return self._expand(self._with_group(self._pick(verbs), at, use), at, use)
 
     def _expand(self, text: str, at: int, use: UseWords) -> Groups:
         """A text with its noun phrases and its slots, which get the names that they have in the task."""
         if at not in self.named and self._are_names(at):
             text = _OF_IT.sub(r"{it}'s \1", text)
-        if at in self.named:
+        if use.tool.operation == "aggregate":
+            self.measured.add(at)
+        elif at in self.named and at not in self.measured:
             text = _OF_IT.sub(lambda match: f"{self._possessive(at)} {match.group(1)}", text)
             text = _PARTICLE.sub(r"\1 {it} \2", text)
         markers: dict[str, Groups] = {}
         if "{it}" in text:
-            markers["it"] = self._it(at, is_each=_EACH.search(text) is not None)
+            is_last = ends_with_rows(text)
+            markers["it"] = self._it(at, is_each=_EACH.search(text) is not None, is_compact=not is_last)
         if "{rows}" in text:
             markers["rows"] = self._rows(at)
         return _splice(phrasing_of(text), markers, use.slots)
 
-    def _it(self, at: int, *, is_each: bool = False) -> Groups:
+    def _it(self, at: int, *, is_each: bool = False, is_compact: bool = False) -> Groups:
         group = self.task.groups[at]
         assert group.target is not None
         if at in self.named:
-            pronoun = "them" if group.target.is_many else self.domain.file.entities[group.target.entity].pronoun
-            return _literal(pronoun)
+            entity = self.domain.file.entities[group.target.entity]
+            if at in self.measured:  # "them" could be the figures
+                return _literal(f"those {self.rng.choice(list(entity.noun.values()))}")
+            return _literal("them" if group.target.is_many else entity.pronoun)
         self.named.add(at)
-        definite = self._noun_phrases(at).definite
+        phrases = self._noun_phrases(at)
+        definite = phrases.compact if is_compact and phrases.compact else phrases.definite
         plain = tuple(each for each in definite if not str(each[0]).startswith("all "))
         return (self._of_length(plain if is_each and plain else definite),)
 
@@ -408,13 +429,6 @@ def _noun_phrases_of(group: GroupWords, domain: Domain, rng: random.Random) -> N
 
 def _shuffled(texts: Sequence[str], rng: random.Random) -> list[str]:
     return rng.sample(texts, len(texts))
-
-
-def _texts(texts: Mapping[str, Sequence[str]] | Sequence[str], use: UseWords) -> Sequence[str]:
-    """The texts of a part for the value that the shape fixes, or for any value."""
-    if isinstance(texts, Mapping):
-        return texts.get(str(dict(use.use.choices).get(use.part.by_value or "")), ())
-    return texts
 
 
 def _argument(use: UseWords, purpose: str) -> str:

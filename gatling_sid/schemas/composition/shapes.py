@@ -16,6 +16,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.look_ups import look_up_needs
+from gatling_sid.schemas.composition.part_texts import may_end_with_rows
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _MAX_DRAWS_PER_SHAPE = 8
-_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP = 0.5, 0.3, 0.3
+_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.35
+_MOST_USES = 3
+"""What a request asks for at most; with more, it reads like a list of orders."""
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 3, 4)
 _ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
 """The order in which parts of a group are asked for: reading before changing, deleting last."""
@@ -74,13 +77,11 @@ def _draw_shape(domain: Domain, part: str, rng: random.Random) -> Shape | None:
     if first is None:
         return None
     groups = [first]
-    for share in (_SHARE_WITH_SECOND_GROUP, _SHARE_WITH_THIRD_GROUP):
-        if rng.random() >= share:
-            break
-        used = [use.part for group in groups for use in group.uses]
+    if rng.random() < _SHARE_WITH_SECOND_GROUP:
+        used = [use.part for use in first.uses]
         others = [name for name in domain.file.parts if _may_join(domain, role, name, used)]
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
-        if another is not None and not _interferes(domain, groups, another):
+        if another is not None and not _interferes(domain, first, another):
             groups.append(another)
     given = merge_givens(_givens(domain, role, groups))
     return None if given is None else Shape(role, tuple(groups), given)
@@ -97,23 +98,24 @@ def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool
     )
 
 
-def _interferes(domain: Domain, groups: Sequence[Group], another: Group) -> bool:
-    """Whether a further group reads or changes rows of an entity that an earlier one changes, or the other way round."""
-    tools = [
-        [domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in (*groups, another)
-    ]
-    targets = [group.target for group in (*groups, another)]
+def _interferes(domain: Domain, first: Group, another: Group) -> bool:
+    """Whether a further group reads or changes rows of an entity that the first one changes, or the other way round."""
+    groups = (first, another)
+    tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in groups]
     entities = [
-        {*(tool.entity for tool in each), *([target.entity] if target else ())}
-        for each, target in zip(tools, targets, strict=True)
+        {*(tool.entity for tool in each), *([group.target.entity] if group.target else ())}
+        for each, group in zip(tools, groups, strict=True)
     ]
     changed = [{t.entity for t in each if t.operation in ("create", "update", "delete")} for each in tools]
-    clashes = any(entities[-1] & changed[at] or changed[-1] & entities[at] for at in range(len(groups)))
-    names = [{domain.file.parts[use.part].tool for use in group.uses} for group in (*groups, another)]
+    names = [{domain.file.parts[use.part].tool for use in group.uses} for group in groups]
     counted = [rule.parameters.get("tools") for rule in domain.file.policy.rules.values() if rule.kind == "batch_limit"]
-    clashes = clashes or any(names[-1] & {*each} and any(n & {*each} for n in names[:-1]) for each in counted if each)
-    periods = [any(each.is_period for each in target.conditions) for target in targets if target]
-    return clashes or sum(periods) > 1  # a goal has one period
+    periods = [any(each.is_period for each in group.target.conditions) for group in groups if group.target]
+    return bool(
+        entities[1] & changed[0]
+        or changed[1] & entities[0]
+        or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
+        or sum(periods) > 1  # a goal has one period
+    )
 
 
 # --- one group -------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def _interferes(domain: Domain, groups: Sequence[Group], another: Group) -> bool
 
 def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: random.Random) -> Group | None:
     uses = [part]
-    if rng.random() < _SHARE_WITH_COMPANION:
+    if len(used) + 1 < _MOST_USES and rng.random() < _SHARE_WITH_COMPANION:
         companions = [each for each in _companions(domain, role, part) if _may_join(domain, role, each, used)]
         if companions:
             uses = sorted([part, rng.choice(companions)], key=lambda name: _rank(domain, name))
@@ -134,18 +136,21 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
         return None
     is_alone = len(uses) == 1
     group = Group(target, tuple(_draw_use(domain, role, name, target, rng, is_alone=is_alone) for name in uses))
-    is_sayable = _has_noun_phrase(domain, target) and all(_is_sayable(domain, target, use) for use in group.uses)
+    first = group.uses[0]
+    needs_compact = not may_end_with_rows(domain.file.parts[first.part], first)
+    is_sayable = _has_noun_phrase(domain, target, is_compact=needs_compact)
+    is_sayable = is_sayable and all(_is_sayable(domain, target, use) for use in group.uses)
     return group if is_sayable and _can_be_served(domain, role, group) else None
 
 
-def _has_noun_phrase(domain: Domain, target: Target) -> bool:
-    """Whether some phrases of all conditions make a noun phrase together."""
+def _has_noun_phrase(domain: Domain, target: Target, *, is_compact: bool) -> bool:
+    """Whether some phrases of all conditions make a noun phrase together; a compact one ends with the noun."""
     entity = domain.file.entities[target.entity]
     phrases = [
         [phrase_of(text, "", plural=target.is_many) for text in each.phrases(entity)] for each in target.conditions
     ]
     superlative = Superlative(Slot("", None), None, "first") if target.order is not None else None
-    return target.by_key or are_sayable(phrases, superlative)
+    return target.by_key or are_sayable(phrases, superlative, is_compact=is_compact)
 
 
 def _can_be_served(domain: Domain, role: str, group: Group) -> bool:

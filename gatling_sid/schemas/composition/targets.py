@@ -28,7 +28,9 @@ FILTERING = ("list", "aggregate", "export")
 """Operations that select their rows by filters, so that no search is needed before them."""
 _LEAST_EXPECTED_ROWS, _MOST_EXPECTED_ROWS = 1.5, 22
 """Rows that conditions on many rows should select on average; with more, few draws keep to what policies allow."""
-_NUMBERS_OF_CONDITIONS = (1, 1, 1, 1, 2, 2, 2, 3)
+_NUMBERS_OF_CONDITIONS = (1, 1, 1, 2, 2)
+_MOST_CONDITIONS = 2
+"""Conditions on the same rows, beside those that rules demand; people rarely put more into one noun phrase."""
 _MOST_ROWS_OF_ONE = 1.6
 """Rows that the description of a single row should select on average, at most."""
 _SHARE_BY_KEY, _SHARE_SUPERLATIVE = 0.2, 0.25
@@ -167,14 +169,15 @@ def _draw_conditions(
         chosen.append(identifying[0])
     if not is_many:  # a name that several rows share does not single out one
         for each in possible:
-            if expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE and _fits(each, chosen, entity):
+            is_vague = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE
+            if is_vague and _fits(each, chosen, entity):
                 chosen.append(each)
     number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many and not has_order else 1))
     most = _most_rows(domain, parts)
     for each in possible:
         too_many = is_many and not has_order and expected_rows(domain, name, chosen) > most
         if (
-            (len(chosen) < number or too_many)
+            len(chosen) < (_MOST_CONDITIONS if too_many else number)
             and _fits(each, chosen, entity)
             and (is_many or not each.identifies(entity))
         ):
@@ -220,6 +223,7 @@ def _possible_conditions(
         if all(parameter_of(domain.file.tools[tool], each) for tool in tools)
         and all(part.by is None or each.field in part.by for part in parts)
         and not (is_many and each.identifies(entity))
+        and (is_many or not each.is_range or str(each) in {said for part in parts for said in part.must_say})
         and _is_free(domain, role, parts, tools, each)
     )
 

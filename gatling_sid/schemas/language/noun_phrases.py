@@ -9,7 +9,7 @@ itself, such as a name. `[taken|collected|]` are alternatives, each of which mak
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice, product
 from typing import NamedTuple
@@ -21,11 +21,12 @@ Words = tuple[PhrasingPart, ...]
 
 _MAX_REALISATIONS = 8
 """Noun phrases that are composed for the same conditions; more would hardly be more varied."""
+_MOST_CHOICES = 64
+"""Choices of phrases for the same conditions that are looked at."""
 _VALUE = re.compile(r"\{([^{}]*)\}")
 _LONGER_WORD = re.compile(r"(?<![\w'])[a-z]{5,}(?![\w'=])")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
-_RELATIVE_PRONOUN = re.compile(r" (?:that|which|who)(?= )")
 _RELATIVE = re.compile(r"~,? (?:that|which|who|whose|where)\b")
 
 
@@ -104,6 +105,8 @@ class NounPhrases(NamedTuple):
 
     definite: tuple[Words, ...]
     bare: tuple[Words, ...]
+    compact: tuple[Words, ...] = ()
+    """Definite ones that end with the noun or a name, so that what follows cannot be misread as part of them."""
 
     @property
     def literal_words(self) -> int:
@@ -124,11 +127,22 @@ def noun_phrases(
     superlative: Superlative | None = None,
 ) -> NounPhrases:
     """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
+    possible = _beside_names(phrases)
+    composed = _composed(nouns, possible, plural=plural, superlative=superlative)
+    compact = _composed(nouns, _ending_with_noun(possible), plural=plural, superlative=superlative)
+    return composed._replace(compact=compact.definite)
+
+
+def _composed(
+    nouns: Mapping[str, str],
+    possible: Sequence[Sequence[ConditionPhrase]],
+    *,
+    plural: bool,
+    superlative: Superlative | None,
+) -> NounPhrases:
     definite: list[Words] = []
     bare: list[Words] = []
-    possible = _beside_names(phrases)
-    sayable = [each for each in _spread(possible) if _fit_together(each, superlative)] if all(possible) else []
-    for chosen in _plainest(sayable):
+    for chosen in _plainest(_spread(possible, superlative)):
         whole = next((each for each in chosen if each.is_whole), None)
         if whole is not None:
             definite.append(join_words(whole.before, *(each.after for each in chosen if each is not whole)))
@@ -145,10 +159,17 @@ def noun_phrases(
     return NounPhrases(_distinct(definite), _distinct(bare))
 
 
-def are_sayable(phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None) -> bool:
-    """Whether there is a noun phrase for rows that meet some conditions."""
+def are_sayable(
+    phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None, *, is_compact: bool = False
+) -> bool:
+    """Whether there is a noun phrase for rows that meet some conditions; a compact one ends with the noun."""
     possible = _beside_names(phrases)
-    return all(possible) and any(_fit_together(each, superlative) for each in _spread(possible))
+    choices = product(*(_ending_with_noun(possible) if is_compact else possible))
+    return any(_fit_together(each, superlative) for each in choices)
+
+
+def _ending_with_noun(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequence[ConditionPhrase]]:
+    return [[each for each in alternatives if not each.after] for alternatives in phrases]
 
 
 def _beside_names(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequence[ConditionPhrase]]:
@@ -168,52 +189,44 @@ def _fit_together(chosen: Sequence[ConditionPhrase], superlative: Superlative | 
         return (
             superlative is None and len(whole) == 1 and all(each.follows_name for each in chosen if not each.is_whole)
         )
-    return sum(bool(each.makes_definite and each.before) for each in chosen) <= 1
+    is_piled = sum(bool(each.after) for each in chosen) > 1
+    return not is_piled and sum(bool(each.makes_definite and each.before) for each in chosen) <= 1
 
 
-def _plainest(choices: Iterable[tuple[ConditionPhrase, ...]]) -> list[tuple[ConditionPhrase, ...]]:
-    """The choices with the fewest phrases after the noun, where a second one is easily misread, and without repetition."""
-    rated = [(_weight_after(each), each) for each in choices]
-    least = min((weight for weight, _ in rated), default=0)
-    return [each for weight, each in rated if weight <= max(least, 1)]
+def _plainest(choices: Sequence[tuple[ConditionPhrase, ...]]) -> list[tuple[ConditionPhrase, ...]]:
+    """The choices in which the fewest longer words are said twice."""
+    rated = [(_words_said_twice(each), each) for each in choices]
+    least = min((number for number, _ in rated), default=0)
+    return [each for number, each in rated if number == least]
 
 
-def _weight_after(chosen: Sequence[ConditionPhrase]) -> int:
-    """How many phrases stand after the noun, and how many longer words are said twice."""
+def _words_said_twice(chosen: Sequence[ConditionPhrase]) -> int:
     words = [word for each in chosen for word in _LONGER_WORD.findall(" ".join(map(str, (*each.before, *each.after))))]
-    return sum(bool(each.after) for each in chosen) + 2 * (len(words) - len(set(words)))
+    return len(words) - len(set(words))
 
 
-def _spread(phrases: Sequence[Sequence[ConditionPhrase]]) -> Iterator[tuple[ConditionPhrase, ...]]:
-    """Some choices of one phrase for each condition; the first ones differ in all of them."""
+def _spread(
+    phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None
+) -> list[tuple[ConditionPhrase, ...]]:
+    """Some choices of one phrase for each condition that make a noun phrase; the first ones differ in all of them."""
+    if not all(phrases):
+        return []
     longest = max((len(each) for each in phrases), default=1)
     diagonal = [tuple(each[(turn + at) % len(each)] for at, each in enumerate(phrases)) for turn in range(longest)]
-    yield from islice(dict.fromkeys([*diagonal, *islice(product(*phrases), 2 * _MAX_REALISATIONS)]), _MAX_REALISATIONS)
+    choices = dict.fromkeys([*diagonal, *islice(product(*phrases), _MOST_CHOICES)])
+    return list(islice((each for each in choices if _fit_together(each, superlative)), _MAX_REALISATIONS))
 
 
 def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlative | None) -> Words:
-    """The noun with what stands before and after it; relative clauses come last, and two of them are joined."""
-    ordered = sorted(chosen, key=lambda each: (not each.makes_definite, each.is_relative, each.has_open_value))
+    """The noun with what stands before it, of which a value in any words is nearest to it, and after it."""
+    ordered = sorted(chosen, key=lambda each: (not each.makes_definite, each.has_open_value))
     before = [each.before for each in ordered]
     if superlative is not None:
         order = (" ", superlative.order, " ") if superlative.order else (f" {superlative.words} ",)
         own = [each.before for each in ordered if each.makes_definite and each.before]
         others = [each.before for each in ordered if not each.makes_definite]
         before = [*(own or [("the ",)]), (superlative.number, *order), *others]
-    after = sorted((each for each in chosen if each.after), key=lambda each: literal_words(each.after))
-    clauses: list[Words] = []
-    for each in (each for each in after if each.is_relative):
-        clauses.append(_continued(each.after, clauses[-1]) if clauses else each.after)
-    return join_words(*before, (noun,), *(each.after for each in after if not each.is_relative), *clauses)
-
-
-def _continued(clause: Words, before: Words) -> Words:
-    """A clause after another: "that starts at 11 and takes an hour" needs no second "that"."""
-    first = str(clause[0])
-    relative = _RELATIVE_PRONOUN.match(first)
-    is_repeated = relative is not None and str(before[0]).startswith(relative.group())
-    rest = first[relative.end() :] if relative is not None and is_repeated else first
-    return (f" and{rest}", *clause[1:])
+    return join_words(*before, (noun,), *(each.after for each in ordered))
 
 
 def join_words(*parts: Words) -> Words:

@@ -32,8 +32,10 @@ VOICE = SharedVoice.model_validate({
         "then": by_register("Then {do}.", "plus {do}.", "Thereafter {do}."),
     },
     "joins": [" and then ", " and "],
+    "durations": ["time"],
     "verbs": {
         "show": ["list"],
+        "show_again": ["look at {it}"],
         "show_columns_of_one": ["tell me the {columns} of {it}"],
         "show_columns_of_many": ["give me the {columns} of {it}"],
         "sum": ["{measure:add up} the {field} of {it}"],
@@ -185,6 +187,14 @@ def test_rows_and_people_are_them(workshop: Domain) -> None:
     named = PERSON._replace(conditions=(NAME._replace(field="name"),))
     found_texts = texts(workshop, (named, [Use("see_person", ("email",)), Use("see_person", ("wage",))]))
     assert "Kindly tell me <a_name>'s <a1_columns> and tell me their <a2_columns>." in found_texts
+
+
+def test_measured_rows_are_named_again(workshop: Domain) -> None:
+    """After a figure, "them" could be the figures, so the rows are "those repairs"."""
+    counted = Use("count_repairs", (), (("measure", "count"),))
+    found_texts = texts(workshop, (searched(WAITING, is_many=True), [counted, Use("see_repairs")]))
+    assert "Can you count the waiting repairs and then look at those repairs?" in found_texts
+    assert not any("them" in each for each in found_texts)
 
 
 def test_each_group_is_named(workshop: Domain) -> None:

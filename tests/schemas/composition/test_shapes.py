@@ -74,9 +74,9 @@ def test_decks_share_no_shape(workshop: Domain) -> None:
 
 
 def test_the_same_file_has_the_same_shapes(workshop: Domain) -> None:
-    """Shapes depend on the file alone: not on what was asked for before, nor on the words of a part."""
+    """Shapes depend on the file alone: not on what was asked for before, nor on words that leave the rows in their place."""
     assert workshop.scenarios.shapes(1)
-    reworded = edited(workshop, lambda file: file["parts"]["reprice"].update(says=["let {it} cost {price}"]))
+    reworded = edited(workshop, lambda file: file["parts"]["reprice"].update(says=["ask {price} for {it}"]))
     assert list(reworded.scenarios.shapes(0)) == list(workshop.scenarios.shapes(0))
 
 

@@ -20,10 +20,11 @@ from gatling_sid.schemas.registry import VOICE
 
 CONTENT = VOICE.read_bytes()
 SHARED = parse_shared_voice(CONTENT, VOICE.name)
-MEASURES = ("sum", "average", "maximum", "minimum")
+MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
 MARKERS: dict[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
     "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
+    "verbs.show_again": {"it"},
     "verbs.export_columns": {"it", "target", "columns"},
     **{key: {"it", "columns"} for key in ("verbs.show_columns_of_one", "verbs.show_columns_of_many")},
     **{key: {"it", "columns"} for key in ("questions.columns_of_one", "questions.columns_of_many")},
@@ -33,7 +34,7 @@ MARKERS: dict[str, set[str]] = {
 
 
 def lists_of(voice: SharedVoice) -> Iterator[tuple[str, list[str]]]:
-    """Yields (key, texts) of every list but the joins."""
+    """Yields (key, texts) of every list that is divided among the splits."""
 
     def walk(key: str, content: Any) -> Iterator[tuple[str, list[str]]]:
         if isinstance(content, list):
@@ -42,7 +43,7 @@ def lists_of(voice: SharedVoice) -> Iterator[tuple[str, list[str]]]:
             for name, each in content.items():
                 yield from walk(f"{key}.{name}" if key else name, each)
 
-    yield from ((key, texts) for key, texts in walk("", voice.model_dump()) if key != "joins")
+    yield from ((key, texts) for key, texts in walk("", voice.model_dump()) if key not in ("joins", "durations"))
 
 
 LISTS = dict(lists_of(SHARED))
@@ -58,7 +59,7 @@ def test_texts_have_their_markers(key: str) -> None:
         found |= {"rows"} if "{rows}" in text else set()
         if key.endswith("count"):
             assert found in ({"measure", "it"}, {"measure", "rows"}), text
-        elif {"sum", "average", "maximum", "minimum"} & {*key.split(".")}:
+        elif {*MEASURES} & {*key.split(".")}:
             assert found >= expected, text
             assert found - expected in ({"it"}, {"rows"}), text
         else:
