@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.scenarios.limits import limits_of
-from gatling_sid.schemas import catalogue as c
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World
 
@@ -18,6 +17,8 @@ _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
 _MAX_DRAWS = 120
 """Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
+_MAX_DRAWS_WITH_SAME_REASON = 20
+"""Draws that fail for the same reason, such as "19 employee fit", after which it is taken not to depend on chance."""
 
 
 class Instance(NamedTuple):
@@ -42,9 +43,12 @@ def members_in_world(world: World) -> list[tuple[int, ...]]:
     return [tuple(rng.randrange(size) for rng, size in streams) for _ in range(_POLICIES_PER_WORLD)]
 
 
-def _is_given(scenario: c.Scenario, axes: Mapping[str, Any]) -> bool:
-    """Whether the scenario may be asked for under a policy with these values of the axes."""
-    return all(axes[axis] in values for axis, values in scenario.given.items())
+@lru_cache(maxsize=2048)
+def _members_that_allow(world: World, scenario_id: str) -> list[tuple[int, ...]]:
+    """The members in use in a world under which a scenario may be asked for."""
+    given, family = world.domain.scenarios[scenario_id].given, world.domain.family
+    axes = [(member, family.axis_values_of(member)) for member in members_in_world(world)]
+    return [member for member, values in axes if all(values[axis] in allowed for axis, allowed in given.items())]
 
 
 @lru_cache(maxsize=2048)
@@ -55,10 +59,11 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
     """
     domain = world.domain
     scenario = domain.scenarios[scenario_id]
-    members = [each for each in members_in_world(world) if _is_given(scenario, domain.family.axis_values_of(each))]
+    members = _members_that_allow(world, scenario_id)
     if not members:
         return None
     rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
+    reasons: Counter[str] = Counter()
     for _ in range(_MAX_DRAWS):
         member = rng.choice(members)
         role = rng.choice(scenario.roles)
@@ -75,7 +80,10 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             bindings = draw(scenario, world, known, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
-        except NoDrawError:
+        except NoDrawError as error:
+            reasons[str(error)] += 1
+            if reasons[str(error)] == _MAX_DRAWS_WITH_SAME_REASON:
+                return None
             continue
         key = domain.file.entities[definition.entity].key
         principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})

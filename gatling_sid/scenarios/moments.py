@@ -28,7 +28,7 @@ def allowed_hours(domain: Domain, policy: SystemPolicy, role: str, tool_ids: Ite
     They are the usual hours that are allowed, or else all hours that are, or else the usual ones.
     """
     tools = set(map(plain_name, tool_ids))
-    parsed = domain.family.parsed_constraints(policy) or []
+    parsed = domain.family.parsed_of_kind(policy, "hours")
     windows = [each for _, _, each in parsed if isinstance(each, Hours) and each.concerns(role, tools)]
     if not windows:
         return _USUAL_HOURS

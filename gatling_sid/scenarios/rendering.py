@@ -91,6 +91,8 @@ def _render_carefully(
             spans.setdefault(part.name, (length, length + len(words)))
         else:
             words = _continue_sentence(part, opening) if length == start else part
+            if words.startswith("'s ") and texts[-1].endswith("s"):  # "Old Mill Partners' account"
+                words = "'" + words[2:]
         texts.append(words)
         length += len(words)
     for sentence in (frame.reason, frame.closing):

@@ -30,6 +30,7 @@ class _Member(NamedTuple):
     policy: SystemPolicy
     parameters: list[tuple[str, str, Parameters | str]]
     original_bytes: bytes
+    by_kind: dict[str, list[tuple[str, str, Parameters | str]]]
 
     def is_edited(self) -> bool:
         """Whether the shared record was changed in place."""
@@ -117,6 +118,13 @@ class PolicyFamily:
         own = self._members_by_id.get(policy.policy_id)
         return own.parameters if own is not None and own.policy is policy else None
 
+    def parsed_of_kind(self, policy: SystemPolicy, kind: str) -> list[tuple[str, str, Parameters | str]]:
+        """Those of `parsed_constraints` that are of this kind, for one of the family's own records."""
+        member = self._members_by_id[policy.policy_id]
+        if kind not in member.by_kind:
+            member.by_kind[kind] = [each for each in member.parameters if each[1] == kind]
+        return member.by_kind[kind]
+
     def preconditions_of(self, policy: SystemPolicy) -> list[Precondition]:
         """The preconditions among the rules of a policy; those that are not well formed are left out."""
         parsed = self.parsed_constraints(policy)
@@ -162,7 +170,7 @@ class PolicyFamily:
             scope_limits=_scope_limits(constraints),
             constraints=constraints,
         )
-        return _Member(policy, parsed, policy_bytes(policy))
+        return _Member(policy, parsed, policy_bytes(policy), {})
 
     def _forbidden_tools(self, constraints: list[Constraint]) -> list[str]:
         """The tools that nobody may call, without repetition."""

@@ -91,7 +91,10 @@ class ProvenPlans:
         """What `TraceValidator.verdicts` returns; faster if traces with equal policies or goals share one object."""
         registry = self.validator.registry
         pairs = zip(_with_published_policies(traces, registry), plan_keys(traces), strict=True)
-        return [self._verdict(TraceContext(trace, registry), key) for trace, key in pairs]
+        return [
+            self._verdict(TraceContext(trace, registry, is_published=is_published), key)
+            for (trace, is_published), key in pairs
+        ]
 
     def _verdict(self, context: TraceContext, key: bytes | None) -> Verdict:
         if key is not None and key in self._skipped_by_key:
@@ -106,20 +109,24 @@ class ProvenPlans:
         return verdict
 
 
-def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[GoldTrace]:
-    """The traces, in which each policy that equals a published one is replaced by the catalogue's own object.
+def _with_published_policies(traces: Sequence[GoldTrace], registry: DomainRegistry) -> Iterator[tuple[GoldTrace, bool]]:
+    """The traces, in which each policy that equals a published one is replaced by the catalogue's own object, and if so.
 
     The catalogue has already checked that object, so rules about the policy alone return at once, with the same verdict.
     Policies are compared once per object. It is safe to use `id`, since `traces` keeps the objects alive meanwhile.
     """
-    published_by_id: dict[int, SystemPolicy] = {}
+    published_by_id: dict[int, SystemPolicy | None] = {}
     for trace in traces:
         policy = trace.policy
         if id(policy) not in published_by_id:
             domain = registry.domain(policy.domain) if registry.has_domain(policy.domain) else None
-            published_by_id[id(policy)] = (domain and domain.family.own_record(policy)) or policy
-        published = published_by_id[id(policy)]
-        yield trace if published is policy else replace_fields(trace, policy=published)
+            published_by_id[id(policy)] = domain.family.own_record(policy) if domain else None
+        own = published_by_id[id(policy)]
+        is_of_domain = policy.domain == trace.request.domain
+        yield (
+            trace if own is None or own is policy else replace_fields(trace, policy=own),
+            own is not None and is_of_domain,
+        )
 
 
 # --- keys ------------------------------------------------------------------------------------------------------

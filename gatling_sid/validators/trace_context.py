@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
+from itertools import chain
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from gatling_sid.errors import OracleError
@@ -46,8 +47,18 @@ class _Replay(NamedTuple):
 class TraceContext:
     """One trace and, if the catalogue has its domain, its world and the execution of its plan there."""
 
-    def __init__(self, trace: GoldTrace, registry: DomainRegistry, *, _replay: _Replay | None = None) -> None:
-        """Looks up the domain and its tools; the world and the execution are computed when they are first used."""
+    def __init__(
+        self,
+        trace: GoldTrace,
+        registry: DomainRegistry,
+        *,
+        is_published: bool | None = None,
+        _replay: _Replay | None = None,
+    ) -> None:
+        """Looks up the domain and its tools; the world and the execution are computed when they are first used.
+
+        A caller that has just compared the policy with the catalogue's own says so with `is_published`.
+        """
         self.trace = trace
         self.registry = registry
         name = trace.request.domain
@@ -57,6 +68,7 @@ class TraceContext:
         """The domain's tools by id; empty if the catalogue does not have the domain."""
         self.role = trace.request.principal.role if trace.request.principal else None
         """The role of the principal."""
+        self._is_published = is_published
         self._replay = _replay
         self._ancestors: dict[str, set[str]] = {}
         self._remembered: dict[tuple[Hashable, ...], Any] = {}
@@ -116,6 +128,8 @@ class TraceContext:
     @cached_property
     def has_published_policy(self) -> bool:
         """Whether the policy is the domain's own object for a member of its family, which was checked when it was loaded."""
+        if self._is_published is not None:
+            return self._is_published
         policy = self.trace.policy
         return self.domain is not None and self.domain.family.own_record(policy) is policy
 
@@ -156,15 +170,21 @@ class TraceContext:
 
     def constraints_of_kinds(self, kinds: Collection[str]) -> list[tuple[str, str, Parameters]]:
         """Those of `constraints` that are of these kinds; it is quick if there are few."""
+        if self.domain is not None and self.has_published_policy:
+            family, policy = self.domain.family, self.trace.policy
+            return list(self._that_concern(chain.from_iterable(family.parsed_of_kind(policy, kind) for kind in kinds)))
         return list(self._that_concern(each for each in self._parsed if each[1] in kinds))
 
     def _that_concern(
         self, parsed: Iterable[tuple[str, str, Parameters | str]]
     ) -> Iterator[tuple[str, str, Parameters]]:
-        tools = {plain_name(call.tool_id) for call in self.ordered_calls}
         for constraint_id, kind, each in parsed:
-            if not isinstance(each, str) and each.concerns(self.role, tools):
+            if not isinstance(each, str) and each.concerns(self.role, self._plain_tools):
                 yield constraint_id, kind, each
+
+    @cached_property
+    def _plain_tools(self) -> set[str]:
+        return {plain_name(call.tool_id) for call in self.ordered_calls}
 
     @cached_property
     def malformed_constraints(self) -> list[tuple[str, str, str]]:

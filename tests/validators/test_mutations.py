@@ -18,7 +18,7 @@ from tests.conftest import CREATED_AT
 from tests.support.domain_sample import sampled_domains
 
 REGISTRY = DomainRegistry()
-MUTATIONS_PER_DOMAIN = 400
+MUTATIONS_PER_DOMAIN = 250
 Data = dict[str, Any]
 Mutation = Callable[[Data, random.Random], bool]
 

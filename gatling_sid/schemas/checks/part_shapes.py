@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.parts import sayable_conditions
 from gatling_sid.schemas.composition.givens import givens_for
 from gatling_sid.schemas.composition.look_ups import fields_taken, look_up_needs
@@ -81,8 +80,7 @@ def _why_not_served(domain: Domain, name: str, role: str, target: Target) -> Ite
 
 
 def _fields_needed(domain: Domain, name: str, role: str) -> Iterator[str]:
-    tool_name = domain.file.parts[name].tool
-    tool: c.Tool = domain.file.tools[tool_name]
+    part = domain.file.parts[name]
     yield from fields_taken(domain, name)
-    for look_up in look_ups(domain, role, tool_name, tool):
+    for look_up in look_ups(domain, role, part.tool, part.arguments):
         yield from look_up.fields

@@ -10,6 +10,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated
 from gatling_sid.schemas.composition.conditions import name_search, own_attribute
 from gatling_sid.schemas.domain import choices_of
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import ConditionPhrase, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
 
@@ -33,7 +34,8 @@ def check_phrases(domain: Domain) -> Iterator[FileProblem]:
             if not texts:
                 yield here, "has no phrases; write some, or remove it"
             for text in texts:
-                yield from _check_phrase(here, text, field, key)
+                for each in alternatives_of(text):
+                    yield from _check_phrase(here, each, field, key)
 
 
 def _fields(domain: Domain) -> Iterator[tuple[str, c.Entity, str]]:
@@ -67,7 +69,7 @@ def _check_phrase(where: str, text: str, field: c.EntityField, key: str) -> Iter
 def _find_stray_notation(phrase: ConditionPhrase) -> str | None:
     texts = [part if isinstance(part, str) else part.wording or "" for part in (*phrase.before, *phrase.after)]
     if any(_STRAY_NOTATION.search(each) for each in texts):
-        return "has an unmatched {, }, [, ] or |; phrases have no alternatives, so write one phrase for each"
+        return "has an unmatched {, }, [, ] or |"
     return None
 
 

@@ -51,8 +51,11 @@ def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
         else {}
     )
     notified = {field: rule for field, rule in notified.items() if field not in shown}
+    arguments = {name: set[str]() for name in names}
+    for name, use in zip(names, group.uses, strict=True):
+        arguments[name] |= domain.file.parts[use.part].arguments.keys()
     demanded = {
-        name: [each for each in look_ups(domain, role, name, domain.file.tools[name]) if not {*each.fields} <= known]
+        name: [each for each in look_ups(domain, role, name, arguments[name]) if not {*each.fields} <= known]
         for name in own
     }
     rules = list(

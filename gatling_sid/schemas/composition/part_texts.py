@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.shape_types import Use
@@ -18,6 +19,7 @@ def texts_of(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Part, u
     return texts
 
 
+@lru_cache(maxsize=8192)
 def ends_with_rows(text: str) -> bool:
     """Whether the rows stand last, so that no other words can be misread as a part of their noun phrase."""
     return _ROWS_NOT_LAST.search(text) is None

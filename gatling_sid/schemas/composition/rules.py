@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,13 +56,11 @@ def axis_of(value: Any) -> str | None:
     return str(reference.path[0]) if reference is not None and reference.root == "policy" else None
 
 
-def look_ups(domain: Domain, role: str, name_of_tool: str, tool: c.Tool) -> list[LookUp]:
-    """What is to be read of rows of a tool's entity before a role changes them with the tool, or writes about them."""
+def look_ups(domain: Domain, role: str, name_of_tool: str, arguments: Collection[str]) -> list[LookUp]:
+    """What is to be read of rows of a tool's entity before a role changes them by a call with these arguments."""
+    tool = domain.file.tools[name_of_tool]
     kinds = _KINDS_OF_OPERATION.get(tool.operation, ())
-    fields_set = {
-        *tool.sets,
-        *(each.field for each in tool.parameters.values() if each.does in ("set", "add", "subtract")),
-    }
+    fields_set = {*tool.sets, *(tool.parameters[name].field for name in arguments if name in tool.parameters)}
     found = []
     for name, rule in rules_binding(domain, role, name_of_tool):
         given = rule.parameters

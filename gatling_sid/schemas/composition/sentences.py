@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.part_texts import ends_with_rows, texts_of
 from gatling_sid.schemas.composition.targets import key_phrases
 from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords, UseWords
@@ -22,7 +24,14 @@ from gatling_sid.schemas.language.noun_phrases import (
     noun_phrases,
     phrase_of,
 )
-from gatling_sid.schemas.language.phrasing import SENTENCE_START, Alternatives, Phrasing, Slot, phrasing_of
+from gatling_sid.schemas.language.phrasing import (
+    SENTENCE_START,
+    Alternatives,
+    Phrasing,
+    PhrasingPart,
+    Slot,
+    phrasing_of,
+)
 from gatling_sid.schemas.language.shared_voice import (
     MEASURES_OF_DURATIONS,
     Register,
@@ -44,8 +53,9 @@ _WORDS_OF_THEN = 4
 """Words of a pattern for what follows, the marker included; long links between sentences sound like a form letter."""
 _MAX_DRAWS = 8
 """Draws for each first sentence before a task has fewer phrasings than wanted."""
-_INDIRECT_OBJECT = re.compile(r"\b(?:me|us) \{it\}$")
-_WORD_OF_IT = r"(?:\{\w+\}|(?!(?:the|with|to|on|for|of|in)\b)[\w-]+)"
+_UNFIT_FOR_PRONOUN = re.compile(r"\bme \{it\}$|\b(?:up|out|down|off|back|away)\} \{it\}")
+"""Texts that take no pronoun: "get me them", and "{status:turn down} them"."""
+_WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
 _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it\}}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
@@ -84,7 +94,9 @@ class TaskPhrasings(Sequence[Phrasing]):
     def __init__(self, task: ComposedTask, domain: Domain, voice: SharedVoice, split: str) -> None:
         """Chooses how each phrasing begins; `voice` has the texts of the split."""
         self._task, self._domain, self._voice, self._split = task, domain, voice, split
-        rng = stream(domain.slug, task.shape.name, "nouns")
+        self._name = task.shape.name
+        self._further_verbs: dict[tuple[str, bool], Sequence[str]] = {}
+        rng = stream(domain.slug, self._name, "nouns")
         self._nouns = [_noun_phrases_of(each, domain, rng) if each.target else None for each in task.groups]
         self._openers = _choose_openers(task, domain, voice, split, self._nouns)
 
@@ -102,11 +114,25 @@ class TaskPhrasings(Sequence[Phrasing]):
 
     def compose(self, index: int) -> Phrasing:
         """Composes one phrasing; its text, which only identifies it, is that of its pattern and its verb phrases."""
-        rng = stream(self._domain.slug, self._task.shape.name, self._split, index)
-        composer = _Composer(self._task, self._domain, self._voice, self._split, self._nouns, rng)
+        rng = stream(self._domain.slug, self._name, self._split, index)
+        composer = _Composer(self._task, self._domain, self._voice, self._nouns, self._verbs_of_further, rng)
         groups = composer.compose(self._openers[index])
         opener = self._openers[index]
         return Phrasing.composed("; ".join((opener.pattern, opener.verb, *composer.texts)), groups)
+
+    def _verbs_of_further(self, at: int, use: UseWords, *, is_named: bool) -> Sequence[str]:
+        """The verb phrases of a part that is not the first; `is_named` if its rows were named before it."""
+        key = use.use.part, is_named
+        if key not in self._further_verbs:
+            verbs = _verbs(self._task.groups[at], use, self._domain, self._voice, self._split)
+            if not is_named:
+                verbs = _reading_well(verbs, self._nouns[at])
+            elif use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
+                verbs = self._voice.verbs["show_again"]
+            else:
+                verbs = [text for text in verbs if not _UNFIT_FOR_PRONOUN.search(text)] or verbs
+            self._further_verbs[key] = verbs
+        return self._further_verbs[key]
 
 
 def _choose_openers(
@@ -243,12 +269,12 @@ class _Composer:
         task: ComposedTask,
         domain: Domain,
         voice: SharedVoice,
-        split: str,
         nouns: Sequence[NounPhrases | None],
+        verbs_of_further: Callable[..., Sequence[str]],
         rng: random.Random,
     ) -> None:
         self.task, self.domain, self.voice = task, domain, voice
-        self.split, self.nouns, self.rng = split, nouns, rng
+        self.nouns, self.verbs_of_further, self.rng = nouns, verbs_of_further, rng
         self.texts: list[str] = []
         self.named: set[int] = set()
         self.measured: set[int] = set()
@@ -258,7 +284,7 @@ class _Composer:
         """The groups of the phrasing: a first sentence, and what follows in it or after it."""
         uses = [(at, use) for at, group in enumerate(self.task.groups) for use in group.uses]
         first, *others = uses
-        self.is_brief, self.is_polite = opener.is_brief, _POLITE.search(opener.pattern) is not None
+        self.is_brief, self.is_polite = opener.is_brief, _is_polite(opener.pattern)
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
             joined = self._expand(self._with_group(opener.verb, *first), *first)
             for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
@@ -279,9 +305,12 @@ class _Composer:
         """A pattern for what follows: it begins otherwise than those before, and "please" is said once."""
         patterns = self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
         begun = {_first_word(each) for each in self.texts}
-        others = [each for each in patterns if _first_word(each) not in begun] or patterns
-        pattern = self._pick([each for each in others if not (self.is_polite and _POLITE.search(each))] or others)
-        self.is_polite = self.is_polite or _POLITE.search(pattern) is not None
+        for _ in range(_MAX_DRAWS):
+            pattern = self.rng.choice(patterns)
+            if _first_word(pattern) not in begun and not (self.is_polite and _is_polite(pattern)):
+                break
+        self.texts.append(pattern)
+        self.is_polite = self.is_polite or _is_polite(pattern)
         return pattern
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
@@ -317,13 +346,7 @@ class _Composer:
 
     def _verb_phrase(self, at: int, use: UseWords) -> Groups:
         """A verb phrase for a part that is not the first."""
-        verbs = _verbs(self.task.groups[at], use, self.domain, self.voice, self.split)
-        if at not in self.named:
-            verbs = _reading_well(verbs, self.nouns[at])
-        elif use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
-            verbs = self.voice.verbs["show_again"]
-        else:  # nobody writes "get me them"
-            verbs = [text for text in verbs if not _INDIRECT_OBJECT.search(text)] or verbs
+        verbs = self.verbs_of_further(at, use, is_named=at in self.named)
         return self._expand(self._with_group(self._pick(verbs), at, use), at, use)
 
     def _expand(self, text: str, at: int, use: UseWords) -> Groups:
@@ -354,13 +377,16 @@ class _Composer:
         self.named.add(at)
         phrases = self._noun_phrases(at)
         definite = phrases.compact if is_compact and phrases.compact else phrases.definite
-        plain = tuple(each for each in definite if not str(each[0]).startswith("all "))
-        return (self._of_length(plain if is_each and plain else definite),)
+        if is_each:
+            definite = tuple(each for each in definite if not str(each[0]).startswith("all ")) or definite
+        return (self._of_length(definite),)
 
     def _of_length(self, phrases: tuple[Words, ...]) -> tuple[Words, ...]:
         """The shortest noun phrases if the request is brief, else all of them."""
+        if not self.is_brief:
+            return phrases
         least = min(map(literal_words, phrases), default=0)
-        return tuple(each for each in phrases if not self.is_brief or literal_words(each) == least)
+        return tuple(each for each in phrases if literal_words(each) == least)
 
     def _are_names(self, at: int) -> bool:
         """Whether the row is called by a name alone, which takes a possessive: "Abigail's insurer"."""
@@ -378,16 +404,18 @@ class _Composer:
         phrases = self._noun_phrases(at)
         return (self._of_length(phrases.bare or phrases.definite),)
 
-    def _is_many(self, at: int) -> bool:
-        target = self.task.groups[at].target
-        return target is not None and target.is_many
-
     def _noun_phrases(self, at: int) -> NounPhrases:
         phrases = self.nouns[at]
         assert phrases is not None
         return phrases
 
 
+@lru_cache(maxsize=4096)
+def _is_polite(text: str) -> bool:
+    return _POLITE.search(text) is not None
+
+
+@lru_cache(maxsize=4096)
 def _first_word(text: str) -> str:
     return text.partition(" ")[0].strip(",").lower()
 
@@ -413,7 +441,7 @@ def _noun_phrases_of(group: GroupWords, domain: Domain, rng: random.Random) -> N
             phrase_of(text, group.slots.get(each, ""), plural=target.is_many)
             for text in _shuffled(each.phrases(entity), rng)
         ]
-        for each in sorted(target.conditions, key=lambda each: list(entity.fields).index(each.field), reverse=True)
+        for each in sorted(target.conditions, key=lambda each: _place_in_phrase(entity, each.field))
     ]
     superlative = None
     if target.order is not None and target.search is not None:
@@ -425,6 +453,11 @@ def _noun_phrases_of(group: GroupWords, domain: Domain, rng: random.Random) -> N
             order = Slot(group.order_slot, rng.choice(sort.words[target.order]))
         superlative = Superlative(Slot(group.number_slot, None), order, words)
     return noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative)
+
+
+def _place_in_phrase(entity: c.Entity, field: str) -> tuple[bool, int]:
+    """Where a condition stands before the noun: names of people and places first, kinds and states nearest to the noun."""
+    return entity.fields[field].type in ("choice", "flag"), -list(entity.fields).index(field)
 
 
 def _shuffled(texts: Sequence[str], rng: random.Random) -> list[str]:
@@ -449,12 +482,18 @@ def _spliced(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping
         if len(group) > 1:
             yield tuple(tuple(_renamed(part, renamed) for part in parts) for parts in group)
             continue
+        together: list[PhrasingPart] = []
         for part in group[0]:
             if isinstance(part, Slot) and part.name in markers and part.wording is None:
+                if together:
+                    yield (tuple(together),)
+                    together = []
                 yield from markers[part.name]
             else:
-                yield ((_renamed(part, renamed),),)
+                together.append(_renamed(part, renamed))
+        if together:
+            yield (tuple(together),)
 
 
-def _renamed(part: str | Slot, renamed: Mapping[str, str]) -> str | Slot:
+def _renamed(part: PhrasingPart, renamed: Mapping[str, str]) -> PhrasingPart:
     return part._replace(name=renamed.get(part.name, part.name)) if isinstance(part, Slot) else part

@@ -24,6 +24,8 @@ _MAX_REALISATIONS = 8
 _MOST_CHOICES = 64
 """Choices of phrases for the same conditions that are looked at."""
 _VALUE = re.compile(r"\{([^{}]*)\}")
+_BEFORE_NUMBER = frozenset({"next", "first", "last"})
+"""Superlatives that stand before their number: "the next three meetings"."""
 _LONGER_WORD = re.compile(r"(?<![\w'])[a-z]{5,}(?![\w'=])")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
@@ -222,10 +224,12 @@ def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlati
     ordered = sorted(chosen, key=lambda each: (not each.makes_definite, each.has_open_value))
     before = [each.before for each in ordered]
     if superlative is not None:
-        order = (" ", superlative.order, " ") if superlative.order else (f" {superlative.words} ",)
+        words = superlative.order.wording if superlative.order else superlative.words
+        order = (superlative.order or superlative.words, " ")
+        first_rows = (*order, superlative.number, " ") if words in _BEFORE_NUMBER else (superlative.number, " ", *order)
         own = [each.before for each in ordered if each.makes_definite and each.before]
         others = [each.before for each in ordered if not each.makes_definite]
-        before = [*(own or [("the ",)]), (superlative.number, *order), *others]
+        before = [*(own or [("the ",)]), first_rows, *others]
     return join_words(*before, (noun,), *(each.after for each in ordered))
 
 
