@@ -318,7 +318,7 @@ def field_not_read(at: Situation) -> Iterator[Pair]:
         }
         assert at.context.domain is not None
         unread = [each for each in at.context.domain.file.entities[entity].fields if each not in read]
-        yield Pair(at.under(fields=sorted(read)), at.under(fields=[*sorted(read), unread[0]]))
+        yield from [Pair(at.under(fields=sorted(read)), at.under(fields=[*sorted(read), each])) for each in unread[:1]]
 
 
 def look_up_not_before(at: Situation) -> Iterator[Pair]:
@@ -420,7 +420,8 @@ def field_selected(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterato
 def field_passed_on(at: Situation, call: ToolCall, tool: CompiledTool) -> Iterator[Pair]:
     """A record is read, and the tool gets its key, then the field that must not reach it."""
     entity, field = at.given["entity"], at.given["fields"][0]
-    opening = [each for each in at.context.tools.values() if each.entity == entity and each.tool.operation == "get"]
+    readers = [each for each in at.context.tools.values() if each.entity == entity and each.tool.operation == "get"]
+    opening = [each for each in readers if "select" in each.parameter_for]
     texts = [name for name, each in tool.tool.parameters.items() if each.does in ("set", "content") and not each.values]
     seen = dict.fromkeys(
         key for outcome in at.context.results.values() if outcome.entity == entity for key, _ in outcome.rows

@@ -63,7 +63,6 @@ _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 _HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
 _LITERAL_WORDS_OF_FRAGMENT = 4
 """Literal words of a noun phrase that may be a whole request, such as "Overdue invoices from Pelham, please."."""
-_FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
 _SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.7, 2
 """The share of requests for one thing that are as bare as "Delete my old drafts, please.", if one condition names the
@@ -144,6 +143,7 @@ def _choose_openers(
     use = group.uses[0]
     questions = _reading_well(_questions(group, domain, voice, split), nouns[0])
     verbs = _reading_well(_verbs(group, use, domain, voice, split), nouns[0])
+    short_questions, short_verbs = _shortest(questions), _shortest(verbs)
     is_simple = len(task.groups) == len(group.uses) == 1 and (group.target is None or len(group.target.conditions) < 2)
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
@@ -151,11 +151,11 @@ def _choose_openers(
         kind = _kind_of_first(group, nouns[0], rng)
         is_brief = is_simple and rng.random() < _SHARE_OF_BRIEF
         if kind == "ask":
-            pattern = rng.choice(_shortest(questions) if is_brief else questions)
+            pattern = rng.choice(short_questions if is_brief else questions)
         else:
             may_be_fragment = is_simple and _may_be_fragment(group, nouns[0])
             pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief, may_be_fragment=may_be_fragment)
-        verb = rng.choice(_shortest(verbs) if is_brief else verbs) if kind == "do" else ""
+        verb = rng.choice(short_verbs if is_brief else verbs) if kind == "do" else ""
         opener = Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief)
         chosen.setdefault((pattern, verb), opener)
         if len(chosen) == number:
@@ -180,11 +180,10 @@ def _draw_pattern(
     """A pattern of the shared voice, mostly a short one, since most people do not write many words around a request."""
     chance = rng.random()
     shares = ((1.0, _WORDS_OF_BRIEF),) if is_brief else _SHARES_OF_SHORT_PATTERNS
-    lists = [voice.patterns_of(kind, register, words) for share, words in shares if chance < share]
-    for patterns in (*lists, voice.patterns_of(kind, register)):
-        usable = [each for each in patterns if may_be_fragment or not _FRAGMENT.match(each)]
-        if usable:
-            return rng.choice(usable)
+    for share, words in (*shares, (1.0, None)):
+        patterns = voice.patterns_of(kind, register, words, with_fragments=may_be_fragment) if chance < share else ()
+        if patterns:
+            return rng.choice(patterns)
     return rng.choice(voice.patterns_of(kind, register))
 
 

@@ -7,6 +7,7 @@ reason and no opening or closing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,6 +23,8 @@ HOURS_OF_DAY: Mapping[str, tuple[int, int]] = {"morning": (6, 12), "afternoon": 
 """The hours, from and until, at which an opening of that time of day fits."""
 MEASURES_OF_DURATIONS: Mapping[str, str] = {"maximum": "longest", "minimum": "shortest"}
 """The measures that are called otherwise when they are of a length of time; the voice has texts for both."""
+_FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
+"""The start of a pattern that has no verb before its rows."""
 _SHARE_OF_SPLIT = 10
 """Of this many texts, one is kept for validation and one for test."""
 
@@ -72,15 +75,21 @@ class SharedVoice(StrictModel):
     __hash__ = object.__hash__
 
     @lru_cache(maxsize=1024)  # noqa: B019 - voices live as long as the process
-    def patterns_of(self, kind: str, register: Register, words: int | None = None) -> tuple[str, ...]:
-        """The patterns of a kind and register, those of at most so many words if a number is given."""
+    def patterns_of(
+        self, kind: str, register: Register, words: int | None = None, *, with_fragments: bool = True
+    ) -> tuple[str, ...]:
+        """The patterns of a kind and register: those of at most so many words, and without fragments such as "{it}?"."""
         texts = {
             "do": self.patterns.do,
             "need": self.patterns.need,
             "any": self.patterns.any,
             "then": self.patterns.then,
         }
-        return tuple(each for each in texts[kind].of(register) if words is None or len(each.split()) <= words)
+        return tuple(
+            each
+            for each in texts[kind].of(register)
+            if (words is None or len(each.split()) <= words) and (with_fragments or not _FRAGMENT.match(each))
+        )
 
     patterns: Patterns
     joins: list[str]

@@ -103,7 +103,10 @@ def add_measure(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     call, source = rng.choice(found)
     second_call = add(trace, copy_of_call(trace, call))
     values = tool_of(trace, call).tool.parameters[source.argument].values or []
-    measure = str(rng.choice([each for each in values if each != call.arguments[source.argument]]))
+    others = [str(each) for each in values if each != call.arguments[source.argument]]
+    if not others:
+        return None
+    measure = rng.choice(others)
     append(trace, f"And the {measure} as well.")
     start = trace.request.text.rindex(measure)
     set_argument(second_call, source.argument, Offer(measure, measure, "request", None, start, start + len(measure)))
