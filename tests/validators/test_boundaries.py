@@ -16,6 +16,7 @@ import pytest
 from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
+from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.constraints import KINDS, PRECONDITION_KINDS, parameters_of
 from gatling_sid.schemas.domain import Domain
@@ -29,8 +30,8 @@ from tests.support.domain_sample import sampled_slugs
 
 REGISTRY = DomainRegistry()
 VALIDATOR = TraceValidator(REGISTRY)
-WORLD = range(0, 4096, 7)
-"""Indexes of one world, far enough apart to hold many cases."""
+WORLD, WORLDS = range(0, WORLD_SIZE, 7), 3
+"""Indexes of one world, far enough apart to hold many cases; and the worlds that are looked at until a case is found."""
 RULES = [
     pytest.param(slug, name, marks=pytest.mark.catalogue, id=f"{slug}-{name}")
     for slug in sampled_slugs()
@@ -388,7 +389,8 @@ def address_not_allowed(at: Situation) -> Iterator[Pair]:
     """Only the host of the recipient is allowed, then all others."""
     for _, _, outcome in at.bound:
         host = f"@{str(outcome.effects[0].target).partition('@')[2]}"
-        yield Pair(at.under(endings=[host]), at.under(endings=[each for each in at.given["endings"] if each != host]))
+        others = [each for each in at.given["endings"] if not host.endswith(each)] or ["@elsewhere.example"]
+        yield Pair(at.under(endings=[host]), at.under(endings=others))
 
 
 def one_record_less(at: Situation) -> Iterator[Pair]:
@@ -472,17 +474,17 @@ BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
 """The functions of each kind; each must give a pair for every rule of the kind."""
 
 
-@cache
-def situations(slug: str, rule: str) -> list[Situation]:
-    """The situations of a rule in all gold traces of its domain."""
-    return list(filter(None, (situation(context, rule) for context in contexts(slug))))
+def situations(slug: str, rule: str) -> Iterator[Situation]:
+    """Yields the situations of a rule in gold traces of its domain."""
+    for world in range(WORLDS):
+        yield from filter(None, (situation(context, rule) for context in contexts(slug, world)))
 
 
 @cache
-def contexts(slug: str) -> list[TraceContext]:
-    """The contexts of gold traces of a domain, one wording of each instance."""
+def contexts(slug: str, world: int) -> list[TraceContext]:
+    """The contexts of gold traces of a world, one wording of each instance."""
     oracle, domain = ScenarioOracle(5, CREATED_AT), REGISTRY.domain(slug)
-    proposed = (oracle.trace(Task(domain, "train", index)) for index in WORLD)
+    proposed = (oracle.trace(Task(domain, "train", world * WORLD_SIZE + at)) for at in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["instance"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]
     return [context for context in found if context.execution is not None and context.execution.refusal is None]
@@ -501,10 +503,16 @@ def situation(context: TraceContext, rule: str) -> Situation | None:
 
 
 def creates_what_it_binds(domain: Domain, rule: str) -> bool:
-    """Whether a rule about own records binds a tool that creates such records."""
+    """Whether a rule about own records binds a part that creates such records."""
     given = domain.file.policy.rules[rule].parameters
-    tools = given.get("tools") or domain.file.tools
-    return any(t.operation == "create" and t.entity == given["entity"] for t in map(domain.file.tools.get, tools) if t)
+    for part in domain.file.parts.values():
+        tool = domain.file.tools[part.tool]
+        is_bound = part.tool in (given.get("tools") or domain.file.tools) and {*part.roles} & {
+            *given.get("roles", part.roles)
+        }
+        if is_bound and tool.operation == "create" and tool.entity == given["entity"]:
+            return True
+    return False
 
 
 def verdict(trace: GoldTrace) -> set[str]:
