@@ -148,7 +148,9 @@ def _draw_all_rows(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: 
         first = evaluate(spec.first, bindings)
         if len(rows) < first:
             raise NoDrawError(f"fewer than {first} {spec.all} fit")
-        rows = sort_rows(rows, spec.order, key)[:first]
+        rows = sort_rows(rows, spec.order, key)
+        _refuse_tie(rows, first, spec)
+        rows = rows[:first]
     else:
         low, high = (evaluate(end, bindings) for end in spec.count)
         if not low <= len(rows) <= min([high, *(evaluate(each, bindings) for each in spec.limits)]):
@@ -161,6 +163,13 @@ def _draw_all_rows(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: 
     if spec.distinct is not None and len({row[spec.distinct] for row in rows}) < len(rows):
         raise NoDrawError(f"two {spec.all} have the same {spec.distinct}")
     return rows
+
+
+def _refuse_tie(rows: Sequence[Row], number: int, spec: c.AllRowsDraw) -> None:
+    """Raises NoDrawError if the last row and the one after it are equal in the order, so that either could be meant."""
+    field = spec.order.removeprefix("-") if spec.order is not None else None
+    if field is not None and number < len(rows) and rows[number - 1][field] == rows[number][field]:
+        raise NoDrawError(f"{spec.all} tie in {field}")
 
 
 def _draw_row_by_key(spec: c.RowByKeyDraw, world: World, bindings: Bindings, _rng: random.Random) -> Row:

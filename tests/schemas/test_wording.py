@@ -109,7 +109,7 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
         ("integer", 21, (), ("21",)),
         ("integer", 12000, (), ("12000", "12,000")),
         ("number", 2.5, (), ("2.5",)),
-        ("days", 7, (), ("the last week", "the past week", "the past 7 days", "the last seven days")),
+        ("days", 7, (), ("the past week", "the past 7 days", "the last seven days")),
         ("days", 45, (), ("the last 45 days",)),
         ("coming_days", 45, (), ("the next 45 days",)),
         ("date", "2026-03-12", (), (
@@ -218,8 +218,8 @@ def test_joined() -> None:
     [
         ("$1,501", "money", 1500),
         ("1.5", "money", 1500),
-        ("the last week", "days", 14),
-        ("the last week", "coming_days", 7),
+        ("the past week", "days", 14),
+        ("the past week", "coming_days", 7),
         ("12 April", "date", "2026-03-12"),
         ("the 12th", "date", "2026-04-12"),
         ("Thursday", "date", "2026-03-19"),

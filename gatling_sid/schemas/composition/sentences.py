@@ -49,7 +49,7 @@ _REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("forma
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
 _SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
 """Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
-_WORDS_OF_THEN = 4
+_WORDS_OF_THEN = 5
 """Words of a pattern for what follows, the marker included; long links between sentences sound like a form letter."""
 _MAX_DRAWS = 8
 """Draws for each first sentence before a task has fewer phrasings than wanted."""
@@ -130,6 +130,9 @@ class TaskPhrasings(Sequence[Phrasing]):
                 verbs = self._voice.verbs["show_again"]
             else:
                 verbs = [text for text in verbs if not _UNFIT_FOR_PRONOUN.search(text)] or verbs
+                target = self._task.groups[at].target
+                if target is not None and target.is_many:  # "their name" is odd
+                    verbs = [text for text in verbs if "with {columns}" in text] or verbs
             self._further_verbs[key] = verbs
         return self._further_verbs[key]
 
@@ -144,11 +147,12 @@ def _choose_openers(
     questions = _reading_well(_questions(group, domain, voice, split), nouns[0])
     verbs = _reading_well(_verbs(group, use, domain, voice, split), nouns[0])
     short_questions, short_verbs = _shortest(questions), _shortest(verbs)
-    is_simple = len(task.groups) == len(group.uses) == 1 and (group.target is None or len(group.target.conditions) < 2)
+    is_alone = len(task.groups) == len(group.uses) == 1
+    is_simple = is_alone and (group.target is None or len(group.target.conditions) < 2)
     chosen: dict[tuple[str, str], Opener] = {}
     for _ in range(_MAX_DRAWS * number):
         register: Register = rng.choice(_REGISTERS)
-        kind = _kind_of_first(group, nouns[0], rng)
+        kind = _kind_of_first(group, nouns[0], rng, is_alone=is_alone)
         is_brief = is_simple and rng.random() < _SHARE_OF_BRIEF
         if kind == "ask":
             pattern = rng.choice(short_questions if is_brief else questions)
@@ -216,17 +220,22 @@ def _questions(group: GroupWords, domain: Domain, voice: SharedVoice, split: str
 
 
 def _kind_of_first(
-    group: GroupWords, nouns: NounPhrases | None, rng: random.Random
+    group: GroupWords, nouns: NounPhrases | None, rng: random.Random, *, is_alone: bool
 ) -> Literal["do", "need", "any", "ask"]:
-    """A kind of first sentence that suits the first part; "I need Abigail with her insurer" suits nobody."""
-    use, target = group.uses[0], group.target
+    """A kind of first sentence that suits the first part; "I need Abigail with her insurer" suits nobody.
+
+    If more is asked for, it is an order: "I'm looking for the invoice. Then pay it." is odd.
+    """
+    use, may_be_need = group.uses[0], is_alone and group.target is not None and group.target.is_many
     if texts_of(use.part.asks, use.part, use.use):
         return rng.choice(("ask", "do"))
     match use.tool.operation:
         case "list" | "get" if use.part.says:
             return "do"
         case "list" | "get" if use.use.columns:
-            return rng.choice(("do", "do", "do", "ask", "ask", "ask", "need" if target and target.is_many else "ask"))
+            return rng.choice(("do", "do", "do", "ask", "ask", "ask", "need" if may_be_need else "ask"))
+        case "list" | "get" if not is_alone:
+            return "do"
         case "list" | "get":
             return rng.choice(("do", "do", "need", "any", "any") if nouns and nouns.bare else ("do", "need"))
         case "aggregate" if not use.part.says:
@@ -277,13 +286,14 @@ class _Composer:
         self.texts: list[str] = []
         self.named: set[int] = set()
         self.measured: set[int] = set()
-        self.is_brief = self.is_polite = False
+        self.is_brief = self.is_polite = self.is_asked = False
 
     def compose(self, opener: Opener) -> Groups:
         """The groups of the phrasing: a first sentence, and what follows in it or after it."""
         uses = [(at, use) for at, group in enumerate(self.task.groups) for use in group.uses]
         first, *others = uses
         self.is_brief, self.is_polite = opener.is_brief, _is_polite(opener.pattern)
+        self.is_asked = "?" in opener.pattern
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
             joined = self._expand(self._with_group(opener.verb, *first), *first)
             for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
@@ -301,15 +311,17 @@ class _Composer:
         return text
 
     def _link(self) -> str:
-        """A pattern for what follows: it begins otherwise than those before, and "please" is said once."""
+        """A pattern for what follows: it begins otherwise than those before; "please" and "can you" are said once."""
         patterns = self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
         begun = {_first_word(each) for each in self.texts}
         for _ in range(_MAX_DRAWS):
             pattern = self.rng.choice(patterns)
-            if _first_word(pattern) not in begun and not (self.is_polite and _is_polite(pattern)):
+            is_repeated = (self.is_polite and _is_polite(pattern)) or (self.is_asked and "?" in pattern)
+            if _first_word(pattern) not in begun and not is_repeated:
                 break
         self.texts.append(pattern)
         self.is_polite = self.is_polite or _is_polite(pattern)
+        self.is_asked = self.is_asked or "?" in pattern
         return pattern
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
@@ -328,7 +340,7 @@ class _Composer:
             case "need":
                 rows = self._it(at)
                 if use.use.columns:
-                    rows = (*rows, *self._expand("[ with| and|, with] their {columns}", at, use))
+                    rows = (*rows, *self._expand(" with {columns}", at, use))
                 return _in_pattern(opener.pattern, rows)
         return _in_pattern(opener.pattern, self._expand(self._with_group(opener.verb, at, use), at, use))
 
@@ -370,7 +382,7 @@ class _Composer:
         assert group.target is not None
         if at in self.named:
             entity = self.domain.file.entities[group.target.entity]
-            if at in self.measured:  # "them" could be the figures
+            if at in self.measured and entity.pronoun != "them":  # "them" could be the figures
                 return _literal(f"those {self.rng.choice(list(entity.noun.values()))}")
             return _literal("them" if group.target.is_many else entity.pronoun)
         self.named.add(at)

@@ -36,23 +36,24 @@ _NUMBER_WORDS = [
 _PAST_PERIODS = {
     1: ("the last 24 hours", "the past day", "the last day"),
     2: ("the last two days", "the past 48 hours", "the last couple of days"),
-    7: ("the last week", "the past week", "the past 7 days", "the last seven days"),
+    7: ("the past week", "the past 7 days", "the last seven days"),
     14: ("the last two weeks", "the past fortnight", "the past 14 days", "the last couple of weeks"),
     21: ("the last three weeks", "the past 3 weeks", "the past 21 days"),
-    30: ("the last 30 days", "the past month", "the past 30 days", "the last thirty days"),
-    60: ("the last 60 days", "the past two months", "the last couple of months", "the past sixty days"),
-    90: ("the last 90 days", "the past three months", "the last ninety days", "the past 90 days"),
-    180: ("the last six months", "the past 180 days", "the past half year"),
+    30: ("the last 30 days", "the past 30 days", "the last thirty days"),
+    60: ("the last 60 days", "the past 60 days", "the past sixty days"),
+    90: ("the last 90 days", "the last ninety days", "the past 90 days"),
+    180: ("the last 180 days", "the past 180 days"),
     365: ("the last year", "the past 12 months", "the last twelve months", "the past 365 days"),
 }
 _COMING_PERIODS = {
     1: ("the next day", "the next 24 hours"),
-    7: ("the next week", "the coming week", "the next 7 days", "the next seven days"),
+    7: ("the coming week", "the next 7 days", "the next seven days"),
     14: ("the next two weeks", "the coming fortnight", "the next 14 days"),
-    30: ("the next 30 days", "the coming month", "the next month"),
-    60: ("the next 60 days", "the next two months"),
-    90: ("the next 90 days", "the next three months", "the coming three months"),
+    30: ("the next 30 days", "the coming 30 days"),
+    60: ("the next 60 days", "the coming 60 days"),
+    90: ("the next 90 days", "the coming 90 days"),
 }
+"""Months and "next week" are left out: they are not so many days to everybody."""
 _MONTHS = [
     "January",
     "February",
