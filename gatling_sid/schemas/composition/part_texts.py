@@ -12,7 +12,7 @@ from gatling_sid.schemas.composition.shape_types import Use
 _ROWS_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?:,? (?:please|thanks))?[.?!]?$)")
 
 
-def texts_of(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Part, use: Use) -> Sequence[str]:
+def texts_of_use(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Part, use: Use) -> Sequence[str]:
     """The texts for the value that the shape fixes, or for any value."""
     if isinstance(texts, Mapping):
         return texts.get(str(dict(use.choices).get(part.by_value or "")), ())
@@ -27,5 +27,5 @@ def ends_with_rows(text: str) -> bool:
 
 def may_end_with_rows(part: c.Part, use: Use) -> bool:
     """Whether the part can be said so that the rows stand last; each operation of the shared voice has such texts."""
-    own = [*texts_of(part.says, part, use), *texts_of(part.asks, part, use)]
+    own = [*texts_of_use(part.says, part, use), *texts_of_use(part.asks, part, use)]
     return not own or any(ends_with_rows(each) for each in own)

@@ -8,7 +8,7 @@ alone, and a change of one part changes the shapes in which it occurs.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,24 +42,34 @@ _CLASHING: tuple[set[str], ...] = (
 """Pairs of operations that nobody asks for about the same rows, or whose order would decide what is meant."""
 
 
-def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int, taken: Collection[str] = ()) -> list[Shape]:
-    """The shapes of a deck, all different and none of those `taken`: so many that each part leads.
+_Said = tuple[Any, ...]
+"""What the words of a shape tell; two shapes that are said alike could have the same request."""
+
+
+def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int, taken: Iterable[Shape] = ()) -> list[Shape]:
+    """The shapes of a deck: so many that each part leads, and no two, those `taken` included, that are said alike.
 
     What a part cannot fill, because there are not that many, is filled by the others.
     """
-    shapes: dict[str, Shape] = {}
+    earlier = frozenset(_said(domain, each) for each in taken)
+    shapes: dict[_Said, Shape] = {}
     streams = {name: stream(domain.slug, "shapes", name, deck) for name in numbers}
     for name, number in numbers.items():
-        _draw_further(domain, name, number, streams[name], shapes, taken)
+        _draw_further(domain, name, number, streams[name], shapes, earlier)
     missing = sum(numbers.values()) - len(shapes)
     for name, number in numbers.items():
         further = min(sum(numbers.values()) - len(shapes), -(-missing * number // sum(numbers.values())))
-        _draw_further(domain, name, further, streams[name], shapes, taken)
+        _draw_further(domain, name, further, streams[name], shapes, earlier)
     return list(shapes.values())
 
 
 def _draw_further(
-    domain: Domain, part: str, number: int, rng: random.Random, shapes: dict[str, Shape], taken: Collection[str]
+    domain: Domain,
+    part: str,
+    number: int,
+    rng: random.Random,
+    shapes: dict[_Said, Shape],
+    earlier: Collection[_Said],
 ) -> None:
     """Adds so many shapes that a part leads, or fewer if they are not found soon."""
     wanted = len(shapes) + number
@@ -67,8 +77,29 @@ def _draw_further(
         if len(shapes) == wanted:
             break
         shape = _draw_shape(domain, part, rng)
-        if shape is not None and shape.name not in taken:
-            shapes.setdefault(shape.name, shape)
+        if shape is not None and (said := _said(domain, shape)) not in earlier:
+            shapes.setdefault(said, shape)
+
+
+def _said(domain: Domain, shape: Shape) -> _Said:
+    """What the words of a shape tell: neither who asks, nor which of several tools is called if the words are shared."""
+    return tuple((_rows_said(group.target), *(_use_said(domain, use) for use in group.uses)) for group in shape.groups)
+
+
+def _rows_said(target: Target | None) -> Any:
+    if target is None:
+        return None
+    conditions = [
+        (each.field, each.match, each.how, "" if each.how == "mine" else each.key) for each in target.conditions
+    ]
+    return target.entity, tuple(sorted(conditions)), target.is_many, target.by_key, target.order
+
+
+def _use_said(domain: Domain, use: Use) -> Any:
+    part = domain.file.parts[use.part]
+    tool = domain.file.tools[part.tool]
+    called = use.part if part.says or part.asks else (tool.entity, tool.operation)
+    return called, use.columns, use.choices
 
 
 def _draw_shape(domain: Domain, part: str, rng: random.Random) -> Shape | None:

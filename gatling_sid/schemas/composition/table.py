@@ -47,7 +47,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
     def shapes(self, deck: int) -> dict[str, Shape]:
         """The shapes of the composed tasks of a deck, by name; no other deck has them."""
         for each in range(len(self._decks), deck + 1):
-            taken = frozenset(name for shapes in self._decks.values() for name in shapes)
+            taken = [shape for shapes in self._decks.values() for shape in shapes.values()]
             self._decks[each] = {shape.name: shape for shape in draw_shapes(self._domain, self._numbers, each, taken)}
         return self._decks[deck]
 

@@ -84,7 +84,9 @@ def _format_number(value: float) -> str:
 
 
 def _money_wordings(value: float) -> tuple[str, ...]:
-    ways = [f"${_format_number(value)}", f"{_format_number(value)} dollars", _format_number(value).replace(",", "")]
+    plain = _format_number(value).replace(",", "")
+    ways = [f"${_format_number(value)}", f"{_format_number(value)} dollars", f"${plain}", f"{plain} dollars"]
+    ways = list(dict.fromkeys(ways))
     if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
         thousands = f"{value / 1000:g}"
         ways += [f"{thousands}k", f"${thousands}k"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import pytest
@@ -14,13 +14,21 @@ from hypothesis import strategies as st
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas.domain import SPLITS
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.phrasing import phrasing_of
-from gatling_sid.schemas.language.shared_voice import SharedVoice, parse_shared_voice, part_of_split, voice_of_split
+from gatling_sid.schemas.language.shared_voice import (
+    Register,
+    SharedVoice,
+    parse_shared_voice,
+    part_of_split,
+    voice_of_split,
+)
 from gatling_sid.schemas.registry import VOICE
 
 CONTENT = VOICE.read_bytes()
 SHARED = parse_shared_voice(CONTENT, VOICE.name)
 MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
+REGISTERS: tuple[Register, ...] = ("neutral", "casual", "formal")
 MARKERS: dict[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
     "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
@@ -70,9 +78,9 @@ def test_texts_have_their_markers(key: str) -> None:
 
 @pytest.mark.parametrize("key", LISTS)
 def test_no_two_texts_of_a_list_read_alike(key: str) -> None:
-    """No variant of a text is a variant of another one, also if it is typed without capitals and full stop."""
+    """No variant of a text is a variant of another one, also without capitals and full stop, or with "my rows"."""
     found = Counter(
-        each.casefold().removesuffix(".")
+        each.casefold().removesuffix(".").replace("{rows}", "{it}")
         for text in LISTS[key]
         for each in {"".join(p if isinstance(p, str) else p.wording or f"{{{p.name}}}" for p in phrasing_of(text).variant_parts(at))
                      for at in range(phrasing_of(text).variants)}
@@ -135,3 +143,29 @@ def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str
     with pytest.raises(CatalogueError) as caught:
         parse_shared_voice(CONTENT.replace(old, new, 1), VOICE.name)
     assert str(caught.value) == problem
+
+
+def test_no_other_text_is_a_verb_phrase_in_a_pattern() -> None:
+    """What a pattern of `do` makes of a verb phrase is no question and no other pattern, or splits could say the same."""
+    composed: dict[str, set[str]] = {}
+    patterns = [each for register in REGISTERS for each in SHARED.patterns_of("do", register)]
+    for key, listed in SHARED.verbs.items():
+        verbs = [f"{each} {{it}}" for each in listed] if key == "show" else listed
+        pairs = product(*(chain.from_iterable(map(alternatives_of, texts)) for texts in (patterns, verbs)))
+        composed[key] = {plain(pattern.replace("{do}", verb)) for pattern, verb in pairs}
+    for key, questions in SHARED.questions.items():
+        of_verbs = composed[f"show_{key}" if key.startswith("columns") else key]
+        assert [each for text in questions for each in alternatives_of(text) if plain(each) in of_verbs] == []
+    for kind in ("need", "any"):
+        texts = [
+            each
+            for register in REGISTERS
+            for text in SHARED.patterns_of(kind, register)
+            for each in alternatives_of(text)
+        ]
+        assert [each for each in texts if plain(each.replace("{rows}", "{it}")) in composed["show"]] == []
+
+
+def plain(text: str) -> str:
+    """A text without the marks of its measure, in small letters."""
+    return re.sub(r"\{measure:([^{}]*)\}", r"\1", text).casefold()

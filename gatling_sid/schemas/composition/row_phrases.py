@@ -1,0 +1,52 @@
+"""The noun phrases for the rows of a group: of the conditions that describe them, or of their key."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.composition.targets import key_phrases
+from gatling_sid.schemas.composition.tasks import GroupWords
+from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, noun_phrases, phrase_of
+from gatling_sid.schemas.language.phrasing import Slot
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+
+def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) -> NounPhrases:
+    """The noun phrases for the rows that a group is about; `rng` decides which phrases come first."""
+    target = group.target
+    assert target is not None
+    entity = domain.file.entities[target.entity]
+    if target.by_key:
+        phrases = [[phrase_of(text, group.key_slot, plural=False) for text in _shuffled(key_phrases(entity), rng)]]
+        return noun_phrases(entity.noun, phrases, plural=False)
+    phrases = [
+        [
+            phrase_of(text, group.slots.get(each, ""), plural=target.is_many)
+            for text in _shuffled(each.phrases(entity), rng)
+        ]
+        for each in sorted(target.conditions, key=lambda each: _place_in_phrase(entity, each.field))
+    ]
+    superlative = None
+    if target.order is not None and target.search is not None:
+        tool = domain.file.tools[target.search]
+        words = rng.choice(tool.first_said) if not target.order else ""
+        order = None
+        if target.order:
+            sort = next(each for each in tool.parameters.values() if each.does == "sort")
+            order = Slot(group.order_slot, rng.choice(sort.words[target.order]))
+        superlative = Superlative(Slot(group.number_slot, None), order, words)
+    return noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative)
+
+
+def _place_in_phrase(entity: c.Entity, field: str) -> tuple[bool, int]:
+    """Where a condition stands before the noun: names of people and places first, kinds and states nearest to the noun."""
+    return entity.fields[field].type in ("choice", "flag"), -list(entity.fields).index(field)
+
+
+def _shuffled(texts: Sequence[str], rng: random.Random) -> list[str]:
+    return rng.sample(texts, len(texts))

@@ -1,0 +1,76 @@
+"""What a part is called in sentences: verb phrases and whole questions, of the part itself or of the shared voice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gatling_sid.schemas.composition.part_texts import ends_with_rows, texts_of_use
+from gatling_sid.schemas.composition.tasks import GroupWords, UseWords
+from gatling_sid.schemas.language.noun_phrases import NounPhrases
+from gatling_sid.schemas.language.shared_voice import MEASURES_OF_DURATIONS, SharedVoice, part_of_split
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
+
+
+def verbs_of(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
+    """The verb phrases with which a part can be asked for."""
+    own, verbs = texts_of_use(use.part.says, use.part, use.use), voice.verbs
+    if own:
+        return part_of_split(own, split)
+    match use.tool.operation:
+        case "list" | "get" if use.use.columns:
+            return verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
+        case "aggregate":
+            return verbs[_measure(use, domain, voice)]
+        case "export":
+            return verbs["export_columns" if use.use.columns else "export"]
+        case "delete":
+            return verbs["delete"]
+    return [f"{each} {{it}}" for each in verbs["show"]]
+
+
+def questions_of(group: GroupWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
+    """The whole questions by which the first part of a group can be asked for; none if it is no question's matter."""
+    use = group.uses[0]
+    own = texts_of_use(use.part.asks, use.part, use.use)
+    if own:
+        return part_of_split(own, split)
+    if use.tool.operation == "aggregate":
+        return voice.questions[_measure(use, domain, voice)]
+    return voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
+
+
+def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
+    """The measure as the voice calls it: the maximum of a length of time is the longest."""
+    choices = dict(use.use.choices)
+    measure = str(choices.get(argument_for(use, "measure"), "count"))
+    field = choices.get(argument_for(use, "measured"))
+    if measure in MEASURES_OF_DURATIONS and field is not None:
+        called = domain.file.entities[use.tool.entity].fields[str(field)].called
+        is_duration = bool(called) and called[0].split()[-1] in voice.durations
+        measure = MEASURES_OF_DURATIONS[measure] if is_duration else measure
+    return measure
+
+
+def reading_well(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
+    """The texts that read well with the noun phrases of some rows, if there are such texts.
+
+    After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end.
+    """
+    if nouns is None:
+        return texts
+    if not nouns.bare:
+        texts = [each for each in texts if not _HOW_MANY_ROWS.search(each)] or texts
+    if not nouns.compact:
+        texts = [each for each in texts if ends_with_rows(each)] or texts
+    return texts
+
+
+def argument_for(use: UseWords, purpose: str) -> str:
+    """The argument of a part's tool that has this purpose, or "" if there is none."""
+    return use.arguments.get(purpose, "")
