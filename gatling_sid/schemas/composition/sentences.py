@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatling_sid.schemas.composition.openers import Opener, choose_openers
 from gatling_sid.schemas.composition.part_texts import ends_with_rows
@@ -212,7 +212,7 @@ class _Composer:
             markers["it"] = self._it(at, is_each=_EACH.search(text) is not None, is_compact=not is_last)
         if "{rows}" in text:
             markers["rows"] = self._rows(at)
-        return _splice(phrasing_of(text), markers, use.slots)
+        return _splice(text, markers, use.slots)
 
     def _it(self, at: int, *, is_each: bool = False, is_compact: bool = False) -> Groups:
         group = self.task.groups[at]
@@ -270,7 +270,7 @@ def _first_word(text: str) -> str:
 
 def _in_pattern(pattern: str, core: Groups) -> Groups:
     """A pattern of the shared voice with its core, as a sentence."""
-    return _sentence(_splice(phrasing_of(pattern), {"do": core, "it": core, "rows": core}))
+    return _sentence(_splice(pattern, {"do": core, "it": core, "rows": core}, {}))
 
 
 def _sentence(groups: Groups) -> Groups:
@@ -281,27 +281,54 @@ def _literal(text: str) -> Groups:
     return (((text,),),)
 
 
-def _splice(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping[str, str] | None = None) -> Groups:
-    """The groups of a phrasing, in which markers are replaced by groups, and slots renamed."""
-    return tuple(_spliced(phrasing, markers, renamed or {}))
+class _Piece(NamedTuple):
+    """A part of a text: a marker that is to be replaced, or groups without one."""
+
+    marker: str
+    groups: Groups
+    has_slots: bool
 
 
-def _spliced(phrasing: Phrasing, markers: Mapping[str, Groups], renamed: Mapping[str, str]) -> Iterator[Alternatives]:
-    for group in phrasing.groups:
+_MARKERS = frozenset({"do", "it", "rows"})
+
+
+@lru_cache(maxsize=16384)
+def _pieces_of(text: str) -> tuple[_Piece, ...]:
+    pieces: list[_Piece] = []
+    groups: list[Alternatives] = []
+    for group in phrasing_of(text).groups:
         if len(group) > 1:
-            yield tuple(tuple(_renamed(part, renamed) for part in parts) for parts in group)
+            groups.append(group)
             continue
         together: list[PhrasingPart] = []
         for part in group[0]:
-            if isinstance(part, Slot) and part.name in markers and part.wording is None:
-                if together:
-                    yield (tuple(together),)
-                    together = []
-                yield from markers[part.name]
+            if isinstance(part, Slot) and part.name in _MARKERS and part.wording is None:
+                pieces += [
+                    _piece((*groups, (tuple(together),)) if together else tuple(groups)),
+                    _Piece(part.name, (), has_slots=False),
+                ]
+                groups, together = [], []
             else:
-                together.append(_renamed(part, renamed))
-        if together:
-            yield (tuple(together),)
+                together.append(part)
+        groups += [(tuple(together),)] if together else []
+    return tuple(each for each in (*pieces, _piece(tuple(groups))) if each.marker or each.groups)
+
+
+def _piece(groups: Groups) -> _Piece:
+    return _Piece("", groups, any(isinstance(part, Slot) for group in groups for parts in group for part in parts))
+
+
+def _splice(text: str, markers: Mapping[str, Groups], renamed: Mapping[str, str]) -> Groups:
+    """The groups of a text, in which markers are replaced by groups, and slots renamed."""
+    groups: list[Alternatives] = []
+    for piece in _pieces_of(text):
+        if piece.marker:
+            groups += markers[piece.marker]
+        elif piece.has_slots and renamed:
+            groups += (tuple(tuple(_renamed(p, renamed) for p in parts) for parts in group) for group in piece.groups)
+        else:
+            groups += piece.groups
+    return tuple(groups)
 
 
 def _renamed(part: PhrasingPart, renamed: Mapping[str, str]) -> PhrasingPart:
