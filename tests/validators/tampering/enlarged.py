@@ -138,8 +138,7 @@ def _to(trace: GoldTrace, rng: random.Random, origin: str) -> GoldTrace | None:
                 other = trace.model_copy(deep=True)
                 set_argument(same_call(other, call), name, offer)
                 update_goal(other)
-                if (done := update_scopes(other)) is not None:
-                    return done
+                return update_scopes(other) or other  # most tools refuse it themselves
     return None
 
 
