@@ -21,9 +21,10 @@ def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) 
     target = group.target
     assert target is not None
     entity = domain.file.entities[target.entity]
+    nouns = dict([*entity.noun.items()][:1]) if _are_named_twice(group) else entity.noun
     if target.by_key:
         phrases = [[phrase_of(text, group.key_slot, plural=False) for text in _shuffled(key_phrases(entity), rng)]]
-        return noun_phrases(entity.noun, phrases, plural=False)
+        return noun_phrases(nouns, phrases, plural=False)
     phrases = [
         [
             phrase_of(text, group.slots.get(each, ""), plural=target.is_many)
@@ -40,7 +41,12 @@ def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) 
             sort = next(each for each in tool.parameters.values() if each.does == "sort")
             order = Slot(group.order_slot, rng.choice(sort.words[target.order]))
         superlative = Superlative(Slot(group.number_slot, None), order, words)
-    return noun_phrases(entity.noun, phrases, plural=target.is_many, superlative=superlative)
+    return noun_phrases(nouns, phrases, plural=target.is_many, superlative=superlative)
+
+
+def _are_named_twice(group: GroupWords) -> bool:
+    """Whether the rows are named by their noun again, after a figure; then it should be the same noun."""
+    return len(group.uses) > 1 and any(use.tool.operation == "aggregate" for use in group.uses)
 
 
 def _place_in_phrase(entity: c.Entity, field: str) -> tuple[bool, int]:

@@ -53,7 +53,7 @@ _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNOR
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
-_MAX_DRAWS_OF_LINK = 8
+_MAX_DRAWS_OF_LINK = 20
 """Draws of a pattern for what follows before one may repeat a word of those before."""
 
 Groups = tuple[Alternatives, ...]
@@ -220,7 +220,7 @@ class _Composer:
         if at in self.named:
             entity = self.domain.file.entities[group.target.entity]
             if at in self.measured and entity.pronoun != "them":  # "them" could be the figures
-                return _literal(f"those {self.rng.choice(list(entity.noun.values()))}")
+                return _literal(f"those {next(iter(entity.noun.values()))}")
             return _literal("them" if group.target.is_many else entity.pronoun)
         self.named.add(at)
         phrases = self._noun_phrases(at)

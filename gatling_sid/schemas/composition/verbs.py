@@ -42,7 +42,11 @@ def questions_of(group: GroupWords, domain: Domain, voice: SharedVoice, split: s
         return part_of_split(own, split)
     if use.tool.operation == "aggregate":
         return voice.questions[_measure(use, domain, voice)]
-    return voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
+    questions = voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
+    fields = domain.file.entities[use.tool.entity].fields
+    if any(fields[each].type == "person" for each in use.use.columns):  # nobody asks "what's the approver"
+        return [each for each in questions if not each.startswith("What")]
+    return questions
 
 
 def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
