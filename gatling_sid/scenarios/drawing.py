@@ -166,8 +166,8 @@ def _draw_all_rows(spec: c.AllRowsDraw, world: World, bindings: Bindings, _rng: 
 
 
 def _refuse_tie(rows: Sequence[Row], number: int, spec: c.AllRowsDraw) -> None:
-    """Raises NoDrawError if the last row and the one after it are equal in the order, so that either could be meant."""
-    field = spec.order.removeprefix("-") if spec.order is not None else None
+    """Raises NoDrawError if the last row and the one after it must differ in the order, and do not."""
+    field = spec.order.removeprefix("-") if spec.without_tie and spec.order is not None else None
     if field is not None and number < len(rows) and rows[number - 1][field] == rows[number][field]:
         raise NoDrawError(f"{spec.all} tie in {field}")
 

@@ -31,7 +31,7 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
     if not domain.scenarios.is_composed(scenario):  # it is in all decks
-        turn = (world * (1 + SUBSTITUTES) + substitute) * deck.rounds + round_
+        turn = (world * (1 + SUBSTITUTES) + substitute) * _most_rounds(domain) + round_
     else:
         earlier_worlds = world // domain.scenarios.number_of_decks
         turn = earlier_worlds * deck.rounds + round_
@@ -60,6 +60,12 @@ def _deck(domain: Domain, number: int) -> _Deck:
     entries = [(name, entry) for name, weight in weights.items() for entry in range(weight)]
     rounds = -(-WORLD_SIZE // len(entries))
     return _Deck(entries, weights, -(-rounds // WORDINGS_PER_INSTANCE) * WORDINGS_PER_INSTANCE)
+
+
+@lru_cache(maxsize=64)
+def _most_rounds(domain: Domain) -> int:
+    """The rounds that a world counts for a scenario of all decks: those of the deck with the most."""
+    return max(_deck(domain, number).rounds for number in range(domain.scenarios.number_of_decks))
 
 
 @lru_cache(maxsize=64)
@@ -94,7 +100,7 @@ def split_capacity(domain: Domain, split: str) -> int:
             capacity.append(turns // deck.rounds * decks * WORLD_SIZE)
             continue
         turns = wording_capacity(domain, name, split) // weight
-        worlds, rest = divmod(turns, (1 + SUBSTITUTES) * deck.rounds)
-        rounds = max(0, rest - SUBSTITUTES * deck.rounds)
+        worlds, rest = divmod(turns, (1 + SUBSTITUTES) * _most_rounds(domain))
+        rounds = max(0, rest - SUBSTITUTES * _most_rounds(domain))
         capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
     return min(capacity)

@@ -63,6 +63,7 @@ from math import gcd
 from typing import NamedTuple
 
 from gatling_sid.errors import OracleError
+from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
@@ -251,7 +252,8 @@ def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
     if not domain.scenarios.is_composed(scenario):
         return wording_space_of(domain, scenario, split).capacity()
     choices = _frame_choices(domain, "neutral", split, changes=True)
-    return len(choices.openings) * len(choices.reasons) * len(choices.closings)
+    frames = len(choices.openings) * len(choices.reasons) * len(choices.closings)
+    return FEWEST_PHRASINGS * max(0, frames - 2) * len(_SHAPES) // (len(_SHAPES) + 1)
 
 
 @lru_cache(maxsize=256)

@@ -31,8 +31,9 @@ class OneRowDraw(StrictModel):
 class AllRowsDraw(StrictModel):
     """All rows that match `where`, sorted by `order`.
 
-    Either only the `first` few are taken, or their number must lie within `count` and be at most each of `limits`. All
-    must meet the conditions of `each`. With `distinct`, no two of them may have the same value in that field.
+    Either only the `first` few are taken, or their number must lie within `count` and be at most each of `limits`. With
+    `without_tie`, the last of the first and the row after it differ in the order. All must meet the conditions of `each`.
+    With `distinct`, no two of them may have the same value in that field.
     """
 
     all: str
@@ -42,6 +43,7 @@ class AllRowsDraw(StrictModel):
     limits: list[str] = Field(default_factory=list)
     order: str | None = None
     first: int | str | None = None
+    without_tie: bool = False
     distinct: str | None = None
 
 

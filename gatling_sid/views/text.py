@@ -30,7 +30,11 @@ def to_text(trace: GoldTrace, registry: DomainRegistry | None = None) -> str:
 def _rules_that_concern(context: TraceContext) -> list[str]:
     """The sentences of rules that bind the role at a tool of the plan, and of those without a constraint."""
     policy = context.trace.policy
-    concerned = {constraint_id for constraint_id, _, _ in context.constraints}
+    tools = [context.tools[call.tool_id] for call in context.ordered_calls if call.tool_id in context.tools]
+    exports = any(each.tool.operation == "export" for each in tools)
+    concerned = {
+        constraint_id for constraint_id, kind, _ in context.constraints if exports or not kind.startswith("export_")
+    }
     idle = {each.rule for each in policy.constraints if each.constraint_id not in concerned}
     return [rule for index, rule in enumerate(policy.rules) if index not in idle]
 
@@ -41,7 +45,7 @@ def _trace_lines(context: TraceContext) -> Iterator[str]:
     yield f"{trace.trace_id}   {request.domain} · {request.intent_category}" + (" · gold" if trace.validated else "")
     who = f"{principal.attributes.get('name', principal.principal_id)} ({principal.role})" if principal else "somebody"
     yield ""
-    yield f"{who} asks" + (f" on {context.today:%A %d %B %Y}:" if context.today else ":")
+    yield f"{who} asks{_moment(context)}:"
     yield from _wrap(f"{request.text}”", "  “", "   ")
     yield ""
     concerned = _rules_that_concern(context)
@@ -65,6 +69,14 @@ def _trace_lines(context: TraceContext) -> Iterator[str]:
         f"to {scope.export_target}" if scope.export_target else "",
     ]
     yield f"Entitled to: {', '.join(each for each in limits if each)}"
+
+
+def _moment(context: TraceContext) -> str:
+    """When the request was made, as far as the trace tells: rules may bind the day and the hour."""
+    if context.today is None:
+        return ""
+    times = [call.provenance.timestamp for call in context.trace.graph.calls if call.provenance is not None]
+    return f" on {context.today:%A %d %B %Y}" + (f" at {times[0]:%H:%M}" if times else "")
 
 
 def _wrap(text: str, first: str, rest: str) -> Iterator[str]:

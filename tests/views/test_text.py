@@ -48,8 +48,10 @@ def test_gold_is_shown_in_full(gold: list[GoldTrace], registry: DomainRegistry) 
 def concerning(trace: GoldTrace) -> Iterator[str]:
     """Yields the rules that bind the principal's role at a tool of the plan."""
     role = trace.request.principal.role if trace.request.principal else None
+    exports = any(call.tool_id.partition(".")[2].startswith("export") for call in trace.graph.calls)
     for each in trace.policy.constraints:
-        if any(parameters_of(each).binds(role, call.tool_id) for call in trace.graph.calls):
+        is_idle = each.kind.startswith("export_") and not exports
+        if not is_idle and any(parameters_of(each).binds(role, call.tool_id) for call in trace.graph.calls):
             yield trace.policy.rules[each.rule]
 
 

@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 _PHRASINGS = {"train": 24, "validation": 8, "test": 8}
 """Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
 _REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("formal",)
-_SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 4))
+_SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 5))
 """Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
 _MAX_DRAWS = 8
 """Draws for each first sentence before a task has fewer phrasings than wanted."""
+FEWEST_PHRASINGS, _MOST_DRAWS = 4, 10_000
+"""The phrasings that a task has at least, and the draws after which even these are given up, which never happens."""
 _LITERAL_WORDS_OF_FRAGMENT = 4
 """Literal words of a noun phrase that may be a whole request, such as "Overdue invoices from Pelham, please."."""
 _SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.7, 2
-"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", if one condition names the
-rows, and the words of their patterns, the marker included."""
+"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
+patterns, the marker included."""
 _OF_OR_FOR = re.compile(r"\b(?:of|for)(?= \{it\})")
 """Words that make no difference if the row has a name: "Abigail's insurer" is the insurer of and for her."""
 
@@ -60,10 +62,12 @@ def choose_openers(
     is_alone = len(task.groups) == len(group.uses) == 1
     is_simple = is_alone and (group.target is None or len(group.target.conditions) < 2)
     chosen: dict[str, Opener] = {}
-    for _ in range(_MAX_DRAWS * number):
+    for draw in range(_MOST_DRAWS):
+        if len(chosen) >= (number if draw < _MAX_DRAWS * number else FEWEST_PHRASINGS):
+            break
         register: Register = rng.choice(_REGISTERS)
         kind = _kind_of_first(group, nouns[0], rng, is_alone=is_alone)
-        is_brief = is_simple and rng.random() < _SHARE_OF_BRIEF
+        is_brief = is_alone and rng.random() < _SHARE_OF_BRIEF
         if kind == "ask":
             pattern = rng.choice(short_questions if is_brief else questions)
         else:
@@ -72,8 +76,6 @@ def choose_openers(
         verb = rng.choice(short_verbs if is_brief else verbs) if kind == "do" else ""
         text = _OF_OR_FOR.sub("of", pattern.replace("{do}", verb).replace("{rows}", "{it}")).casefold()
         chosen.setdefault(text, Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief))
-        if len(chosen) == number:
-            break
     return list(chosen.values())
 
 

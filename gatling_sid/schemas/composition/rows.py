@@ -77,6 +77,7 @@ class RowDraws:
             limits=limits,
             order=target.order or (search.order if search else None),
             first=f"${first}" if target.order is not None else None,
+            without_tie=target.order is not None,
             distinct=None,
         )
 
