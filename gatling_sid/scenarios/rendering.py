@@ -86,8 +86,9 @@ def _render_carefully(
     for part in phrasing.variant_parts(variant_index):
         if isinstance(part, Slot):
             words = part.wording or _render_value(slots[part.name], rules.get(part.name, _TEXT_RULE), today, way, rng)
-            if length == start and part.wording:
-                words = _continue_sentence(words, opening)
+            if length == start:
+                words = _begin_sentence(words, part, rules.get(part.name, _TEXT_RULE))
+                words = _continue_sentence(words, opening) if part.wording else words
             spans.setdefault(part.name, (length, length + len(words)))
         else:
             words = _continue_sentence(part, opening) if length == start else part
@@ -120,6 +121,11 @@ def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
         kind = "quote" if parameter.does == "content" else domain.wording_kind(tool, parameter)
         rules[slot] = _SlotRule(kind, domain.wordings_to_render(tool, name))
     return rules
+
+
+def _begin_sentence(words: str, slot: Slot, rule: _SlotRule) -> str:
+    """A value at the start of a request: names of columns get a capital, other values stay as they are."""
+    return words[:1].upper() + words[1:] if rule.kind == "choice" and slot.wording is None else words
 
 
 def _continue_sentence(text: str, opening: str) -> str:
