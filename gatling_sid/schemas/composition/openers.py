@@ -31,6 +31,7 @@ _LITERAL_WORDS_OF_FRAGMENT = 4
 _SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.7, 2
 """The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
 patterns, the marker included."""
+_THANKS = re.compile(r"\b(?:thanks|thank you|thx|cheers|ta|appreciate)\b", re.IGNORECASE)
 _OF_OR_FOR = re.compile(r"\b(?:of|for)(?= \{it\})")
 """Words that make no difference if the row has a name: "Abigail's insurer" is the insurer of and for her."""
 
@@ -74,6 +75,8 @@ def choose_openers(
             may_be_fragment = is_simple and _may_be_fragment(group, nouns[0])
             pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief, may_be_fragment=may_be_fragment)
         verb = rng.choice(short_verbs if is_brief else verbs) if kind == "do" else ""
+        if not is_alone and _THANKS.search(pattern):
+            continue  # nobody thanks before the last of several requests
         text = _OF_OR_FOR.sub("of", pattern.replace("{do}", verb).replace("{rows}", "{it}")).casefold()
         chosen.setdefault(text, Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief))
     return list(chosen.values())

@@ -104,7 +104,7 @@ class TaskPhrasings(Sequence[Phrasing]):
                 verbs = [text for text in verbs if not _UNFIT_FOR_PRONOUN.search(text)] or verbs
                 target = self._task.groups[at].target
                 if target is not None and target.is_many:  # "their name" is odd
-                    verbs = [text for text in verbs if "with {columns}" in text] or verbs
+                    verbs = [text for text in verbs if "list of {it} with {columns}" in text] or verbs
             self._further_verbs[key] = verbs
         return self._further_verbs[key]
 

@@ -207,6 +207,9 @@ def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
     said = {(each.field, each.key) for each in target.conditions if each.how == "choice"}
     if any((tool.parameters[name].field, str(value)) in said for name, value in use.choices):
         return False  # "mute the muted contact"
+    ranges = {each.field for each in target.conditions if each.is_range}
+    if any(str(value) in ranges for _, value in use.choices):
+        return False  # "the longest delay of the visits with a delay of ten minutes or more"
     if not use.columns and "{columns}" in f"{part.says} {part.asks}":
         return False
     search = domain.file.tools[target.search].returns if target.search else []

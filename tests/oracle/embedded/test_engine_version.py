@@ -16,8 +16,8 @@ from tests.conftest import CREATED_AT
 
 PINNED = {
     4: {
-        "library": ("4f00a4a9-adf52cea-59f58000", "85d21ef17f6c96f7"),
-        "workshop": ("f1df2ff5-7f175ecf-1471db2f", "c44429fd0ec7a4be"),
+        "library": ("4f00a4a9-adf52cea-59f58000", "4018e246ee3a1539"),
+        "workshop": ("f1df2ff5-7f175ecf-11ae3fc3", "fa557a7d0d3e0de4"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
