@@ -35,13 +35,14 @@ from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.validators import TraceValidator
-from tests.support.commands import ROOT, output_of, read_files, run_command, script_line
+from tests.support.commands import ROOT, output_of, read_files, run_command, script_line, small_environment
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 COMMAND = script_line(
-    "generate_shards", "--total", 1500, "--shard-size", 100, "--workers", 2, "--domains", "finance,hr", "--output-dir"
+    "generate_shards", "--total", 6000, "--shard-size", 400, "--workers", 2, "--domains", "finance", "--output-dir"
 )
+"""A run that lasts some seconds, with the small catalogue of `small_environment`."""
 
 
 class Online(ScenarioOracle):
@@ -163,11 +164,12 @@ def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: Path) -> None:
     """After kill -9 of the whole group or of the main process alone, running again completes the run."""
-    output_of([*COMMAND, str(tmp_path / "calm")])
+    env = small_environment(tmp_path)
+    output_of([*COMMAND, str(tmp_path / "calm")], env=env)
     moments, killed = random.Random(4), 0
     for attempt in range(6):
         process = subprocess.Popen(
-            [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, start_new_session=True,
+            [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, env=env, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         time.sleep(moments.uniform(0.2, 2.5))
@@ -177,7 +179,7 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: 
         else:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    output_of([*COMMAND, str(tmp_path / "torn")])
+    output_of([*COMMAND, str(tmp_path / "torn")], env=env)
 
     assert killed >= 3
     assert read_files(tmp_path / "torn") == read_files(tmp_path / "calm")
@@ -185,8 +187,9 @@ def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: 
 
 def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     """Ctrl-C ends with status 130 and a sentence, without a traceback, and the run can be finished."""
+    env = small_environment(tmp_path)
     process = subprocess.Popen(
-        [*COMMAND, str(tmp_path / "run")], cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*COMMAND, str(tmp_path / "run")], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     while not list((tmp_path / "run").glob("*/*.arrow")):
         assert process.poll() is None
@@ -197,8 +200,8 @@ def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "stopped; complete files are kept; run the same command again to continue" in printed
     assert "Traceback" not in printed
-    output_of([*COMMAND, str(tmp_path / "run")])
-    assert read_manifest(tmp_path / "run")["rows"] == 1500
+    output_of([*COMMAND, str(tmp_path / "run")], env=env)
+    assert read_manifest(tmp_path / "run")["rows"] == 6000
 
 
 def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -67,16 +68,33 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "message"), REFUSED, ids=[f"{n} {a}" for n, a, _ in REFUSED])
-def test_bad_input_is_one_clear_line(name: str, arguments: str, message: str, tmp_path: Path) -> None:
+def test_bad_input_is_one_clear_line(
+    name: str, arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Whatever is wrong with the input is said in one line, with status 1 and no traceback."""
-    file = tmp_path / "file.txt"
-    file.write_text("not a folder")
-    done = run_command(script_line(name, *arguments.format(tmp=tmp_path, file=file).split()))
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    main = import_module(f"scripts.{name}").main
+    status = main(refused_arguments(arguments, tmp_path))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
 
-    assert done.returncode == 1
+    assert status == 1
     assert len(lines) == 1
     assert message in lines[0]
+
+
+@pytest.mark.parametrize(("name", "arguments", "message"), {name: (name, a, m) for name, a, m in REFUSED}.values())
+def test_the_process_ends_with_that_line(name: str, arguments: str, message: str, tmp_path: Path) -> None:
+    """What a command returns is the status of its process, and the line is all that it prints of the error."""
+    done = run_command(script_line(name, *refused_arguments(arguments, tmp_path)))
+
+    assert done.returncode == 1
+    assert [message in line for line in done.stderr.splitlines() if line.startswith("error: ")] == [True]
+
+
+def refused_arguments(arguments: str, folder: Path) -> list[str]:
+    """The arguments of a refused command line, with a folder and a file that is no folder."""
+    file = folder / "file.txt"
+    file.write_text("not a folder")
+    return arguments.format(tmp=folder, file=file).split()
 
 
 @pytest.fixture(scope="module")
