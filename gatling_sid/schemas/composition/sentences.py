@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatling_sid.schemas.composition.openers import Opener, choose_openers
@@ -50,6 +51,7 @@ _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
 _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
+_SAYS_WHEN = re.compile(r"\b(?:then|after|afterwards)\b", re.IGNORECASE).search
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
@@ -136,12 +138,13 @@ class _Composer:
         self.is_asked = "?" in opener.pattern
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
             joined = self._expand(self._with_group(opener.verb, *first), *first)
-            for join, each in zip(self.rng.sample(self.voice.joins, len(others)), others, strict=True):
+            for each in others:
+                join = self.rng.choice(self._fit_to_link(self.voice.joins, is_about_same=each[0] == first[0]))
                 joined = (*joined, *_literal(join), *self._verb_phrase(*each))
             return _in_pattern(opener.pattern, joined)
         groups = self._first_sentence(opener, *first)
-        for each in others:
-            pattern = self._link()
+        for before, each in pairwise(uses):
+            pattern = self._link(is_about_same=each[0] == before[0])
             groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
         return groups
 
@@ -150,9 +153,11 @@ class _Composer:
         self.texts.append(text)
         return text
 
-    def _link(self) -> str:
+    def _link(self, *, is_about_same: bool) -> str:
         """A pattern for what follows: it begins otherwise than those before; "please" and "can you" are said once."""
-        patterns = self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
+        patterns = self._fit_to_link(
+            self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN), is_about_same=is_about_same
+        )
         begun = {_first_word(each) for each in self.texts}
         for _ in range(_MAX_DRAWS_OF_LINK):
             pattern = self.rng.choice(patterns)
@@ -163,6 +168,10 @@ class _Composer:
         self.is_polite = self.is_polite or _is_polite(pattern)
         self.is_asked = self.is_asked or "?" in pattern
         return pattern
+
+    def _fit_to_link(self, texts: Sequence[str], *, is_about_same: bool) -> Sequence[str]:
+        """The texts that may link what follows: between unrelated wishes, "also" and not "after that"."""
+        return texts if is_about_same else [each for each in texts if not _SAYS_WHEN(each)] or texts
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
         return [each for each in texts if each not in self.texts] or texts
