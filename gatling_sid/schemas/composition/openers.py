@@ -17,7 +17,7 @@ from gatling_sid.seeding import stream
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_PHRASINGS = {"train": 24, "validation": 8, "test": 8}
+_PHRASINGS = {"train": 64, "validation": 8, "test": 8}
 """Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
 _REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("formal",)
 _SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 5))
