@@ -23,7 +23,7 @@ def draw_moment(domain: Domain, hours: Sequence[int], today: date, opening: str,
 
 
 def allowed_hours(domain: Domain, policy: SystemPolicy, role: str, tool_ids: Iterable[str]) -> Sequence[int]:
-    """The hours at which a role may call all of these tools under a policy of the domain's family.
+    """The hours at which a role may call all of these tools under a policy.
 
     They are the usual hours that are allowed, or else all hours that are, or else the usual ones.
     """

@@ -22,8 +22,8 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     """The scenario of the `index`-th trace of a split, and its wording index, which no other trace of the scenario has.
 
     A world uses one deck, a list of scenarios, which is shuffled again for every round. If nothing in the world fits a
-    scenario, the request takes a `substitute`: one of the entries that follow in this round, with a wording
-    index that is kept for this.
+    scenario, the request takes a `substitute`: one of the entries that follow in this round, with a wording index that is
+    kept for this.
     """
     world, place = divmod(index, WORLD_SIZE)
     deck = _deck(domain, world % domain.scenarios.number_of_decks)
@@ -64,7 +64,7 @@ def _deck(domain: Domain, number: int) -> _Deck:
 
 @lru_cache(maxsize=64)
 def _most_rounds(domain: Domain) -> int:
-    """The rounds that a world counts for a scenario of all decks: those of the deck with the most."""
+    """The rounds of the deck with the most: decks differ a little in length, and so in their rounds."""
     return max(_deck(domain, number).rounds for number in range(domain.scenarios.number_of_decks))
 
 
@@ -97,7 +97,7 @@ def split_capacity(domain: Domain, split: str) -> int:
     for name, weight in deck.weights.items():
         if domain.scenarios.is_composed(name):
             turns = _first_turn_of_substitutes(domain, name, split) // weight
-            capacity.append(turns // deck.rounds * decks * WORLD_SIZE)
+            capacity.append(turns // _most_rounds(domain) * decks * WORLD_SIZE)
             continue
         turns = wording_capacity(domain, name, split) // weight
         worlds, rest = divmod(turns, (1 + SUBSTITUTES) * _most_rounds(domain))

@@ -25,7 +25,10 @@ _MEMBER = re.compile(r"(\d{1,4}(\.\d{1,4})*)?", re.ASCII)
 
 
 class _Member(NamedTuple):
-    """A policy of the family: the shared record, its parsed constraints, and its bytes when it was made."""
+    """A policy of the family: the shared record, its parsed constraints, its bytes when it was made.
+
+    `by_kind` has the constraints of the kinds that were asked for.
+    """
 
     policy: SystemPolicy
     parameters: list[tuple[str, str, Parameters | str]]
@@ -119,11 +122,13 @@ class PolicyFamily:
         return own.parameters if own is not None and own.policy is policy else None
 
     def parsed_of_kind(self, policy: SystemPolicy, kind: str) -> list[tuple[str, str, Parameters | str]]:
-        """Those of `parsed_constraints` that are of this kind, for one of the family's own records."""
-        member = self._members_by_id[policy.policy_id]
-        if kind not in member.by_kind:
-            member.by_kind[kind] = [each for each in member.parameters if each[1] == kind]
-        return member.by_kind[kind]
+        """(constraint id, kind, parameters or what is wrong with them) of a policy's constraints of this kind."""
+        own = self._members_by_id.get(policy.policy_id)
+        if own is None or own.policy is not policy:
+            return list(read_constraints(policy, {kind}))
+        if kind not in own.by_kind:
+            own.by_kind[kind] = [each for each in own.parameters if each[1] == kind]
+        return own.by_kind[kind]
 
     def preconditions_of(self, policy: SystemPolicy) -> list[Precondition]:
         """The preconditions among the rules of a policy; those that are not well formed are left out."""

@@ -169,7 +169,7 @@ class TraceContext:
         return list(self._that_concern(self._parsed))
 
     def constraints_of_kinds(self, kinds: Collection[str]) -> list[tuple[str, str, Parameters]]:
-        """Those of `constraints` that are of these kinds; it is quick if there are few."""
+        """Those of `constraints` that are of these kinds; the others are not looked at if the policy is published."""
         if self.domain is not None and self.has_published_policy:
             family, policy = self.domain.family, self.trace.policy
             return list(self._that_concern(chain.from_iterable(family.parsed_of_kind(policy, kind) for kind in kinds)))

@@ -278,3 +278,19 @@ def test_principals(world: World, library: Domain) -> None:
     assert len({row["member_id"] for row in asked}) > 1
     with pytest.raises(NoDrawError, match=r"^nobody has the role$"):
         draw_principal(world, librarian.model_copy(update={"where": {"job": "poet"}}), random.Random(1))
+
+
+def test_the_first_rows_may_not_end_in_a_tie(world: World) -> None:
+    """With `without_tie`, the last of the first rows and the one after it differ in the order; without, they need not."""
+    rows = sorted(world.tables["loan"].values(), key=lambda row: row["lent_on"], reverse=True)
+    tied = [at for at in range(1, 20) if rows[at - 1]["lent_on"] == rows[at]["lent_on"]]
+    free = [at for at in range(1, 20) if at not in tied]
+    assert tied
+    assert free
+    for number in range(1, 20):
+        spec = {"all": "loan", "order": "-lent_on", "first": number}
+        assert len(drawn(world, rows=spec)["rows"]) == number
+        if number in tied:
+            assert no_draw(world, rows={**spec, "without_tie": True}) == "loan tie in lent_on"
+        else:
+            assert len(drawn(world, rows={**spec, "without_tie": True})["rows"]) == number

@@ -147,3 +147,34 @@ def test_values_are_worded_in_many_ways(library: Domain) -> None:
         ways[rendered.text[start:end].casefold()] += 1
     assert len(ways) >= 5
     assert max(ways.values()) < 100
+
+
+def test_a_person_writes_values_in_one_way(library: Domain) -> None:
+    """Two dates in a request are written alike: both with the month first, or both as numbers."""
+    for seed in range(200):
+        slots = {**SLOTS["renew"], "title": "Salt Roads", "date": "2026-05-20"}
+        texts = []
+        for day in ("2026-05-20", "2026-06-20"):
+            rendered = render_request(library, "renew", "train", 3, {**slots, "date": day}, TODAY, random.Random(seed))
+            start, end = rendered.spans["date"]
+            texts.append(rendered.text[start:end].casefold())
+        assert texts[0].replace("may", "june") in (texts[1], texts[1].replace("jun", "june")) or "2026-" in texts[0]
+
+
+@pytest.mark.parametrize(("who", "possessive"), [("Ada", "Ada's"), ("Old Mill Partners", "Old Mill Partners'")])
+def test_a_possessive_fits_its_name(workshop: Domain, who: str, possessive: str) -> None:
+    """A name that ends in s takes an apostrophe alone."""
+    name = next(
+        each
+        for each in workshop.scenarios.shapes(0)
+        if "for one by customer_name.contains" in each and "; " not in each and " + " not in each
+    )
+    slots = dict.fromkeys(workshop.scenarios[name].slots, 3) | {
+        slot: who for slot in workshop.scenarios[name].slots if slot.endswith("customer_name")
+    }
+    texts = [
+        render_request(workshop, name, "train", at, slots, TODAY, random.Random(at)).text.casefold() for at in range(60)
+    ]
+    found = [each for each in texts if possessive.casefold() + " " in each]
+    assert found
+    assert not any("s's " in each for each in texts)

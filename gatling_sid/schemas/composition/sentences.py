@@ -51,7 +51,7 @@ _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
 _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
-_SAYS_WHEN = re.compile(r"\b(?:then|after|afterwards)\b", re.IGNORECASE).search
+_ORDER_IN_TIME = re.compile(r"\b(?:then|after|afterwards)\b", re.IGNORECASE)
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
@@ -171,7 +171,7 @@ class _Composer:
 
     def _fit_to_link(self, texts: Sequence[str], *, is_about_same: bool) -> Sequence[str]:
         """The texts that may link what follows: between unrelated wishes, "also" and not "after that"."""
-        return texts if is_about_same else [each for each in texts if not _SAYS_WHEN(each)] or texts
+        return texts if is_about_same else [each for each in texts if not _ORDER_IN_TIME.search(each)] or texts
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
         return [each for each in texts if each not in self.texts] or texts

@@ -14,7 +14,7 @@ from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Us
 from gatling_sid.schemas.composition.tasks import build_task
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot
-from gatling_sid.schemas.language.shared_voice import SharedVoice
+from gatling_sid.schemas.language.shared_voice import ByRegister, SharedVoice
 from tests.support.repairs import BY_KEY, DONE, MINE, NAME, WAITING, filtered, searched
 
 
@@ -69,8 +69,10 @@ def variants(phrasing: Phrasing) -> set[str]:
     }
 
 
-def texts(domain: Domain, *groups: tuple[Target, Use | list[Use]], split: str = "train") -> set[str]:
-    """All that is composed for a manager's task with these groups in the small voice.
+def texts(
+    domain: Domain, *groups: tuple[Target, Use | list[Use]], split: str = "train", voice: SharedVoice = VOICE
+) -> set[str]:
+    """All that is composed for a manager's task with these groups in the small voice, or in another one.
 
     What is drawn at random depends on the name of the domain; with twenty names, every choice occurs.
     """
@@ -78,7 +80,7 @@ def texts(domain: Domain, *groups: tuple[Target, Use | list[Use]], split: str = 
     found_texts: set[str] = set()
     for number in range(20):
         other = Domain(f"{domain.slug}_{number}", domain.file, domain.pools, domain.voice)
-        phrasings = TaskPhrasings(build_task(other, Shape("manager", composed, ())), other, VOICE, split)
+        phrasings = TaskPhrasings(build_task(other, Shape("manager", composed, ())), other, voice, split)
         found_texts |= {text for at in range(len(phrasings)) for text in variants(phrasings[at])}
     return found_texts
 
@@ -195,6 +197,30 @@ def test_measured_rows_are_named_again(workshop: Domain) -> None:
     found_texts = texts(workshop, (searched(WAITING, is_many=True), [counted, Use("see_repairs")]))
     assert "Can you count the waiting repairs and then look at those repairs?" in found_texts
     assert not any("them" in each for each in found_texts)
+
+
+def with_patterns(**patterns: tuple[str, ...]) -> SharedVoice:
+    """The small voice with other patterns of some kinds, in each register."""
+    changed = {kind: ByRegister(neutral=[*each], casual=[*each], formal=[*each]) for kind, each in patterns.items()}
+    return VOICE.model_copy(update={"patterns": VOICE.patterns.model_copy(update=changed)})
+
+
+def test_nobody_thanks_before_the_last_wish(workshop: Domain) -> None:
+    """A first sentence that thanks stands alone."""
+    voice = with_patterns(do=("{do}, thanks.", "{do}."))
+    assert any("thanks" in text for text in texts(workshop, (BY_KEY, STARTED), voice=voice))
+    both = texts(workshop, (BY_KEY, [STARTED, Use("note_down")]), voice=voice)
+    assert both
+    assert not any("thanks" in text for text in both)
+
+
+def test_unrelated_wishes_follow_with_also(workshop: Domain) -> None:
+    """Between two groups stands no "then" if there is another link; within a group it may."""
+    voice = with_patterns(then=("Then {do}.", "Also {do}."))
+    other = texts(workshop, (BY_KEY, STARTED), (searched(DONE, is_many=True), Use("drop_repairs")), voice=voice)
+    assert any("also" in text.casefold() for text in other)
+    assert not any("then" in text.casefold() for text in other)
+    assert any("Then" in text for text in texts(workshop, (BY_KEY, [STARTED, Use("note_down")]), voice=voice))
 
 
 def test_each_group_is_named(workshop: Domain) -> None:

@@ -157,3 +157,34 @@ def test_names_say_what_a_task_is(workshop: Domain) -> None:
     assert "mechanic: see_repairs [price, deposit] for many by person_id.mine, first by price" in by_name or any(
         "first by" in name for name in by_name
     )
+
+
+def test_requests_ask_for_little_at_once(workshop: Domain) -> None:
+    """At most three things are asked for, and rows are described by two conditions, beside those that rules demand."""
+    for shape in all_shapes(workshop):
+        assert sum(len(group.uses) for group in shape.groups) <= 3, shape.name
+        for group in shape.groups:
+            must_say = {said for use in group.uses for said in workshop.file.parts[use.part].must_say}
+            conditions = group.target.conditions if group.target else ()
+            assert len(conditions) <= 2 + len(must_say), shape.name
+
+
+def test_nobody_singles_out_a_row_by_a_range(workshop: Domain) -> None:
+    """A single row is named by values; a range such as "of 50 or more" describes several, if none of them is measured."""
+    ranges = 0
+    for shape in all_shapes(workshop):
+        for group in shape.groups:
+            target = group.target
+            if target is None:
+                continue
+            said = {each.field for each in target.conditions if each.is_range}
+            assert target.is_many or not said, shape.name
+            assert not any(str(value) in said for use in group.uses for _, value in use.choices), shape.name
+            ranges += bool(said)
+    assert ranges > 20
+
+
+def test_no_two_shapes_are_said_alike(workshop: Domain) -> None:
+    """Two roles never ask for the same in the same words, or else one text would be the request of two tasks."""
+    said = Counter(shape.name.partition(": ")[2] for shape in all_shapes(workshop))
+    assert [name for name, times in said.items() if times > 1] == []

@@ -21,7 +21,9 @@ from gatling_sid.models import (
 )
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
+from gatling_sid.scenarios.moments import allowed_hours
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.yaml_loading import load_yaml
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import findings_of_check
@@ -101,6 +103,16 @@ def test_requests_are_made_at_allowed_hours(tmp_path: Path, from_hour: int, to_h
         assert pointer.timestamp is not None
         seen[trace.metadata["scenario"] == "renew"].add(pointer.timestamp.hour)
     assert seen == {True: hours, False: {*range(7, 20)}}
+
+
+@pytest.mark.parametrize("policy_id", ["own", None])
+def test_policies_from_elsewhere_have_their_own_hours(library: Domain, policy_id: str | None) -> None:
+    """The hours are those of the policy at hand, also if it is of no family, or an altered copy of a member."""
+    member = library.family.default_policy
+    hours = Constraint(constraint_id="office", kind="hours", rule=0, parameters=OFFICE)
+    policy = member.model_copy(update={"policy_id": policy_id or member.policy_id, "constraints": [hours]})
+    assert [*allowed_hours(library, policy, "librarian", ["library.list_loans"])] == [*range(9, 17)]
+    assert [*allowed_hours(library, member, "librarian", ["library.list_loans"])] == [*range(7, 20)]
 
 
 def test_a_wording_at_another_hour_is_not_covered_by_a_proof(gold: list[GoldTrace], validator: TraceValidator) -> None:
