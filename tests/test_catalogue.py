@@ -15,7 +15,11 @@ from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.composition.rules import rules_binding
+from gatling_sid.schemas.composition.sentences import TaskPhrasings
+from gatling_sid.schemas.composition.table import ScenarioTable
+from gatling_sid.schemas.composition.tasks import ComposedTask
 from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.language.shared_voice import voice_of_split
 from gatling_sid.schemas.registry import CATALOGUE, POOLS
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
@@ -74,15 +78,15 @@ def test_domain_has_enough_of_everything(domain: Domain) -> None:
     assert len(file.roles) >= 4
     assert "max_results" in domain.family.default_policy.scope_limits
     assert len(file.parts) + len(file.scenarios) >= 25
-    assert {domain.scenarios[name].intent for name in domain.scenarios.weights(0)} == set(INTENTS)
+    assert {each.intent for each in domain.scenarios_of("train-0").values()} == set(INTENTS)
     assert domain.family.size * len(file.roles) >= 1000
     assert split_capacity(domain, "train") >= 4_000_000 // 50
     assert all(split_capacity(domain, split) >= 4_000_000 // 50 // 5 for split in SPLITS)
 
 
 def test_everything_is_in_use(domain: Domain) -> None:
-    """Some scenario of the first deck uses each part and each tool, asks for each role, and is bound by each rule."""
-    shapes, scenarios = domain.scenarios.shapes(0), [domain.scenarios[name] for name in domain.scenarios.weights(0)]
+    """Some scenario of the first world uses each part and each tool, asks for each role, and is bound by each rule."""
+    shapes, scenarios = domain.scenarios_of("train-0").shapes, [*domain.scenarios_of("train-0").values()]
     parts = {use.part for shape in shapes.values() for group in shape.groups for use in group.uses}
     calls = {(role, step.tool) for scenario in scenarios for role in scenario.roles for step in scenario.plan}
     binding = {name for role, tool in calls for name, _ in rules_binding(domain, role, tool)}
@@ -165,7 +169,7 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
 def test_a_stricter_policy_needs_another_plan(domain: Domain) -> None:
     """Of the scenarios that change something, a tenth has steps that depend on a rule that is in force only sometimes."""
     sometimes = {name for name, rule in domain.file.policy.rules.items() if rule.sometimes}
-    scenarios = [domain.scenarios[name] for name in domain.scenarios.weights(0)]
+    scenarios = domain.scenarios_of("train-0").values()
     changing = [each for each in scenarios if each.goal.effects]
     depending = [each for each in changing if any(sometimes & {*step.when, *step.unless} for step in each.plan)]
 
@@ -196,20 +200,22 @@ def test_splits_share_no_words_around_values(domain: Domain) -> None:
     The phrases for conditions and the few words that join sentences belong to all splits: without them, the same rows
     could not be asked for.
     """
-    for name in [name for name in domain.scenarios.weights(0) if domain.scenarios.is_composed(name)][::20]:
-        beginnings = [_beginnings(domain, name, split) for split in SPLITS]
-        frames = [_frames(domain, name, split) for split in SPLITS]
+    scenarios = domain.scenarios_of("train-0")
+    for name in [*scenarios.shapes][::20]:
+        beginnings = [_beginnings(scenarios.task(name), domain, split) for split in SPLITS]
         for at, other in ((0, 1), (0, 2), (1, 2)):
             assert not beginnings[at] & beginnings[other], name
-            assert not frames[at] & frames[other], name
+    frames = [_frames(domain.scenarios_of(f"{split}-0")) for split in SPLITS]
+    assert not any(frames[at] & frames[other] for at, other in ((0, 1), (0, 2), (1, 2)))
 
 
-def _beginnings(domain: Domain, name: str, split: str) -> set[str]:
+def _beginnings(task: ComposedTask, domain: Domain, split: str) -> set[str]:
     """Pattern and verb phrase of the first sentences of a task."""
-    phrasings = domain.scenarios.phrasings(name, split)
+    phrasings = TaskPhrasings(task, domain, voice_of_split(domain.voice, split), split)
     return {" ".join(phrasings[at].text.split("; ")[:2]) for at in range(len(phrasings))}
 
 
-def _frames(domain: Domain, name: str, split: str) -> set[str]:
-    """Everything that may stand around the phrasings of a task."""
-    return {text for frame in set(wording_space_of(domain, name, split).frames) for texts in frame for text in texts}
+def _frames(scenarios: ScenarioTable) -> set[str]:
+    """Everything that may stand around the phrasings of some tasks."""
+    spaces = [wording_space_of(scenarios, name) for name in [*scenarios.shapes][::20]]
+    return {text for space in spaces for frame in set(space.frames) for texts in frame for text in texts}

@@ -122,7 +122,7 @@ def _rejections(domain: Domain, sample: Sample) -> Iterator[tuple[str, str, str]
         if each.findings:
             first = each.findings[0]
             rule = f"{first.rule} ({first.constraint_id})" if first.constraint_id else first.rule
-            where = " + ".join(parts_of_scenario(domain, each.scenario))
+            where = " + ".join(parts_of_scenario(domain.scenarios_of(str(each.trace.metadata["world"])), each.scenario))
             yield where, f"{rule}: {mask_values(first.message)}", remedy_for(first.check, first.rule)
 
 

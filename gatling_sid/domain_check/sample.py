@@ -17,6 +17,7 @@ from gatling_sid.scenarios.instances import instance_at
 from gatling_sid.scenarios.schedule import WORLD_SIZE, instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.scenarios.scheduled_request import scheduled_request_at
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import world_of
@@ -59,7 +60,7 @@ def sample_of_draft(
 
     If no world can be populated, this becomes a problem of the draft.
     """
-    if draft.domain is None or not draft.domain.scenarios.weights(0):
+    if draft.domain is None or not draft.domain.scenarios_of("train-0"):
         return draft, None
     try:
         return draft, draw_sample(draft.domain, number, seed=seed, name=name, measures=measures)
@@ -111,17 +112,17 @@ def _coordinates(domain: Domain, number: int, seed: int, name: str) -> Iterator[
 def _is_drawn(sample: Sample, domain: Domain, seed: int, split: str, index: int) -> bool:
     """Whether the scheduled task finds rows in its world; a part that never does is given up after some tasks."""
     scenario, wording_index = scheduled_scenario(domain, seed, split, index)
-    names = parts_of_scenario(domain, scenario)
+    world = world_name(split, index)
+    names = parts_of_scenario(domain.scenarios_of(world), scenario)
     if any(sample.not_drawn[each] >= _HOPELESS and not sample.drawn[each] for each in names):
         return False
-    world = world_of(domain, seed, world_name(split, index))
-    is_drawn = instance_at(world, scenario, instance_of_wording(wording_index), 0) is not None
+    is_drawn = instance_at(world_of(domain, seed, world), scenario, instance_of_wording(wording_index), 0) is not None
     (sample.drawn if is_drawn else sample.not_drawn).update(names)
     return is_drawn
 
 
-def parts_of_scenario(domain: Domain, scenario: str) -> list[str]:
+def parts_of_scenario(scenarios: ScenarioTable, scenario: str) -> list[str]:
     """The parts that a scenario is composed of or, if it is written whole, itself."""
-    if not domain.scenarios.is_composed(scenario):
+    if not scenarios.is_composed(scenario):
         return [scenario]
-    return [use.part for group in domain.scenarios.task(scenario).shape.groups for use in group.uses]
+    return [use.part for group in scenarios.task(scenario).shape.groups for use in group.uses]

@@ -10,8 +10,9 @@ from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.scenarios.limits import limits_of
+from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
-from gatling_sid.simulator.world import World
+from gatling_sid.simulator.world import Row, World
 
 _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
@@ -46,9 +47,16 @@ def members_in_world(world: World) -> list[tuple[int, ...]]:
 @lru_cache(maxsize=2048)
 def _members_that_allow(world: World, scenario_id: str) -> list[tuple[int, ...]]:
     """The members in use in a world under which a scenario may be asked for."""
-    given, family = world.domain.scenarios[scenario_id].given, world.domain.family
+    given, family = world.scenarios[scenario_id].given, world.domain.family
     axes = [(member, family.axis_values_of(member)) for member in members_in_world(world)]
     return [member for member, values in axes if all(values[axis] in allowed for axis, allowed in given.items())]
+
+
+def _names_of(person: Row, domain: Domain, entity: str) -> set[str]:
+    """The full name and the first name of a person; who asks for "Ada's meeting" does not mean their own."""
+    fields = domain.file.entities[entity].fields
+    full = [str(person[name]) for name, field in fields.items() if field.type == "person"][:1]
+    return {*full, *(each.split()[0] for each in full)}
 
 
 @lru_cache(maxsize=2048)
@@ -58,7 +66,7 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
     Instances are cached, since several requests share one.
     """
     domain = world.domain
-    scenario = domain.scenarios[scenario_id]
+    scenario = world.scenarios[scenario_id]
     members = _members_that_allow(world, scenario_id)
     if not members:
         return None
@@ -80,6 +88,8 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             bindings = draw(scenario, world, known, rng)
             goal = goal_of(scenario, domain, bindings, rules)
             slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
+            if not _names_of(person, domain, definition.entity).isdisjoint(map(str, slots.values())):
+                raise NoDrawError("the principal is named like somebody else")
         except NoDrawError as error:
             reasons[str(error)] += 1
             if reasons[str(error)] == _MAX_DRAWS_WITH_SAME_REASON:

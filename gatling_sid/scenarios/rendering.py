@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gatling_sid.scenarios.wording_space import Wording, wording_space_of
-from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.language.phrasing import Slot
-from gatling_sid.schemas.language.wording import join_list, wordings
+from gatling_sid.schemas.language.wording import TOMORROW, join_list, wordings
 
 Span = tuple[int, int]
 """Where a part of a text starts and where it ends, in characters."""
@@ -43,14 +43,15 @@ class _SlotRule(NamedTuple):
 
 _WRITTEN_ALIKE = frozenset({"date", "time", "money", "days", "coming_days"})
 """The kinds of values that one person writes in one way."""
+_BEFORE_TOMORROW = (" to ", " for ", " until ", " by ", " from ")
+"""Words after which "tomorrow" can stand; "on" is left out before it, and elsewhere the weekday stands."""
 _TEXT_RULE = _SlotRule("text", {})
 """The rule of a slot that no argument takes its value from: the value is stated as it is."""
 
 
 def render_request(
-    domain: Domain,
+    scenarios: ScenarioTable,
     scenario: str,
-    split: str,
     wording_index: int,
     slots: Mapping[str, Any],
     today: date,
@@ -62,8 +63,8 @@ def render_request(
         OracleError: the split has no wording of that index.
 
     """
-    wording = wording_space_of(domain, scenario, split).at(wording_index)
-    rules = _slot_rules_of(domain, scenario)
+    wording = wording_space_of(scenarios, scenario).at(wording_index)
+    rules = _slot_rules_of(scenarios, scenario)
     style = rng.choice(_TYPING_STYLES)
     rendered = _render_carefully(wording, slots, rules, today, rng)
     if style == "careful":
@@ -86,9 +87,13 @@ def _render_carefully(
     for part in phrasing.variant_parts(variant_index):
         if isinstance(part, Slot):
             words = part.wording or _render_value(slots[part.name], rules.get(part.name, _TEXT_RULE), today, way, rng)
+            if words == TOMORROW and texts[-1].endswith(" on "):
+                texts[-1] = texts[-1].removesuffix("on ")
+                length -= len("on ")
+            elif words == TOMORROW and not texts[-1].endswith(_BEFORE_TOMORROW):
+                words = f"{date.fromisoformat(slots[part.name]):%A}"
             if length == start:
-                words = _begin_sentence(words, part, rules.get(part.name, _TEXT_RULE))
-                words = _continue_sentence(words, opening) if part.wording else words
+                words = _begin_with_value(words, part, rules.get(part.name, _TEXT_RULE), opening)
             spans.setdefault(part.name, (length, length + len(words)))
         else:
             words = _continue_sentence(part, opening) if length == start else part
@@ -112,10 +117,10 @@ def _render_value(value: Any, rule: _SlotRule, today: date, way: float, rng: ran
 
 
 @lru_cache(maxsize=1024)
-def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
+def _slot_rules_of(scenarios: ScenarioTable, scenario: str) -> dict[str, _SlotRule]:
     """The rule of every slot from which an argument takes its value; the kind of a message's content is `quote`."""
-    rules = {}
-    for slot, uses in domain.slot_parameters(domain.scenarios[scenario]).items():
+    domain, rules = scenarios.domain, {}
+    for slot, uses in domain.slot_parameters(scenarios[scenario]).items():
         tool, name = uses[0]
         parameter = tool.parameters[name]
         kind = "quote" if parameter.does == "content" else domain.wording_kind(tool, parameter)
@@ -123,16 +128,25 @@ def _slot_rules_of(domain: Domain, scenario: str) -> dict[str, _SlotRule]:
     return rules
 
 
-def _begin_sentence(words: str, slot: Slot, rule: _SlotRule) -> str:
-    """A value at the start of a request: names of columns get a capital, other values stay as they are."""
-    return words[:1].upper() + words[1:] if rule.kind == "choice" and slot.wording is None else words
+def _begin_with_value(words: str, slot: Slot, rule: _SlotRule, opening: str) -> str:
+    """A value at the start of a request: names of columns begin the sentence, other values stay as they are."""
+    if slot.wording is not None:
+        return _continue_sentence(words, opening)
+    if rule.kind == "choice" and not _runs_on(opening):
+        return words[:1].upper() + words[1:]
+    return words
 
 
 def _continue_sentence(text: str, opening: str) -> str:
     """The start of a sentence, in lower case if the opening does not end a sentence before it."""
-    if not opening or opening[-2:-1] in ".!?)" or _KEEPS_CAPITAL.match(text):
+    if not _runs_on(opening) or _KEEPS_CAPITAL.match(text):
         return text
     return text[:1].lower() + text[1:]
+
+
+def _runs_on(opening: str) -> bool:
+    """Whether the sentence goes on after an opening, which ends with a blank; it does after a comma."""
+    return bool(opening) and opening[-2:-1] not in ".!?)"
 
 
 def _style_that_fits(style: str, rendered: RenderedRequest, rules: Mapping[str, _SlotRule]) -> str:

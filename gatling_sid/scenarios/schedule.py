@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,64 +15,53 @@ WORLD_SIZE = 4096
 this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-SUBSTITUTES = 7
+SUBSTITUTES = 3
 """Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
 
 def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substitute: int = 0) -> tuple[str, int]:
     """The scenario of the `index`-th trace of a split, and its wording index, which no other trace of the scenario has.
 
-    A world uses one deck, a list of scenarios, which is shuffled again for every round. If nothing in the world fits a
+    A world uses one deck, a list of its scenarios, which is shuffled again for every round. If nothing in the world fits a
     scenario, the request takes a `substitute`: one of the entries that follow in this round, with a wording index that is
     kept for this.
     """
     world, place = divmod(index, WORLD_SIZE)
-    deck = _deck(domain, world % domain.scenarios.number_of_decks)
+    deck = _deck(domain, world_name(split, index))
     round_, at = divmod(place, len(deck.entries))
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
-    if not domain.scenarios.is_composed(scenario):  # it is in all decks
-        turn = (world * (1 + SUBSTITUTES) + substitute) * _most_rounds(domain) + round_
-    else:
-        earlier_worlds = world // domain.scenarios.number_of_decks
-        turn = earlier_worlds * deck.rounds + round_
-        if substitute:
-            turn = _first_turn_of_substitutes(domain, scenario, split)
-            turn += (earlier_worlds * SUBSTITUTES + substitute - 1) * deck.rounds + round_
+    turn = (world * (1 + SUBSTITUTES) + substitute) * _most_rounds(domain) + round_
     return scenario, turn * deck.weights[scenario] + entry
 
 
-def _first_turn_of_substitutes(domain: Domain, scenario: str, split: str) -> int:
-    """The first turn of a composed scenario that is kept for substitutes, so that the others have the plain wordings."""
-    return wording_capacity(domain, scenario, split) // (1 + SUBSTITUTES)
-
-
 class _Deck(NamedTuple):
-    """(scenario, its number among the entries of that scenario); how many there are; the rounds that a world counts."""
+    """(scenario, its number among the entries of that scenario); and how many entries a scenario has."""
 
     entries: list[tuple[str, int]]
-    weights: dict[str, int]
-    rounds: int
+    weights: Mapping[str, int]
 
 
 @lru_cache(maxsize=64)
-def _deck(domain: Domain, number: int) -> _Deck:
-    weights = domain.scenarios.weights(number)
-    entries = [(name, entry) for name, weight in weights.items() for entry in range(weight)]
-    rounds = -(-WORLD_SIZE // len(entries))
-    return _Deck(entries, weights, -(-rounds // WORDINGS_PER_INSTANCE) * WORDINGS_PER_INSTANCE)
+def _deck(domain: Domain, world: str) -> _Deck:
+    weights = domain.scenarios_of(world).weights
+    return _Deck([(name, entry) for name, weight in weights.items() for entry in range(weight)], weights)
 
 
 @lru_cache(maxsize=64)
 def _most_rounds(domain: Domain) -> int:
-    """The rounds of the deck with the most: decks differ a little in length, and so in their rounds."""
-    return max(_deck(domain, number).rounds for number in range(domain.scenarios.number_of_decks))
+    """The rounds that are counted for each world: a multiple of WORDINGS_PER_INSTANCE, and never less than a world has.
+
+    Decks of composed tasks differ in length, so twice the rounds of one of them are counted.
+    """
+    rounds = -(-WORLD_SIZE // len(_deck(domain, "train-0").entries))
+    return -(-rounds * (2 if domain.file.parts else 1) // WORDINGS_PER_INSTANCE) * WORDINGS_PER_INSTANCE
 
 
 @lru_cache(maxsize=64)
 def _shuffled_positions(domain: Domain, seed: int, split: str, world: int, round_: int) -> list[int]:
     """The order in which the entries of a world's deck are asked for in one round."""
-    positions = list(range(len(_deck(domain, world % domain.scenarios.number_of_decks).entries)))
+    positions = list(range(len(_deck(domain, f"{split}-{world}").entries)))
     stream(seed, domain.slug, split, "schedule", world, round_).shuffle(positions)
     return positions
 
@@ -92,13 +82,9 @@ def instance_of_wording(wording_index: int) -> int:
 
 def split_capacity(domain: Domain, split: str) -> int:
     """How many traces a split can have before a scenario would have to repeat a wording."""
-    deck, decks = _deck(domain, 0), domain.scenarios.number_of_decks
+    deck = _deck(domain, f"{split}-0")
     capacity = []
     for name, weight in deck.weights.items():
-        if domain.scenarios.is_composed(name):
-            turns = _first_turn_of_substitutes(domain, name, split) // weight
-            capacity.append(turns // _most_rounds(domain) * decks * WORLD_SIZE)
-            continue
         turns = wording_capacity(domain, name, split) // weight
         worlds, rest = divmod(turns, (1 + SUBSTITUTES) * _most_rounds(domain))
         rounds = max(0, rest - SUBSTITUTES * _most_rounds(domain))

@@ -48,7 +48,7 @@ def scheduled_request_at(domain: Domain, seed: int, split: str, index: int, atte
     else:
         return None
     rng = stream(seed, trace_id_of(domain, split, index), attempt)
-    rendered = render_request(domain, scenario, split, wording_index, instance.slots, world.today, rng)
+    rendered = render_request(world.scenarios, scenario, wording_index, instance.slots, world.today, rng)
     hours = _hours_of(world, scenario, instance_index, attempt)
     moment = draw_moment(domain, hours, world.today, rendered.opening, rng)
     return ScheduledRequest(scenario, instance_index, world, instance, rendered, sentence_ends(rendered), moment)
@@ -60,7 +60,7 @@ def _hours_of(world: World, scenario: str, instance_index: int, attempt: int) ->
     instance = instance_at(world, scenario, instance_index, attempt)
     assert instance is not None
     domain = world.domain
-    steps = (step for step in domain.scenarios[scenario].plan if step.is_in_force(instance.rules))
+    steps = (step for step in world.scenarios[scenario].plan if step.is_in_force(instance.rules))
     tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
     return allowed_hours(domain, instance.policy, instance.principal.role, tool_ids)
 

@@ -18,7 +18,8 @@ The number n is split like a number whose digits have different bases (as second
    further turn the shape at the next position.
 3. The serial number is computed from the position and the number of complete rounds of `_SHAPES`.
 4. The serial number is permuted among all wordings with this phrasing and shape, so that successive requests differ in
-   every part and not only in the last digit.
+   every part and not only in the last digit. It starts at another number for each phrasing, so that two scenarios do not
+   use the same frames in the same order.
 5. The permuted number is read as digits, the lowest first: variant, then opening, reason and closing if the shape has
    them. The base of a digit is the number of choices.
 
@@ -59,25 +60,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gatling_sid.errors import OracleError
 from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
 from gatling_sid.schemas.language.shared_voice import Register, part_of_split, voice_of_split
-from gatling_sid.seeding import seed_of
+from gatling_sid.seeding import permute, seed_of
 
 FrameShape = tuple[int, int, int]
 """1 or 0 for opening, reason and closing: whether a frame has it."""
 
 _SHAPES: tuple[FrameShape, ...] = (
-    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (1, 1, 0),
-    (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0),
-    (1, 0, 1), (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 1, 1),
-    (0, 0, 0), (1, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0),
+    (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (1, 0, 0),
+    (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0),
+    (1, 0, 1), (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 1, 0), (0, 0, 0), (0, 0, 0), (0, 0, 1),
+    (0, 0, 0), (1, 1, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 0), (0, 0, 0),
 )  # fmt: skip
 """The order in which shapes take turns, which is also their distribution.
 
@@ -93,8 +94,6 @@ _COUNT_BEFORE = {
 """For each shape: how often it occurs before each position of `_SHAPES`; the last number is that in the whole list."""
 _POSITIONS_BETWEEN_PHRASINGS = 7
 """Positions between the starts of two phrasings in `_SHAPES`; 7 and 40 have no common divisor, so 40 starts differ."""
-_GOLDEN_SECTION = 0.6180339887
-"""The part of a range whose multiples spread over the range most evenly."""
 
 
 class Frame(NamedTuple):
@@ -125,7 +124,7 @@ class WordingSpace(NamedTuple):
     """All ways in which one split may word one scenario: its phrasings, and what may stand around each of them."""
 
     phrasings: Sequence[Phrasing]
-    frames: tuple[FrameChoices, ...]
+    frames: Sequence[FrameChoices]
 
     def capacity(self) -> int:
         """How many requests can be worded without a repetition; below this number, `at` does not raise.
@@ -167,7 +166,7 @@ class WordingSpace(NamedTuple):
                 f"phrasing {phrasing.text!r} has no unused wording for request {wording_index} of its scenario; "
                 "add alternatives or phrasings"
             )
-        return _decode(_permute(serial, size, phrasing.text), phrasing, choices, shape)
+        return _decode(permute(serial, size, _start_of(phrasing.text)), phrasing, choices, shape)
 
 
 def _is_unused(turn: int, start: int, size: int, shape: FrameShape) -> bool:
@@ -200,40 +199,37 @@ def _decode(code: int, phrasing: Phrasing, frame_choices: FrameChoices, shape: F
     return Wording(phrasing, variant_index, Frame(*parts))
 
 
-def _permute(serial: int, size: int, phrasing_text: str) -> int:
-    """A permutation of range(size) that puts successive numbers far apart.
-
-    It starts at another number for each phrasing, so that two scenarios do not use the same frames in the same order.
-    """
-    return (serial + _start_of(phrasing_text)) * _step_of(size) % size
-
-
 @lru_cache(maxsize=65536)
 def _start_of(phrasing_text: str) -> int:
     return seed_of("phrasing", phrasing_text)
 
 
-@lru_cache(maxsize=65536)
-def _step_of(size: int) -> int:
-    """A number near the golden section of `size` without a common divisor, so that its multiples reach every number."""
-    step = int(size * _GOLDEN_SECTION) | 1
-    while gcd(step, size) != 1:
-        step += 1
-    return step
+class _FramesByRegister(Sequence[FrameChoices]):
+    """What may stand around each of the composed phrasings, by its register."""
+
+    def __init__(self, phrasings: TaskPhrasings, domain: Domain, split: str, *, changes: bool) -> None:
+        self._phrasings, self._domain, self._split, self._changes = phrasings, domain, split, changes
+
+    def __len__(self) -> int:
+        return len(self._phrasings)
+
+    def __getitem__(self, index: Any) -> Any:
+        register = self._phrasings.register(index)
+        return _frame_choices(self._domain, register, self._split, changes=self._changes)
 
 
 @lru_cache(maxsize=2048)
-def wording_space_of(domain: Domain, scenario: str, split: str) -> WordingSpace:
-    """The wordings that a split may use.
+def wording_space_of(scenarios: ScenarioTable, scenario: str) -> WordingSpace:
+    """The wordings that the split of a world may use.
 
     Of a scenario that is written whole, the last phrasing is kept for test and the one before for validation. Composed
     phrasings, openings, closings and shared reasons are divided as `shared_voice.part_of_split` says.
     """
-    if domain.scenarios.is_composed(scenario):
-        composed = domain.scenarios.phrasings(scenario, split)
-        changes = domain.scenarios[scenario].intent not in ("retrieve", "analyze")
-        registers = [composed.register(index) for index in range(len(composed))]
-        return WordingSpace(composed, tuple(_frame_choices(domain, each, split, changes=changes) for each in registers))
+    domain, split = scenarios.domain, scenarios.split
+    if scenarios.is_composed(scenario):
+        composed = scenarios.phrasings(scenario)
+        changes = scenarios[scenario].intent not in ("retrieve", "analyze")
+        return WordingSpace(composed, _FramesByRegister(composed, domain, split, changes=changes))
     spec = domain.file.scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
@@ -249,8 +245,8 @@ def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
 
     Composed tasks have so many wordings that only what stands around their phrasings is counted.
     """
-    if not domain.scenarios.is_composed(scenario):
-        return wording_space_of(domain, scenario, split).capacity()
+    if scenario in domain.file.scenarios:
+        return wording_space_of(domain.scenarios_of(f"{split}-0"), scenario).capacity()
     choices = _frame_choices(domain, "neutral", split, changes=True)
     frames = len(choices.openings) * len(choices.reasons) * len(choices.closings)
     return FEWEST_PHRASINGS * max(0, frames - 2) * len(_SHAPES) // (len(_SHAPES) + 1)

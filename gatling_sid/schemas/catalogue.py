@@ -7,7 +7,7 @@ step (`$vendor.name`, `$principal.staff_id`, `$policy.max_rows`, `$request.vendo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -331,6 +331,19 @@ class Scenario(StrictModel):
     plan: list[Step]
     phrasings: list[str]
     reasons: list[str] = Field(default_factory=list)
+
+    def slots_of_goal(self) -> frozenset[str]:
+        """The slots whose values are part of the goal."""
+        values = set(_texts_in(self.goal.model_dump()))
+        return frozenset(slot for slot, each in self.slots.items() if str(each).startswith("$") and each in values)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts_in(each)
 
 
 class Voice(StrictModel):

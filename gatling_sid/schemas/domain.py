@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.versions import version_of
 
 SPLITS = ("train", "validation", "test")
+_WORLDS_KEPT = 8
+"""Worlds of a domain whose scenarios are kept; to draw and build those of another takes as long as some 300 traces."""
 
 
 class CopySource(NamedTuple):
@@ -48,8 +50,6 @@ class Domain:
         self.version = version_of(file, self.pools, voice if file.parts else None)
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
-        self.scenarios = ScenarioTable(self, voice)
-        self._goal_slots: dict[str, frozenset[str]] = {}
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
 
     # --- tools
@@ -255,11 +255,10 @@ class Domain:
                         value = value[0] if isinstance(value, list) and len(value) == 1 else value
                         yield self.topic_of(tool, tool.parameters[parameter]), value, slot.wording
 
-    def slots_of_goal(self, scenario: str) -> frozenset[str]:
-        """The slots of a scenario whose values are part of its goal."""
-        if scenario not in self._goal_slots:
-            self._goal_slots[scenario] = frozenset(_slots_of_goal(self.scenarios[scenario]))
-        return self._goal_slots[scenario]
+    @lru_cache(maxsize=_WORLDS_KEPT)  # noqa: B019 - domains live as long as the process
+    def scenarios_of(self, world: str) -> ScenarioTable:
+        """The scenarios of the world of that name, which do not depend on a seed."""
+        return ScenarioTable(self, world)
 
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
         """By slot of a scenario: the (tool, parameter) pairs that take its value."""
@@ -271,21 +270,6 @@ class Domain:
                 if reference and reference.root == "request":
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result
-
-
-def _slots_of_goal(scenario: c.Scenario) -> Iterator[str]:
-    goal_values = set(_texts_in(scenario.goal.model_dump()))
-    for slot, value in scenario.slots.items():
-        if isinstance(value, str) and value.startswith("$") and value in goal_values:
-            yield slot
-
-
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for each in value.values() if isinstance(value, dict) else value:
-            yield from _texts_in(each)
 
 
 def _integer_if_whole(bound: float) -> float:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import date, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from gatling_sid.errors import CatalogueError
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator import filling
@@ -65,6 +66,11 @@ class World:
         self._casefolded_texts: dict[tuple[str, str], dict[str, str]] = {}
         self._orders: dict[tuple[str, str | None], list[Row]] = {}
         self._counts: dict[tuple[str, tuple[str, ...]], Counter[tuple[Any, ...]]] = {}
+
+    @cached_property
+    def scenarios(self) -> ScenarioTable:
+        """What is asked for in this world."""
+        return self.domain.scenarios_of(self.name)
 
     def index(self, entity: str, field: str) -> dict[Any, list[Row]]:
         """Rows of `entity` by the value of `field`, in table order."""

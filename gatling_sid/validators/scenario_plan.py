@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
 from gatling_sid.validators.trace_context import TraceContext
@@ -45,7 +46,7 @@ def task_matches_scenario(context: TraceContext) -> Iterator[str]:
     request = trace.request
     # For the policy, the id is enough: another rule compares its content with the published policy of that id.
     actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category
-    intent = domain.scenarios[str(scenario)].intent
+    intent = context.world.scenarios[str(scenario)].intent
     expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
     yield from differences(("domain", "goal", "principal", "policy", "intent"), actual, expected)
 
@@ -67,10 +68,10 @@ def _shorten(value: Any) -> str:
 def plan_matches_scenario(context: TraceContext) -> Iterator[str]:
     """The calls of the embedded oracle's plan are those of the scenario under the rules in force, in any order."""
     scenario = context.trace.metadata.get("scenario")
-    if not context.is_embedded or context.domain is None or not isinstance(scenario, str):
+    if context.attempt is None or context.domain is None or not isinstance(scenario, str):
         return
     rules = tuple(each.constraint_id for each in context.trace.policy.constraints)
-    expected = _patterns_of(context.domain, scenario, rules)
+    expected = _patterns_of(context.world.scenarios, scenario, rules)
     actual = Counter(_pattern_of_call(call, context.trace.policy) for call in context.ordered_calls)
     if actual.items() == expected.items():
         return
@@ -112,11 +113,11 @@ def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
 
 
 @lru_cache(maxsize=8192)
-def _patterns_of(domain: Domain, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
+def _patterns_of(scenarios: ScenarioTable, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
     """The calls of a scenario's plan under these rules."""
-    scenario_spec = domain.scenarios.get(scenario)
+    scenario_spec = scenarios.get(scenario)
     steps = [step for step in (scenario_spec.plan if scenario_spec else ()) if step.is_in_force(frozenset(rules))]
-    return Counter(_pattern_of_step(domain, step, rules) for step in steps)
+    return Counter(_pattern_of_step(scenarios.domain, step, rules) for step in steps)
 
 
 def _pattern_of_step(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> CallPattern:

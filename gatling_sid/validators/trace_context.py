@@ -219,7 +219,7 @@ class TraceContext:
         scenario, index = self.trace.metadata.get("scenario"), self.trace.metadata.get("instance")
         if self.domain is None or self.attempt is None or type(index) is not int or index < 0:
             return None
-        is_known = isinstance(scenario, str) and scenario in self.domain.scenarios
+        is_known = isinstance(scenario, str) and scenario in self.world.scenarios
         return instance_at(self.world, scenario, index, self.attempt) if is_known else None
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Any
 
 from gatling_sid.digests import digest_for_judgement
 from gatling_sid.models import GoldTrace, TrustTier
-from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.validators.grounding import is_stated_by
 from gatling_sid.validators.scenario_plan import differences
 from gatling_sid.validators.trace_context import TraceContext
@@ -111,13 +111,13 @@ def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
     scheduled = context.scheduled_request
     if scheduled is None:
         return
-    domain, scenario, rendered = scheduled.world.domain, scheduled.scenario, scheduled.rendered
+    scenarios, scenario, rendered = scheduled.world.scenarios, scheduled.scenario, scheduled.rendered
     arguments_by_span = _arguments_by_span(context)
-    for slot, times in _arguments_of_slots(domain, scenario, scheduled.instance.rules):
+    for slot, times in _arguments_of_slots(scenarios, scenario, scheduled.instance.rules):
         if slot not in rendered.spans:
             continue
         values = arguments_by_span.pop(rendered.spans[slot], [])
-        if len(values) < times or (not times and slot not in domain.slots_of_goal(scenario)):
+        if len(values) < times or (not times and slot not in _slots_of_goal(scenarios, scenario)):
             words = rendered.text[slice(*rendered.spans[slot])]
             yield f"the request states {words!r} ({slot}) for {times} arguments, but {len(values)} use it"
         for where, value in values:
@@ -139,13 +139,19 @@ def _arguments_by_span(context: TraceContext) -> dict[tuple[int | None, int | No
 
 
 @lru_cache(maxsize=8192)
-def _arguments_of_slots(domain: Domain, scenario: str, rules: frozenset[str]) -> tuple[tuple[str, int], ...]:
+def _arguments_of_slots(scenarios: ScenarioTable, scenario: str, rules: frozenset[str]) -> tuple[tuple[str, int], ...]:
     """(slot, number of arguments of the plan that it fills under these rules) for every slot of a scenario."""
-    scenario_spec = domain.scenarios[scenario]
+    scenario_spec = scenarios[scenario]
     steps = [step for step in scenario_spec.plan if step.is_in_force(rules)]
     arguments = [each for step in steps for each in step.arguments.values()]
     uses = Counter(each if isinstance(each, str) else each[0] for each in arguments)
     return tuple((slot, uses[f"$request.{slot}"]) for slot in scenario_spec.slots)
+
+
+@lru_cache(maxsize=8192)
+def _slots_of_goal(scenarios: ScenarioTable, scenario: str) -> frozenset[str]:
+    """The slots of a scenario whose values are part of its goal."""
+    return scenarios[scenario].slots_of_goal()
 
 
 # --- other authors ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.scenarios.rendering import render_request, wording_space_of
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.wording import is_wording_of
 
@@ -41,6 +42,11 @@ ODD = [
 ]
 
 
+def of_split(domain: Domain, split: str = "train") -> ScenarioTable:
+    """The scenarios of the first world of a split."""
+    return domain.scenarios_of(f"{split}-0")
+
+
 @settings(deadline=None, max_examples=150)
 @given(st.data(), st.integers(0, 10**6), st.integers(0, 600))
 @pytest.mark.parametrize("scenario", SLOTS)
@@ -51,7 +57,7 @@ def test_spans_say_their_values(
     slots = dict(SLOTS[scenario])
     for name in slots.keys() & {"who", "title", "text"}:
         slots[name] = data.draw(st.sampled_from([slots[name], *ODD]))
-    rendered = render_request(library, scenario, "train", wording_index, slots, TODAY, random.Random(seed))
+    rendered = render_request(of_split(library), scenario, wording_index, slots, TODAY, random.Random(seed))
     for name, uses in library.slot_parameters(library.file.scenarios[scenario]).items():
         tool, parameter = uses[0]
         start, end = rendered.spans[name]
@@ -65,7 +71,9 @@ def test_values_may_stand_anywhere(library: Domain, value: str) -> None:
     """A value is said in full at the beginning and the end of a text, whatever letters and marks it has there."""
     for wording_index in range(500):
         slots = {"title": value, "state": "overdue", "text": value}
-        rendered = render_request(library, "remind", "train", wording_index, slots, TODAY, random.Random(wording_index))
+        rendered = render_request(
+            of_split(library), "remind", wording_index, slots, TODAY, random.Random(wording_index)
+        )
         for start, end in (rendered.spans["title"], rendered.spans["text"]):
             assert rendered.text[start:end].casefold() == value.casefold(), rendered
 
@@ -74,7 +82,7 @@ def test_typing_varies(library: Domain) -> None:
     """Most requests are typed carefully; some have no full stop at the end or no capitals."""
     texts = [
         render_request(
-            library, "remind", "train", wording_index, SLOTS["remind"], TODAY, random.Random(wording_index)
+            of_split(library), "remind", wording_index, SLOTS["remind"], TODAY, random.Random(wording_index)
         ).text
         for wording_index in range(400)
     ]
@@ -89,7 +97,7 @@ def test_rendering_is_deterministic(library: Domain) -> None:
     """The text depends on nothing but the wording index, the values and the random stream."""
     for wording_index in range(50):
         one, two = (
-            render_request(library, "renew", "test", wording_index, SLOTS["renew"], TODAY, random.Random(7))
+            render_request(of_split(library, "test"), "renew", wording_index, SLOTS["renew"], TODAY, random.Random(7))
             for _ in range(2)
         )
         assert one == two
@@ -98,10 +106,10 @@ def test_rendering_is_deterministic(library: Domain) -> None:
 @pytest.mark.parametrize("scenario", SLOTS)
 def test_sentences_are_joined(library: Domain, scenario: str) -> None:
     """Opening, request, reason and closing are separated by one blank, and sentences end with a full stop."""
-    words = wording_space_of(library, scenario, "train")
+    words = wording_space_of(of_split(library), scenario)
     for wording_index in range(200):
         rendered = render_request(
-            library, scenario, "train", wording_index, SLOTS[scenario], TODAY, random.Random(wording_index)
+            of_split(library), scenario, wording_index, SLOTS[scenario], TODAY, random.Random(wording_index)
         )
         frame = words.at(wording_index)[2]
         text, (start, end) = rendered.text.casefold(), rendered.core
@@ -116,12 +124,11 @@ def test_sentences_are_joined(library: Domain, scenario: str) -> None:
 def test_an_opening_runs_on_into_its_request(library: Domain) -> None:
     """After an opening that ends with a comma, the request begins in lower case; after a full stop, with a capital."""
     seen: Counter[tuple[str, bool]] = Counter()
-    wordings = wording_space_of(library, "busiest_titles", "train")
+    wordings = wording_space_of(of_split(library), "busiest_titles")
     for wording_index in range(400):
         rendered = render_request(
-            library,
+            of_split(library),
             "busiest_titles",
-            "train",
             wording_index,
             SLOTS["busiest_titles"],
             TODAY,
@@ -141,7 +148,7 @@ def test_values_are_worded_in_many_ways(library: Domain) -> None:
     ways = Counter[str]()
     for wording_index in range(200):
         rendered = render_request(
-            library, "renew", "train", wording_index, SLOTS["renew"], TODAY, random.Random(wording_index)
+            of_split(library), "renew", wording_index, SLOTS["renew"], TODAY, random.Random(wording_index)
         )
         start, end = rendered.spans["date"]
         ways[rendered.text[start:end].casefold()] += 1
@@ -155,7 +162,7 @@ def test_a_person_writes_values_in_one_way(library: Domain) -> None:
         slots = {**SLOTS["renew"], "title": "Salt Roads", "date": "2026-05-20"}
         texts = []
         for day in ("2026-05-20", "2026-06-20"):
-            rendered = render_request(library, "renew", "train", 3, {**slots, "date": day}, TODAY, random.Random(seed))
+            rendered = render_request(of_split(library), "renew", 3, {**slots, "date": day}, TODAY, random.Random(seed))
             start, end = rendered.spans["date"]
             texts.append(rendered.text[start:end].casefold())
         assert texts[0].replace("may", "june") in (texts[1], texts[1].replace("jun", "june")) or "2026-" in texts[0]
@@ -166,14 +173,15 @@ def test_a_possessive_fits_its_name(workshop: Domain, who: str, possessive: str)
     """A name that ends in s takes an apostrophe alone."""
     name = next(
         each
-        for each in workshop.scenarios.shapes(0)
+        for each in of_split(workshop).shapes
         if "for one by customer_name.contains" in each and "; " not in each and " + " not in each
     )
-    slots = dict.fromkeys(workshop.scenarios[name].slots, 3) | {
-        slot: who for slot in workshop.scenarios[name].slots if slot.endswith("customer_name")
+    slots = dict.fromkeys(of_split(workshop)[name].slots, 3) | {
+        slot: who for slot in of_split(workshop)[name].slots if slot.endswith("customer_name")
     }
     texts = [
-        render_request(workshop, name, "train", at, slots, TODAY, random.Random(at)).text.casefold() for at in range(60)
+        render_request(of_split(workshop), name, at, slots, TODAY, random.Random(at)).text.casefold()
+        for at in range(60)
     ]
     found = [each for each in texts if possessive.casefold() + " " in each]
     assert found

@@ -54,7 +54,7 @@ def test_instances_are_worded_several_times(workshop: Domain) -> None:
     assert max(map(len, places.values())) == WORDINGS_PER_INSTANCE
     assert all(min(found) // WORLD_SIZE == max(found) // WORLD_SIZE for found in places.values())
     gaps = [two - one for found in places.values() for one, two in pairwise(found)]
-    assert sum(gaps) / len(gaps) >= 0.9 * len(workshop.scenarios.weights(0))
+    assert sum(gaps) / len(gaps) >= 0.9 * len(workshop.scenarios_of("train-0"))
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -66,13 +66,12 @@ def test_capacity_can_be_used_up(library: Domain, oracle: ScenarioOracle, split:
         oracle.trace(Task(library, split, 10 * split_capacity(library, split)))
 
 
-def test_worlds_take_turns_with_decks(workshop: Domain) -> None:
-    """Each world asks for the scenarios of its deck, each about equally often, and for no others."""
-    scenarios = workshop.scenarios
-    for world in range(scenarios.number_of_decks + 1):
+def test_worlds_ask_for_their_own_scenarios(workshop: Domain) -> None:
+    """Each world asks for its scenarios, each about equally often, and for no others."""
+    for world in range(3):
         first = world * WORLD_SIZE
         names = Counter(scheduled_scenario(workshop, 1, "train", first + at)[0] for at in range(WORLD_SIZE))
-        assert names.keys() == scenarios.shapes(world % scenarios.number_of_decks).keys()
+        assert names.keys() == workshop.scenarios_of(f"train-{world}").shapes.keys()
         assert max(names.values()) - min(names.values()) <= 1
 
 
@@ -81,10 +80,9 @@ def test_no_wording_index_is_used_twice(library: Domain, workshop: Domain) -> No
     whole = {"renew": library.file.scenarios["renew"]}
     mixed = Domain("workshop", workshop.file.model_copy(update={"scenarios": whole}), workshop.pools, workshop.voice)
     for domain in (library, workshop, mixed):
-        worlds = sorted({0, 1, domain.scenarios.number_of_decks})
         used = [
             scheduled_scenario(domain, 1, "train", world * WORLD_SIZE + at, substitute)
-            for world in worlds
+            for world in range(3)
             for at in range(WORLD_SIZE)
             for substitute in range(SUBSTITUTES + 1)
         ]
@@ -92,9 +90,8 @@ def test_no_wording_index_is_used_twice(library: Domain, workshop: Domain) -> No
 
 
 def test_composed_requests_are_different_texts(workshop: Domain, oracle: ScenarioOracle) -> None:
-    """Requests of the same scenarios in two worlds, and those of other splits, have different texts."""
-    later = workshop.scenarios.number_of_decks * WORLD_SIZE
-    places = [("train", at) for at in range(250)] + [("train", later + at) for at in range(250)]
+    """Requests of two worlds, which have some scenarios in common, and those of other splits have different texts."""
+    places = [("train", at) for at in range(250)] + [("train", WORLD_SIZE + at) for at in range(250)]
     places += [(split, at) for split in ("validation", "test") for at in range(100)]
     traces = [oracle.trace(Task(workshop, *place)) for place in places]
     texts = [trace.request.text.casefold() for trace in traces if isinstance(trace, GoldTrace)]

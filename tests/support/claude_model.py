@@ -46,12 +46,13 @@ def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
     rng = stream("stand-in", context.principal.principal_id, context.intent, number)
     member = domain.family.member_of(context.policy.policy_id)
     assert member is not None
-    fitting = [name for name in domain.scenarios.weights(0) if domain.scenarios[name].intent == context.intent]
-    fitting = [name for name in fitting if context.principal.role in domain.scenarios[name].roles] or fitting
+    scenarios = world.scenarios
+    fitting = [name for name, each in scenarios.items() if each.intent == context.intent]
+    fitting = [name for name in fitting if context.principal.role in scenarios[name].roles] or fitting
     limits = limits_of(domain, context.principal.role, member)
     for _ in range(_MAX_DRAWS if fitting else 0):
         name = rng.choice(fitting)
-        scenario, rules = domain.scenarios[name], domain.family.rules_in_force(member)
+        scenario, rules = scenarios[name], domain.family.rules_in_force(member)
         axes = domain.family.axis_values_of(member)
         try:
             start = {"principal": context.principal.attributes, "policy": axes, "limits": limits}
@@ -62,7 +63,7 @@ def trace_for(context: RequestContext, number: int) -> GoldTrace | None:
             continue
         instance = Instance(context.principal, context.policy, rules, goal, slots)
         plan = plan_instance(world, name, instance)
-        rendered = render_request(domain, name, "train", number, slots, world.today, rng)
+        rendered = render_request(scenarios, name, number, slots, world.today, rng)
         moment = datetime.combine(world.today, datetime.min.time(), tzinfo=UTC)
         request = UserRequest(
             request_id="r",

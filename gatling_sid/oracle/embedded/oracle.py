@@ -58,7 +58,7 @@ class ScenarioOracle:
             "request_id": request_id,
             "domain": domain.name,
             "text": request.rendered.text,
-            "intent_category": domain.scenarios[request.scenario].intent,
+            "intent_category": request.world.scenarios[request.scenario].intent,
             "expected_scope": plan.scope,
             "trust_tier": TrustTier.USER,
             "principal": instance.principal,

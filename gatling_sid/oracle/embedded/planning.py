@@ -64,7 +64,7 @@ def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -
 def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    calls = _add_scopes(_plan_steps(domain.scenarios[scenario_id], domain, instance), world)
+    calls = _add_scopes(_plan_steps(world.scenarios[scenario_id], domain, instance), world)
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     return PlanTemplate(calls, [each.call_id for each in calls], scope)

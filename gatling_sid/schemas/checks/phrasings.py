@@ -73,7 +73,8 @@ def check_reasons(where: str, scenario: c.Scenario) -> Iterator[FileProblem]:
 def check_idle_slots(where: str, name: str, domain: Domain) -> Iterator[FileProblem]:
     """Yields slots that fill no argument and are not part of the goal, so that their values have no effect."""
     scenario = domain.file.scenarios[name]
+    of_goal = scenario.slots_of_goal()
     arguments = {text for step in scenario.plan for text in step.arguments.values() if isinstance(text, str)}
     for slot in scenario.slots:
-        if f"$request.{slot}" not in arguments and slot not in domain.slots_of_goal(name):
+        if f"$request.{slot}" not in arguments and slot not in of_goal:
             yield f"{where}.slots", f"slot {slot} fills no argument and is not part of the goal; use it or remove it"

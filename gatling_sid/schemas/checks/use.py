@@ -32,7 +32,7 @@ def use_problems(domain: Domain) -> Iterator[FileProblem]:
     yield from _check_roles_and_rules(domain)
     called = {step.tool for scenario in domain.file.scenarios.values() for step in scenario.plan}
     for name in domain.file.parts:
-        shapes = draw_shapes(domain, {name: _SHAPES_PER_PART}, 0)
+        shapes = draw_shapes(domain, {name: _SHAPES_PER_PART}, "any")
         if not shapes:
             yield f"parts.{name}", f"leads no task: {why_no_shape(domain, name)}"
         called |= {step.tool for shape in shapes for step in build_task(domain, shape).scenario.plan}

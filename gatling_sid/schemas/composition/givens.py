@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gatling_sid.models import SensitivityTier
@@ -16,6 +17,7 @@ Givens = dict[str, list[Any]]
 """Values by axis; a rule that is in force only sometimes is an axis too. An axis that does not matter is left out."""
 
 
+@lru_cache(maxsize=16384)
 def givens_for(
     domain: Domain,
     role: str,

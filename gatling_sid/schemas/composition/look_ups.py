@@ -28,32 +28,40 @@ class LookUpNeeds(NamedTuple):
 
 def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
     """What a group needs; its `tool` is "" if something is needed and no tool shows it."""
-    target = group.target
-    assert target is not None
-    names = [domain.file.parts[use.part].tool for use in group.uses]
-    own = [name for name in names if domain.file.tools[name].entity == target.entity]
+    assert group.target is not None
+    # Neither its conditions nor which columns it shows matter, so that most groups need what another one needed.
+    target = group.target._replace(conditions=(), order=None)
+    return _look_up_needs(domain, role, target, tuple((use.part, bool(use.columns)) for use in group.uses))
+
+
+@lru_cache(maxsize=4096)
+def _look_up_needs(domain: Domain, role: str, target: Target, uses: tuple[tuple[str, bool], ...]) -> LookUpNeeds:
+    """What parts need that are about the rows of a target; of each, whether it shows certain columns only."""
+    parts = [domain.file.parts[part] for part, _ in uses]
+    own = [each.tool for each in parts if domain.file.tools[each.tool].entity == target.entity]
     known = {*domain.file.tools[target.search].returns} if target.search else set()
     known.add(domain.file.entities[target.entity].key)
     if target.search is None and not target.by_key:
         known |= {*domain.file.roles[role].attributes}
-    reading = [use for use in group.uses if domain.file.tools[domain.file.parts[use.part].tool].operation == "get"]
+    reading = [(part, with_columns) for part, with_columns in uses if _operation(domain, part) == "get"]
     shown = known | {
         field
-        for use in reading
-        if not use.columns
-        for field in domain.file.tools[domain.file.parts[use.part].tool].returns
+        for part, with_columns in reading
+        if not with_columns
+        for field in domain.file.tools[domain.file.parts[part].tool].returns
     }
-    taken = {field for use in group.uses for field in fields_taken(domain, use.part)} - shown
+    taken = {field for part, _ in uses for field in fields_taken(domain, part)} - shown
     found = {name: notices(domain, role, name, target.entity) for name in own}
+    names = [part for part, _ in uses]
     notified = (
-        {n.recipient_field: n.rule for each in found.values() for n in each if not is_covered(domain, group, n)}
+        {n.recipient_field: n.rule for each in found.values() for n in each if not _is_covered(domain, names, n)}
         if not target.is_many
         else {}
     )
     notified = {field: rule for field, rule in notified.items() if field not in shown}
-    arguments = {name: set[str]() for name in names}
-    for name, use in zip(names, group.uses, strict=True):
-        arguments[name] |= domain.file.parts[use.part].arguments.keys()
+    arguments = {each.tool: set[str]() for each in parts}
+    for each in parts:
+        arguments[each.tool] |= each.arguments.keys()
     demanded = {
         name: [each for each in look_ups(domain, role, name, arguments[name]) if not {*each.fields} <= known]
         for name in own
@@ -75,11 +83,19 @@ def look_up_needs(domain: Domain, role: str, group: Group) -> LookUpNeeds:
     return LookUpNeeds(tool or "", () if taken else tuple(rules), looked_up, found)
 
 
+def _operation(domain: Domain, part: str) -> str:
+    return domain.file.tools[domain.file.parts[part].tool].operation
+
+
 def is_covered(domain: Domain, group: Group, notice: Notice) -> bool:
     """Whether a part of the group sends just the message that a rule demands: by its tool, to its recipient."""
+    return _is_covered(domain, [use.part for use in group.uses], notice)
+
+
+def _is_covered(domain: Domain, parts: Sequence[str], notice: Notice) -> bool:
     return any(
-        domain.file.parts[use.part].tool == notice.tool and notice.recipient_field in fields_taken(domain, use.part)
-        for use in group.uses
+        domain.file.parts[part].tool == notice.tool and notice.recipient_field in fields_taken(domain, part)
+        for part in parts
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.part_texts import texts_of_use
@@ -12,79 +13,171 @@ from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords
 from gatling_sid.schemas.composition.verbs import questions_of, reading_well, verbs_of
 from gatling_sid.schemas.language.noun_phrases import NounPhrases
 from gatling_sid.schemas.language.shared_voice import Register, SharedVoice
-from gatling_sid.seeding import stream
+from gatling_sid.seeding import permute, stream
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
+_KindName = Literal["do", "need", "any", "ask"]
 _PHRASINGS = {"train": 64, "validation": 8, "test": 8}
-"""Phrasings that are composed for a task, by split; each has another pattern in its first sentence."""
-_REGISTERS: tuple[Register, ...] = ("neutral",) * 24 + ("casual",) * 5 + ("formal",)
-_SHARES_OF_SHORT_PATTERNS = ((0.25, 2), (0.75, 5))
-"""Shares of patterns with at most so many words, the marker included: a quarter is as bare as "{do}, please."."""
-_MAX_DRAWS = 8
-"""Draws for each first sentence before a task has fewer phrasings than wanted."""
-FEWEST_PHRASINGS, _MOST_DRAWS = 4, 10_000
-"""The phrasings that a task has at least, and the draws after which even these are given up, which never happens."""
+"""Phrasings of a task, by split; each has another pattern or verb phrase in its first sentence."""
+FEWEST_PHRASINGS = 4
+"""The phrasings that a task has at least."""
+_REGISTERS: Mapping[Register, float] = {"neutral": 0.8, "casual": 0.17, "formal": 0.03}
+_LENGTHS: Mapping[tuple[int, int], float] = {(0, 2): 0.25, (3, 5): 0.45, (6, 99): 0.3}
+"""Shares of patterns by their words, the marker included: a quarter is as bare as "{do}, please."."""
+_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.35, (0, 2)
+"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
+patterns. They name the rows by their shortest noun phrases, and use the shortest third of the verb phrases."""
 _LITERAL_WORDS_OF_FRAGMENT = 4
 """Literal words of a noun phrase that may be a whole request, such as "Overdue invoices from Pelham, please."."""
-_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.7, 2
-"""The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
-patterns, the marker included."""
-_THANKS = re.compile(r"\b(?:thanks|thank you|thx|cheers|ta|appreciate)\b", re.IGNORECASE)
 _OF_OR_FOR = re.compile(r"\b(?:of|for)(?= \{it\})")
 """Words that make no difference if the row has a name: "Abigail's insurer" is the insurer of and for her."""
+
+
+_ENDS_WITH_QUOTATION = re.compile(r"""["”']$""")
+_ENDS_WITH_VERB = re.compile(r"\{do\}[.?!]?$")
 
 
 class Opener(NamedTuple):
     """How the first sentence of a phrasing is made: by a pattern of some kind, or by a whole question (`ask`).
 
-    `verb` is the verb phrase of a pattern of the kind `do`. No two phrasings of a task begin with the same words. A
-    brief one names the rows by their shortest noun phrases.
+    `verb` is the verb phrase of a pattern of the kind `do`. A brief one names the rows by their shortest noun phrases.
     """
 
-    kind: Literal["do", "need", "any", "ask"]
+    kind: _KindName
     pattern: str
     verb: str
     register: Register
     is_brief: bool
 
 
-def choose_openers(
-    task: ComposedTask, domain: Domain, voice: SharedVoice, split: str, nouns: Sequence[NounPhrases | None]
-) -> list[Opener]:
-    """The first sentences of a task's phrasings, all different."""
-    rng = stream(domain.slug, task.shape.name, split)
-    group, number = task.groups[0], _PHRASINGS.get(split, _PHRASINGS["test"])
-    use = group.uses[0]
-    questions = reading_well(questions_of(group, domain, voice, split), nouns[0])
-    verbs = reading_well(verbs_of(group, use, domain, voice, split), nouns[0])
-    short_questions, short_verbs = _shortest(questions), _shortest(verbs)
+class _Kind(NamedTuple):
+    """First sentences that are made in the same way: each pattern with each verb phrase; `share` is their frequency."""
+
+    kind: _KindName
+    register: Register
+    patterns: Sequence[str]
+    verbs: Sequence[str]
+    share: float
+    is_brief: bool = False
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return len(self.patterns) * len(self.verbs)
+
+    def at(self, serial: int, start: int) -> Opener:
+        """The one with this number, in an order that begins at `start` and puts successive ones far apart."""
+        code = permute(serial, self.size, start)
+        pattern, verb = self.patterns[code % len(self.patterns)], self.verbs[code // len(self.patterns)]
+        return Opener(self.kind, pattern, verb, self.register, self.is_brief)
+
+
+class Openers:
+    """The first sentences of a task's phrasings, all different; each is computed from its number alone."""
+
+    def __init__(
+        self, task: ComposedTask, domain: Domain, voice: SharedVoice, split: str, nouns: NounPhrases | None
+    ) -> None:
+        """Takes the task, the texts of the split, and the noun phrases for the rows of the first part."""
+        rng = stream(domain.slug, task.shape.said, split)
+        self._start = rng.getrandbits(32)
+        self._kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size]
+        self._places: list[tuple[_Kind, int]] = []
+        left = [each.size for each in self._kinds]
+        largest = left.index(max(left))
+        number = _PHRASINGS.get(split, _PHRASINGS["test"])
+        for drawn in rng.choices(range(len(left)), [each.share for each in self._kinds], k=number):
+            at = drawn if left[drawn] else largest
+            if left[at]:
+                left[at] -= 1
+                self._places.append((self._kinds[at], left[at]))
+
+    def __len__(self) -> int:
+        """How many there are, at least FEWEST_PHRASINGS."""
+        return len(self._places)
+
+    def register(self, index: int) -> Register:
+        """The register of the opener with this index."""
+        return self._places[index][0].register
+
+    def at(self, index: int) -> Opener:
+        """The opener with this index."""
+        kind, serial = self._places[index]
+        return kind.at(serial, self._start)
+
+
+def _kinds_of(
+    task: ComposedTask, domain: Domain, voice: SharedVoice, split: str, nouns: NounPhrases | None
+) -> Iterator[_Kind]:
+    """Yields the kinds of first sentences that suit a task; no two have a sentence in common."""
+    group, use = task.groups[0], task.groups[0].uses[0]
     is_alone = len(task.groups) == len(group.uses) == 1
     is_simple = is_alone and (group.target is None or len(group.target.conditions) < 2)
-    chosen: dict[str, Opener] = {}
-    for draw in range(_MOST_DRAWS):
-        if len(chosen) >= (number if draw < _MAX_DRAWS * number else FEWEST_PHRASINGS):
-            break
-        register: Register = rng.choice(_REGISTERS)
-        kind = _kind_of_first(group, nouns[0], rng, is_alone=is_alone)
-        is_brief = is_alone and rng.random() < _SHARE_OF_BRIEF
+    with_fragments = is_simple and _may_be_fragment(group, nouns)
+    kinds = _kinds_of_first(group, nouns, is_alone=is_alone)
+    for kind, number in Counter(kinds).items():
+        share = number / len(kinds)
         if kind == "ask":
-            pattern = rng.choice(short_questions if is_brief else questions)
-        else:
-            may_be_fragment = is_simple and _may_be_fragment(group, nouns[0])
-            pattern = _draw_pattern(voice, kind, register, rng, is_brief=is_brief, may_be_fragment=may_be_fragment)
-        verb = rng.choice(short_verbs if is_brief else verbs) if kind == "do" else ""
-        if not is_alone and _THANKS.search(pattern):
-            continue  # nobody thanks before the last of several requests
-        text = _OF_OR_FOR.sub("of", pattern.replace("{do}", verb).replace("{rows}", "{it}")).casefold()
-        chosen.setdefault(text, Opener(kind, pattern, verb, "neutral" if kind == "ask" else register, is_brief))
-    return list(chosen.values())
+            questions = _all_different(reading_well(questions_of(group, domain, voice, split), nouns, use), nouns)
+            yield from _with_questions(questions, share, is_alone=is_alone)
+            continue
+        verbs: Sequence[str] = [""]
+        if kind == "do":
+            verbs = _all_different(reading_well(verbs_of(group, use, domain, voice, split), nouns, use), nouns)
+        patterns = partial(voice.patterns_of, kind, with_fragments=with_fragments, with_thanks=is_alone)
+        yield from _with_patterns(kind, patterns, verbs, share, is_alone=is_alone)
 
 
-def _shortest(texts: Sequence[str]) -> Sequence[str]:
-    """The shortest third of the texts."""
-    return sorted(texts, key=len)[: (len(texts) + 2) // 3]
+def _with_questions(questions: Sequence[str], share: float, *, is_alone: bool) -> Iterator[_Kind]:
+    brief, longer = _divided_by_length(questions) if is_alone else ([], questions)
+    share_of_brief = share * _SHARE_OF_BRIEF if brief else 0.0
+    yield _Kind("ask", "neutral", brief, [""], share_of_brief, is_brief=True)
+    yield _Kind("ask", "neutral", longer, [""], share - share_of_brief)
+
+
+def _with_patterns(
+    kind: _KindName,
+    patterns_of: Callable[[Register, tuple[int, int]], Sequence[str]],
+    verbs: Sequence[str],
+    share: float,
+    *,
+    is_alone: bool,
+) -> Iterator[_Kind]:
+    quoting = [each for each in verbs if _ENDS_WITH_QUOTATION.search(each)]
+    others = [each for each in verbs if each not in quoting]
+    for some in filter(None, (quoting, others)):
+        brief, longer = _divided_by_length(some) if is_alone else ([], some)
+        of_verbs = share * len(some) / len(verbs)
+        for register, of_register in _REGISTERS.items():
+            bare = [each for each in patterns_of(register, _WORDS_OF_BRIEF) if can_stand_around(each, some[0])]
+            of_brief = of_register * of_verbs * _SHARE_OF_BRIEF if bare and brief else 0.0
+            yield _Kind(kind, register, bare, brief, of_brief, is_brief=True)
+            rest = of_register * of_verbs - of_brief
+            for words, of_length in _LENGTHS.items():
+                patterns = [each for each in patterns_of(register, words) if can_stand_around(each, some[0])]
+                verbs_of_length = longer if words == _WORDS_OF_BRIEF else some
+                yield _Kind(kind, register, patterns, verbs_of_length, rest * of_length)
+
+
+def can_stand_around(pattern: str, verb: str) -> bool:
+    """Whether a pattern suits a verb phrase: after a quotation nothing follows, not even "please"."""
+    return not _ENDS_WITH_QUOTATION.search(verb) or _ENDS_WITH_VERB.search(pattern) is not None
+
+
+def _divided_by_length(texts: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The shortest third of the texts, and the others; a single text is among the shortest."""
+    ordered = sorted(texts, key=len)
+    number = (len(texts) + 2) // 3
+    return ordered[:number], ordered[number:]
+
+
+def _all_different(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
+    """The texts that differ once the rows are named."""
+    if nouns is None or not nouns.are_names:
+        return texts
+    return list({_OF_OR_FOR.sub("of", each): each for each in texts}.values())
 
 
 def _may_be_fragment(group: GroupWords, nouns: NounPhrases | None) -> bool:
@@ -93,38 +186,23 @@ def _may_be_fragment(group: GroupWords, nouns: NounPhrases | None) -> bool:
     return is_short and group.target is not None and group.target.is_many and not group.uses[0].use.columns
 
 
-def _draw_pattern(
-    voice: SharedVoice, kind: str, register: Register, rng: random.Random, *, is_brief: bool, may_be_fragment: bool
-) -> str:
-    """A pattern of the shared voice, mostly a short one, since most people do not write many words around a request."""
-    chance = rng.random()
-    shares = ((1.0, _WORDS_OF_BRIEF),) if is_brief else _SHARES_OF_SHORT_PATTERNS
-    for share, words in (*shares, (1.0, None)):
-        patterns = voice.patterns_of(kind, register, words, with_fragments=may_be_fragment) if chance < share else ()
-        if patterns:
-            return rng.choice(patterns)
-    return rng.choice(voice.patterns_of(kind, register))
-
-
-def _kind_of_first(
-    group: GroupWords, nouns: NounPhrases | None, rng: random.Random, *, is_alone: bool
-) -> Literal["do", "need", "any", "ask"]:
-    """A kind of first sentence that suits the first part; "I need Abigail with her insurer" suits nobody.
+def _kinds_of_first(group: GroupWords, nouns: NounPhrases | None, *, is_alone: bool) -> tuple[_KindName, ...]:
+    """The kinds of first sentences that suit the first part; "I need Abigail with her insurer" suits nobody.
 
     If more is asked for, it is an order: "I'm looking for the invoice. Then pay it." is odd.
     """
     use = group.uses[0]
     if texts_of_use(use.part.asks, use.part, use.use):
-        return rng.choice(("ask", "do"))
+        return "ask", "do"
     match use.tool.operation:
         case "list" | "get" if use.part.says:
-            return "do"
+            return ("do",)
         case "list" | "get" if use.use.columns:
-            return rng.choice(("do", "ask"))
+            return "do", "ask"
         case "list" | "get" if not is_alone:
-            return "do"
+            return ("do",)
         case "list" | "get":
-            return rng.choice(("do", "do", "need", "any", "any") if nouns and nouns.bare else ("do", "need"))
+            return ("do", "do", "need", "any", "any") if nouns and nouns.bare else ("do", "need")
         case "aggregate" if not use.part.says:
-            return rng.choice(("do", "ask", "ask"))
-    return "do"
+            return "do", "ask", "ask"
+    return ("do",)

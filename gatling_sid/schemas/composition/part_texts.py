@@ -9,7 +9,7 @@ from functools import lru_cache
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.shape_types import Use
 
-_ROWS_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?: to the \{target\})?(?:,? (?:please|thanks))?[.?!]?$)")
+_ROWS_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?:,? (?:please|thanks))?[.?!]?$)")
 
 
 def texts_of_use(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Part, use: Use) -> Sequence[str]:
@@ -21,7 +21,7 @@ def texts_of_use(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Par
 
 @lru_cache(maxsize=8192)
 def ends_with_rows(text: str) -> bool:
-    """Whether the rows stand last, or before a target, so that no words can be misread as a part of their noun phrase."""
+    """Whether the rows stand last, so that no words can be misread as a part of their noun phrase."""
     return _ROWS_NOT_LAST.search(text) is None
 
 

@@ -99,7 +99,13 @@ def rows_allowed(domain: Domain, role: str, tool: str, entity: str, changes: Map
 
     `changes` are the values that the call writes, by field, as far as they are fixed.
     """
+    return _rows_allowed(domain, role, tool, entity, tuple(changes.items()))
+
+
+@lru_cache(maxsize=8192)
+def _rows_allowed(domain: Domain, role: str, tool: str, entity: str, fixed: tuple[tuple[str, Any], ...]) -> Where:
     where: Where = {}
+    changes = dict(fixed)
     for name, rule in rules_binding(domain, role, tool):
         given = rule.parameters
         if given.get("entity") != entity:

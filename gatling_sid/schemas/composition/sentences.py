@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatling_sid.schemas.composition.openers import Opener, choose_openers
+from gatling_sid.schemas.composition.openers import Opener, Openers, can_stand_around
 from gatling_sid.schemas.composition.part_texts import ends_with_rows
 from gatling_sid.schemas.composition.row_phrases import noun_phrases_of_rows
 from gatling_sid.schemas.composition.tasks import ComposedTask, UseWords
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
-_WORDS_OF_THEN = 5
-"""Words of a pattern for what follows, the marker included; long links between sentences sound like a form letter."""
+_WORDS_OF_THEN = (0, 5)
+"""Words of a pattern for what follows, at least and at most, the marker included; long links sound like a form letter."""
 _UNFIT_FOR_PRONOUN = re.compile(r"\bme \{it\}$|\b(?:up|out|down|off|back|away)\} \{it\}")
 """Texts that take no pronoun: "get me them", and "{status:turn down} them"."""
 _WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
@@ -55,9 +55,6 @@ _ORDER_IN_TIME = re.compile(r"\b(?:then|after|afterwards)\b", re.IGNORECASE)
 _PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
-_MAX_DRAWS_OF_LINK = 20
-"""Draws of a pattern for what follows before one may repeat a word of those before."""
-
 Groups = tuple[Alternatives, ...]
 
 
@@ -67,11 +64,11 @@ class TaskPhrasings(Sequence[Phrasing]):
     def __init__(self, task: ComposedTask, domain: Domain, voice: SharedVoice, split: str) -> None:
         """Chooses how each phrasing begins; `voice` has the texts of the split."""
         self._task, self._domain, self._voice, self._split = task, domain, voice, split
-        self._name = task.shape.name
+        self._said = task.shape.said
         self._further_verbs: dict[tuple[str, bool], Sequence[str]] = {}
-        rng = stream(domain.slug, self._name, "nouns")
+        rng = stream(domain.slug, self._said, "nouns")
         self._nouns = [noun_phrases_of_rows(each, domain, rng) if each.target else None for each in task.groups]
-        self._openers = choose_openers(task, domain, voice, split, self._nouns)
+        self._openers = Openers(task, domain, voice, split, self._nouns[0])
 
     def __len__(self) -> int:
         """The number of phrasings in the split."""
@@ -83,14 +80,14 @@ class TaskPhrasings(Sequence[Phrasing]):
 
     def register(self, index: int) -> Register:
         """The register in which a phrasing is written."""
-        return self._openers[index].register
+        return self._openers.register(index)
 
     def compose(self, index: int) -> Phrasing:
         """Composes one phrasing; its text, which only identifies it, is that of its pattern and its verb phrases."""
-        rng = stream(self._domain.slug, self._name, self._split, index)
+        rng = stream(self._domain.slug, self._said, self._split, index)
         composer = _Composer(self._task, self._domain, self._voice, self._nouns, self._verbs_of_further, rng)
-        groups = composer.compose(self._openers[index])
-        opener = self._openers[index]
+        opener = self._openers.at(index)
+        groups = composer.compose(opener)
         return Phrasing.composed("; ".join((opener.pattern, opener.verb, *composer.texts)), groups)
 
     def _verbs_of_further(self, at: int, use: UseWords, *, is_named: bool) -> Sequence[str]:
@@ -99,14 +96,12 @@ class TaskPhrasings(Sequence[Phrasing]):
         if key not in self._further_verbs:
             verbs = verbs_of(self._task.groups[at], use, self._domain, self._voice, self._split)
             if not is_named:
-                verbs = reading_well(verbs, self._nouns[at])
+                verbs = reading_well(verbs, self._nouns[at], use)
             elif use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
                 verbs = self._voice.verbs["show_again"]
             else:
                 verbs = [text for text in verbs if not _UNFIT_FOR_PRONOUN.search(text)] or verbs
-                target = self._task.groups[at].target
-                if target is not None and target.is_many:  # "their name" is odd
-                    verbs = [text for text in verbs if "list of {it} with {columns}" in text] or verbs
+                verbs = reading_well(verbs, None, use)
             self._further_verbs[key] = verbs
         return self._further_verbs[key]
 
@@ -139,13 +134,17 @@ class _Composer:
         if opener.kind == "do" and 0 < len(others) <= _MOST_JOINED and self.rng.random() < _SHARE_OF_JOINED:
             joined = self._expand(self._with_group(opener.verb, *first), *first)
             for each in others:
+                verb = self._choose_verb(*each)
                 join = self.rng.choice(self._fit_to_link(self.voice.joins, is_about_same=each[0] == first[0]))
-                joined = (*joined, *_literal(join), *self._verb_phrase(*each))
-            return _in_pattern(opener.pattern, joined)
+                joined = (*joined, *_literal(join), *self._expand(verb, *each))
+            if can_stand_around(opener.pattern, verb):
+                return _in_pattern(opener.pattern, joined)
+            self.texts, self.named, self.measured = [], set(), set()
         groups = self._first_sentence(opener, *first)
         for before, each in pairwise(uses):
-            pattern = self._link(is_about_same=each[0] == before[0])
-            groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._verb_phrase(*each)))
+            verb = self._choose_verb(*each)
+            pattern = self._link(verb, is_about_same=each[0] == before[0])
+            groups = (*groups, *_literal(" "), *_in_pattern(pattern, self._expand(verb, *each)))
         return groups
 
     def _pick(self, texts: Sequence[str]) -> str:
@@ -153,17 +152,20 @@ class _Composer:
         self.texts.append(text)
         return text
 
-    def _link(self, *, is_about_same: bool) -> str:
+    def _link(self, verb: str, *, is_about_same: bool) -> str:
         """A pattern for what follows: it begins otherwise than those before; "please" and "can you" are said once."""
         patterns = self._fit_to_link(
             self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN), is_about_same=is_about_same
         )
+        patterns = [each for each in patterns if can_stand_around(each, verb)] or patterns
         begun = {_first_word(each) for each in self.texts}
-        for _ in range(_MAX_DRAWS_OF_LINK):
-            pattern = self.rng.choice(patterns)
-            is_repeated = (self.is_polite and _is_polite(pattern)) or (self.is_asked and "?" in pattern)
-            if _first_word(pattern) not in begun and not is_repeated:
-                break
+        repeated = [
+            (_first_word(each) in begun) + (self.is_polite and _is_polite(each)) + (self.is_asked and "?" in each)
+            for each in patterns
+        ]
+        pattern = self.rng.choice(
+            [each for each, times in zip(patterns, repeated, strict=True) if times == min(repeated)]
+        )
         self.texts.append(pattern)
         self.is_polite = self.is_polite or _is_polite(pattern)
         self.is_asked = self.is_asked or "?" in pattern
@@ -201,14 +203,14 @@ class _Composer:
         comma = "" if at in self.named or self._noun_phrases(at).compact else ","
         return f"{comma} {self._pick(self.voice.verbs['grouped'])}"
 
-    def _verb_phrase(self, at: int, use: UseWords) -> Groups:
+    def _choose_verb(self, at: int, use: UseWords) -> str:
         """A verb phrase for a part that is not the first."""
         verbs = self.verbs_of_further(at, use, is_named=at in self.named)
-        return self._expand(self._with_group(self._pick(verbs), at, use), at, use)
+        return self._with_group(self._pick(verbs), at, use)
 
     def _expand(self, text: str, at: int, use: UseWords) -> Groups:
         """A text with its noun phrases and its slots, which get the names that they have in the task."""
-        if at not in self.named and self._are_names(at):
+        if at not in self.named and self.task.groups[at].target and self._noun_phrases(at).are_names:
             text = _OF_IT.sub(r"{it}'s \1", text)
         if use.tool.operation == "aggregate":
             self.measured.add(at)
@@ -244,11 +246,6 @@ class _Composer:
             return phrases
         least = min(map(literal_words, phrases), default=0)
         return tuple(each for each in phrases if literal_words(each) == least)
-
-    def _are_names(self, at: int) -> bool:
-        """Whether the row is called by a name alone, which takes a possessive: "Abigail's insurer"."""
-        phrases = self.nouns[at]
-        return phrases is not None and all(len(each) == 1 and isinstance(each[0], Slot) for each in phrases.definite)
 
     def _possessive(self, at: int) -> str:
         target = self.task.groups[at].target

@@ -53,12 +53,20 @@ class Group(NamedTuple):
         return " + ".join(map(str, self.uses)) + (f" for {self.target}" if self.target else "")
 
 
+Said = str
+"""What the words of a task tell; two tasks that are said alike could have the same request."""
+
+
 class Shape(NamedTuple):
-    """A composed task without its rows and values; `given` has the axis values under which it may be asked for."""
+    """A composed task without its rows and values; `given` has the axis values under which it may be asked for.
+
+    Tasks that are `said` alike, in different worlds, share their phrasings.
+    """
 
     role: str
     groups: tuple[Group, ...]
     given: tuple[tuple[str, tuple[Any, ...]], ...]
+    said: Said
 
     @property
     def name(self) -> str:

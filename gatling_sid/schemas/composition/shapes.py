@@ -1,14 +1,14 @@
 """Draws the shapes of composed tasks: which role asks, for which rows, and what is done with them.
 
-Each part of a domain file leads a number of shapes, drawn from its own random stream. A shape fixes everything but the
-rows and values themselves: conditions, columns, further parts. So the list of a domain's shapes follows from the file
-alone, and a change of one part changes the shapes in which it occurs.
+In each world, each part of a domain file leads a number of shapes, drawn from its own random stream. A shape fixes
+everything but the rows and values themselves: conditions, columns, further parts. So the shapes of a world follow from
+its name and the file alone, and a change of one part changes the shapes in which it occurs.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +18,7 @@ from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_giv
 from gatling_sid.schemas.composition.look_ups import look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
-from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
+from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
 from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
@@ -27,11 +27,12 @@ from gatling_sid.seeding import stream
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_MAX_DRAWS_PER_SHAPE = 8
+_MAX_DRAWS_IN_VAIN = 30
+"""Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.35
 _MOST_USES = 3
 """What a request asks for at most; with more, it reads like a list of orders."""
-_NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 3, 4)
+_NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 2, 3)
 _ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
 """The order in which parts of a group are asked for: reading before changing, deleting last."""
 _CLASHING: tuple[set[str], ...] = (
@@ -42,48 +43,39 @@ _CLASHING: tuple[set[str], ...] = (
 """Pairs of operations that nobody asks for about the same rows, or whose order would decide what is meant."""
 
 
-_Said = tuple[Any, ...]
-"""What the words of a shape tell; two shapes that are said alike could have the same request."""
-
-
-def draw_shapes(domain: Domain, numbers: Mapping[str, int], deck: int, taken: Iterable[Shape] = ()) -> list[Shape]:
-    """The shapes of a deck: so many that each part leads, and no two, those `taken` included, that are said alike.
+def draw_shapes(domain: Domain, numbers: Mapping[str, int], world: str) -> list[Shape]:
+    """The shapes of a world's tasks: so many that each part leads, and no two that are said alike.
 
     What a part cannot fill, because there are not that many, is filled by the others.
     """
-    earlier = frozenset(_said(domain, each) for each in taken)
-    shapes: dict[_Said, Shape] = {}
-    streams = {name: stream(domain.slug, "shapes", name, deck) for name in numbers}
+    shapes: dict[Said, Shape] = {}
+    streams = {name: stream(domain.slug, "shapes", name, world) for name in numbers}
     for name, number in numbers.items():
-        _draw_further(domain, name, number, streams[name], shapes, earlier)
+        _draw_further(domain, name, number, streams[name], shapes)
     missing = sum(numbers.values()) - len(shapes)
     for name, number in numbers.items():
         further = min(sum(numbers.values()) - len(shapes), -(-missing * number // sum(numbers.values())))
-        _draw_further(domain, name, further, streams[name], shapes, earlier)
+        _draw_further(domain, name, further, streams[name], shapes)
     return list(shapes.values())
 
 
-def _draw_further(
-    domain: Domain,
-    part: str,
-    number: int,
-    rng: random.Random,
-    shapes: dict[_Said, Shape],
-    earlier: Collection[_Said],
-) -> None:
-    """Adds so many shapes that a part leads, or fewer if they are not found soon."""
-    wanted = len(shapes) + number
-    for _ in range(number * _MAX_DRAWS_PER_SHAPE):
-        if len(shapes) == wanted:
-            break
-        shape = _draw_shape(domain, part, rng)
-        if shape is not None and (said := _said(domain, shape)) not in earlier:
-            shapes.setdefault(said, shape)
+def _draw_further(domain: Domain, part: str, number: int, rng: random.Random, shapes: dict[Said, Shape]) -> None:
+    """Adds so many shapes that a part leads, or fewer if no further ones are found soon."""
+    wanted, draws_in_vain = len(shapes) + number, 0
+    while len(shapes) < wanted and draws_in_vain < _MAX_DRAWS_IN_VAIN:
+        role = rng.choice(domain.file.parts[part].roles)
+        groups = _draw_groups(domain, role, part, rng)
+        said = _said(domain, groups)
+        given = merge_givens(_givens(domain, role, groups)) if groups and said not in shapes else None
+        if given is None:
+            draws_in_vain += 1
+        else:
+            shapes[said], draws_in_vain = Shape(role, groups, given, said), 0
 
 
-def _said(domain: Domain, shape: Shape) -> _Said:
-    """What the words of a shape tell: neither who asks, nor which of several tools is called if the words are shared."""
-    return tuple((_rows_said(group.target), *(_use_said(domain, use) for use in group.uses)) for group in shape.groups)
+def _said(domain: Domain, groups: Sequence[Group]) -> Said:
+    """What the words of a task tell: neither who asks, nor which of several tools is called if the words are shared."""
+    return str([(_rows_said(group.target), *(_use_said(domain, use) for use in group.uses)) for group in groups])
 
 
 def _rows_said(target: Target | None) -> Any:
@@ -102,20 +94,18 @@ def _use_said(domain: Domain, use: Use) -> Any:
     return called, use.columns, use.choices
 
 
-def _draw_shape(domain: Domain, part: str, rng: random.Random) -> Shape | None:
-    role = rng.choice(domain.file.parts[part].roles)
+def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tuple[Group, ...]:
+    """What a role asks for, led by a part; empty if nothing can be drawn."""
     first = _draw_group(domain, role, part, (), rng)
     if first is None:
-        return None
-    groups = [first]
+        return ()
     if rng.random() < _SHARE_WITH_SECOND_GROUP:
         used = [use.part for use in first.uses]
         others = [name for name in domain.file.parts if _may_join(domain, role, name, used)]
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
         if another is not None and not _interferes(domain, first, another):
-            groups.append(another)
-    given = merge_givens(_givens(domain, role, groups))
-    return None if given is None else Shape(role, tuple(groups), given)
+            return first, another
+    return (first,)
 
 
 def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool:

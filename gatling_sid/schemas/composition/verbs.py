@@ -14,6 +14,9 @@ from gatling_sid.schemas.language.shared_voice import MEASURES_OF_DURATIONS, Sha
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
+_ONE_COLUMN = re.compile(r"\bwhat(?:'s| is)\b[^{]*\{columns\}", re.IGNORECASE)
+_SEVERAL_COLUMNS = re.compile(r"\bwhat are the \{columns\}|\b(?:with|including) \{columns\}", re.IGNORECASE)
+"""Texts for one column and for several: "what are the name", "a list with name"."""
 _HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
 
 
@@ -61,11 +64,16 @@ def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
     return measure
 
 
-def reading_well(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
-    """The texts that read well with the noun phrases of some rows, if there are such texts.
+def reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords) -> Sequence[str]:
+    """The texts that read well with the columns of a part and the noun phrases of some rows, if there are such texts.
 
-    After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end.
+    After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end. A verb agrees
+    with the number of columns, and a list is not "with name".
     """
+    if len(use.use.columns) == 1:
+        texts = [each for each in texts if not _SEVERAL_COLUMNS.search(each)] or texts
+    elif use.use.columns:
+        texts = [each for each in texts if not _ONE_COLUMN.search(each)] or texts
     if nouns is None:
         return texts
     if not nouns.bare:

@@ -111,6 +111,11 @@ class NounPhrases(NamedTuple):
     """Definite ones that end with the noun or a name, so that what follows cannot be misread as part of them."""
 
     @property
+    def are_names(self) -> bool:
+        """Whether the row is called by a name alone, which takes a possessive: "Abigail's insurer"."""
+        return all(len(each) == 1 and isinstance(each[0], Slot) for each in self.definite)
+
+    @property
     def literal_words(self) -> int:
         """The literal words of the shortest definite noun phrase."""
         return min(map(literal_words, self.definite), default=0)

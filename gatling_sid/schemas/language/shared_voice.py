@@ -25,6 +25,8 @@ MEASURES_OF_DURATIONS: Mapping[str, str] = {"maximum": "longest", "minimum": "sh
 """The measures that are called otherwise when they are of a length of time; the voice has texts for both."""
 _FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 """The start of a pattern that has no verb before its rows."""
+_THANKS = re.compile(r"\b(?:thanks|thank you|thx|cheers|ta|appreciate)\b", re.IGNORECASE)
+"""What nobody says before the last of several requests."""
 _SHARE_OF_SPLIT = 10
 """Of this many texts, one is kept for validation and one for test."""
 
@@ -76,9 +78,18 @@ class SharedVoice(StrictModel):
 
     @lru_cache(maxsize=1024)  # noqa: B019 - voices live as long as the process
     def patterns_of(
-        self, kind: str, register: Register, words: int | None = None, *, with_fragments: bool = True
+        self,
+        kind: str,
+        register: Register,
+        words: tuple[int, int],
+        *,
+        with_fragments: bool = True,
+        with_thanks: bool = True,
     ) -> tuple[str, ...]:
-        """The patterns of a kind and register: those of at most so many words, and without fragments such as "{it}?"."""
+        """The patterns of a kind and register with that many words, at least and at most, the marker included.
+
+        Without fragments, "{it}?" is left out; without thanks, "{do}, thanks.".
+        """
         texts = {
             "do": self.patterns.do,
             "need": self.patterns.need,
@@ -88,7 +99,9 @@ class SharedVoice(StrictModel):
         return tuple(
             each
             for each in texts[kind].of(register)
-            if (words is None or len(each.split()) <= words) and (with_fragments or not _FRAGMENT.match(each))
+            if words[0] <= len(each.split()) <= words[1]
+            and (with_fragments or not _FRAGMENT.match(each))
+            and (with_thanks or not _THANKS.search(each))
         )
 
     patterns: Patterns

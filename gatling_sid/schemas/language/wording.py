@@ -71,6 +71,8 @@ _MONTHS = [
 _NAMED_TIMES = {"00:00": ("midnight",), "12:00": ("noon", "midday")}
 _QUARTERS = {0: "{} o'clock", 15: "quarter past {}", 30: "half past {}", 45: "quarter to {}"}
 """How people say the quarters of an hour; that of `quarter to` is the next."""
+TOMORROW = "tomorrow"
+"""The date after today, said without "on" before it."""
 _WEEKDAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
@@ -125,6 +127,8 @@ def _date_wordings(value: str, today: date) -> tuple[str, ...]:
     )
     if today < day <= today + timedelta(days=6):
         ways += [_WEEKDAYS[day.weekday()]] * 2
+    if day == today + timedelta(days=1):
+        ways += [TOMORROW] * 3
     if today < day and (day.year, day.month) == (today.year, today.month):
         ways.append(f"the {_format_ordinal(day.day)}")
     return (*ways, value)

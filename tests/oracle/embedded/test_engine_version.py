@@ -16,8 +16,8 @@ from tests.conftest import CREATED_AT
 
 PINNED = {
     4: {
-        "library": ("4f00a4a9-adf52cea-59f58000", "4018e246ee3a1539"),
-        "workshop": ("f1df2ff5-7f175ecf-c01cac29", "8f844d321cd01b4f"),
+        "library": ("4f00a4a9-adf52cea-59f58000", "184bde396849332c"),
+        "workshop": ("f1df2ff5-7f175ecf-080fed37", "e7de342fea1c47b9"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""

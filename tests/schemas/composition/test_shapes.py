@@ -11,8 +11,10 @@ import pytest
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.composition.shape_types import Group, Shape
 from gatling_sid.schemas.composition.shapes import draw_shapes
-from gatling_sid.schemas.composition.table import SCENARIOS_PER_DECK
+from gatling_sid.schemas.composition.table import SCENARIOS_OF_WORLD
 from gatling_sid.schemas.domain import Domain
+
+WORLDS = ("train-0", "train-1", "test-0")
 
 
 def edited(domain: Domain, edit: Callable[[dict[str, Any]], None]) -> Domain:
@@ -28,20 +30,19 @@ def tools_of_group(domain: Domain, group: Group) -> list[str]:
 
 
 def all_shapes(domain: Domain) -> list[Shape]:
-    """The shapes of all decks."""
-    return [
-        shape for deck in range(domain.scenarios.number_of_decks) for shape in domain.scenarios.shapes(deck).values()
-    ]
+    """The shapes of some worlds."""
+    return [shape for world in WORLDS for shape in domain.scenarios_of(world).shapes.values()]
 
 
 def test_every_part_role_and_tool_occurs(workshop: Domain) -> None:
-    """In a deck each part occurs, each role asks for something, and each tool is called."""
-    shapes = workshop.scenarios.shapes(0)
+    """In a world each part occurs, each role asks for something, and each tool is called."""
+    scenarios = workshop.scenarios_of("train-0")
+    shapes = scenarios.shapes
     assert {
         use.part for each in shapes.values() for group in each.groups for use in group.uses
     } == workshop.file.parts.keys()
     assert {each.role for each in shapes.values()} == workshop.file.roles.keys()
-    tools = {step.tool for name in list(shapes)[::2] for step in workshop.scenarios[name].plan}
+    tools = {step.tool for name in list(shapes)[::2] for step in scenarios[name].plan}
     assert tools == workshop.file.tools.keys()
 
 
@@ -50,34 +51,35 @@ def test_every_part_role_and_tool_occurs(workshop: Domain) -> None:
 )
 def test_parts_lead_as_often_as_asked(workshop: Domain, numbers: dict[str, int]) -> None:
     """So many different shapes are drawn for each part, in which it is used."""
-    shapes = draw_shapes(workshop, numbers, 0)
+    shapes = draw_shapes(workshop, numbers, "train-0")
     assert len({shape.name for shape in shapes}) == len(shapes) == sum(numbers.values())
     uses = Counter(part for shape in shapes for part in {use.part for group in shape.groups for use in group.uses})
     assert all(uses[part] >= number for part, number in numbers.items())
 
 
 def test_weights_are_shares(workshop: Domain) -> None:
-    """A part with three times the weight leads about three times as many shapes; every shape comes once in a deck."""
-    weights = workshop.scenarios.weights(0)
+    """A part with three times the weight leads about three times as many shapes; every shape comes once in a world."""
+    weights = workshop.scenarios_of("train-0").weights
     assert set(weights.values()) == {1}
-    assert 0.9 * SCENARIOS_PER_DECK <= len(weights) <= 1.1 * SCENARIOS_PER_DECK
+    assert 0.9 * SCENARIOS_OF_WORLD <= len(weights) <= 1.1 * SCENARIOS_OF_WORLD
     total = sum(part.weight for part in workshop.file.parts.values())
     uses = Counter(part for name in weights for part in workshop.file.parts if part in name)
     for name, part in workshop.file.parts.items():
         assert uses[name] >= 0.5 * len(weights) * part.weight / total, (name, uses)
 
 
-def test_decks_share_no_shape(workshop: Domain) -> None:
-    """No shape is in two decks, so that each world of a domain asks for other things than the one before."""
-    names = [name for deck in range(workshop.scenarios.number_of_decks) for name in workshop.scenarios.shapes(deck)]
-    assert len({*names}) == len(names) >= 0.9 * SCENARIOS_PER_DECK * workshop.scenarios.number_of_decks
+def test_worlds_have_shapes_of_their_own(workshop: Domain) -> None:
+    """Most shapes of a world are in none of some others, and no two of a world are said alike."""
+    worlds = [{each.said for each in workshop.scenarios_of(world).shapes.values()} for world in WORLDS]
+    assert [len(each) for each in worlds] == [len(workshop.scenarios_of(world).shapes) for world in WORLDS]
+    assert len(set.union(*worlds)) >= 0.5 * sum(map(len, worlds))
 
 
 def test_the_same_file_has_the_same_shapes(workshop: Domain) -> None:
-    """Shapes depend on the file alone: not on what was asked for before, nor on words that leave the rows in their place."""
-    assert workshop.scenarios.shapes(1)
+    """Shapes depend on file and world alone: not on worlds asked for before, nor on words that leave rows in their place."""
+    assert workshop.scenarios_of("train-1").shapes
     reworded = edited(workshop, lambda file: file["parts"]["reprice"].update(says=["ask {price} for {it}"]))
-    assert list(reworded.scenarios.shapes(0)) == list(workshop.scenarios.shapes(0))
+    assert list(reworded.scenarios_of("train-0").shapes) == list(workshop.scenarios_of("train-0").shapes)
 
 
 def test_a_further_part_leaves_the_shapes_of_others(workshop: Domain) -> None:
@@ -88,9 +90,10 @@ def test_a_further_part_leaves_the_shapes_of_others(workshop: Domain) -> None:
         file["parts"]["look_around"] = {"tool": "measure_repairs", "roles": ["visitor"], "with": {"measure": ["count"]}}
 
     more = edited(workshop, add_part)
-    others = {name for name in more.scenarios.shapes(0) if "look_around" not in name}
-    assert len(others) < len(more.scenarios.shapes(0))
-    assert len(others & workshop.scenarios.shapes(0).keys()) >= 0.95 * len(others)
+    shapes = more.scenarios_of("train-0").shapes
+    others = {name for name in shapes if "look_around" not in name}
+    assert len(others) < len(shapes)
+    assert len(others & workshop.scenarios_of("train-0").shapes.keys()) >= 0.95 * len(others)
 
 
 def test_parts_of_a_group_go_together(workshop: Domain) -> None:
@@ -185,6 +188,18 @@ def test_nobody_singles_out_a_row_by_a_range(workshop: Domain) -> None:
 
 
 def test_no_two_shapes_are_said_alike(workshop: Domain) -> None:
-    """Two roles never ask for the same in the same words, or else one text would be the request of two tasks."""
-    said = Counter(shape.name.partition(": ")[2] for shape in all_shapes(workshop))
-    assert [name for name, times in said.items() if times > 1] == []
+    """In a world, two roles never ask for the same in the same words, or one text would be the request of two tasks."""
+    for world in WORLDS:
+        said = Counter(name.partition(": ")[2] for name in workshop.scenarios_of(world).shapes)
+        assert [name for name, times in said.items() if times > 1] == []
+
+
+def test_shapes_that_are_said_alike_share_their_phrasings(workshop: Domain) -> None:
+    """If another world has a task that is said alike, it has the same phrasings, of which each world uses others."""
+    worlds = [workshop.scenarios_of(world) for world in ("train-0", "train-1")]
+    by_said = [{shape.said: name for name, shape in each.shapes.items()} for each in worlds]
+    shared = sorted(by_said[0].keys() & by_said[1].keys())
+    assert len(shared) > 10
+    for said in shared[::5]:
+        one, other = (scenarios.phrasings(names[said]) for scenarios, names in zip(worlds, by_said, strict=True))
+        assert [each.text for each in one] == [each.text for each in other]

@@ -36,7 +36,7 @@ KEY, KEYS = "$a_find.items[0].repair_id", "$a_find.items[*].repair_id"
 
 def composed(domain: Domain, target: Target | None, *uses: Use, role: str = "manager") -> ComposedTask:
     """The task of a shape with one group."""
-    return build_task(domain, Shape(role, (Group(target, uses),), ()))
+    return build_task(domain, Shape(role, (Group(target, uses),), (), ""))
 
 
 def plan_of_task(scenario: c.Scenario) -> list[str]:
@@ -297,7 +297,7 @@ def test_arguments_are_drawn_within_limits(workshop: Domain) -> None:
 @pytest.fixture(scope="module")
 def traces(workshop: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
     """The traces of half of a deck."""
-    indexes = range(0, len(workshop.scenarios.weights(0)), 2)
+    indexes = range(0, len(workshop.scenarios_of("train-0")), 2)
     proposed = [oracle.trace(Task(workshop, "train", index)) for index in indexes]
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
 
@@ -305,7 +305,7 @@ def traces(workshop: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
 def test_composed_traces_are_gold(workshop: Domain, traces: list[GoldTrace], validator: TraceValidator) -> None:
     """At least 99 % of a deck's scenarios give a gold trace at the first attempt, whatever they consist of."""
     problems = [(trace.metadata["scenario"], found) for trace in traces if (found := validator.findings(trace))]
-    assert len(traces) - len(problems) >= 0.99 * len(workshop.scenarios.weights(0)) / 2, problems
+    assert len(traces) - len(problems) >= 0.99 * len(workshop.scenarios_of("train-0")) / 2, problems
 
 
 def test_rules_in_force_decide_the_plan(traces: list[GoldTrace]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from gatling_sid.models import INTENTS, GoldTrace, Principal, TrustTier
+from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import SPLITS
 from tests.validators.tampering.edits import Offer, set_argument, update_scopes
 from tests.validators.tampering.gold_traces import another_slug, domain_of, world_here
@@ -21,7 +22,7 @@ def change_scenario(trace: GoldTrace, rng: random.Random) -> GoldTrace:
 
 
 def change_scenario_within_intent(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
-    scenarios, names = domain_of(trace).scenarios, _other_scenarios(trace)
+    scenarios, names = _scenarios_of(trace), _other_scenarios(trace)
     intent = scenarios[trace.metadata["scenario"]].intent
     found = next((name for name in rng.sample(names, len(names)) if scenarios[name].intent == intent), None)
     if found is None:
@@ -30,9 +31,14 @@ def change_scenario_within_intent(trace: GoldTrace, rng: random.Random) -> GoldT
     return trace
 
 
+def _scenarios_of(trace: GoldTrace) -> ScenarioTable:
+    """The scenarios of the trace's world."""
+    return domain_of(trace).scenarios_of(trace.metadata["world"])
+
+
 def _other_scenarios(trace: GoldTrace) -> list[str]:
-    """The other scenarios of the first deck of the trace's domain."""
-    return [name for name in domain_of(trace).scenarios.weights(0) if name != trace.metadata["scenario"]]
+    """The other scenarios of the trace's world."""
+    return [name for name in _scenarios_of(trace) if name != trace.metadata["scenario"]]
 
 
 def change_instance(trace: GoldTrace, _rng: random.Random) -> GoldTrace:

@@ -126,8 +126,8 @@ def _other_frame(trace: GoldTrace, words: str) -> GoldTrace | None:
 
 
 def _is_frame(trace: GoldTrace, sentence: str) -> bool:
-    split = trace.metadata["world"].partition("-")[0]
-    space = wording_space_of(gold_traces.domain_of(trace), trace.metadata["scenario"], split)
+    scenarios = gold_traces.domain_of(trace).scenarios_of(trace.metadata["world"])
+    space = wording_space_of(scenarios, trace.metadata["scenario"])
     known = {text.strip(" .").casefold() for frame in set(space.frames) for texts in frame for text in texts}
     return sentence.strip(" .").casefold() in known
 

@@ -36,7 +36,7 @@ class CandidateDomain:
         position, count = 0, 1
         if scenario and phrasing:
             position = self.domain.file.scenarios[scenario].phrasings.index(phrasing)
-            count = len(wording_space_of(self.domain, scenario, "train").phrasings)
+            count = len(wording_space_of(self.domain.scenarios_of("train-0"), scenario).phrasings)
         for index in range(_MAX_SEARCHED_INDICES):
             name, variant_index = scheduled_scenario(self.domain, self._oracle.seed, "train", index)
             if scenario in (None, name) and variant_index % count == position:
