@@ -79,6 +79,8 @@ def draw_sample(domain: Domain, number: int, *, seed: int, name: str = "", measu
     sample = Sample([], Counter(), Counter(), counts)
     pairs = 0.0
     for split, index in _coordinates(domain, number, seed, name):
+        if len(sample.judged) == number:
+            break
         if not _is_drawn(sample, domain, seed, split, index):
             continue
         trace = oracle.trace(Task(domain, split, index))
@@ -99,9 +101,9 @@ def draw_sample(domain: Domain, number: int, *, seed: int, name: str = "", measu
 
 
 def _coordinates(domain: Domain, number: int, seed: int, name: str) -> Iterator[tuple[str, int]]:
-    """Yields (split, index) of so many tasks whose name contains `name`."""
+    """Yields (split, index) of so many tasks whose name contains `name`; of all tasks, twice as many as are wanted."""
     if not name:
-        yield from ((_SPLITS[index % len(_SPLITS)], index) for index in range(number))
+        yield from ((_SPLITS[index % len(_SPLITS)], index) for index in range(2 * number))
         return
     for index in range(_WORLDS_SEARCHED * WORLD_SIZE):
         if number > 0 and name.casefold() in scheduled_scenario(domain, seed, "train", index)[0].casefold():

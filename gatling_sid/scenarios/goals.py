@@ -112,9 +112,11 @@ def _build_effect(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bin
 def _effect_fields(spec: Any, scenario: c.Scenario, domain: Domain, bindings: Bindings) -> Iterator[tuple[str, Any]]:
     match spec:
         case c.UpdateEffect():
-            entity, _, keys = _bound_rows(spec.update, scenario, domain, bindings)
-            yield from {"kind": "update", "entity": entity, "rows": keys}.items()
-            yield "changes", {name: evaluate(value, bindings) for name, value in spec.set.items()}
+            entity, rows, keys = _bound_rows(spec.update, scenario, domain, bindings)
+            changes = {name: evaluate(value, bindings) for name, value in spec.set.items()}
+            if any(row.get(name) == value for row in rows for name, value in changes.items()):
+                raise NoDrawError("a row has the new value already")
+            yield from {"kind": "update", "entity": entity, "rows": keys, "changes": changes}.items()
         case c.DeleteEffect():
             entity, _, keys = _bound_rows(spec.delete, scenario, domain, bindings)
             yield from {"kind": "delete", "entity": entity, "rows": keys}.items()

@@ -53,10 +53,10 @@ def _members_that_allow(world: World, scenario_id: str) -> list[tuple[int, ...]]
 
 
 def _names_of(person: Row, domain: Domain, entity: str) -> set[str]:
-    """The full name and the first name of a person; who asks for "Ada's meeting" does not mean their own."""
+    """The names of a person, in full and in part; who asks for "Ada's meeting" does not mean their own."""
     fields = domain.file.entities[entity].fields
-    full = [str(person[name]) for name, field in fields.items() if field.type == "person"][:1]
-    return {*full, *(each.split()[0] for each in full)}
+    names = [str(person[name]) for name, field in fields.items() if field.type == "person"]
+    return {*names, *(each.split()[0] for each in names if each)}
 
 
 @lru_cache(maxsize=2048)

@@ -42,3 +42,10 @@ def test_nothing_is_added_to_no_number(library: Domain) -> None:
     """A row without a number in the field cannot be drawn."""
     with pytest.raises(NoDrawError, match=r"^no fines to add to$"):
         effects(library, [{"member_id": "M-1", "fines": None}], add={"fines": "$amount"})
+
+
+def test_nothing_is_set_to_what_it_is(library: Domain) -> None:
+    """A row that has the new value already cannot be drawn, since nobody asks for it."""
+    rows = [{"member_id": "M-1", "job": "visitor"}, {"member_id": "M-2", "job": "reader"}]
+    with pytest.raises(NoDrawError, match=r"^a row has the new value already$"):
+        effects(library, rows, set={"job": "reader"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -154,6 +154,20 @@ def test_values_are_worded_in_many_ways(library: Domain) -> None:
         ways[rendered.text[start:end].casefold()] += 1
     assert len(ways) >= 5
     assert max(ways.values()) < 100
+
+
+def test_the_day_after_today_is_tomorrow(library: Domain) -> None:
+    """The next day is often called so, without "on" before it, and its span covers the word alone."""
+    tomorrow = (TODAY + timedelta(days=1)).isoformat()
+    said = 0
+    for wording_index in range(200):
+        slots, rng = {**SLOTS["renew"], "date": tomorrow}, random.Random(wording_index)
+        rendered = render_request(of_split(library), "renew", wording_index, slots, TODAY, rng)
+        start, end = rendered.spans["date"]
+        if rendered.text[start:end].casefold() == "tomorrow":
+            said += 1
+            assert not rendered.text[:start].casefold().endswith(" on ")
+    assert said > 10
 
 
 def test_a_person_writes_values_in_one_way(library: Domain) -> None:

@@ -86,10 +86,9 @@ class Openers:
         self._kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size]
         self._places: list[tuple[_Kind, int]] = []
         left = [each.size for each in self._kinds]
-        largest = left.index(max(left))
         number = _PHRASINGS.get(split, _PHRASINGS["test"])
         for drawn in rng.choices(range(len(left)), [each.share for each in self._kinds], k=number):
-            at = drawn if left[drawn] else largest
+            at = drawn if left[drawn] else left.index(max(left))
             if left[at]:
                 left[at] -= 1
                 self._places.append((self._kinds[at], left[at]))

@@ -22,6 +22,7 @@ from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Targ
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
 from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
+from gatling_sid.schemas.population import ReferenceFill
 from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
@@ -136,7 +137,21 @@ def _interferes(domain: Domain, first: Group, another: Group) -> bool:
         or changed[1] & entities[0]
         or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
         or sum(periods) > 1  # a goal has one period
+        or _seems_to_be_of(domain, another.target, first.target)
     )
+
+
+def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
+    """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
+
+    After "Rebecca's insurer", "the missed visit" is taken for hers; her own row says whose it is, and so does a key.
+    """
+    if target is None or earlier is None or target.by_key or any(each.how == "mine" for each in target.conditions):
+        return False
+    fields = domain.file.entities[target.entity].fields
+    owners = {fill.ref for each in fields.values() if isinstance(fill := each.populate, ReferenceFill)}
+    names = {each.field for each in target.conditions if fields[each.field].type in ("person", "id")}
+    return target.entity == earlier.entity or (earlier.entity in owners and not names)
 
 
 # --- one group -------------------------------------------------------------------------------------------------
@@ -301,6 +316,7 @@ def _draw_use(
 def _fields_said(domain: Domain, target: Target) -> list[str]:
     """The fields whose value is the same in all rows of a target, since the request says it."""
     said = [each.field for each in target.conditions if each.match in ("equals", "contains")]
+    said += [field for field, source in domain.copied_fields(target.entity).items() if source.reference in said]
     return [*said, domain.file.entities[target.entity].key] if target.by_key else said
 
 

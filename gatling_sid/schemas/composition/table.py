@@ -64,7 +64,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         return iter(self.weights)
 
     def __len__(self) -> int:
-        """The number of scenarios."""
+        """How many scenarios the world has."""
         return len(self.weights)
 
     def __contains__(self, name: object) -> bool:

@@ -174,7 +174,7 @@ def _draw_conditions(
             is_vague = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE
             if is_vague and _fits(each, chosen, entity):
                 chosen.append(each)
-    number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many and not has_order else 1))
+    number = _draw_number(chosen, rng, is_many=is_many, has_order=has_order)
     most = _most_rows(domain, parts)
     for each in possible:
         too_many = is_many and not has_order and expected_rows(domain, name, chosen) > most
@@ -190,6 +190,16 @@ def _draw_conditions(
     ):
         return None
     return tuple(chosen)
+
+
+def _draw_number(chosen: Sequence[StatedCondition], rng: random.Random, *, is_many: bool, has_order: bool) -> int:
+    """How many conditions there should be; the first rows of an order need one that says which rows count at all.
+
+    "My next four appointments" could leave out the tentative ones.
+    """
+    number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many else 1))
+    is_open = has_order and all(each.how == "mine" for each in chosen)
+    return max(number, len(chosen) + 1) if is_open else number
 
 
 def _most_rows(domain: Domain, parts: Sequence[c.Part]) -> float:

@@ -175,11 +175,21 @@ def test_what_was_named_is_a_pronoun(
 ) -> None:
     """After its first mention a row is "it", what is of it is "its", and a verb's particle stands after the pronoun."""
     first = joined.partition(" and then ")[0].format(KEYS[0])
-    patterns = [each for each in DO if not (first.endswith('"') and each.endswith("ok?"))]  # nothing follows a quotation
+    patterns = [
+        each for each in DO if not (first.endswith('"') and each.endswith("ok?"))
+    ]  # nothing follows a quotation
     found_texts = texts(workshop, (BY_KEY, uses), split=split)
     assert {capital(pattern.format(joined.format(KEYS[0]))) for pattern in patterns} < found_texts
     assert f"Can you {first}? Then {following}." in found_texts
     assert all(each.count("<a_key>") == 1 for each in found_texts)
+
+
+def test_nothing_follows_a_quotation(workshop: Domain) -> None:
+    """A verb phrase that ends with a quoted text stands at the end of its sentence, without "please" or "ok?"."""
+    for uses in ([Use("note_down")], [STARTED, Use("note_down")]):
+        found_texts = texts(workshop, (BY_KEY, uses), split="validation")
+        assert any(each.endswith(('>".', '>"?')) for each in found_texts)
+        assert not any('>", ok?' in each for each in found_texts), found_texts
 
 
 def test_rows_and_people_are_them(workshop: Domain) -> None:
@@ -195,10 +205,10 @@ def test_rows_and_people_are_them(workshop: Domain) -> None:
 
 
 def test_measured_rows_are_named_again(workshop: Domain) -> None:
-    """After a figure, "them" could be the figures, so the rows are "those repairs"."""
+    """After a figure, "them" could be the figures and "those" the largest ones, so the rows are "all those repairs"."""
     counted = Use("count_repairs", (), (("measure", "count"),))
     found_texts = texts(workshop, (searched(WAITING, is_many=True), [counted, Use("see_repairs")]))
-    assert "Can you count the waiting repairs and then look at those repairs?" in found_texts
+    assert "Can you count the waiting repairs and then look at all those repairs?" in found_texts
     assert not any("them" in each for each in found_texts)
 
 

@@ -1,4 +1,4 @@
-"""Shapes of composed tasks: every part leads its share of each deck, and the file alone decides which shapes there are."""
+"""Shapes of composed tasks: every part leads its share of each world, and file and world alone decide which shapes there are."""
 
 from __future__ import annotations
 
@@ -170,6 +170,30 @@ def test_requests_ask_for_little_at_once(workshop: Domain) -> None:
             must_say = {said for use in group.uses for said in workshop.file.parts[use.part].must_say}
             conditions = group.target.conditions if group.target else ()
             assert len(conditions) <= 2 + len(must_say), shape.name
+
+
+def test_the_first_rows_are_of_some_kind(workshop: Domain) -> None:
+    """Who asks for the first rows of an order says of which: "my newest repairs" could leave out the finished ones."""
+    ordered = [
+        group.target
+        for shape in all_shapes(workshop)
+        for group in shape.groups
+        if group.target and group.target.order is not None
+    ]
+    assert len(ordered) > 20
+    assert all(any(each.how != "mine" for each in target.conditions) for target in ordered)
+
+
+def test_what_follows_is_not_of_what_was_named(workshop: Domain) -> None:
+    """After a customer was named, no task goes on with repairs that could be taken for theirs."""
+    followed = 0
+    for shape in all_shapes(workshop):
+        entities = [group.target.entity for group in shape.groups if group.target]
+        followed += len(entities) > 1
+        last = shape.groups[-1].target
+        if entities == ["customer", "repair"] and last and not last.by_key:
+            assert any(each.how == "mine" or each.field == "customer_name" for each in last.conditions), shape.name
+    assert followed > 20
 
 
 def test_nobody_singles_out_a_row_by_a_range(workshop: Domain) -> None:
