@@ -16,8 +16,8 @@ from tests.conftest import CREATED_AT
 
 PINNED = {
     4: {
-        "library": ("4f00a4a9-adf52cea-59f58000", "184bde396849332c"),
-        "workshop": ("f1df2ff5-7f175ecf-080fed37", "e7de342fea1c47b9"),
+        "library": ("4f00a4a9-adf52cea-59f58000", "784752d3911d6a4d"),
+        "workshop": ("f1df2ff5-7f175ecf-924f523a", "48208a6daa9c9881"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
