@@ -35,8 +35,7 @@ _OF_OR_FOR = re.compile(r"\b(?:of|for)(?= \{it\})")
 """Words that make no difference if the row has a name: "Abigail's insurer" is the insurer of and for her."""
 
 
-_ENDS_WITH_QUOTATION = re.compile(r"""["”']$""")
-_ENDS_WITH_VERB = re.compile(r"\{do\}[.?!]?$")
+_QUOTATION_MARKS = ('"', "”", "'")
 
 
 class Opener(NamedTuple):
@@ -144,7 +143,7 @@ def _with_patterns(
     *,
     is_alone: bool,
 ) -> Iterator[_Kind]:
-    quoting = [each for each in verbs if _ENDS_WITH_QUOTATION.search(each)]
+    quoting = [each for each in verbs if ends_with_quotation(each)]
     others = [each for each in verbs if each not in quoting]
     for some in filter(None, (quoting, others)):
         brief, longer = _divided_by_length(some) if is_alone else ([], some)
@@ -162,7 +161,17 @@ def _with_patterns(
 
 def can_stand_around(pattern: str, verb: str) -> bool:
     """Whether a pattern suits a verb phrase: after a quotation nothing follows, not even "please"."""
-    return not _ENDS_WITH_QUOTATION.search(verb) or _ENDS_WITH_VERB.search(pattern) is not None
+    return not ends_with_quotation(verb) or ends_with_verb(pattern)
+
+
+def ends_with_quotation(verb: str) -> bool:
+    """Whether a verb phrase ends with a quoted text."""
+    return verb[-1:] in _QUOTATION_MARKS
+
+
+def ends_with_verb(pattern: str) -> bool:
+    """Whether nothing stands behind the verb phrase of a pattern."""
+    return pattern.rstrip(".?!").endswith("{do}")
 
 
 def _divided_by_length(texts: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

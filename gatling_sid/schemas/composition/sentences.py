@@ -13,7 +13,13 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gatling_sid.schemas.composition.openers import Opener, Openers, can_stand_around
+from gatling_sid.schemas.composition.openers import (
+    Opener,
+    Openers,
+    can_stand_around,
+    ends_with_quotation,
+    ends_with_verb,
+)
 from gatling_sid.schemas.composition.part_texts import ends_with_rows
 from gatling_sid.schemas.composition.row_phrases import noun_phrases_of_rows
 from gatling_sid.schemas.composition.tasks import ComposedTask, UseWords
@@ -135,7 +141,7 @@ class _Composer:
             joined = self._expand(self._with_group(opener.verb, *first), *first)
             for each in others:
                 verb = self._choose_verb(*each)
-                join = self.rng.choice(self._fit_to_link(self.voice.joins, is_about_same=each[0] == first[0]))
+                join = self.rng.choice(_joins_of(self.voice, is_about_same=each[0] == first[0]))
                 joined = (*joined, *_literal(join), *self._expand(verb, *each))
             if can_stand_around(opener.pattern, verb):
                 return _in_pattern(opener.pattern, joined)
@@ -154,26 +160,18 @@ class _Composer:
 
     def _link(self, verb: str, *, is_about_same: bool) -> str:
         """A pattern for what follows: it begins otherwise than those before; "please" and "can you" are said once."""
-        patterns = self._fit_to_link(
-            self.voice.patterns_of("then", "neutral", _WORDS_OF_THEN), is_about_same=is_about_same
-        )
-        patterns = [each for each in patterns if can_stand_around(each, verb)] or patterns
         begun = {_first_word(each) for each in self.texts}
+        links = _links_of(self.voice, is_about_same=is_about_same, is_quoting=ends_with_quotation(verb))
         repeated = [
-            (_first_word(each) in begun) + (self.is_polite and _is_polite(each)) + (self.is_asked and "?" in each)
-            for each in patterns
+            (each.first_word in begun) + (self.is_polite and each.is_polite) + (self.is_asked and each.is_asked)
+            for each in links
         ]
-        pattern = self.rng.choice(
-            [each for each, times in zip(patterns, repeated, strict=True) if times == min(repeated)]
-        )
-        self.texts.append(pattern)
-        self.is_polite = self.is_polite or _is_polite(pattern)
-        self.is_asked = self.is_asked or "?" in pattern
-        return pattern
-
-    def _fit_to_link(self, texts: Sequence[str], *, is_about_same: bool) -> Sequence[str]:
-        """The texts that may link what follows: between unrelated wishes, "also" and not "after that"."""
-        return texts if is_about_same else [each for each in texts if not _ORDER_IN_TIME.search(each)] or texts
+        least = min(repeated)
+        link = self.rng.choice([each for each, times in zip(links, repeated, strict=True) if times == least])
+        self.texts.append(link.pattern)
+        self.is_polite |= link.is_polite
+        self.is_asked |= link.is_asked
+        return link.pattern
 
     def _unused(self, texts: Sequence[str]) -> Sequence[str]:
         return [each for each in texts if each not in self.texts] or texts
@@ -264,6 +262,30 @@ class _Composer:
         phrases = self.nouns[at]
         assert phrases is not None
         return phrases
+
+
+class _Link(NamedTuple):
+    """A pattern for what follows, and what should not be said twice in a request."""
+
+    pattern: str
+    first_word: str
+    is_polite: bool
+    is_asked: bool
+
+
+@lru_cache(maxsize=64)
+def _links_of(voice: SharedVoice, *, is_about_same: bool, is_quoting: bool) -> tuple[_Link, ...]:
+    """The patterns for what follows: unrelated wishes are not linked by "after that", and a quotation stands last."""
+    patterns = voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
+    fitting = [each for each in patterns if is_about_same or not _ORDER_IN_TIME.search(each)] or patterns
+    fitting = [each for each in fitting if not is_quoting or ends_with_verb(each)] or fitting
+    return tuple(_Link(each, _first_word(each), _is_polite(each), "?" in each) for each in fitting)
+
+
+@lru_cache(maxsize=16)
+def _joins_of(voice: SharedVoice, *, is_about_same: bool) -> list[str]:
+    """The words between two verb phrases: unrelated wishes are not joined by "and then"."""
+    return [each for each in voice.joins if is_about_same or not _ORDER_IN_TIME.search(each)] or voice.joins
 
 
 @lru_cache(maxsize=4096)
