@@ -15,7 +15,7 @@ WORLD_SIZE = 4096
 this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-SUBSTITUTES = 3
+SUBSTITUTES = 2
 """Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
 
@@ -31,8 +31,17 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     round_, at = divmod(place, len(deck.entries))
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
-    turn = (world * (1 + SUBSTITUTES) + substitute) * _most_rounds(domain) + round_
-    return scenario, turn * deck.weights[scenario] + entry
+    weight, rounds = deck.weights[scenario], _most_rounds(domain)
+    turn = world * rounds + round_
+    if substitute:
+        turn = _first_turn_of_substitutes(domain, scenario, split, weight)
+        turn += (world * SUBSTITUTES + substitute - 1) * rounds + round_
+    return scenario, turn * weight + entry
+
+
+def _first_turn_of_substitutes(domain: Domain, scenario: str, split: str, weight: int) -> int:
+    """The first turn that is kept for substitutes, which are few, so that the others have the first wordings."""
+    return wording_capacity(domain, scenario, split) // weight // (1 + SUBSTITUTES)
 
 
 class _Deck(NamedTuple):
@@ -85,8 +94,7 @@ def split_capacity(domain: Domain, split: str) -> int:
     deck = _deck(domain, f"{split}-0")
     capacity = []
     for name, weight in deck.weights.items():
-        turns = wording_capacity(domain, name, split) // weight
-        worlds, rest = divmod(turns, (1 + SUBSTITUTES) * _most_rounds(domain))
-        rounds = max(0, rest - SUBSTITUTES * _most_rounds(domain))
+        turns = _first_turn_of_substitutes(domain, name, split, weight)
+        worlds, rounds = divmod(turns, _most_rounds(domain))
         capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
     return min(capacity)

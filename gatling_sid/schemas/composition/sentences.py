@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
-_WORDS_OF_THEN = (0, 5)
-"""Words of a pattern for what follows, at least and at most, the marker included; long links sound like a form letter."""
 _UNFIT_FOR_PRONOUN = re.compile(r"\bme \{it\}$|\b(?:up|out|down|off|back|away)\} \{it\}")
 """Texts that take no pronoun: "get me them", and "{status:turn down} them"."""
 _WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
@@ -182,7 +180,7 @@ class _Composer:
                 question = opener.pattern
                 if use.tool.operation == "aggregate" and not use.part.asks:
                     ending = question[-1] if question[-1] in ".?!" else ""
-                    question = question.removesuffix(ending) + self._grouping(at, use) + ending
+                    question = question.removesuffix(ending) + self._grouping(question, at, use) + ending
                 return _sentence(self._expand(question, at, use))
             case "any":
                 return _in_pattern(opener.pattern, self._rows(at))
@@ -192,13 +190,14 @@ class _Composer:
 
     def _with_group(self, verb: str, at: int, use: UseWords) -> str:
         """A verb phrase for a measure with what it is grouped by, if it is."""
-        return verb + self._grouping(at, use) if use.tool.operation == "aggregate" and not use.part.says else verb
+        return verb + self._grouping(verb, at, use) if use.tool.operation == "aggregate" and not use.part.says else verb
 
-    def _grouping(self, at: int, use: UseWords) -> str:
-        """What a measure is grouped by; a comma keeps it apart from a noun phrase that does not end with the noun."""
+    def _grouping(self, text: str, at: int, use: UseWords) -> str:
+        """What a measure is grouped by; a comma keeps it apart from what does not end with the noun of the rows."""
         if argument_for(use, "group") not in dict(use.use.choices):
             return ""
-        comma = "" if at in self.named or self._noun_phrases(at).compact else ","
+        is_last = ends_with_rows(text) and (at in self.named or bool(self._noun_phrases(at).compact))
+        comma = "" if is_last else ","
         return f"{comma} {self._pick(self.voice.verbs['grouped'])}"
 
     def _choose_verb(self, at: int, use: UseWords) -> str:
@@ -276,7 +275,7 @@ class _Link(NamedTuple):
 @lru_cache(maxsize=64)
 def _links_of(voice: SharedVoice, *, is_about_same: bool, is_quoting: bool) -> tuple[_Link, ...]:
     """The patterns for what follows: unrelated wishes are not linked by "after that", and a quotation stands last."""
-    patterns = voice.patterns_of("then", "neutral", _WORDS_OF_THEN)
+    patterns = voice.patterns.then
     fitting = [each for each in patterns if is_about_same or not _ORDER_IN_TIME.search(each)] or patterns
     fitting = [each for each in fitting if not is_quoting or ends_with_verb(each)] or fitting
     return tuple(_Link(each, _first_word(each), _is_polite(each), "?" in each) for each in fitting)

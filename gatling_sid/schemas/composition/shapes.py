@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _MAX_DRAWS_IN_VAIN = 30
 """Draws in a row without a further shape after which a part has hardly any left."""
-_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.35
+_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.45
 _MOST_USES = 3
 """What a request asks for at most; with more, it reads like a list of orders."""
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 2, 3)
@@ -146,12 +146,14 @@ def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | Non
 
     After "Rebecca's insurer", "the missed visit" is taken for hers; her own row says whose it is, and so does a key.
     """
-    if target is None or earlier is None or target.by_key or any(each.how == "mine" for each in target.conditions):
+    if target is None or earlier is None or target.by_key:
         return False
+    if target.entity == earlier.entity:
+        return True
     fields = domain.file.entities[target.entity].fields
     owners = {fill.ref for each in fields.values() if isinstance(fill := each.populate, ReferenceFill)}
-    names = {each.field for each in target.conditions if fields[each.field].type in ("person", "id")}
-    return target.entity == earlier.entity or (earlier.entity in owners and not names)
+    is_told = any(each.how == "mine" or fields[each.field].type in ("person", "id") for each in target.conditions)
+    return earlier.entity in owners and not is_told
 
 
 # --- one group -------------------------------------------------------------------------------------------------
@@ -307,8 +309,9 @@ def _draw_use(
         may_select = demanded <= (set() if target.by_key else known)
     if "select" in arguments and reads and part.columns and may_select:
         unknown = [each for each in part.columns if each not in constant] or part.columns
-        chosen = rng.sample(unknown, min(rng.choice(_NUMBERS_OF_COLUMNS), len(unknown)))
         naming = [] if target is None or not target.is_many else _naming_columns(domain, tool, part)
+        further = [each for each in unknown if each not in naming] or unknown
+        chosen = rng.sample(further, min(rng.choice(_NUMBERS_OF_COLUMNS), len(further)))
         columns = tuple(each for each in part.columns if each in (*chosen, *naming))
     return Use(name, columns, tuple(fixed.items()))
 

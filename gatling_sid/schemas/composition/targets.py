@@ -116,9 +116,7 @@ def _by_conditions(
 ) -> Target | None:
     tools = tuple(dict.fromkeys([*filtering, *([search] if search else [])]))
     order = _draw_order(domain, search, rng) if is_many and search and tools == (search,) else None
-    conditions = _draw_conditions(
-        domain, role, uses, tools, must_say, rng, is_many=is_many, has_order=order is not None
-    )
+    conditions = _draw_conditions(domain, role, uses, tools, must_say, rng, is_many=is_many, order=order)
     if conditions is None or not (conditions or order is not None):
         return None
     return Target(entity, search, conditions, is_many, order=order)
@@ -146,13 +144,18 @@ def _draw_conditions(
     rng: random.Random,
     *,
     is_many: bool,
-    has_order: bool,
+    order: str | None,
 ) -> tuple[StatedCondition, ...] | None:
     """The conditions that describe the rows; None if there are none that all tools can filter by."""
     parts = [domain.file.parts[name] for name in uses]
     name = domain.file.tools[tools[0]].entity
     entity = domain.file.entities[name]
-    possible = list(_possible_conditions(domain, role, uses, tools, is_many))
+    has_order, ordered = order is not None, (order or "").lstrip("-")  # "the smallest of $100 or more" is a riddle
+    possible = [
+        each
+        for each in _possible_conditions(domain, role, uses, tools, is_many)
+        if not (each.is_range and each.field == ordered)
+    ]
     rng.shuffle(possible)
     chosen: list[StatedCondition] = []
     demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)

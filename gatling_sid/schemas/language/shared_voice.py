@@ -52,12 +52,12 @@ class Openings(ByRegister):
 
 
 class Patterns(StrictModel):
-    """Sentences with a place for a verb phrase (`do`, `then`) or a noun phrase (`need`, `any`)."""
+    """Sentences with a place for a verb phrase (`do`, `then`) or a noun phrase (`need`, `any`); `then` follows another."""
 
     do: ByRegister
     need: ByRegister
     any: ByRegister
-    then: ByRegister
+    then: list[str] = Field(min_length=1)
 
 
 class Reasons(StrictModel):
@@ -94,7 +94,6 @@ class SharedVoice(StrictModel):
             "do": self.patterns.do,
             "need": self.patterns.need,
             "any": self.patterns.any,
-            "then": self.patterns.then,
         }
         return tuple(
             each
