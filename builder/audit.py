@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyarrow import ipc
 
 from builder.features import SCHEMA
@@ -68,13 +69,30 @@ def _catalogue_of(metadata: str | None) -> str:
 
 def count_repeated_texts(paths: Sequence[Path]) -> int:
     """Counts the request texts that occurred before, ignoring case and blanks; takes 8 bytes of memory per trace."""
+    return len(_repeated_digests(paths))
+
+
+def examples_of_repeated_texts(paths: Sequence[Path], number: int) -> list[str]:
+    """So many of the request texts that occur more than once, each with the names of the files that have it."""
+    repeated = {*_repeated_digests(paths).tolist()}
+    found: dict[bytes, tuple[str, list[str]]] = {}
+    for path in paths:
+        for text in (text for texts in request_texts(path) for text in texts):
+            digest = _digest_of(text)
+            if int.from_bytes(digest, "little") in repeated:
+                found.setdefault(digest, (text, []))[1].append(f"{path.parent.name}/{path.name}")
+    return [f"{text!r} in {' and '.join(names)}" for text, names in list(found.values())[:number]]
+
+
+def _repeated_digests(paths: Sequence[Path]) -> NDArray[np.uint64]:
+    """The digest of each text that occurred before."""
     hashes = [
         np.frombuffer(b"".join(_digest_of(text) for text in texts), dtype="<u8")
         for path in paths
         for texts in request_texts(path)
     ]
     ordered = np.sort(np.concatenate(hashes)) if hashes else np.empty(0, dtype="<u8")
-    return int((ordered[1:] == ordered[:-1]).sum())
+    return np.asarray(ordered[1:][ordered[1:] == ordered[:-1]], dtype=np.uint64)
 
 
 def near_copies(root: Path, shards: Iterable[str]) -> Iterator[tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from builder.audit import count_repeated_texts, request_texts
+from builder.audit import count_repeated_texts, examples_of_repeated_texts, request_texts
 from builder.shards import (
     Receipt,
     RunSettings,
@@ -329,9 +329,14 @@ def run(
         new_rows += receipt.rows
         report_progress()
     ordered = [receipts[shard] for shard in shards]
-    repeated = count_repeated_texts([root / each.name for each in ordered])
+    paths = [root / each.name for each in ordered]
+    repeated = count_repeated_texts(paths)
     if repeated:
-        raise GenerationError(f"{repeated} request texts repeat; add phrasings to the domain")
+        examples = examples_of_repeated_texts(paths, 3)
+        raise GenerationError(
+            f"{repeated} request texts repeat: {'; '.join(examples)}. Tasks of these domains can be said in the same words; "
+            "word their parts otherwise"
+        )
     write_manifest(root, settings, ordered, repeated_texts=repeated)
     return RunResult(ordered, new_rows, time.monotonic() - started)
 

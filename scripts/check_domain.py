@@ -65,6 +65,10 @@ def check_file(path: Path, args: argparse.Namespace) -> int:
         registry = DomainRegistry.of_domain(draft.domain)
         for each in islice(sample.judged, args.show):
             print(to_text(each.trace, registry), "\n")
+    if args.scenario and sample and not (sample.judged or sample.not_drawn):
+        raise GenerationError(
+            f"no task of {path.name} has {args.scenario!r} in its name; give a part, a role or a field"
+        )
     report = report_on(draft, sample, path, seed=args.seed, is_whole=not args.scenario)
     print(*report.lines(is_draft=args.draft), sep="\n")
     failures, traces = len(report.failures(is_draft=args.draft)), len(sample.judged) if sample else 0
@@ -75,7 +79,7 @@ def check_file(path: Path, args: argparse.Namespace) -> int:
 def show_preview(path: Path, args: argparse.Namespace) -> None:
     """Prints ten requests with their plans, and all problems of the file as it is now."""
     draft = read_draft(path, DomainRegistry(path.parent))
-    draft, sample = sample_of_draft(draft, PREVIEWED, seed=args.seed, name=args.scenario, measures=False)
+    draft, sample = sample_of_draft(draft, 2 * PREVIEWED, seed=args.seed, name=args.scenario, measures=False)
     if sample:
         print(*preview_lines(sample, PREVIEWED), sep="\n")
     report = report_on(draft, sample, path, seed=args.seed, is_whole=False)

@@ -107,19 +107,17 @@ def test_proposals_pass_as_they_are(domain: Domain, traces: list[GoldTrace]) -> 
 
 
 def test_plans_are_varied(domain: Domain, traces: list[GoldTrace]) -> None:
-    """Plans have one to five and more calls, most pass results on, every allowed tool is used, no intent dominates."""
+    """Plans have one to five and more calls, most pass results on, and no intent dominates what is asked for."""
     calls = [len(trace.graph.calls) for trace in traces]
-    intents = Counter(trace.request.intent_category for trace in traces)
+    tasks = [task for world in ("train-0", "train-1") for task in domain.scenarios_of(world).values()]
+    intents = Counter(task.intent for task in tasks)
     flowing = [any(s.origin == "call" for c in t.graph.calls for s in c.argument_sources) for t in traces]
 
     assert 2.5 <= sum(calls) / len(calls) <= 3.5
     assert sum(n > 1 for n in calls) / len(calls) >= 0.65
     assert sum(n >= 5 for n in calls) / len(calls) >= 0.10
     assert sum(flowing) / sum(n > 1 for n in calls) >= 0.6
-    assert all(0.06 <= intents[intent] / len(traces) <= 0.32 for intent in INTENTS), intents
-    assert {
-        call.tool_id for trace in traces for call in trace.graph.calls
-    } == domain.tools.keys() - domain.family.always_forbidden_tools
+    assert all(0.07 <= intents[intent] / len(tasks) <= 0.32 for intent in INTENTS), intents
 
 
 def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:

@@ -15,7 +15,7 @@ WORLD_SIZE = 4096
 this number; with a larger one, the same people and rows would appear too often."""
 WORDINGS_PER_INSTANCE = 9
 """Requests with the same instance, each worded differently, so that models learn that wording does not change a plan."""
-SUBSTITUTES = 2
+SUBSTITUTES = 3
 """Other scenarios that are tried for a request whose scenario has no instance in its world, which is rare."""
 
 

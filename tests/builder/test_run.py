@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from builder import run as running
-from builder.audit import count_repeated_texts, near_copies, request_texts
+from builder.audit import count_repeated_texts, examples_of_repeated_texts, near_copies, request_texts
 from builder.release import write_data
 from builder.run import Progress, make_shard, plan_run, run, split_by_share
 from builder.shards import (
@@ -128,6 +128,10 @@ def test_every_written_trace_is_gold_again_and_no_text_repeats(tmp_path: Path) -
     assert all(report["validated"] for report in reports)
     assert len(set(texts)) == len(texts)
     assert count_repeated_texts([*paths, paths[0]]) == manifest["shards"][0]["rows"]
+    (example,) = examples_of_repeated_texts([*paths, paths[0]], 1)
+    name = f"{paths[0].parent.name}/{paths[0].name}"
+    assert example == f"{next(request_texts(paths[0]))[0]!r} in {name} and {name}"
+    assert examples_of_repeated_texts(paths, 1) == []
 
 
 def test_near_copies_across_splits_are_found(tmp_path: Path, gold: list[GoldTrace]) -> None:

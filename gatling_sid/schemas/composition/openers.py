@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.part_texts import texts_of_use
 from gatling_sid.schemas.composition.tasks import ComposedTask, GroupWords
-from gatling_sid.schemas.composition.verbs import questions_of, reading_well, verbs_of
+from gatling_sid.schemas.composition.verbs import questions_of, verbs_of
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import NounPhrases
 from gatling_sid.schemas.language.shared_voice import Register, SharedVoice
 from gatling_sid.seeding import permute, stream
@@ -22,7 +23,7 @@ _KindName = Literal["do", "need", "any", "ask"]
 _PHRASINGS = {"train": 384, "validation": 8, "test": 8}
 """Phrasings of a task, by split; each has another pattern or verb phrase in its first sentence. There are so many because
 each world in which a task is said takes others: the 20 worlds of 80,000 requests take 18 each."""
-FEWEST_PHRASINGS = 4
+FEWEST_PHRASINGS = 6
 """The phrasings that a task has at least."""
 _REGISTERS: Mapping[Register, float] = {"neutral": 0.8, "casual": 0.17, "formal": 0.03}
 _LENGTHS: Mapping[tuple[int, int], float] = {(0, 2): 0.25, (3, 5): 0.45, (6, 99): 0.3}
@@ -119,12 +120,12 @@ def _kinds_of(
     for kind, number in Counter(kinds).items():
         share = number / len(kinds)
         if kind == "ask":
-            questions = _all_different(reading_well(questions_of(group, domain, voice, split), nouns, use), nouns)
+            questions = _all_different(questions_of(group, domain, voice, split, nouns), nouns)
             yield from _with_questions(questions, share, is_alone=is_alone)
             continue
         verbs: Sequence[str] = [""]
         if kind == "do":
-            verbs = _all_different(reading_well(verbs_of(group, use, domain, voice, split), nouns, use), nouns)
+            verbs = _all_different(verbs_of(group, use, domain, voice, split, nouns), nouns)
         patterns = partial(voice.patterns_of, kind, with_fragments=with_fragments, with_thanks=is_alone)
         yield from _with_patterns(kind, patterns, verbs, share, is_alone=is_alone)
 
@@ -183,10 +184,16 @@ def _divided_by_length(texts: Sequence[str]) -> tuple[Sequence[str], Sequence[st
 
 
 def _all_different(texts: Sequence[str], nouns: NounPhrases | None) -> Sequence[str]:
-    """The texts that differ once the rows are named."""
+    """The texts that differ once the rows are named, whichever of their alternatives are taken."""
     if nouns is None or not nouns.are_names:
         return texts
-    return list({_OF_OR_FOR.sub("of", each): each for each in texts}.values())
+    different: list[str] = []
+    seen: set[str] = set()
+    for text in texts:
+        said = {_OF_OR_FOR.sub("of", each) for each in alternatives_of(text)}
+        different += [text] if said.isdisjoint(seen) else []
+        seen |= said
+    return different
 
 
 def _may_be_fragment(group: GroupWords, nouns: NounPhrases | None) -> bool:

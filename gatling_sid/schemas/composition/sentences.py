@@ -23,7 +23,7 @@ from gatling_sid.schemas.composition.openers import (
 from gatling_sid.schemas.composition.part_texts import ends_with_rows
 from gatling_sid.schemas.composition.row_phrases import noun_phrases_of_rows
 from gatling_sid.schemas.composition.tasks import ComposedTask, UseWords
-from gatling_sid.schemas.composition.verbs import argument_for, reading_well, verbs_of
+from gatling_sid.schemas.composition.verbs import argument_for, verbs_of
 from gatling_sid.schemas.language.noun_phrases import (
     NounPhrases,
     Words,
@@ -98,14 +98,12 @@ class TaskPhrasings(Sequence[Phrasing]):
         """The verb phrases of a part that is not the first; `is_named` if its rows were named before it."""
         key = use.use.part, is_named
         if key not in self._further_verbs:
-            verbs = verbs_of(self._task.groups[at], use, self._domain, self._voice, self._split)
-            if not is_named:
-                verbs = reading_well(verbs, self._nouns[at], use)
-            elif use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
+            nouns = None if is_named else self._nouns[at]
+            verbs = verbs_of(self._task.groups[at], use, self._domain, self._voice, self._split, nouns)
+            if is_named and use.tool.operation in ("list", "get") and not use.use.columns and not use.part.says:
                 verbs = self._voice.verbs["show_again"]
-            else:
+            elif is_named:
                 verbs = [text for text in verbs if not _UNFIT_FOR_PRONOUN.search(text)] or verbs
-                verbs = reading_well(verbs, None, use)
             self._further_verbs[key] = verbs
         return self._further_verbs[key]
 

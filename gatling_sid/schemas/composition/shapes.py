@@ -20,6 +20,7 @@ from gatling_sid.schemas.composition.part_texts import may_end_with_rows
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
 from gatling_sid.schemas.population import ReferenceFill
@@ -91,8 +92,27 @@ def _rows_said(target: Target | None) -> Any:
 def _use_said(domain: Domain, use: Use) -> Any:
     part = domain.file.parts[use.part]
     tool = domain.file.tools[part.tool]
-    called = use.part if part.says or part.asks else (tool.entity, tool.operation)
+    operation = "show" if tool.operation in ("list", "get") else tool.operation
+    called = _parts_called_alike(domain)[use.part] if part.says or part.asks else (tool.entity, operation)
     return called, use.columns, use.choices
+
+
+@lru_cache(maxsize=64)
+def _parts_called_alike(domain: Domain) -> Mapping[str, str]:
+    """For each part with texts of its own, the first part that has one of these texts, which may be itself."""
+    first: dict[str, str] = {}
+    alike: dict[str, str] = {}
+    for name, part in domain.file.parts.items():
+        texts = {each for text in _own_texts(part) for each in alternatives_of(text)}
+        alike[name] = next((alike[first[each]] for each in sorted(texts) if each in first), name)
+        first.update(dict.fromkeys(texts - first.keys(), name))
+    return alike
+
+
+def _own_texts(part: c.Part) -> Iterator[str]:
+    for texts in (part.says, part.asks):
+        for each in texts.values() if isinstance(texts, Mapping) else [texts]:
+            yield from each
 
 
 def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tuple[Group, ...]:
@@ -152,8 +172,8 @@ def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | Non
         return True
     fields = domain.file.entities[target.entity].fields
     owners = {fill.ref for each in fields.values() if isinstance(fill := each.populate, ReferenceFill)}
-    is_told = any(each.how == "mine" or fields[each.field].type in ("person", "id") for each in target.conditions)
-    return earlier.entity in owners and not is_told
+    says_whose = any(each.how == "mine" or fields[each.field].type in ("person", "id") for each in target.conditions)
+    return earlier.entity in owners and not says_whose
 
 
 # --- one group -------------------------------------------------------------------------------------------------

@@ -196,13 +196,13 @@ def _draw_conditions(
 
 
 def _draw_number(chosen: Sequence[StatedCondition], rng: random.Random, *, is_many: bool, has_order: bool) -> int:
-    """How many conditions there should be; the first rows of an order need one that says which rows count at all.
+    """How many conditions there should be; the first rows of an order have one that says which rows count at all.
 
-    "My next four appointments" could leave out the tentative ones.
+    "My next four appointments" could leave out the tentative ones, and with two, words pile up before the noun.
     """
-    number = max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many else 1))
-    is_open = has_order and all(each.how == "mine" for each in chosen)
-    return max(number, len(chosen) + 1) if is_open else number
+    if has_order:
+        return len(chosen) + all(each.how == "mine" for each in chosen)
+    return max(len(chosen), rng.choice(_NUMBERS_OF_CONDITIONS) - (0 if is_many else 1))
 
 
 def _most_rows(domain: Domain, parts: Sequence[c.Part]) -> float:

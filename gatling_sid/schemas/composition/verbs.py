@@ -20,11 +20,21 @@ _SEVERAL_COLUMNS = re.compile(r"\bwhat are the \{columns\}|\b(?:with|including) 
 _HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
 
 
-def verbs_of(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
-    """The verb phrases with which a part can be asked for."""
-    own, verbs = texts_of_use(use.part.says, use.part, use.use), voice.verbs
+def verbs_of(
+    group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice, split: str, nouns: NounPhrases | None
+) -> Sequence[str]:
+    """The verb phrases with which a part can be asked for; `nouns` are those of its rows, None if they were named before.
+
+    Of a part's own texts, those that read well are divided among the splits, so that each split has one.
+    """
+    own = texts_of_use(use.part.says, use.part, use.use)
     if own:
-        return part_of_split(own, split)
+        return part_of_split(_reading_well(own, nouns, use), split)
+    return _reading_well(_shared_verbs(group, use, domain, voice), nouns, use)
+
+
+def _shared_verbs(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice) -> Sequence[str]:
+    verbs = voice.verbs
     match use.tool.operation:
         case "list" | "get" if use.use.columns:
             return verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
@@ -37,12 +47,18 @@ def verbs_of(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoic
     return [f"{each} {{it}}" for each in verbs["show"]]
 
 
-def questions_of(group: GroupWords, domain: Domain, voice: SharedVoice, split: str) -> Sequence[str]:
+def questions_of(
+    group: GroupWords, domain: Domain, voice: SharedVoice, split: str, nouns: NounPhrases | None
+) -> Sequence[str]:
     """The whole questions by which the first part of a group can be asked for; none if it is no question's matter."""
     use = group.uses[0]
     own = texts_of_use(use.part.asks, use.part, use.use)
     if own:
-        return part_of_split(own, split)
+        return part_of_split(_reading_well(own, nouns, use), split)
+    return _reading_well(_shared_questions(group, use, domain, voice), nouns, use)
+
+
+def _shared_questions(group: GroupWords, use: UseWords, domain: Domain, voice: SharedVoice) -> Sequence[str]:
     if use.tool.operation == "aggregate":
         return voice.questions[_measure(use, domain, voice)]
     questions = voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
@@ -64,7 +80,7 @@ def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
     return measure
 
 
-def reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords) -> Sequence[str]:
+def _reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords) -> Sequence[str]:
     """The texts that read well with the columns of a part and the noun phrases of some rows, if there are such texts.
 
     After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end. A verb agrees

@@ -126,6 +126,17 @@ def test_a_question_for_columns(workshop: Domain) -> None:
     assert not any("their" in each for each in found_texts)
 
 
+def test_a_name_makes_of_and_for_the_same(workshop: Domain) -> None:
+    """The wage of Ada and the wage for Ada are "Ada's wage": such texts are one, whatever their alternatives."""
+    questions = {"columns_of_one": ["I'd like the {columns} of {it}[, please|].", "I'd like the {columns} for {it}."]}
+    voice = VOICE.model_copy(update={"questions": {**VOICE.questions, **questions}})
+    named = PERSON._replace(conditions=(NAME._replace(field="name"),))
+    shape = Shape("manager", (Group(named, (Use("see_person", ("wage",)),)),), (), "wage")
+    phrasings = TaskPhrasings(build_task(workshop, shape), workshop, voice, "train")
+    composed = [text for phrasing in phrasings for text in sorted(variants(phrasing))]
+    assert len({*composed}) == len(composed)
+
+
 def test_all_is_not_said_twice(workshop: Domain) -> None:
     """After "each of", the rows are not "all the rows"."""
     found_texts = texts(workshop, (searched(WAITING, is_many=True), Use("see_repairs", ("price",))))

@@ -218,6 +218,29 @@ def test_no_two_shapes_are_said_alike(workshop: Domain) -> None:
         assert [name for name, times in said.items() if times > 1] == []
 
 
+def test_parts_with_the_same_words_are_one_to_the_reader(workshop: Domain) -> None:
+    """If two roles' parts have a text in common, no two tasks of a world are asked for in these words."""
+
+    def divide(file: dict[str, Any]) -> None:
+        part = file["parts"]["reprice"]
+        file["parts"]["reprice"] = {
+            **part,
+            "roles": ["manager"],
+            "says": ["price {it} at {price}", "[ask|take] {price} for {it}"],
+        }
+        file["parts"]["reprice_mine"] = {
+            **part,
+            "roles": ["mechanic"],
+            "says": ["take {price} for {it}", "charge {price} for {it}"],
+        }
+
+    shapes = edited(workshop, divide).scenarios_of("train-0").shapes.values()
+    repriced = [[str(group).replace("reprice_mine", "reprice") for group in each.groups] for each in shapes]
+    alone = Counter(each[0] for each in repriced if len(each) == 1 and each[0].startswith("reprice for"))
+    assert sum(alone.values()) > 3
+    assert max(alone.values()) == 1
+
+
 def test_shapes_that_are_said_alike_share_their_phrasings(workshop: Domain) -> None:
     """If another world has a task that is said alike, it has the same phrasings, of which each world uses others."""
     worlds = [workshop.scenarios_of(world) for world in ("train-0", "train-1")]
