@@ -238,8 +238,9 @@ def _make_parts(domain: Domain, shard: Shard, oracle: Oracle, judge: ProvenPlans
         if result.abandoned_tasks:
             task = result.abandoned_tasks[0]
             last = [each for each in result.rejections if each.trace_id == task.trace_id][-1]
+            of_scenario = f" ({last.scenario})" if last.scenario else ""
             raise GenerationError(
-                f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last one ({last.scenario}): "
+                f"{task.trace_id} was given up after {oracle.max_attempts} attempts; the last one{of_scenario}: "
                 f"{last.reason}: {last.message}"
             )
         yield ShardPart(result.traces, result.rejections, judge.full_proofs - before)

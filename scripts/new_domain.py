@@ -4,7 +4,7 @@ python -m scripts.new_domain fleet --from fleet_entities.yaml
 
 The file given with --from has a name, a description, an organisation and the entities with their fields, as in a domain
 file. From them follow tools, phrases by type of field, roles, a few rules of each kind, and parts. The draft loads, and
-its traces pass; its words are rough, and `# edit` stands where better ones are wanted.
+nearly all of its traces pass; its words are rough, and `# edit` stands where better ones are wanted.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ def policy(entities: Sequence[DraftEntity], tools: Tools) -> dict[str, Any]:
         "legal_hold": {**_rule("Nobody deletes anything while the legal hold lasts.", "may_not_call",
                                tools=_named(tools, "delete")), "sometimes": True},
     }  # fmt: skip
+    rules = {name: rule for name, rule in rules.items() if rule["with"].get("tools") != []}
     for entity in main:
         rules |= dict(_rules_of(entity, tools, axes))
     return {"description": "Who may see, change, export and delete what.", "vary": axes, "rules": rules}
@@ -72,7 +73,7 @@ def _named(tools: Tools, *operations: str) -> list[str]:
 def _rules_of(entity: DraftEntity, tools: Tools, axes: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the rules about the rows of one entity, and adds their axes."""
     update, create, message = f"update_{entity.many}", f"create_{entity.slug}", f"write_about_{entity.slug}"
-    if update not in tools:
+    if not {update, f"list_{entity.many}", f"get_{entity.slug}"} <= tools.keys():
         return
     shown = tools[f"list_{entity.many}"]["returns"]
     seen_first = [name for name in tools[f"get_{entity.slug}"]["returns"] if name not in shown]

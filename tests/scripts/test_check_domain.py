@@ -96,6 +96,9 @@ def test_only_some_tasks_can_be_looked_at(catalogue: Path) -> None:
     assert output.count("workshop.change_repair") >= 2
     assert "raw pass rate" not in output
     assert "workshop.yaml: 8 traces, " in output
+    done = run_command(script_line("check_domain", "workshop", "--catalogue", catalogue, "--scenario", "repirce"))
+    assert done.returncode == 1
+    assert "no task of workshop.yaml has 'repirce' in its name" in done.stderr
 
 
 def test_an_impossible_draw_stops_early(catalogue: Path) -> None:

@@ -102,6 +102,7 @@ def test_what_the_author_declares_is_kept(declaration: Path, catalogue: Path) ->
         ("fleet", FLEET.replace("count: 120", "cuont: 120"), "did you mean 'count'?"),
         ("fleet", FLEET.replace("pool: [brakes", "pol: [brakes"), "needs exactly one of sequence, pool"),
         ("fleet", FLEET.replace("{ref: vehicle}", "{ref: vehicel}"), "no entity above named 'vehicel'"),
+        ("fleet", FLEET.replace("count: 120", "count: 1"), "no tool filters vehicle by"),
     ],
 )
 def test_a_wrong_declaration_writes_no_file(
