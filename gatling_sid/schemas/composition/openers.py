@@ -28,6 +28,9 @@ FEWEST_PHRASINGS = 6
 _REGISTERS: Mapping[Register, float] = {"neutral": 0.8, "casual": 0.17, "formal": 0.03}
 _LENGTHS: Mapping[tuple[int, int], float] = {(0, 2): 0.25, (3, 5): 0.45, (6, 99): 0.3}
 """Shares of patterns by their words, the marker included: a quarter is as bare as "{do}, please."."""
+_ANY_LENGTH = (0, 99)
+_I_NEED, _SHARE_OF_NEEDS = re.compile(r"(?:I|I'd|I'll)? ?(?:need|want|like|would like) ", re.IGNORECASE), 0.16
+"""Patterns in which people say what they need, and their share of those that are not brief."""
 _SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.35, (0, 2)
 """The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
 patterns. They name the rows by their shortest noun phrases, and use the shortest third of the verb phrases."""
@@ -154,9 +157,17 @@ def _with_patterns(
             bare = [each for each in patterns_of(register, _WORDS_OF_BRIEF) if can_stand_around(each, some[0])]
             of_brief = of_register * of_verbs * _SHARE_OF_BRIEF if bare and brief else 0.0
             yield _Kind(kind, register, bare, brief, of_brief, is_brief=True)
-            rest = of_register * of_verbs - of_brief
+            fitting = [each for each in patterns_of(register, _ANY_LENGTH) if can_stand_around(each, some[0])]
+            needs = [each for each in fitting if kind == "do" and _I_NEED.match(each)]
+            of_needs = (of_register * of_verbs - of_brief) * _SHARE_OF_NEEDS if needs else 0.0
+            yield _Kind(kind, register, needs, some, of_needs)
+            rest = of_register * of_verbs - of_brief - of_needs
             for words, of_length in _LENGTHS.items():
-                patterns = [each for each in patterns_of(register, words) if can_stand_around(each, some[0])]
+                patterns = [
+                    each
+                    for each in patterns_of(register, words)
+                    if can_stand_around(each, some[0]) and each not in needs
+                ]
                 verbs_of_length = longer if words == _WORDS_OF_BRIEF else some
                 yield _Kind(kind, register, patterns, verbs_of_length, rest * of_length)
 
