@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _KindName = Literal["do", "need", "any", "ask"]
+_PatternsOf = Callable[[Register, tuple[int, int]], Sequence[str]]
 _PHRASINGS = {"train": 384, "validation": 8, "test": 8}
 """Phrasings of a task, by split; each has another pattern or verb phrase in its first sentence. There are so many because
 each world in which a task is said takes others: the 20 worlds of 80,000 requests take 18 each."""
@@ -38,8 +39,6 @@ _LITERAL_WORDS_OF_FRAGMENT = 4
 """Literal words of a noun phrase that may be a whole request, such as "Overdue invoices from Pelham, please."."""
 _OF_OR_FOR = re.compile(r"\b(?:of|for)(?= \{it\})")
 """Words that make no difference if the row has a name: "Abigail's insurer" is the insurer of and for her."""
-
-
 _QUOTATION_MARKS = ('"', "”", "'")
 
 
@@ -141,35 +140,42 @@ def _with_questions(questions: Sequence[str], share: float, *, is_alone: bool) -
 
 
 def _with_patterns(
+    kind: _KindName, patterns_of: _PatternsOf, verbs: Sequence[str], share: float, *, is_alone: bool
+) -> Iterator[_Kind]:
+    """Patterns of each register with verb phrases; those that end with a quotation go with other patterns."""
+    quoting = [each for each in verbs if ends_with_quotation(each)]
+    others = [each for each in verbs if not ends_with_quotation(each)]
+    for some in filter(None, (quoting, others)):
+        for register, of_register in _REGISTERS.items():
+            of_both = share * of_register * len(some) / len(verbs)
+            yield from _of_register(kind, register, patterns_of, some, of_both, is_alone=is_alone)
+
+
+def _of_register(
     kind: _KindName,
-    patterns_of: Callable[[Register, tuple[int, int]], Sequence[str]],
+    register: Register,
+    patterns_of: _PatternsOf,
     verbs: Sequence[str],
     share: float,
     *,
     is_alone: bool,
 ) -> Iterator[_Kind]:
-    quoting = [each for each in verbs if ends_with_quotation(each)]
-    others = [each for each in verbs if each not in quoting]
-    for some in filter(None, (quoting, others)):
-        brief, longer = _divided_by_length(some) if is_alone else ([], some)
-        of_verbs = share * len(some) / len(verbs)
-        for register, of_register in _REGISTERS.items():
-            bare = [each for each in patterns_of(register, _WORDS_OF_BRIEF) if can_stand_around(each, some[0])]
-            of_brief = of_register * of_verbs * _SHARE_OF_BRIEF if bare and brief else 0.0
-            yield _Kind(kind, register, bare, brief, of_brief, is_brief=True)
-            fitting = [each for each in patterns_of(register, _ANY_LENGTH) if can_stand_around(each, some[0])]
-            needs = [each for each in fitting if kind == "do" and _I_NEED.match(each)]
-            of_needs = (of_register * of_verbs - of_brief) * _SHARE_OF_NEEDS if needs else 0.0
-            yield _Kind(kind, register, needs, some, of_needs)
-            rest = of_register * of_verbs - of_brief - of_needs
-            for words, of_length in _LENGTHS.items():
-                patterns = [
-                    each
-                    for each in patterns_of(register, words)
-                    if can_stand_around(each, some[0]) and each not in needs
-                ]
-                verbs_of_length = longer if words == _WORDS_OF_BRIEF else some
-                yield _Kind(kind, register, patterns, verbs_of_length, rest * of_length)
+    """Brief sentences, then what people need, then the others by their length."""
+
+    def fitting(words: tuple[int, int]) -> list[str]:
+        return [each for each in patterns_of(register, words) if can_stand_around(each, verbs[0])]
+
+    brief, longer = _divided_by_length(verbs) if is_alone else ([], verbs)
+    bare = fitting(_WORDS_OF_BRIEF)
+    of_brief = share * _SHARE_OF_BRIEF if bare and brief else 0.0
+    yield _Kind(kind, register, bare, brief, of_brief, is_brief=True)
+    needs = [each for each in fitting(_ANY_LENGTH) if kind == "do" and _I_NEED.match(each)]
+    of_needs = (share - of_brief) * _SHARE_OF_NEEDS if needs else 0.0
+    yield _Kind(kind, register, needs, verbs, of_needs)
+    for words, of_length in _LENGTHS.items():
+        patterns = [each for each in fitting(words) if each not in needs]
+        verbs_of_length = longer if words == _WORDS_OF_BRIEF else verbs
+        yield _Kind(kind, register, patterns, verbs_of_length, (share - of_brief - of_needs) * of_length)
 
 
 def can_stand_around(pattern: str, verb: str) -> bool:
