@@ -44,7 +44,7 @@ class _SlotRule(NamedTuple):
 _WRITTEN_ALIKE = frozenset({"date", "time", "money", "days", "coming_days"})
 """The kinds of values that one person writes in one way."""
 _BEFORE_TOMORROW = (" to ", " for ", " until ", " by ", " from ")
-"""Words after which "tomorrow" can stand; "on" is left out before it, and elsewhere the weekday stands."""
+"""Words after which "tomorrow" can stand; "on" is left out before it, and elsewhere the date stands."""
 _TEXT_RULE = _SlotRule("text", {})
 """The rule of a slot that no argument takes its value from: the value is stated as it is."""
 
@@ -91,7 +91,7 @@ def _render_carefully(
                 texts[-1] = texts[-1].removesuffix("on ")
                 length -= len("on ")
             elif words == TOMORROW and not texts[-1].endswith(_BEFORE_TOMORROW):
-                words = f"{date.fromisoformat(slots[part.name]):%A}"
+                words = wordings("date", slots[part.name], today)[0]
             if length == start:
                 words = _begin_with_value(words, part, rules.get(part.name, _TEXT_RULE), opening)
             spans.setdefault(part.name, (length, length + len(words)))

@@ -164,16 +164,23 @@ def _interferes(domain: Domain, first: Group, another: Group) -> bool:
 def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
     """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
 
-    After "Rebecca's insurer", "the missed visit" is taken for hers; her own row says whose it is, and so does a key.
+    After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, "my visit"
+    and a key do so, too.
     """
     if target is None or earlier is None or target.by_key:
         return False
     if target.entity == earlier.entity:
         return True
-    fields = domain.file.entities[target.entity].fields
-    owners = {fill.ref for each in fields.values() if isinstance(fill := each.populate, ReferenceFill)}
-    says_whose = any(each.how == "mine" or fields[each.field].type in ("person", "id") for each in target.conditions)
-    return earlier.entity in owners and not says_whose
+    if any(each.how == "mine" for each in target.conditions):
+        return False
+    references = {
+        name
+        for name, field in domain.file.entities[target.entity].fields.items()
+        if isinstance(field.populate, ReferenceFill) and field.populate.ref == earlier.entity
+    }
+    copies = domain.copied_fields(target.entity)
+    saying = references | {name for name, source in copies.items() if source.reference in references}
+    return bool(references) and saying.isdisjoint(each.field for each in target.conditions)
 
 
 # --- one group -------------------------------------------------------------------------------------------------

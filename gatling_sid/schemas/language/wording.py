@@ -125,10 +125,10 @@ def _date_wordings(value: str, today: date) -> tuple[str, ...]:
         if (day.year != today.year)
         else [*ways, f"{day.day} {month[:3]}"]
     )
-    if today < day <= today + timedelta(days=6):
-        ways += [_WEEKDAYS[day.weekday()]] * 2
     if day == today + timedelta(days=1):
-        ways += [TOMORROW] * 3
+        ways += [TOMORROW] * 4
+    elif today < day <= today + timedelta(days=6):
+        ways += [_WEEKDAYS[day.weekday()]] * 2
     if today < day and (day.year, day.month) == (today.year, today.month):
         ways.append(f"the {_format_ordinal(day.day)}")
     return (*ways, value)
