@@ -30,7 +30,7 @@ _REGISTERS: Mapping[Register, float] = {"neutral": 0.8, "casual": 0.17, "formal"
 _LENGTHS: Mapping[tuple[int, int], float] = {(0, 2): 0.25, (3, 5): 0.45, (6, 99): 0.3}
 """Shares of patterns by their words, the marker included: a quarter is as bare as "{do}, please."."""
 _ANY_LENGTH = (0, 99)
-_I_NEED, _SHARE_OF_NEEDS = re.compile(r"(?:I|I'd|I'll)? ?(?:need|want|like|would like) ", re.IGNORECASE), 0.16
+_I_NEED, _SHARE_OF_NEEDS = re.compile(r"(?:I|I'd|I'll)? ?(?:need|want|like|would like) ", re.IGNORECASE), 0.35
 """Patterns in which people say what they need, and their share of those that are not brief."""
 _SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.35, (0, 2)
 """The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
@@ -86,15 +86,17 @@ class Openers:
         """Takes the task, the texts of the split, and the noun phrases for the rows of the first part."""
         rng = stream(domain.slug, task.shape.said, split)
         self._start = rng.getrandbits(32)
-        self._kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size]
+        self._kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size and each.share]
         self._places: list[tuple[_Kind, int]] = []
-        left = [each.size for each in self._kinds]
-        number = _PHRASINGS.get(split, _PHRASINGS["test"])
-        for drawn in rng.choices(range(len(left)), [each.share for each in self._kinds], k=number):
-            at = drawn if left[drawn] else left.index(max(left))
-            if left[at]:
-                left[at] -= 1
-                self._places.append((self._kinds[at], left[at]))
+        left = [kind.size for kind in self._kinds]
+        wanted = min(_PHRASINGS.get(split, _PHRASINGS["test"]), sum(left))
+        while len(self._places) < wanted:  # kinds that are used up leave their share to the others
+            shares = [kind.share if number else 0.0 for kind, number in zip(self._kinds, left, strict=True)]
+            for at in rng.choices(range(len(left)), shares, k=wanted - len(self._places)):
+                if left[at]:
+                    left[at] -= 1
+                    self._places.append((self._kinds[at], left[at]))
+        rng.shuffle(self._places)  # so that each world has some of every kind
 
     def __len__(self) -> int:
         """How many there are, at least FEWEST_PHRASINGS."""

@@ -17,7 +17,7 @@ from tests.conftest import CREATED_AT
 PINNED = {
     4: {
         "library": ("4f00a4a9-adf52cea-59f58000", "451bd4e8ff864481"),
-        "workshop": ("f1df2ff5-7f175ecf-876ac0d6", "df9256fc2ed74d19"),
+        "workshop": ("f1df2ff5-7f175ecf-876ac0d6", "1c84922c9b041848"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
