@@ -14,6 +14,7 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.composition.table import ScenarioTable
@@ -205,6 +206,13 @@ def test_splits_share_no_words_around_values(domain: Domain) -> None:
             assert not beginnings[at] & beginnings[other], name
     frames = [_frames(domain.scenarios_of(f"{split}-0")) for split in SPLITS]
     assert not any(frames[at] & frames[other] for at, other in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_task_has_enough_phrasings(domain: Domain, split: str) -> None:
+    """The capacity of a split relies on the least number of phrasings that a task has in it."""
+    scenarios = domain.scenarios_of(f"{split}-0")
+    assert min(len(scenarios.phrasings(name)) for name in [*scenarios.shapes][::5]) >= FEWEST_PHRASINGS
 
 
 def _beginnings(task: ComposedTask, domain: Domain, split: str) -> set[str]:

@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatling_sid.seeding import seed_of, stream
+from gatling_sid.seeding import permute, seed_of, stream
 from tests.support.commands import code_line, environment, output_of
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), max_size=6)
 PATHS = st.lists(st.integers(0, 99) | NAMES, min_size=1, max_size=5).map(tuple)
+
+
+@given(st.integers(1, 500), st.integers(0, 2**64))
+def test_an_order_has_every_number_once(size: int, start: int) -> None:
+    """Wherever it begins, an order of range(size) has each number once."""
+    assert sorted(permute(number, size, start) for number in range(size)) == list(range(size))
 
 
 def test_seeds_are_pinned() -> None:

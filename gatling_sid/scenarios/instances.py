@@ -55,8 +55,8 @@ def _members_that_allow(world: World, scenario_id: str) -> list[tuple[int, ...]]
 def _names_of(person: Row, domain: Domain, entity: str) -> set[str]:
     """The names of a person, in full and in part; who asks for "Ada's meeting" does not mean their own."""
     fields = domain.file.entities[entity].fields
-    names = [str(person[name]) for name, field in fields.items() if field.type == "person"]
-    return {*names, *(each.split()[0] for each in names if each)}
+    names = [person[name] for name, field in fields.items() if field.type == "person" and person[name]]
+    return {*names, *(each.split()[0] for each in names)}
 
 
 @lru_cache(maxsize=2048)

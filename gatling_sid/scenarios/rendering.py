@@ -86,14 +86,14 @@ def _render_carefully(
     way = rng.random()
     for part in phrasing.variant_parts(variant_index):
         if isinstance(part, Slot):
-            words = part.wording or _render_value(slots[part.name], rules.get(part.name, _TEXT_RULE), today, way, rng)
-            if words == TOMORROW and texts[-1].endswith(" on "):
-                texts[-1] = texts[-1].removesuffix("on ")
-                length -= len("on ")
-            elif words == TOMORROW and not texts[-1].endswith(_BEFORE_TOMORROW):
-                words = wordings("date", slots[part.name], today)[0]
+            rule = rules.get(part.name, _TEXT_RULE)
+            words = part.wording or _render_value(slots[part.name], rule, today, way, rng)
+            if rule.kind == "date" and words == TOMORROW:
+                before, words = _place_tomorrow(texts[-1], slots[part.name], today)
+                length -= len(texts[-1]) - len(before)
+                texts[-1] = before
             if length == start:
-                words = _begin_with_value(words, part, rules.get(part.name, _TEXT_RULE), opening)
+                words = _begin_with_value(words, part, rule, opening)
             spans.setdefault(part.name, (length, length + len(words)))
         else:
             words = _continue_sentence(part, opening) if length == start else part
@@ -105,6 +105,13 @@ def _render_carefully(
         if sentence:
             texts.append((" " if texts[-1].endswith(_TERMINAL) else ". ") + sentence)
     return RenderedRequest("".join(texts), spans, (start, length), frame.opening)
+
+
+def _place_tomorrow(before: str, value: str, today: date) -> tuple[str, str]:
+    """The text before the next day, and the words for that day: "tomorrow" where it can stand, else the date."""
+    if before.endswith(" on "):
+        return before.removesuffix("on "), TOMORROW
+    return before, TOMORROW if before.endswith(_BEFORE_TOMORROW) else wordings("date", value, today)[0]
 
 
 def _render_value(value: Any, rule: _SlotRule, today: date, way: float, rng: random.Random) -> str:

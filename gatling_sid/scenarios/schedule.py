@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from gatling_sid.errors import OracleError
 from gatling_sid.scenarios.wording_space import wording_capacity
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
@@ -25,6 +26,10 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     A world uses one deck, a list of its scenarios, which is shuffled again for every round. If nothing in the world fits a
     scenario, the request takes a `substitute`: one of the entries that follow in this round, with a wording index that is
     kept for this.
+
+    Raises:
+        OracleError: the world has so few scenarios that wording indices would repeat.
+
     """
     world, place = divmod(index, WORLD_SIZE)
     deck = _deck(domain, world_name(split, index))
@@ -32,6 +37,11 @@ def scheduled_scenario(domain: Domain, seed: int, split: str, index: int, substi
     positions = _shuffled_positions(domain, seed, split, world, round_)
     scenario, entry = deck.entries[positions[(at + substitute) % len(positions)]]
     weight, rounds = deck.weights[scenario], _most_rounds(domain)
+    if round_ >= rounds:
+        raise OracleError(
+            f"{world_name(split, index)} of {domain.slug} has {len(deck.entries)} scenarios only, less than half as many as "
+            "train-0; write more parts"
+        )
     turn = world * rounds + round_
     if substitute:
         turn = _first_turn_of_substitutes(domain, scenario, split, weight)

@@ -24,7 +24,7 @@ from gatling_sid.schemas.versions import version_of
 
 SPLITS = ("train", "validation", "test")
 _WORLDS_KEPT = 8
-"""Worlds of a domain whose scenarios are kept; to draw and build those of another takes as long as some 300 traces."""
+"""Worlds, of whatever domains, whose scenarios are kept; those of another take as long as some 300 traces."""
 
 
 class CopySource(NamedTuple):

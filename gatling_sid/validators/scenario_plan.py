@@ -112,7 +112,7 @@ def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _patterns_of(scenarios: ScenarioTable, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
     """The calls of a scenario's plan under these rules."""
     scenario_spec = scenarios.get(scenario)

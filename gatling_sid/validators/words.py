@@ -138,7 +138,7 @@ def _arguments_by_span(context: TraceContext) -> dict[tuple[int | None, int | No
     return found
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _arguments_of_slots(scenarios: ScenarioTable, scenario: str, rules: frozenset[str]) -> tuple[tuple[str, int], ...]:
     """(slot, number of arguments of the plan that it fills under these rules) for every slot of a scenario."""
     scenario_spec = scenarios[scenario]
@@ -148,7 +148,7 @@ def _arguments_of_slots(scenarios: ScenarioTable, scenario: str, rules: frozense
     return tuple((slot, uses[f"$request.{slot}"]) for slot in scenario_spec.slots)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _slots_of_goal(scenarios: ScenarioTable, scenario: str) -> frozenset[str]:
     """The slots of a scenario whose values are part of its goal."""
     return scenarios[scenario].slots_of_goal()

@@ -170,6 +170,14 @@ def test_the_day_after_today_is_tomorrow(library: Domain) -> None:
     assert said > 10
 
 
+def test_a_text_may_be_the_word_tomorrow(library: Domain) -> None:
+    """Only a date is said as "tomorrow"; a title of that name stays where it is."""
+    for wording_index in range(60):
+        slots, rng = {**SLOTS["renew"], "title": "tomorrow"}, random.Random(wording_index)
+        rendered = render_request(of_split(library), "renew", wording_index, slots, TODAY, rng)
+        assert rendered.text[slice(*rendered.spans["title"])].casefold() == "tomorrow"
+
+
 def test_a_person_writes_values_in_one_way(library: Domain) -> None:
     """Two dates in a request are written alike: both with the month first, or both as numbers."""
     for seed in range(200):

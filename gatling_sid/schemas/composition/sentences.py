@@ -225,9 +225,8 @@ class _Composer:
         assert group.target is not None
         if at in self.named:
             entity = self.domain.file.entities[group.target.entity]
-            if (
-                at in self.measured and entity.pronoun != "them"
-            ):  # "them" could be the figures, "those" the largest ones
+            # After a figure, "them" could be the figures, and "those" the largest ones.
+            if at in self.measured and entity.pronoun != "them":
                 return _literal(f"{'' if is_each else 'all '}those {next(iter(entity.noun.values()))}")
             return _literal("them" if group.target.is_many else entity.pronoun)
         self.named.add(at)

@@ -141,7 +141,7 @@ def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool
 
 
 def _interferes(domain: Domain, first: Group, another: Group) -> bool:
-    """Whether a further group reads or changes rows of an entity that the first one changes, or the other way round."""
+    """Whether one of two groups reads or changes what the other one changes, or the second seems to be about the first."""
     groups = (first, another)
     tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in groups]
     entities = [

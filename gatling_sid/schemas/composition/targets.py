@@ -177,7 +177,7 @@ def _draw_conditions(
             is_vague = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE
             if is_vague and _fits(each, chosen, entity):
                 chosen.append(each)
-    number = _draw_number(chosen, rng, is_many=is_many, has_order=has_order)
+    number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
     most = _most_rows(domain, parts)
     for each in possible:
         too_many = is_many and not has_order and expected_rows(domain, name, chosen) > most
@@ -195,7 +195,9 @@ def _draw_conditions(
     return tuple(chosen)
 
 
-def _draw_number(chosen: Sequence[StatedCondition], rng: random.Random, *, is_many: bool, has_order: bool) -> int:
+def _draw_number_of_conditions(
+    chosen: Sequence[StatedCondition], rng: random.Random, *, is_many: bool, has_order: bool
+) -> int:
     """How many conditions there should be; the first rows of an order have one that says which rows count at all.
 
     "My next four appointments" could leave out the tentative ones, and with two, words pile up before the noun.
