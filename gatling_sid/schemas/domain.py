@@ -167,6 +167,25 @@ class Domain:
         assert isinstance(populate, p.ReferenceFill)
         return populate.ref
 
+    def references_to(self, entity: str, referenced: str) -> tuple[str, ...]:
+        """The reference fields of an entity that point to rows of another one, or to rows that have such a reference."""
+        direct = self._references_by_entity
+        return tuple(
+            field
+            for field, name in direct[entity].items()
+            if referenced == name or referenced in direct[name].values()
+        )
+
+    @cached_property
+    def _references_by_entity(self) -> dict[str, dict[str, str]]:
+        """For each entity, the entities that its reference fields point to."""
+        return {
+            name: {
+                field: self.referenced_entity(entity, field) for field, spec in entity.fields.items() if spec.type == "ref"
+            }
+            for name, entity in self.file.entities.items()
+        }
+
     def copied_fields(self, entity: str) -> Mapping[str, CopySource]:
         """The sources of the fields of an entity that are copied from other rows, by name of the field."""
         return self._copied_fields_by_entity[entity]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.part_texts import texts_of_use
@@ -14,25 +16,23 @@ from gatling_sid.schemas.composition.verbs import questions_of, verbs_of
 from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import NounPhrases
 from gatling_sid.schemas.language.shared_voice import Register, SharedVoice
-from gatling_sid.seeding import permute, stream
+from gatling_sid.seeding import permute, seed_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _KindName = Literal["do", "need", "any", "ask"]
-_PatternsOf = Callable[[Register, tuple[int, int]], Sequence[str]]
 _PHRASINGS = {"train": 384, "validation": 8, "test": 8}
 """Phrasings of a task, by split; each has another pattern or verb phrase in its first sentence. There are so many because
 each world in which a task is said takes others: the 20 worlds of 80,000 requests take 18 each."""
 FEWEST_PHRASINGS = 6
 """The phrasings that a task has at least."""
 _REGISTERS: Mapping[Register, float] = {"neutral": 0.8, "casual": 0.17, "formal": 0.03}
-_LENGTHS: Mapping[tuple[int, int], float] = {(0, 2): 0.25, (3, 5): 0.45, (6, 99): 0.3}
-"""Shares of patterns by their words, the marker included: a quarter is as bare as "{do}, please."."""
-_ANY_LENGTH = (0, 99)
+_LENGTHS: Mapping[tuple[int, int], float] = {(0, 3): 0.4, (4, 5): 0.3, (6, 99): 0.3}
+"""Shares of patterns by their words, the marker included: two fifths are as bare as "Can you {do}?"."""
 _I_NEED, _SHARE_OF_NEEDS = re.compile(r"(?:I|I'd|I'll)? ?(?:need|want|like|would like) ", re.IGNORECASE), 0.35
 """Patterns in which people say what they need, and their share of those that are not brief."""
-_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.35, (0, 2)
+_SHARE_OF_BRIEF, _WORDS_OF_BRIEF = 0.4, (0, 3)
 """The share of requests for one thing that are as bare as "Delete my old drafts, please.", and the words of their
 patterns. They name the rows by their shortest noun phrases, and use the shortest third of the verb phrases."""
 _LITERAL_WORDS_OF_FRAGMENT = 4
@@ -84,32 +84,40 @@ class Openers:
         self, task: ComposedTask, domain: Domain, voice: SharedVoice, split: str, nouns: NounPhrases | None
     ) -> None:
         """Takes the task, the texts of the split, and the noun phrases for the rows of the first part."""
-        rng = stream(domain.slug, task.shape.said, split)
-        self._start = rng.getrandbits(32)
-        self._kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size and each.share]
-        self._places: list[tuple[_Kind, int]] = []
-        left = [kind.size for kind in self._kinds]
-        wanted = min(_PHRASINGS.get(split, _PHRASINGS["test"]), sum(left))
-        while len(self._places) < wanted:  # kinds that are used up leave their share to the others
-            shares = [kind.share if number else 0.0 for kind, number in zip(self._kinds, left, strict=True)]
-            for at in rng.choices(range(len(left)), shares, k=wanted - len(self._places)):
-                if left[at]:
-                    left[at] -= 1
-                    self._places.append((self._kinds[at], left[at]))
-        rng.shuffle(self._places)  # so that each world has some of every kind
+        kinds = [each for each in _kinds_of(task, domain, voice, split, nouns) if each.size and each.share]
+        numbers = _numbers_of(kinds, _PHRASINGS.get(split, _PHRASINGS["test"]))
+        self._kinds, self._ends = [kind for kind, _ in numbers], list(accumulate(number for _, number in numbers))
+        self._start = seed_of(domain.slug, task.shape.said, split)
 
     def __len__(self) -> int:
         """How many there are, at least FEWEST_PHRASINGS."""
-        return len(self._places)
+        return self._ends[-1]
 
     def register(self, index: int) -> Register:
         """The register of the opener with this index."""
-        return self._places[index][0].register
+        return self._kinds[self._place(index)[0]].register
 
     def at(self, index: int) -> Opener:
-        """The opener with this index."""
-        kind, serial = self._places[index]
-        return kind.at(serial, self._start)
+        """The opener with this index; successive ones are of all kinds, so each world has some of every kind."""
+        at, serial = self._place(index)
+        return self._kinds[at].at(serial, self._start)
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """The kind of an opener, and its number among those of this kind."""
+        place = permute(index, len(self), self._start)
+        at = bisect_right(self._ends, place)
+        return at, self._ends[at] - 1 - place
+
+
+def _numbers_of(kinds: Sequence[_Kind], wanted: int) -> list[tuple[_Kind, int]]:
+    """How many first sentences of each kind there are: by their shares; kinds that have too few leave theirs to others."""
+    numbers: list[tuple[_Kind, int]] = []
+    share_left = sum(kind.share for kind in kinds)
+    for kind in sorted(kinds, key=lambda each: each.size / each.share):
+        number = min(kind.size, round(wanted * kind.share / share_left))
+        numbers.append((kind, number))
+        wanted, share_left = wanted - number, share_left - kind.share
+    return numbers
 
 
 def _kinds_of(
@@ -130,7 +138,7 @@ def _kinds_of(
         verbs: Sequence[str] = [""]
         if kind == "do":
             verbs = _all_different(verbs_of(group, use, domain, voice, split, nouns), nouns)
-        patterns = partial(voice.patterns_of, kind, with_fragments=with_fragments, with_thanks=is_alone)
+        patterns = partial(_patterns_of, voice, kind, with_fragments=with_fragments, with_thanks=is_alone)
         yield from _with_patterns(kind, patterns, verbs, share, is_alone=is_alone)
 
 
@@ -142,7 +150,7 @@ def _with_questions(questions: Sequence[str], share: float, *, is_alone: bool) -
 
 
 def _with_patterns(
-    kind: _KindName, patterns_of: _PatternsOf, verbs: Sequence[str], share: float, *, is_alone: bool
+    kind: _KindName, patterns_of: Callable[..., _Patterns], verbs: Sequence[str], share: float, *, is_alone: bool
 ) -> Iterator[_Kind]:
     """Patterns of each register with verb phrases; those that end with a quotation go with other patterns."""
     quoting = [each for each in verbs if ends_with_quotation(each)]
@@ -150,34 +158,50 @@ def _with_patterns(
     for some in filter(None, (quoting, others)):
         for register, of_register in _REGISTERS.items():
             of_both = share * of_register * len(some) / len(verbs)
-            yield from _of_register(kind, register, patterns_of, some, of_both, is_alone=is_alone)
+            patterns = patterns_of(register, is_quoting=some is quoting)
+            yield from _of_register(kind, register, patterns, some, of_both, is_alone=is_alone)
 
 
 def _of_register(
-    kind: _KindName,
-    register: Register,
-    patterns_of: _PatternsOf,
-    verbs: Sequence[str],
-    share: float,
-    *,
-    is_alone: bool,
+    kind: _KindName, register: Register, patterns: _Patterns, verbs: Sequence[str], share: float, *, is_alone: bool
 ) -> Iterator[_Kind]:
     """Brief sentences, then what people need, then the others by their length."""
-
-    def fitting(words: tuple[int, int]) -> list[str]:
-        return [each for each in patterns_of(register, words) if can_stand_around(each, verbs[0])]
-
     brief, longer = _divided_by_length(verbs) if is_alone else ([], verbs)
-    bare = fitting(_WORDS_OF_BRIEF)
-    of_brief = share * _SHARE_OF_BRIEF if bare and brief else 0.0
-    yield _Kind(kind, register, bare, brief, of_brief, is_brief=True)
-    needs = [each for each in fitting(_ANY_LENGTH) if kind == "do" and _I_NEED.match(each)]
-    of_needs = (share - of_brief) * _SHARE_OF_NEEDS if needs else 0.0
-    yield _Kind(kind, register, needs, verbs, of_needs)
-    for words, of_length in _LENGTHS.items():
-        patterns = [each for each in fitting(words) if each not in needs]
+    of_brief = share * _SHARE_OF_BRIEF if patterns.brief and brief else 0.0
+    yield _Kind(kind, register, patterns.brief, brief, of_brief, is_brief=True)
+    of_needs = (share - of_brief) * _SHARE_OF_NEEDS if patterns.needs else 0.0
+    yield _Kind(kind, register, patterns.needs, verbs, of_needs)
+    for words, others in patterns.others.items():
         verbs_of_length = longer if words == _WORDS_OF_BRIEF else verbs
-        yield _Kind(kind, register, patterns, verbs_of_length, (share - of_brief - of_needs) * of_length)
+        yield _Kind(kind, register, others, verbs_of_length, (share - of_brief - of_needs) * _LENGTHS[words])
+
+
+class _Patterns(NamedTuple):
+    """The patterns of a kind and register: brief ones, those that say what people need, and the others by their words."""
+
+    brief: Sequence[str]
+    needs: Sequence[str]
+    others: Mapping[tuple[int, int], Sequence[str]]
+
+
+@lru_cache(maxsize=256)
+def _patterns_of(
+    voice: SharedVoice, kind: _KindName, register: Register, *, with_fragments: bool, with_thanks: bool, is_quoting: bool
+) -> _Patterns:
+    fitting = [
+        each
+        for each in voice.patterns_of(kind, register, with_fragments=with_fragments, with_thanks=with_thanks)
+        if not is_quoting or ends_with_verb(each)
+    ]
+    needs = [each for each in fitting if kind == "do" and _I_NEED.match(each)]
+    others = [each for each in fitting if each not in needs]
+    by_length = {words: _of_words(others, words) for words in _LENGTHS}
+    return _Patterns(_of_words(fitting, _WORDS_OF_BRIEF), needs, by_length)
+
+
+def _of_words(patterns: Sequence[str], words: tuple[int, int]) -> list[str]:
+    """The patterns with that many words, at least and at most, the marker included."""
+    return [each for each in patterns if words[0] <= len(each.split()) <= words[1]]
 
 
 def can_stand_around(pattern: str, verb: str) -> bool:

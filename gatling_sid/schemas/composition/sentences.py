@@ -228,7 +228,7 @@ class _Composer:
             # After a figure, "them" could be the figures, and "those" the largest ones.
             if at in self.measured and entity.pronoun != "them":
                 return _literal(f"{'' if is_each else 'all '}those {next(iter(entity.noun.values()))}")
-            return _literal("them" if group.target.is_many else entity.pronoun)
+            return _literal("them" if group.target.is_many else self._person(at) or entity.pronoun)
         self.named.add(at)
         phrases = self._noun_phrases(at)
         definite = phrases.compact if is_compact and phrases.compact else phrases.definite
@@ -243,9 +243,19 @@ class _Composer:
         least = min(map(literal_words, phrases), default=0)
         return tuple(each for each in phrases if literal_words(each) == least)
 
+    def _person(self, at: int) -> str:
+        """What one person is called again if another one may have been named: "the patient" instead of "them"."""
+        target = self.task.groups[at].target
+        assert target is not None
+        entity = self.domain.file.entities[target.entity]
+        is_person = entity.pronoun == "them" and not target.is_many
+        return f"the {next(iter(entity.noun))}" if is_person and len(self.task.groups) > 1 else ""
+
     def _possessive(self, at: int) -> str:
         target = self.task.groups[at].target
         assert target is not None
+        if person := self._person(at):
+            return f"{person}'s"
         is_thing = not target.is_many and self.domain.file.entities[target.entity].pronoun == "it"
         return "its" if is_thing else "their"
 

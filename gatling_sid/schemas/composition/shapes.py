@@ -23,7 +23,6 @@ from gatling_sid.schemas.composition.targets import FILTERING, draw_target
 from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
 from gatling_sid.schemas.language.phrasing import Slot
-from gatling_sid.schemas.population import ReferenceFill
 from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
@@ -164,23 +163,31 @@ def _interferes(domain: Domain, first: Group, another: Group) -> bool:
 def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
     """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
 
-    After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, "my visit"
-    and a key do so, too.
+    After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, and so does a
+    key. After "Keisha's room slot", "the confirmed meetings" are taken for hers, but not "the meetings about Halcyon".
     """
     if target is None or earlier is None or target.by_key:
         return False
     if target.entity == earlier.entity:
         return True
-    if any(each.how == "mine" for each in target.conditions):
+    stated = {each.field for each in target.conditions}
+    if references := domain.references_to(target.entity, earlier.entity):
+        return stated.isdisjoint(_fields_saying_whose(domain, target.entity, references))
+    if any(each.how in ("via", "mine") or each.match == "contains" for each in target.conditions):
         return False
-    references = {
-        name
-        for name, field in domain.file.entities[target.entity].fields.items()
-        if isinstance(field.populate, ReferenceFill) and field.populate.ref == earlier.entity
+    named = {
+        domain.referenced_entity(domain.file.entities[earlier.entity], each.field)
+        for each in earlier.conditions
+        if each.how == "via"
     }
-    copies = domain.copied_fields(target.entity)
-    saying = references | {name for name, source in copies.items() if source.reference in references}
-    return bool(references) and saying.isdisjoint(each.field for each in target.conditions)
+    shared = [field for each in named for field in domain.references_to(target.entity, each)]
+    return bool(shared) and stated.isdisjoint(_fields_saying_whose(domain, target.entity, shared))
+
+
+def _fields_saying_whose(domain: Domain, entity: str, references: Sequence[str]) -> set[str]:
+    """References of an entity, and the fields that are copied from the rows they point to."""
+    copies = domain.copied_fields(entity)
+    return {*references, *(name for name, source in copies.items() if source.reference in references)}
 
 
 # --- one group -------------------------------------------------------------------------------------------------
@@ -204,7 +211,7 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
     first = group.uses[0]
     needs_compact = not may_end_with_rows(domain.file.parts[first.part], first)
     is_sayable = _has_noun_phrase(domain, target, is_compact=needs_compact)
-    is_sayable = is_sayable and all(_is_sayable(domain, target, use) for use in group.uses)
+    is_sayable = is_sayable and all(_is_sayable(domain, role, target, use) for use in group.uses)
     return group if is_sayable and _can_be_served(domain, role, group) else None
 
 
@@ -234,8 +241,11 @@ def _can_be_served(domain: Domain, role: str, group: Group) -> bool:
     return all(operand.get("in") != [] for operand in where.values())
 
 
-def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
-    """Whether people would say it: nobody asks to see one person without saying what of them."""
+def _is_sayable(domain: Domain, role: str, target: Target, use: Use) -> bool:
+    """Whether people would say it: nobody asks to see one person without saying what of them.
+
+    To see one row is to open its record, where there is a tool for this, and not the line of it in a list.
+    """
     part = domain.file.parts[use.part]
     tool = domain.file.tools[part.tool]
     said = {(each.field, each.key) for each in target.conditions if each.how == "choice"}
@@ -249,9 +259,18 @@ def _is_sayable(domain: Domain, target: Target, use: Use) -> bool:
     search = domain.file.tools[target.search].returns if target.search else []
     if tool.operation == "get" and target.search and {*(use.columns or tool.returns)} <= {*search}:
         return False  # the search shows it already
-    is_person = domain.file.entities[target.entity].pronoun == "them" and not target.is_many
-    shows = tool.operation in ("list", "get")
-    return bool(use.columns or part.says) or not (is_person and shows and not target.by_key)
+    is_person = domain.file.entities[target.entity].pronoun == "them"
+    if use.columns or part.says or target.is_many or tool.operation not in ("list", "get"):
+        return True
+    is_line = tool.operation == "list" and _can_open(domain, role, target.entity)
+    return not is_line and not (is_person and not target.by_key)
+
+
+@lru_cache(maxsize=512)
+def _can_open(domain: Domain, role: str, entity: str) -> bool:
+    """Whether a role can ask for the record of a row."""
+    tools = [domain.file.tools[part.tool] for part in domain.file.parts.values() if role in part.roles]
+    return any(tool.operation == "get" and tool.entity == entity for tool in tools)
 
 
 def entity_of_part(domain: Domain, part: str) -> str | None:

@@ -81,15 +81,11 @@ class SharedVoice(StrictModel):
         self,
         kind: str,
         register: Register,
-        words: tuple[int, int],
         *,
         with_fragments: bool = True,
         with_thanks: bool = True,
     ) -> tuple[str, ...]:
-        """The patterns of a kind and register with that many words, at least and at most, the marker included.
-
-        Without fragments, "{it}?" is left out; without thanks, "{do}, thanks.".
-        """
+        """The patterns of a kind and register; without fragments, "{it}?" is left out; without thanks, "{do}, thanks."."""
         texts = {
             "do": self.patterns.do,
             "need": self.patterns.need,
@@ -98,8 +94,7 @@ class SharedVoice(StrictModel):
         return tuple(
             each
             for each in texts[kind].of(register)
-            if words[0] <= len(each.split()) <= words[1]
-            and (with_fragments or not _FRAGMENT.match(each))
+            if (with_fragments or not _FRAGMENT.match(each))
             and (with_thanks or not _THANKS.search(each))
         )
 

@@ -127,10 +127,9 @@ def _date_wordings(value: str, today: date) -> tuple[str, ...]:
     )
     if day == today + timedelta(days=1):
         ways += [TOMORROW] * 4
-    elif today < day <= today + timedelta(days=6):
+    elif today < day <= today + timedelta(days=6):  # further ahead, "the 3rd" may be that of another month
         ways += [_WEEKDAYS[day.weekday()]] * 2
-    if today < day and (day.year, day.month) == (today.year, today.month):
-        ways.append(f"the {_format_ordinal(day.day)}")
+        ways += [f"the {_format_ordinal(day.day)}"] if day.month == today.month else []
     return (*ways, value)
 
 

@@ -29,7 +29,6 @@ CONTENT = VOICE.read_bytes()
 SHARED = parse_shared_voice(CONTENT, VOICE.name)
 MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
 REGISTERS: tuple[Register, ...] = ("neutral", "casual", "formal")
-ANY_LENGTH = (0, 99)
 MARKERS: dict[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
     "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
@@ -149,7 +148,7 @@ def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str
 def test_no_other_text_is_a_verb_phrase_in_a_pattern() -> None:
     """What a pattern of `do` makes of a verb phrase is no question and no other pattern, or splits could say the same."""
     composed: dict[str, set[str]] = {}
-    patterns = [each for register in REGISTERS for each in SHARED.patterns_of("do", register, ANY_LENGTH)]
+    patterns = [each for register in REGISTERS for each in SHARED.patterns_of("do", register)]
     for key, listed in SHARED.verbs.items():
         verbs = [f"{each} {{it}}" for each in listed] if key == "show" else listed
         pairs = product(*(chain.from_iterable(map(alternatives_of, texts)) for texts in (patterns, verbs)))
@@ -161,7 +160,7 @@ def test_no_other_text_is_a_verb_phrase_in_a_pattern() -> None:
         texts = [
             each
             for register in REGISTERS
-            for text in SHARED.patterns_of(kind, register, ANY_LENGTH)
+            for text in SHARED.patterns_of(kind, register)
             for each in alternatives_of(text)
         ]
         assert [each for each in texts if plain(each.replace("{rows}", "{it}")) in composed["show"]] == []
