@@ -100,11 +100,12 @@ def instance_of_wording(wording_index: int) -> int:
 
 
 def split_capacity(domain: Domain, split: str) -> int:
-    """How many traces a split can have before a scenario would have to repeat a wording."""
-    deck = _deck(domain, f"{split}-0")
+    """How many traces a split can have before a scenario would have to repeat a wording, or a somewhat lower number."""
+    deck = _deck(domain, "train-0")
+    shortest = len(deck.entries) // (2 if domain.file.parts else 1)
     capacity = []
     for name, weight in deck.weights.items():
         turns = _first_turn_of_substitutes(domain, name, split, weight)
         worlds, rounds = divmod(turns, _most_rounds(domain))
-        capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * len(deck.entries)))
+        capacity.append(worlds * WORLD_SIZE + min(WORLD_SIZE, rounds * shortest))
     return min(capacity)

@@ -9,13 +9,13 @@ Terms:
 - A shape says which of opening, reason and closing a frame has. `_SHAPES` is a list of shapes, used again and again.
 - A turn is the number of earlier requests that have the same phrasing.
 - A position is a place in `_SHAPES`, at which the shape of a request is read.
-- A serial number is the number of earlier places, since position 0 of the first round, with the same shape.
+- A serial number is the number of earlier turns of the phrasing that had the same shape.
 
 The number n is split like a number whose digits have different bases (as seconds are split into days, hours, minutes):
 
 1. The phrasings take turns: `turn, phrasing = divmod(n, number of phrasings)`.
-2. The shapes take turns: turn 0 of phrasing p has the shape at position 7 × p (`_POSITIONS_BETWEEN_PHRASINGS`), and each
-   further turn the shape at the next position.
+2. The shapes take turns: turn 0 of a phrasing has the shape at a position that follows from its text, and each further
+   turn the shape at the next position.
 3. The serial number is computed from the position and the number of complete rounds of `_SHAPES`.
 4. The serial number is permuted among all wordings with this phrasing and shape, so that successive requests differ in
    every part and not only in the last digit. It starts at another number for each phrasing, so that two scenarios do not
@@ -34,12 +34,13 @@ A worked example. Two phrasings, the first in two variants; 3 openings, 2 reason
 ... )
 >>> space = WordingSpace((Phrasing("[List|Show] my loans."), Phrasing("Which loans do I have?")), (choices, choices))
 
-For n = 6 it is turn 3 of phrasing 0. `_SHAPES[3]` is (0, 1, 0), a reason alone, for the first time: serial number 0.
+The first phrasing begins at position 35. For n = 16 it is turn 8 of this phrasing, so position 43, which is position 3 of
+the second round. `_SHAPES[3]` is (0, 1, 0), a reason alone, for the first time since turn 0: serial number 0.
 There are 2 · 2 = 4 such wordings. The permutation makes 0 into (0 + 3) · 3 mod 4 = 1, where the first 3 is the start of
 this phrasing and the second one the step for 4. The digits of 1 in the bases 2 and 2 are 1 and 0, since 1 = 1 + 2 · 0:
 variant 1, reason 0.
 
->>> phrasing, variant_index, frame = space.at(6)
+>>> phrasing, variant_index, frame = space.at(16)
 >>> "".join(phrasing.variant_parts(variant_index)), frame
 ('Show my loans.', Frame(opening='', reason='I am moving.', closing=''))
 
@@ -47,7 +48,7 @@ A shape can run out of wordings: a request without a frame has only as many as i
 the requests that would have this shape get an opening instead and, when the openings run out too, a full frame.
 Ordinary openings and full frames are counted upwards from 0, these replacements downwards from the last, one for each
 turn. `capacity()` is the number of requests before both counters can reach the same full frame. For n = 8, turn 4 of
-phrasing 0, the shape is (0, 0, 0) for the third time (serial number 2), but there are only two variants, and too few
+phrasing 0, the shape is (0, 0, 0) for the fourth time (serial number 3), but there are only two variants, and too few
 openings. So the request gets number 48 - 1 - 4 = 43 of the 2 · 3 · 2 · 4 = 48 wordings with a full frame:
 
 >>> space.at(8).frame
@@ -92,8 +93,6 @@ _COUNT_BEFORE = {
     shape: tuple(_SHAPES[:position].count(shape) for position in range(len(_SHAPES) + 1)) for shape in set(_SHAPES)
 }
 """For each shape: how often it occurs before each position of `_SHAPES`; the last number is that in the whole list."""
-_POSITIONS_BETWEEN_PHRASINGS = 7
-"""Positions between the starts of two phrasings in `_SHAPES`; 7 and 40 have no common divisor, so 40 starts differ."""
 
 
 class Frame(NamedTuple):
@@ -151,7 +150,7 @@ class WordingSpace(NamedTuple):
         """
         turn, phrasing_index = divmod(wording_index, len(self.phrasings))
         phrasing, choices = self.phrasings[phrasing_index], self.frames[phrasing_index]
-        start = phrasing_index * _POSITIONS_BETWEEN_PHRASINGS
+        start = _start_of(phrasing.text) % len(_SHAPES)
         shape = _SHAPES[(start + turn) % len(_SHAPES)]
         serial = _count_until(start + turn, shape) - _count_until(start, shape)
         size = _size(phrasing, choices, shape)

@@ -23,7 +23,7 @@ from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.versions import version_of
 
 SPLITS = ("train", "validation", "test")
-_WORLDS_KEPT = 8
+_WORLDS_KEPT = 16
 """Worlds, of whatever domains, whose scenarios are kept; those of another take as long as some 300 traces."""
 
 
@@ -171,9 +171,7 @@ class Domain:
         """The reference fields of an entity that point to rows of another one, or to rows that have such a reference."""
         direct = self._references_by_entity
         return tuple(
-            field
-            for field, name in direct[entity].items()
-            if referenced == name or referenced in direct[name].values()
+            field for field, name in direct[entity].items() if referenced == name or referenced in direct[name].values()
         )
 
     @cached_property
@@ -181,7 +179,9 @@ class Domain:
         """For each entity, the entities that its reference fields point to."""
         return {
             name: {
-                field: self.referenced_entity(entity, field) for field, spec in entity.fields.items() if spec.type == "ref"
+                field: self.referenced_entity(entity, field)
+                for field, spec in entity.fields.items()
+                if spec.type == "ref"
             }
             for name, entity in self.file.entities.items()
         }
@@ -245,7 +245,8 @@ class Domain:
             for parameter in tool.parameters.values():
                 of_topic = declared.setdefault(self.topic_of(tool, parameter), {})
                 for value, ways in parameter.words.items():
-                    of_topic[value] = tuple(dict.fromkeys((*of_topic.get(value, ()), *ways)))
+                    said = (each.removeprefix("~ ") for each in ways)  # superlatives may stand after the noun
+                    of_topic[value] = tuple(dict.fromkeys((*of_topic.get(value, ()), *said)))
         return declared
 
     @cached_property

@@ -117,6 +117,9 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
             "2026-03-12",
         )),
         ("date", "2026-03-01", (), ("1 March", "March 1", "March 1st", "the 1st of March", "1 Mar", "2026-03-01")),
+        ("date", "2026-03-24", (), (
+            "24 March", "March 24", "March 24th", "the 24th of March", "24 Mar", "2026-03-24",  # the 24th of which month?
+        )),
         ("date", "2025-08-22", (), (
             "22 August 2025", "August 22, 2025", "August 22nd, 2025", "the 22nd of August 2025", "2025-08-22",
         )),

@@ -103,7 +103,9 @@ class Openers:
         return self._kinds[at].at(serial, self._start)
 
     def _place(self, index: int) -> tuple[int, int]:
-        """The kind of an opener, and its number among those of this kind."""
+        """The kind of an opener, and its number among those of this kind. Raises IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"opener {index} of {len(self)}")
         place = permute(index, len(self), self._start)
         at = bisect_right(self._ends, place)
         return at, self._ends[at] - 1 - place
@@ -186,7 +188,13 @@ class _Patterns(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _patterns_of(
-    voice: SharedVoice, kind: _KindName, register: Register, *, with_fragments: bool, with_thanks: bool, is_quoting: bool
+    voice: SharedVoice,
+    kind: _KindName,
+    register: Register,
+    *,
+    with_fragments: bool,
+    with_thanks: bool,
+    is_quoting: bool,
 ) -> _Patterns:
     fitting = [
         each

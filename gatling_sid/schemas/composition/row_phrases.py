@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
-from gatling_sid.schemas.composition.targets import key_phrases
+from gatling_sid.schemas.composition.targets import key_phrases, words_of_order
 from gatling_sid.schemas.composition.tasks import GroupWords
-from gatling_sid.schemas.language.noun_phrases import NounPhrases, Superlative, noun_phrases, phrase_of
-from gatling_sid.schemas.language.phrasing import Slot
+from gatling_sid.schemas.language.noun_phrases import NounPhrases, noun_phrases, phrase_of, superlative_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -32,16 +31,11 @@ def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) 
         ]
         for each in sorted(target.conditions, key=lambda each: _place_in_phrase(entity, each.field))
     ]
-    superlative = None
-    if target.order is not None and target.search is not None:
-        tool = domain.file.tools[target.search]
-        words = rng.choice(tool.first_said) if not target.order else ""
-        order = None
-        if target.order:
-            sort = next(each for each in tool.parameters.values() if each.does == "sort")
-            order = Slot(group.order_slot, rng.choice(sort.words[target.order]))
-        superlative = Superlative(Slot(group.number_slot, None), order, words)
-    return noun_phrases(nouns, phrases, plural=target.is_many, superlative=superlative)
+    superlatives = [
+        superlative_of(text, group.number_slot, group.order_slot if target.order else "")
+        for text in _shuffled(words_of_order(domain, target), rng)
+    ]
+    return noun_phrases(nouns, phrases, plural=target.is_many, superlatives=superlatives)
 
 
 def _are_named_twice(group: GroupWords) -> bool:

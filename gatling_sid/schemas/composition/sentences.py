@@ -217,7 +217,7 @@ class _Composer:
             is_last = ends_with_rows(text)
             markers["it"] = self._it(at, is_each=_EACH.search(text) is not None, is_compact=not is_last)
         if "{rows}" in text:
-            markers["rows"] = self._rows(at)
+            markers["rows"] = self._rows(at, is_compact=not ends_with_rows(text))
         return _splice(text, markers, use.slots)
 
     def _it(self, at: int, *, is_each: bool = False, is_compact: bool = False) -> Groups:
@@ -228,7 +228,10 @@ class _Composer:
             # After a figure, "them" could be the figures, and "those" the largest ones.
             if at in self.measured and entity.pronoun != "them":
                 return _literal(f"{'' if is_each else 'all '}those {next(iter(entity.noun.values()))}")
-            return _literal("them" if group.target.is_many else self._person(at) or entity.pronoun)
+            if self._is_one_of_several(at):
+                phrases = self._noun_phrases(at)
+                return (phrases.definite,) if phrases.are_names else _literal(f"the {next(iter(entity.noun))}")
+            return _literal("them" if group.target.is_many else entity.pronoun)
         self.named.add(at)
         phrases = self._noun_phrases(at)
         definite = phrases.compact if is_compact and phrases.compact else phrases.definite
@@ -243,26 +246,27 @@ class _Composer:
         least = min(map(literal_words, phrases), default=0)
         return tuple(each for each in phrases if literal_words(each) == least)
 
-    def _person(self, at: int) -> str:
-        """What one person is called again if another one may have been named: "the patient" instead of "them"."""
+    def _is_one_of_several(self, at: int) -> bool:
+        """Whether the rows are one person and another one may have been named, so that "them" could be either."""
         target = self.task.groups[at].target
         assert target is not None
         entity = self.domain.file.entities[target.entity]
-        is_person = entity.pronoun == "them" and not target.is_many
-        return f"the {next(iter(entity.noun))}" if is_person and len(self.task.groups) > 1 else ""
+        return entity.pronoun == "them" and not target.is_many and len(self.task.groups) > 1
 
     def _possessive(self, at: int) -> str:
+        """Whose something is, of rows that were named before."""
         target = self.task.groups[at].target
         assert target is not None
-        if person := self._person(at):
-            return f"{person}'s"
+        if self._is_one_of_several(at):
+            return "{it}'s"
         is_thing = not target.is_many and self.domain.file.entities[target.entity].pronoun == "it"
         return "its" if is_thing else "their"
 
-    def _rows(self, at: int) -> Groups:
+    def _rows(self, at: int, *, is_compact: bool = False) -> Groups:
         self.named.add(at)
         phrases = self._noun_phrases(at)
-        return (self._of_length(phrases.bare or phrases.definite),)
+        bare = phrases.compact_bare if is_compact and phrases.compact_bare else phrases.bare
+        return (self._of_length(bare or phrases.definite),)
 
     def _noun_phrases(self, at: int) -> NounPhrases:
         phrases = self.nouns[at]

@@ -19,16 +19,15 @@ from gatling_sid.schemas.composition.look_ups import look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
-from gatling_sid.schemas.composition.targets import FILTERING, draw_target
+from gatling_sid.schemas.composition.targets import FILTERING, draw_target, words_of_order
 from gatling_sid.schemas.language.alternatives import alternatives_of
-from gatling_sid.schemas.language.noun_phrases import Superlative, are_sayable, phrase_of
-from gatling_sid.schemas.language.phrasing import Slot
+from gatling_sid.schemas.language.noun_phrases import are_sayable, phrase_of, superlative_of
 from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_MAX_DRAWS_IN_VAIN = 30
+_MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.45
 _MOST_USES = 3
@@ -221,8 +220,8 @@ def _has_noun_phrase(domain: Domain, target: Target, *, is_compact: bool) -> boo
     phrases = [
         [phrase_of(text, "", plural=target.is_many) for text in each.phrases(entity)] for each in target.conditions
     ]
-    superlative = Superlative(Slot("", None), None, "first") if target.order is not None else None
-    return target.by_key or are_sayable(phrases, superlative, is_compact=is_compact)
+    superlatives = [superlative_of(text, "", "") for text in words_of_order(domain, target)]
+    return target.by_key or are_sayable(phrases, superlatives, is_compact=is_compact)
 
 
 def _can_be_served(domain: Domain, role: str, group: Group) -> bool:

@@ -132,6 +132,15 @@ def _draw_order(domain: Domain, search: str, rng: random.Random) -> str | None:
     return rng.choice(orders) if orders else None
 
 
+def words_of_order(domain: Domain, target: Target) -> Sequence[str]:
+    """The superlatives that can stand for the order of which the first rows are meant; none if all rows are."""
+    if target.order is None or target.search is None:
+        return ()
+    tool = domain.file.tools[target.search]
+    sort = next((each for each in tool.parameters.values() if each.does == "sort"), None)
+    return sort.words[target.order] if target.order and sort is not None else tool.first_said
+
+
 # --- conditions ------------------------------------------------------------------------------------------------
 
 
@@ -174,19 +183,18 @@ def _draw_conditions(
         chosen.append(identifying[0])
     if not is_many:  # a name that several rows share does not single out one
         for each in possible:
-            is_vague = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > _MOST_ROWS_OF_ONE
-            if is_vague and _fits(each, chosen, entity):
-                chosen.append(each)
+            if len(chosen) >= _MOST_CONDITIONS or expected_rows(domain, name, chosen) <= _MOST_ROWS_OF_ONE:
+                break
+            chosen += [each] if _fits(each, chosen, entity) else []
     number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
     most = _most_rows(domain, parts)
+    may_be_more = is_many and not has_order
     for each in possible:
-        too_many = is_many and not has_order and expected_rows(domain, name, chosen) > most
-        if (
-            len(chosen) < (_MOST_CONDITIONS if too_many else number)
-            and _fits(each, chosen, entity)
-            and (is_many or not each.identifies(entity))
+        if len(chosen) >= number and not (
+            may_be_more and len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > most
         ):
-            chosen.append(each)
+            break
+        chosen += [each] if (is_many or not each.identifies(entity)) and _fits(each, chosen, entity) else []
     expected = expected_rows(domain, name, chosen)
     if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
         expected if has_order else most

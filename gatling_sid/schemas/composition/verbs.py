@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _ONE_COLUMN = re.compile(r"\bwhat(?:'s| is)\b[^{]*\{columns\}", re.IGNORECASE)
 _SEVERAL_COLUMNS = re.compile(r"\bwhat are the \{columns\}|\b(?:with|including) \{columns\}", re.IGNORECASE)
 """Texts for one column and for several: "what are the name", "a list with name"."""
+_FETCHES = re.compile(r"(?:pull|bring|look) up|get|find")
 _HOW_MANY_ROWS = re.compile(r"\b(?:how many\}?|any) \{rows\}", re.IGNORECASE)
 
 
@@ -37,7 +38,8 @@ def _shared_verbs(group: GroupWords, use: UseWords, domain: Domain, voice: Share
     verbs = voice.verbs
     match use.tool.operation:
         case "list" | "get" if use.use.columns:
-            return verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
+            texts = verbs["show_columns_of_many" if group.target and group.target.is_many else "show_columns_of_one"]
+            return (_shows_people(use, domain) and [each for each in texts if not _FETCHES.match(each)]) or texts
         case "aggregate":
             return verbs[_measure(use, domain, voice)]
         case "export":
@@ -62,10 +64,13 @@ def _shared_questions(group: GroupWords, use: UseWords, domain: Domain, voice: S
     if use.tool.operation == "aggregate":
         return voice.questions[_measure(use, domain, voice)]
     questions = voice.questions["columns_of_many" if group.target and group.target.is_many else "columns_of_one"]
+    return [each for each in questions if not each.startswith("What")] if _shows_people(use, domain) else questions
+
+
+def _shows_people(use: UseWords, domain: Domain) -> bool:
+    """Whether a column names people: nobody asks "what's the approver", or to "pull up the approver"."""
     fields = domain.file.entities[use.tool.entity].fields
-    if any(fields[each].type == "person" for each in use.use.columns):  # nobody asks "what's the approver"
-        return [each for each in questions if not each.startswith("What")]
-    return questions
+    return any(fields[each].type == "person" for each in use.use.columns)
 
 
 def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:

@@ -56,11 +56,24 @@ class ConditionPhrase(NamedTuple):
 
 
 class Superlative(NamedTuple):
-    """The words for the first rows of an order, such as "newest", and the slots for their number and for the order."""
+    """The words for the first rows of an order, such as "newest", and the slots for their number and for the order.
+
+    Those that stand `is_after` the noun are such as "sent last" in "the three invitations sent last".
+    """
 
     number: Slot
     order: Slot | None
     words: str
+    is_after: bool = False
+
+
+def superlative_of(text: str, number: str, order: str) -> Superlative:
+    """A superlative of the catalogue, "newest" or "~ sent last", with the names of its slots; "" if no slot is stated."""
+    words = text.removeprefix("~ ")
+    is_after = words != text
+    if order:
+        return Superlative(Slot(number, None), Slot(order, words), "", is_after)
+    return Superlative(Slot(number, None), None, words, is_after)
 
 
 @lru_cache(maxsize=16384)
@@ -109,6 +122,8 @@ class NounPhrases(NamedTuple):
     bare: tuple[Words, ...]
     compact: tuple[Words, ...] = ()
     """Definite ones that end with the noun or a name, so that what follows cannot be misread as part of them."""
+    compact_bare: tuple[Words, ...] = ()
+    """Bare plurals that end with the noun: "how many employees I manage are there" is hard to read."""
 
     @property
     def are_names(self) -> bool:
@@ -131,13 +146,19 @@ def noun_phrases(
     phrases: Sequence[Sequence[ConditionPhrase]],
     *,
     plural: bool,
-    superlative: Superlative | None = None,
+    superlatives: Sequence[Superlative] = (),
 ) -> NounPhrases:
-    """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each."""
+    """Composes the noun phrases for rows that meet some conditions; `phrases` has the possible phrases of each.
+
+    If there are `superlatives`, each of them can stand for the order, and the rows are the first ones of it.
+    """
     possible = _beside_names(phrases)
-    composed = _composed(nouns, possible, plural=plural, superlative=superlative)
-    compact = _composed(nouns, _ending_with_noun(possible), plural=plural, superlative=superlative)
-    return composed._replace(compact=compact.definite)
+    composed = _composed(nouns, possible, plural=plural, superlatives=superlatives)
+    before_noun = [each for each in superlatives if not each.is_after]
+    if superlatives and not before_noun:
+        return composed
+    compact = _composed(nouns, _ending_with_noun(possible), plural=plural, superlatives=before_noun)
+    return composed._replace(compact=compact.definite, compact_bare=compact.bare)
 
 
 def _composed(
@@ -145,19 +166,20 @@ def _composed(
     possible: Sequence[Sequence[ConditionPhrase]],
     *,
     plural: bool,
-    superlative: Superlative | None,
+    superlatives: Sequence[Superlative],
 ) -> NounPhrases:
     definite: list[Words] = []
     bare: list[Words] = []
-    for chosen in _plainest(_spread(possible, superlative)):
+    for at, chosen in enumerate(_plainest(_spread(possible, superlatives))):
         whole = next((each for each in chosen if each.is_whole), None)
         if whole is not None:
             definite.append(join_words(whole.before, *(each.after for each in chosen if each is not whole)))
             continue
         noun = list(nouns.values() if plural else nouns)[len(definite) % len(nouns)]
-        core = _around(noun, chosen, superlative)
-        is_definite = superlative is not None or any(each.makes_definite for each in chosen)
-        if superlative is None and not any(each.makes_definite for each in chosen):
+        fitting = [each for each in superlatives if _is_beside(each, chosen)]
+        core = _around(noun, chosen, fitting[at % len(fitting)] if fitting else None)
+        is_definite = bool(superlatives) or any(each.makes_definite for each in chosen)
+        if not is_definite:
             definite += [join_words(("the ",), core)]
             definite += [join_words(("all the ",), core)] if plural and len(definite) % 3 == 1 else []
         else:
@@ -167,12 +189,15 @@ def _composed(
 
 
 def are_sayable(
-    phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None, *, is_compact: bool = False
+    phrases: Sequence[Sequence[ConditionPhrase]], superlatives: Sequence[Superlative], *, is_compact: bool = False
 ) -> bool:
     """Whether there is a noun phrase for rows that meet some conditions; a compact one ends with the noun."""
     possible = _beside_names(phrases)
+    before_noun = [each for each in superlatives if not each.is_after]
+    if is_compact and superlatives and not before_noun:
+        return False
     choices = product(*(_ending_with_noun(possible) if is_compact else possible))
-    return any(_fit_together(each, superlative) for each in choices)
+    return any(_fit_together(each, before_noun if is_compact else superlatives) for each in choices)
 
 
 def _ending_with_noun(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequence[ConditionPhrase]]:
@@ -189,15 +214,20 @@ def _beside_names(phrases: Sequence[Sequence[ConditionPhrase]]) -> Sequence[Sequ
     ]
 
 
-def _fit_together(chosen: Sequence[ConditionPhrase], superlative: Superlative | None) -> bool:
+def _fit_together(chosen: Sequence[ConditionPhrase], superlatives: Sequence[Superlative]) -> bool:
     """Whether phrases can be one noun phrase; "my Mateo's callback" and "junior Leung" cannot."""
     whole = [each for each in chosen if each.is_whole]
     if whole:
-        return (
-            superlative is None and len(whole) == 1 and all(each.follows_name for each in chosen if not each.is_whole)
-        )
+        return not superlatives and len(whole) == 1 and all(each.follows_name for each in chosen if not each.is_whole)
+    if superlatives and not any(_is_beside(each, chosen) for each in superlatives):
+        return False
     is_piled = sum(bool(each.after) for each in chosen) > 1
     return not is_piled and sum(bool(each.makes_definite and each.before) for each in chosen) <= 1
+
+
+def _is_beside(superlative: Superlative, chosen: Sequence[ConditionPhrase]) -> bool:
+    """Whether a superlative can stand beside phrases: "the invoices from Pelham issued last" says two things at its end."""
+    return not (superlative.is_after and any(each.after for each in chosen))
 
 
 def _plainest(choices: Sequence[tuple[ConditionPhrase, ...]]) -> list[tuple[ConditionPhrase, ...]]:
@@ -213,7 +243,7 @@ def _words_said_twice(chosen: Sequence[ConditionPhrase]) -> int:
 
 
 def _spread(
-    phrases: Sequence[Sequence[ConditionPhrase]], superlative: Superlative | None
+    phrases: Sequence[Sequence[ConditionPhrase]], superlatives: Sequence[Superlative]
 ) -> list[tuple[ConditionPhrase, ...]]:
     """Some choices of one phrase for each condition that make a noun phrase; the first ones differ in all of them."""
     if not all(phrases):
@@ -221,21 +251,37 @@ def _spread(
     longest = max((len(each) for each in phrases), default=1)
     diagonal = [tuple(each[(turn + at) % len(each)] for at, each in enumerate(phrases)) for turn in range(longest)]
     choices = dict.fromkeys([*diagonal, *islice(product(*phrases), _MOST_CHOICES)])
-    return list(islice((each for each in choices if _fit_together(each, superlative)), _MAX_REALISATIONS))
+    return list(islice((each for each in choices if _fit_together(each, superlatives)), _MAX_REALISATIONS))
 
 
 def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlative | None) -> Words:
     """The noun with what stands before it, of which a value in any words is nearest to it, and after it."""
     ordered = sorted(chosen, key=lambda each: (not each.makes_definite, each.has_open_value))
+    after = [each.after for each in ordered]
     before = [each.before for each in ordered]
     if superlative is not None:
         words = superlative.order.wording if superlative.order else superlative.words
-        order = (superlative.order or superlative.words, " ")
-        first_rows = (*order, superlative.number, " ") if words in _BEFORE_NUMBER else (superlative.number, " ", *order)
-        own = [each.before for each in ordered if each.makes_definite and each.before]
-        others = [each.before for each in ordered if not each.makes_definite]
-        before = [*(own or [("the ",)]), first_rows, *others]
-    return join_words(*before, (noun,), *(each.after for each in ordered))
+        order: Words = (superlative.order or superlative.words,)
+        first_rows: Words = (superlative.number, " ", *order, " ")
+        if superlative.is_after:
+            first_rows = (superlative.number, " ")
+            after.append((" ", *order))
+        elif words in _BEFORE_NUMBER:
+            first_rows = (*order, " ", superlative.number, " ")
+        own = next((each.before for each in ordered if each.makes_definite and each.before), ("the ",))
+        whose, rest = _divided_after_owner(own)
+        before = [whose, first_rows, rest, *(each.before for each in ordered if not each.makes_definite)]
+    return join_words(*before, (noun,), *after)
+
+
+def _divided_after_owner(words: Words) -> tuple[Words, Words]:
+    """Words such as "my incoming" or "Ada's own", divided after whose it is: there, a number stands."""
+    at = 0 if isinstance(words[0], str) else 1
+    literal = words[at] if at < len(words) else ""
+    assert isinstance(literal, str)
+    owner, blank, rest = literal.partition(" ")
+    following: Words = (rest, *words[at + 1 :]) if rest else words[at + 1 :]
+    return (*words[:at], owner + blank), following
 
 
 def join_words(*parts: Words) -> Words:

@@ -94,8 +94,7 @@ class SharedVoice(StrictModel):
         return tuple(
             each
             for each in texts[kind].of(register)
-            if (with_fragments or not _FRAGMENT.match(each))
-            and (with_thanks or not _THANKS.search(each))
+            if (with_fragments or not _FRAGMENT.match(each)) and (with_thanks or not _THANKS.search(each))
         )
 
     patterns: Patterns

@@ -13,12 +13,14 @@ from gatling_sid.schemas.language.noun_phrases import (
     Words,
     noun_phrases,
     phrase_of,
+    superlative_of,
     values_in,
 )
 from gatling_sid.schemas.language.phrasing import Slot
 
 INVOICE = {"invoice": "invoices"}
 NEWEST = Superlative(Slot("n", None), None, "newest")
+SENT_LAST = superlative_of("~ sent last", "n", "order")
 DEAREST = Superlative(Slot("n", None), Slot("order", "dearest"), "")
 PHRASES = (
     "{overdue} ~", "~ {past due}", "~ from {}", "{} ~", "{}'s ~", "my ~", "~ assigned to me", "{}", "~ of {} or more",
@@ -32,13 +34,16 @@ def text_of(words: Words) -> str:
 
 
 def composed(
-    *conditions: list[str], plural: bool = True, superlative: Superlative | None = None, nouns: dict[str, str] = INVOICE
+    *conditions: list[str],
+    plural: bool = True,
+    superlatives: tuple[Superlative, ...] = (),
+    nouns: dict[str, str] = INVOICE,
 ) -> NounPhrases:
     """The noun phrases for conditions, each given by its phrases; the value of the first is called a, then b and c."""
     phrases = [
         [phrase_of(text, name, plural=plural) for text in each] for name, each in zip("abc", conditions, strict=False)
     ]
-    return noun_phrases(nouns, phrases, plural=plural, superlative=superlative)
+    return noun_phrases(nouns, phrases, plural=plural, superlatives=superlatives)
 
 
 @pytest.mark.parametrize(
@@ -80,15 +85,29 @@ def test_phrases_compose(phrases: list[str], singular: str, plural: str) -> None
         ([], NEWEST, "the <n> newest invoices"),
         (["{overdue} ~", "~ from {}"], NEWEST, "the <n> newest overdue invoices from <b>"),
         (["my ~"], DEAREST, "my <n> dearest invoices"),
+        (["my {incoming} ~", "{overdue} ~"], DEAREST, "my <n> dearest incoming overdue invoices"),
+        (["{}'s own ~"], NEWEST, "<a>'s <n> newest own invoices"),
+        (["my ~", "{overdue} ~"], SENT_LAST, "my <n> overdue invoices sent last"),
         (["{}'s ~", "{overdue} ~"], NEWEST, "<a>'s <n> newest overdue invoices"),
         (["~ that <is|are> {still open}"], DEAREST, "the <n> dearest invoices that are still open"),
     ],
 )
 def test_superlatives(phrases: list[str], superlative: Superlative, text: str) -> None:
     """Number and order stand after the article or the possessive and before every adjective; nothing is bare."""
-    found = composed(*([each] for each in phrases), superlative=superlative)
+    found = composed(*([each] for each in phrases), superlatives=(superlative,))
     assert [text_of(each) for each in found.definite] == [text]
     assert found.bare == ()
+
+
+def test_one_thing_stands_after_the_noun() -> None:
+    """Beside words after the noun, only superlatives before it can stand; a compact noun phrase has no others."""
+    found = composed(["~ from {}", "{}'s ~"], superlatives=(NEWEST, SENT_LAST))
+    assert [text_of(each) for each in found.definite] == [
+        "the <n> newest invoices from <a>",
+        "<a>'s <n> invoices sent last",
+    ]
+    assert [text_of(each) for each in found.compact] == ["<a>'s <n> newest invoices"]
+    assert composed(["~ from {}"], superlatives=(SENT_LAST,)) == NounPhrases((), ())
 
 
 @pytest.mark.parametrize(
@@ -145,7 +164,7 @@ def test_nouns_and_phrases_take_turns() -> None:
 def test_noun_phrases_state_every_condition(phrases: list[str], plural: bool, is_first_few: bool) -> None:
     """Whatever is composed has the value of every condition, one noun that agrees, single blanks, and no notation."""
     found = composed(
-        *([each] for each in phrases), plural=plural, superlative=NEWEST if plural and is_first_few else None
+        *([each] for each in phrases), plural=plural, superlatives=(NEWEST,) if plural and is_first_few else ()
     )
     for words in (*found.definite, *found.bare):
         text = text_of(words)

@@ -28,8 +28,8 @@ def by_register(neutral: str, casual: str, formal: str) -> dict[str, list[str]]:
 NOTHING = {**by_register("x", "x", "x"), "morning": ["x"], "afternoon": ["x"], "evening": ["x"]}
 VOICE = SharedVoice.model_validate({
     "patterns": {
-        "do": by_register("Can you {do}?", "{do}, ok?", "Kindly {do}."),
-        "need": by_register("I need {it}.", "need {it}", "May I see {it}?"),
+        "do": by_register("Could you please {do}?", "{do}, ok?", "Kindly {do}."),
+        "need": by_register("Could I see {it}?", "need {it}", "May I see {it}?"),
         "any": by_register("Are there any {rows}?", "any {rows}?", "Do we have any {rows}?"),
         "then": ["Then {do}."],
     },
@@ -57,7 +57,7 @@ VOICE = SharedVoice.model_validate({
     "closings": by_register("x", "x", "x"),
     "reasons": {"read": [], "change": [], "any": []},
 })  # fmt: skip
-DO = ("Can you {}?", "{}, ok?", "Kindly {}.")
+DO = ("Could you please {}?", "{}, ok?", "Kindly {}.")
 """The patterns of a verb phrase, by register; the last two are so bare that they take the shortest noun phrases alone."""
 
 
@@ -112,7 +112,7 @@ def test_something_to_see(workshop: Domain) -> None:
     many = ("the waiting repairs", "all the waiting repairs")
     found_texts = texts(workshop, (searched(WAITING, is_many=True), Use("see_repairs")))
     assert done(*(f"list {each}" for each in many)) < found_texts
-    assert {f"I need {each}." for each in many} < found_texts
+    assert {f"Could I see {each}?" for each in many} < found_texts
     assert "Are there any waiting repairs?" in found_texts
     assert "Are there any repair jobs that are still waiting?" in found_texts
     assert not any("any the" in each or "any all" in each for each in found_texts)
@@ -150,7 +150,7 @@ def test_measures(workshop: Domain) -> None:
     grouped = Use("count_repairs", (), (("measure", "count"), ("group_by", "bicycle")))
     found_texts = texts(workshop, (filtered(WAITING), grouped))
     assert "How many waiting repairs are there, by <a1_group_by>?" in found_texts
-    assert "Can you count the waiting repairs by <a1_group_by>?" in found_texts
+    assert "Could you please count the waiting repairs by <a1_group_by>?" in found_texts
     summed = Use("figures", (), (("measure", "sum"), ("measured_field", "price")))
     found_texts = texts(workshop, (filtered(MINE), summed))
     assert "What is the total <a1_measured_field> of my repairs?" in found_texts
@@ -192,7 +192,7 @@ def test_what_was_named_is_a_pronoun(
     ]  # nothing follows a quotation
     found_texts = texts(workshop, (BY_KEY, uses), split=split)
     assert {capital(pattern.format(joined.format(KEYS[0]))) for pattern in patterns} < found_texts
-    assert f"Can you {first}? Then {following}." in found_texts
+    assert f"Could you please {first}? Then {following}." in found_texts
     assert all(each.count("<a_key>") == 1 for each in found_texts)
 
 
@@ -208,19 +208,31 @@ def test_rows_and_people_are_them(workshop: Domain) -> None:
     """Several rows are "them" and have "their" columns, and so has one person."""
     listed = searched(WAITING, is_many=True)
     found_texts = texts(workshop, (listed, [Use("see_repairs"), Use("export_repairs", ("price",))]))
-    assert "Can you list the waiting repairs and put their <a2_columns> on the <a2_target>?" in found_texts
+    assert "Could you please list the waiting repairs and put their <a2_columns> on the <a2_target>?" in found_texts
     found_texts = texts(workshop, (listed, [Use("see_repairs"), Use("drop_repairs")]))
-    assert "Can you list the waiting repairs and then delete them?" in found_texts
+    assert "Could you please list the waiting repairs and then delete them?" in found_texts
     named = PERSON._replace(conditions=(NAME._replace(field="name"),))
     found_texts = texts(workshop, (named, [Use("see_person", ("email",)), Use("see_person", ("wage",))]))
     assert "Kindly tell me <a_name>'s <a1_columns> and tell me their <a2_columns>." in found_texts
+
+
+def test_one_of_several_people_is_named_again(workshop: Domain) -> None:
+    """If a second wish may have named somebody else, one person is not "them" but has the name again, or the noun."""
+    uses = [Use("see_person", ("email",)), Use("see_person", ("wage",))]
+    named = PERSON._replace(conditions=(NAME._replace(field="name"),))
+    repairs = (searched(DONE, is_many=True), Use("drop_repairs"))
+    by_name = texts(workshop, (named, uses), repairs)
+    assert any("<a_name>'s <a1_columns>. Then tell me <a_name>'s <a2_columns>." in text for text in by_name)
+    by_key = texts(workshop, (PERSON._replace(by_key=True, search=None), uses), repairs)
+    assert any("Then tell me the colleague's <a2_columns>." in text for text in by_key)
+    assert not any("their" in text for text in by_name | by_key)
 
 
 def test_measured_rows_are_named_again(workshop: Domain) -> None:
     """After a figure, "them" could be the figures and "those" the largest ones, so the rows are "all those repairs"."""
     counted = Use("count_repairs", (), (("measure", "count"),))
     found_texts = texts(workshop, (searched(WAITING, is_many=True), [counted, Use("see_repairs")]))
-    assert "Can you count the waiting repairs and then look at all those repairs?" in found_texts
+    assert "Could you please count the waiting repairs and then look at all those repairs?" in found_texts
     assert not any("them" in each for each in found_texts)
 
 
@@ -257,7 +269,7 @@ def test_each_group_is_named(workshop: Domain) -> None:
         (searched(DONE, is_many=True), Use("drop_repairs")),
     )
     assert (
-        'Can you mark repair <a_key> as begun? Then add "<a2_text>" as a note on it. Then delete the finished repairs.'
+        'Could you please mark repair <a_key> as begun? Then add "<a2_text>" as a note on it. Then delete the finished repairs.'
         in found_texts
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from gatling_sid.schemas.catalogue import DomainFile
-from gatling_sid.schemas.composition.shape_types import Group, Shape
-from gatling_sid.schemas.composition.shapes import draw_shapes
+from gatling_sid.schemas.composition.conditions import StatedCondition
+from gatling_sid.schemas.composition.shape_types import Group, Shape, Target
+from gatling_sid.schemas.composition.shapes import _seems_to_be_of, draw_shapes
 from gatling_sid.schemas.composition.table import SCENARIOS_OF_WORLD
 from gatling_sid.schemas.domain import Domain
 
@@ -194,6 +195,38 @@ def test_what_follows_is_not_of_what_was_named(workshop: Domain) -> None:
         if entities == ["customer", "repair"] and last and not last.by_key:
             assert any(each.how == "mine" or each.field == "customer_name" for each in last.conditions), shape.name
     assert followed > 20
+
+
+def test_what_follows_is_not_of_a_person_who_was_named(workshop: Domain) -> None:
+    """After the repair of a customer, notes on customers would be taken for notes on that one, unless they say on whom."""
+
+    def note_on_customers(content: dict[str, Any]) -> None:
+        content["entities"]["note"]["fields"]["repair_id"] = {"type": "ref", "populate": {"ref": "customer"}}
+
+    domain = edited(workshop, note_on_customers)
+    of_customer = StatedCondition("customer_id", "equals", "via", "name")
+    repair = Target("repair", "list_repairs", (of_customer,), is_many=False)
+    notes = Target("note", None, (), is_many=True)
+    said = Target("note", None, (StatedCondition("repair_id", "equals", "via", "name"),), is_many=True)
+    assert _seems_to_be_of(domain, notes, repair)
+    assert not _seems_to_be_of(domain, said, repair)
+    assert not _seems_to_be_of(domain, notes, repair._replace(conditions=()))
+    assert _seems_to_be_of(workshop, notes, Target("customer", None, (), is_many=False)), (
+        "notes are on customers' repairs"
+    )
+
+
+def test_one_row_is_opened_and_not_listed(workshop: Domain) -> None:
+    """Who may open a repair and asks to see one gets its record; without columns, no single repair is listed."""
+    found = 0
+    for shape in all_shapes(workshop):
+        opens = any(shape.role in part.roles for part in workshop.file.parts.values() if part.tool == "get_repair")
+        for group in shape.groups:
+            for use in group.uses if group.target is not None and not group.target.is_many else ():
+                if workshop.file.parts[use.part].tool == "list_repairs":
+                    found += 1
+                    assert use.columns or not opens, shape.name
+    assert found
 
 
 def test_nobody_singles_out_a_row_by_a_range(workshop: Domain) -> None:
