@@ -29,6 +29,7 @@ _BEFORE_NUMBER = frozenset({"next", "first", "last"})
 _LONGER_WORD = re.compile(r"(?<![\w'])[a-z]{5,}(?![\w'=])")
 _AGREEMENT = re.compile(r"<([^<>|]*)\|([^<>|]*)>")
 _POSSESSIVE = re.compile(r"\{[^{}]*\}(?:'s|') .*~|(?:my|our|the) .*~", re.IGNORECASE)
+_OWNER = re.compile(r".*(?:'s|s') |\S+ ")
 _RELATIVE = re.compile(r"~,? (?:that|which|who|whose|where)\b")
 
 
@@ -275,13 +276,14 @@ def _around(noun: str, chosen: Iterable[ConditionPhrase], superlative: Superlati
 
 
 def _divided_after_owner(words: Words) -> tuple[Words, Words]:
-    """Words such as "my incoming" or "Ada's own", divided after whose it is: there, a number stands."""
+    """Words such as "my incoming" or "our branch's own", divided after whose it is: there, a number stands."""
     at = 0 if isinstance(words[0], str) else 1
     literal = words[at] if at < len(words) else ""
     assert isinstance(literal, str)
-    owner, blank, rest = literal.partition(" ")
-    following: Words = (rest, *words[at + 1 :]) if rest else words[at + 1 :]
-    return (*words[:at], owner + blank), following
+    owner = _OWNER.match(literal)
+    end = owner.end() if owner else len(literal)
+    following: Words = (literal[end:], *words[at + 1 :]) if literal[end:] else words[at + 1 :]
+    return (*words[:at], literal[:end]), following
 
 
 def join_words(*parts: Words) -> Words:

@@ -87,6 +87,7 @@ def test_phrases_compose(phrases: list[str], singular: str, plural: str) -> None
         (["my ~"], DEAREST, "my <n> dearest invoices"),
         (["my {incoming} ~", "{overdue} ~"], DEAREST, "my <n> dearest incoming overdue invoices"),
         (["{}'s own ~"], NEWEST, "<a>'s <n> newest own invoices"),
+        (["my patients' unread ~"], NEWEST, "my patients' <n> newest unread invoices"),
         (["my ~", "{overdue} ~"], SENT_LAST, "my <n> overdue invoices sent last"),
         (["{}'s ~", "{overdue} ~"], NEWEST, "<a>'s <n> newest overdue invoices"),
         (["~ that <is|are> {still open}"], DEAREST, "the <n> dearest invoices that are still open"),

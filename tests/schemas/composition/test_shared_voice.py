@@ -27,18 +27,7 @@ from gatling_sid.schemas.registry import VOICE
 
 CONTENT = VOICE.read_bytes()
 SHARED = parse_shared_voice(CONTENT, VOICE.name)
-MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
 REGISTERS: tuple[Register, ...] = ("neutral", "casual", "formal")
-MARKERS: dict[str, set[str]] = {
-    "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
-    "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.delete": {"it"},
-    "verbs.show_again": {"it"},
-    "verbs.export_columns": {"it", "target", "columns"},
-    **{key: {"it", "columns"} for key in ("verbs.show_columns_of_one", "verbs.show_columns_of_many")},
-    **{key: {"it", "columns"} for key in ("questions.columns_of_one", "questions.columns_of_many")},
-    **{f"{kind}.{each}": {"measure", "field"} for kind in ("verbs", "questions") for each in MEASURES},
-}  # fmt: skip
-"""The markers that each text of a list has; a count has the rows, as `{it}` or `{rows}`."""
 
 
 def lists_of(voice: SharedVoice) -> Iterator[tuple[str, list[str]]]:
@@ -58,21 +47,11 @@ LISTS = dict(lists_of(SHARED))
 
 
 @pytest.mark.parametrize("key", LISTS)
-def test_texts_have_their_markers(key: str) -> None:
-    """A pattern has its one marker, a verb phrase and a question what they state, and any other text has none."""
-    expected = MARKERS.get(key.removesuffix(".neutral").removesuffix(".casual").removesuffix(".formal"), set())
+def test_texts_are_tidy(key: str) -> None:
+    """Whichever alternatives are taken, no text begins or ends with a blank or has two, and each states what it has to."""
     for text in LISTS[key]:
         phrasing = phrasing_of(text)
-        found = {each.name for each in phrasing.slots()} - {"it", "rows"} | ({"it"} if "{it}" in text else set())
-        found |= {"rows"} if "{rows}" in text else set()
-        if key.endswith("count"):
-            assert found in ({"measure", "it"}, {"measure", "rows"}), text
-        elif {*MEASURES} & {*key.split(".")}:
-            assert found >= expected, text
-            assert found - expected in ({"it"}, {"rows"}), text
-        else:
-            assert found == expected, text
-        assert all(phrasing.always_states(name) for name in found - {"it", "rows"}), text
+        assert all(phrasing.always_states(each.name) for each in phrasing.slots()), text
         assert all(each == each.strip() and "  " not in each for each in phrasing.plain_renderings()), text
 
 
@@ -136,6 +115,18 @@ def test_a_text_that_is_added_at_the_end_moves_no_other() -> None:
     [
         (b"joins:", b"joints:", "voice.yaml: joins: Field required"),
         (b"patterns:\n", b"patterns:\n  do_not: {}\n", "voice.yaml: patterns.do_not: Extra inputs are not permitted"),
+        (b'"{do}."', b'"{done}."', "voice.yaml: patterns.do: '{done}.' needs {do}"),
+        (b'"{do}."', b'"{do} {do}."', "voice.yaml: patterns.do: '{do} {do}.' needs {do}"),
+        (b'"Any {rows}?"', b'"Any {it}?"', "voice.yaml: patterns.any: 'Any {it}?' needs {rows}"),
+        (b'"by {group}"', b'"by {}"', "voice.yaml: verbs.grouped: 'by {}': unmatched {, }, [, ] or | in 'by {}'"),
+        (b'"delete {it}"', b'"delete"', "voice.yaml: verbs.delete: 'delete' needs {it}"),
+        (
+            b'"find the {measure:maximum} {field} of {it}"',
+            b'"find the {field} of {it}"',
+            "voice.yaml: verbs.maximum: 'find the {field} of {it}' needs {field} and {it} and {measure}, each once",
+        ),
+        (b'"Ta!"', b'"Ta, {it}!"', "voice.yaml: closings.casual: 'Ta, {it}!' needs no marker"),
+        (b'"Ta!"', b'"Ta[!]"', "voice.yaml: closings.casual: 'Ta[!]': [!] needs two or more alternatives that differ"),
     ],
 )
 def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str) -> None:
