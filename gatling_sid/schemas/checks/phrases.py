@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _FLAGS = ("true", "false")
 _MATCHES: tuple[str, ...] = get_args(c.Match)
 _MATCHES_OF_LISTS = ("equals", "contains")
+_END_OF_SENTENCE = re.compile(r"[.?!](?:\s|$)")
 _STRAY_NOTATION = re.compile(r"[{}\[\]|]")
 _NEEDLESS_BLANK = re.compile(r"^ | $|  | [.,;?!]")
 
@@ -70,6 +71,8 @@ def _find_stray_notation(phrase: ConditionPhrase) -> str | None:
     texts = [part if isinstance(part, str) else part.wording or "" for part in (*phrase.before, *phrase.after)]
     if any(_STRAY_NOTATION.search(each) for each in texts):
         return "has an unmatched {, }, [, ] or |"
+    if any(_END_OF_SENTENCE.search(each) for each in texts):
+        return "ends a sentence, so a call could quote half a clause only; leave out the full stop"
     return None
 
 
