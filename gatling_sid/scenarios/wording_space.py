@@ -69,7 +69,7 @@ from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
-from gatling_sid.schemas.language.shared_voice import Register, part_of_split, voice_of_split
+from gatling_sid.schemas.language.shared_voice import Register, part_of_split, thanks, voice_of_split
 from gatling_sid.seeding import permute, seed_of
 
 FrameShape = tuple[int, int, int]
@@ -203,8 +203,8 @@ def _start_of(phrasing_text: str) -> int:
     return seed_of("phrasing", phrasing_text)
 
 
-class _FramesByRegister(Sequence[FrameChoices]):
-    """What may stand around each of the composed phrasings, by its register."""
+class _FramesByManner(Sequence[FrameChoices]):
+    """What may stand around each of the composed phrasings, by its manner."""
 
     def __init__(self, phrasings: TaskPhrasings, domain: Domain, split: str, *, changes: bool) -> None:
         self._phrasings, self._domain, self._split, self._changes = phrasings, domain, split, changes
@@ -213,8 +213,10 @@ class _FramesByRegister(Sequence[FrameChoices]):
         return len(self._phrasings)
 
     def __getitem__(self, index: Any) -> Any:
-        register = self._phrasings.register(index)
-        return _frame_choices(self._domain, register, self._split, changes=self._changes)
+        register, thanks_already = self._phrasings.manner(index)
+        return _frame_choices(
+            self._domain, register, self._split, changes=self._changes, with_thanks=not thanks_already
+        )
 
 
 @lru_cache(maxsize=2048)
@@ -228,7 +230,7 @@ def wording_space_of(scenarios: ScenarioTable, scenario: str) -> WordingSpace:
     if scenarios.is_composed(scenario):
         composed = scenarios.phrasings(scenario)
         changes = scenarios[scenario].intent not in ("retrieve", "analyze")
-        return WordingSpace(composed, _FramesByRegister(composed, domain, split, changes=changes))
+        return WordingSpace(composed, _FramesByManner(composed, domain, split, changes=changes))
     spec = domain.file.scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
@@ -246,13 +248,15 @@ def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
     """
     if scenario in domain.file.scenarios:
         return wording_space_of(domain.scenarios_of(f"{split}-0"), scenario).capacity()
-    choices = _frame_choices(domain, "neutral", split, changes=True)
+    choices = _frame_choices(domain, "neutral", split, changes=True, with_thanks=False)
     frames = len(choices.openings) * len(choices.reasons) * len(choices.closings)
     return FEWEST_PHRASINGS * max(0, frames - 2) * len(_SHAPES) // (len(_SHAPES) + 1)
 
 
 @lru_cache(maxsize=256)
-def _frame_choices(domain: Domain, register: Register, split: str, *, changes: bool) -> FrameChoices:
+def _frame_choices(
+    domain: Domain, register: Register, split: str, *, changes: bool, with_thanks: bool = True
+) -> FrameChoices:
     """What may stand around a composed phrasing: texts of its register and neutral ones, and reasons for what is asked."""
     voice, own = voice_of_split(domain.voice, split), domain.file.voice
     registers: tuple[Register, ...] = ("neutral",) if register == "neutral" else (register, "neutral")
@@ -261,6 +265,7 @@ def _frame_choices(domain: Domain, register: Register, split: str, *, changes: b
         openings += [*voice.openings.morning, *voice.openings.afternoon, *voice.openings.evening]
     openings += part_of_split(own.openings, split)
     closings = [*(text for each in registers for text in voice.closings.of(each)), *part_of_split(own.closings, split)]
+    closings = [text for text in closings if with_thanks or not thanks(text)]
     reasons = [*(voice.reasons.change if changes else voice.reasons.read), *voice.reasons.any]
     reasons += part_of_split(own.reasons, split)
     return FrameChoices(tuple(openings), tuple(reasons), tuple(closings))

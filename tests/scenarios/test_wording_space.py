@@ -15,6 +15,7 @@ from gatling_sid.scenarios import wording_space
 from gatling_sid.scenarios.wording_space import Frame, FrameChoices, WordingSpace, wording_space_of
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import Phrasing
+from gatling_sid.schemas.language.shared_voice import thanks
 
 
 def space_of(phrasings: int, openings: int, reasons: int, closings: int, alternatives: int = 1) -> WordingSpace:
@@ -142,3 +143,15 @@ def test_splits_share_no_phrasing(library: Domain, split: str) -> None:
             "test": scenario.phrasings[-1:],
         }
         assert texts == expected[split]
+
+
+def test_nobody_thanks_twice(workshop: Domain) -> None:
+    """Around a sentence that thanks stands no closing that does; others have one that thanks or one that does not."""
+    scenarios = workshop.scenarios_of("train-0")
+    seen: Counter[tuple[bool, bool]] = Counter()
+    for name in [*scenarios.shapes][:40]:
+        space = wording_space_of(scenarios, name)
+        for wording in (space.at(n) for n in range(2 * len(space.phrasings))):
+            seen[thanks(wording.phrasing.text), thanks(wording.frame.closing)] += bool(wording.frame.closing)
+    assert seen[True, True] == 0
+    assert min(seen[True, False], seen[False, True], seen[False, False]) > 0

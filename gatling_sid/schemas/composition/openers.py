@@ -93,10 +93,6 @@ class Openers:
         """How many there are, at least FEWEST_PHRASINGS."""
         return self._ends[-1]
 
-    def register(self, index: int) -> Register:
-        """The register of the opener with this index."""
-        return self._kinds[self._place(index)[0]].register
-
     def at(self, index: int) -> Opener:
         """The opener with this index; successive ones are of all kinds, so each world has some of every kind."""
         at, serial = self._place(index)

@@ -40,6 +40,7 @@ from gatling_sid.schemas.language.phrasing import (
 from gatling_sid.schemas.language.shared_voice import (
     Register,
     SharedVoice,
+    thanks,
 )
 from gatling_sid.seeding import stream
 
@@ -82,9 +83,10 @@ class TaskPhrasings(Sequence[Phrasing]):
         """The phrasing with this index."""
         return self.compose(index) if isinstance(index, int) else [self.compose(at) for at in range(len(self))[index]]
 
-    def register(self, index: int) -> Register:
-        """The register in which a phrasing is written."""
-        return self._openers.register(index)
+    def manner(self, index: int) -> tuple[Register, bool]:
+        """The register in which a phrasing is written, and whether it thanks, so that nothing around it need do so."""
+        opener = self._openers.at(index)
+        return opener.register, thanks(opener.pattern)
 
     def compose(self, index: int) -> Phrasing:
         """Composes one phrasing; its text, which only identifies it, is that of its pattern and its verb phrases."""

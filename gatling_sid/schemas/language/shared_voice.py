@@ -26,8 +26,8 @@ MEASURES_OF_DURATIONS: Mapping[str, str] = {"maximum": "longest", "minimum": "sh
 """The measures that are called otherwise when they are of a length of time; the voice has texts for both."""
 _FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 """The start of a pattern that has no verb before its rows."""
-_THANKS = re.compile(r"\b(?:thanks|thank you|thx|cheers|ta|appreciate)\b", re.IGNORECASE)
-"""What nobody says before the last of several requests."""
+_THANKS = re.compile(r"\b(?:thank|thanks|thx|thnx|tysm|cheers|ta|appreciate|appreciated|grateful)\b", re.IGNORECASE)
+"""What nobody says twice, or before the last of several requests."""
 _MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
 _MARKERS: Mapping[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
@@ -106,7 +106,7 @@ class SharedVoice(StrictModel):
         return tuple(
             each
             for each in texts[kind].of(register)
-            if (with_fragments or not _FRAGMENT.match(each)) and (with_thanks or not _THANKS.search(each))
+            if (with_fragments or not _FRAGMENT.match(each)) and (with_thanks or not thanks(each))
         )
 
     patterns: Patterns
@@ -117,6 +117,12 @@ class SharedVoice(StrictModel):
     openings: Openings
     closings: ByRegister
     reasons: Reasons
+
+
+@lru_cache(maxsize=4096)
+def thanks(text: str) -> bool:
+    """Whether a text thanks somebody."""
+    return _THANKS.search(text) is not None
 
 
 @lru_cache(maxsize=2)
