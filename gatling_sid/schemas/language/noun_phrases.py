@@ -177,7 +177,7 @@ def _composed(
             definite.append(join_words(whole.before, *(each.after for each in chosen if each is not whole)))
             continue
         noun = list(nouns.values() if plural else nouns)[len(definite) % len(nouns)]
-        fitting = [each for each in superlatives if _is_beside(each, chosen)]
+        fitting = _beside(superlatives, chosen)
         core = _around(noun, chosen, fitting[at % len(fitting)] if fitting else None)
         is_definite = bool(superlatives) or any(each.makes_definite for each in chosen)
         if not is_definite:
@@ -224,6 +224,16 @@ def _fit_together(chosen: Sequence[ConditionPhrase], superlatives: Sequence[Supe
         return False
     is_piled = sum(bool(each.after) for each in chosen) > 1
     return not is_piled and sum(bool(each.makes_definite and each.before) for each in chosen) <= 1
+
+
+def _beside(superlatives: Sequence[Superlative], chosen: Sequence[ConditionPhrase]) -> list[Superlative]:
+    """The superlatives that can stand beside phrases: after the noun, if there are adjectives before it.
+
+    "The three firing alerts that went off last" is easier to read than "the three most recently raised firing alerts".
+    """
+    fitting = [each for each in superlatives if _is_beside(each, chosen)]
+    has_adjectives = any(each.before and not each.makes_definite for each in chosen)
+    return [each for each in fitting if has_adjectives and each.is_after] or fitting
 
 
 def _is_beside(superlative: Superlative, chosen: Sequence[ConditionPhrase]) -> bool:
