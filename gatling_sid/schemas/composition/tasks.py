@@ -167,11 +167,19 @@ class _GroupBuilder:
             )  # afterwards, nobody can be written to about the row
             notices = self._add_notices(due) if is_delete else []
             uses.append(self._add_use(number, use, known[number - 1], notices))
+            if self.tools[number - 1].operation == "aggregate":
+                self._take_before_search()
             due = [number] if is_delete else [*due, number]
         self._add_notices(due)
         slots = self.rows.condition_slots if self.rows else {}
         name = self.letter
         return GroupWords(self.target, slots, f"{name}_first", f"{name}_order", f"{name}_key", tuple(uses))
+
+    def _take_before_search(self) -> None:
+        """Moves the last step, a measure that needs no rows, before their search, since it is asked for first."""
+        steps = self.draft.steps
+        at = next((at for at, each in enumerate(steps) if each.step == self.find), len(steps) - 1)
+        steps.insert(at, steps.pop())
 
     # --- finding the rows
 

@@ -110,7 +110,9 @@ def test_one_thing_stands_after_the_noun() -> None:
     assert [text_of(each) for each in found.compact] == ["<a>'s <n> newest invoices"]
     assert composed(["~ from {}"], superlatives=(SENT_LAST,)) == NounPhrases((), ())
     found = composed(["{overdue} ~"], superlatives=(NEWEST, SENT_LAST))
-    assert [text_of(each) for each in found.definite] == ["the <n> overdue invoices sent last"], "one adjective is enough"
+    assert [text_of(each) for each in found.definite] == ["the <n> overdue invoices sent last"], (
+        "one adjective is enough"
+    )
 
 
 @pytest.mark.parametrize(
