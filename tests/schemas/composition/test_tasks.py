@@ -345,4 +345,4 @@ def test_steps_are_in_the_order_of_the_words(workshop: Domain) -> None:
     """Whoever asks for a figure and then for the rows gets the figure first."""
     figure = Use("count_repairs", (), (("measure", "count"),))
     task = composed(workshop, searched(WAITING, is_many=True), figure, Use("see_repairs"))
-    assert [each.tool for each in task.scenario.plan] == ["count_repairs", "list_repairs"]
+    assert [each.tool for each in task.scenario.plan] == ["measure_repairs", "list_repairs"]
