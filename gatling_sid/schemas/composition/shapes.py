@@ -139,7 +139,7 @@ def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool
 
 
 def _interferes(domain: Domain, first: Group, another: Group) -> bool:
-    """Whether one of two groups reads or changes what the other one changes, or the second seems to be about the first."""
+    """Whether one of two groups reads or changes what the other one changes, or one seems to be about the other."""
     groups = (first, another)
     tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in groups]
     entities = [
@@ -156,11 +156,14 @@ def _interferes(domain: Domain, first: Group, another: Group) -> bool:
         or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
         or sum(periods) > 1  # a goal has one period
         or _seems_to_be_of(domain, another.target, first.target)
+        or _seems_to_be_of(domain, first.target, another.target)
     )
 
 
 def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
     """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
+
+    Nor does it help to name them earlier: "retract the declined invitation, and move the Juniper meeting".
 
     After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, and so does a
     key. After "Keisha's room slot", "the confirmed meetings" are taken for hers, but not "the meetings about Halcyon".

@@ -88,7 +88,7 @@ def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
 def _reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords) -> Sequence[str]:
     """The texts that read well with the columns of a part and the noun phrases of some rows, if there are such texts.
 
-    After "how many" stands a bare plural, and noun phrases that do not end with the noun stand at the end. A verb agrees
+    After "how many" stands a bare plural that ends with the noun, and noun phrases that do not end with the noun stand at the end. A verb agrees
     with the number of columns, and a list is not "with name".
     """
     if len(use.use.columns) == 1:
@@ -97,7 +97,7 @@ def _reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords
         texts = [each for each in texts if not _ONE_COLUMN.search(each)] or texts
     if nouns is None:
         return texts
-    if not nouns.bare:
+    if not nouns.compact_bare:
         texts = [each for each in texts if not _HOW_MANY_ROWS.search(each)] or texts
     if not nouns.compact:
         texts = [each for each in texts if ends_with_rows(each)] or texts
