@@ -119,12 +119,17 @@ def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tu
     if first is None:
         return ()
     if rng.random() < _SHARE_WITH_SECOND_GROUP:
-        used = [use.part for use in first.uses]
-        others = [name for name in domain.file.parts if _may_join(domain, role, name, used)]
+        used = tuple(use.part for use in first.uses)
+        others = _parts_that_may_join(domain, role, used)
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
         if another is not None and not _interferes(domain, first, another):
             return first, another
     return (first,)
+
+
+@lru_cache(maxsize=2048)
+def _parts_that_may_join(domain: Domain, role: str, used: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in domain.file.parts if _may_join(domain, role, name, used))
 
 
 def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool:
@@ -217,6 +222,7 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
     return group if is_sayable and _can_be_served(domain, role, group) else None
 
 
+@lru_cache(maxsize=16384)
 def _has_noun_phrase(domain: Domain, target: Target, *, is_compact: bool) -> bool:
     """Whether some phrases of all conditions make a noun phrase together; a compact one ends with the noun."""
     entity = domain.file.entities[target.entity]
@@ -312,6 +318,7 @@ def _draw_number(domain: Domain, uses: Sequence[str], rng: random.Random) -> boo
     return numbers.pop() == "many" if numbers else rng.random() < 0.5
 
 
+@lru_cache(maxsize=2048)
 def number_of(domain: Domain, part: str) -> Literal["one", "many", "both"]:
     """Whether a part can be about one row, about many, or both; a tool that takes a single key is about one."""
     spec = domain.file.parts[part]

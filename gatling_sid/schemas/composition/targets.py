@@ -160,11 +160,9 @@ def _draw_conditions(
     name = domain.file.tools[tools[0]].entity
     entity = domain.file.entities[name]
     has_order, ordered = order is not None, (order or "").lstrip("-")  # "the smallest of $100 or more" is a riddle
-    possible = [
-        each
-        for each in _possible_conditions(domain, role, uses, tools, is_many)
-        if not (each.is_range and each.field == ordered)
-    ]
+    possible = list(_possible_conditions(domain, role, uses, tools, is_many))
+    if ordered:
+        possible = [each for each in possible if not (each.is_range and each.field == ordered)]
     rng.shuffle(possible)
     chosen: list[StatedCondition] = []
     demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)
@@ -173,11 +171,11 @@ def _draw_conditions(
         same_field = [each for each in chosen if fitting and each.field == fitting[0].field]
         if not fitting or (wanted in must_say and same_field and same_field[0] not in fitting):
             return None
-        if not same_field and not _fits(fitting[0], chosen, entity):
+        if not same_field and not _fits(domain, name, fitting[0], chosen):
             return None
         chosen += [] if same_field else [fitting[0]]
     if not is_many and not any(each.may_identify(entity) for each in chosen):
-        identifying = [each for each in possible if each.may_identify(entity) and _fits(each, chosen, entity)]
+        identifying = [each for each in possible if each.may_identify(entity) and _fits(domain, name, each, chosen)]
         if not identifying:
             return None
         chosen.append(identifying[0])
@@ -185,7 +183,7 @@ def _draw_conditions(
         for each in possible:
             if len(chosen) >= _MOST_CONDITIONS or expected_rows(domain, name, chosen) <= _MOST_ROWS_OF_ONE:
                 break
-            chosen += [each] if _fits(each, chosen, entity) else []
+            chosen += [each] if _fits(domain, name, each, chosen) else []
     number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
     most = _most_rows(domain, parts)
     may_be_more = is_many and not has_order
@@ -194,7 +192,7 @@ def _draw_conditions(
             may_be_more and len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > most
         ):
             break
-        chosen += [each] if (is_many or not each.identifies(entity)) and _fits(each, chosen, entity) else []
+        chosen += [each] if (is_many or not each.identifies(entity)) and _fits(domain, name, each, chosen) else []
     expected = expected_rows(domain, name, chosen)
     if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
         expected if has_order else most
@@ -253,17 +251,22 @@ def _possible_conditions(
     )
 
 
-def _fits(condition: StatedCondition, chosen: Sequence[StatedCondition], entity: c.Entity) -> bool:
+def _fits(domain: Domain, entity: str, condition: StatedCondition, chosen: Sequence[StatedCondition]) -> bool:
     """Whether a condition can stand beside others, in meaning and in one phrase."""
-    return all(
-        condition.field != each.field
-        and not (condition.is_period and each.is_period)
-        and not _names_same_row(condition, each, entity)
-        and not _names_same_row(each, condition, entity)
-        and not _excludes(condition, each, entity)
-        and not _excludes(each, condition, entity)
-        and condition.goes_with(each, entity)
-        for each in chosen
+    return all(_fit_together(domain, entity, condition, each) for each in chosen)
+
+
+@lru_cache(maxsize=65536)
+def _fit_together(domain: Domain, name: str, one: StatedCondition, other: StatedCondition) -> bool:
+    entity = domain.file.entities[name]
+    return (
+        one.field != other.field
+        and not (one.is_period and other.is_period)
+        and not _names_same_row(one, other, entity)
+        and not _names_same_row(other, one, entity)
+        and not _excludes(one, other, entity)
+        and not _excludes(other, one, entity)
+        and one.goes_with(other, entity)
     )
 
 

@@ -93,7 +93,7 @@ def test_requests_are_made_at_allowed_hours(tmp_path: Path, from_hour: int, to_h
     """Requests whose plan a rule binds are made at usual hours that it allows, or else at any that it allows; all are gold."""
     registry = with_hours(tmp_path, from_hour=from_hour, to_hour=to_hour)
     oracle, validator = ScenarioOracle(1, CREATED_AT), TraceValidator(registry)
-    traces = [oracle.trace(Task(registry.domain("library"), "train", index)) for index in range(0, 1400, 7)]
+    traces = [oracle.trace(Task(registry.domain("library"), "train", index)) for index in range(0, 2100, 7)]
     seen: dict[bool, set[int]] = {True: set(), False: set()}
     for trace in traces:
         assert isinstance(trace, GoldTrace)
