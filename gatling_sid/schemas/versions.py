@@ -11,7 +11,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 
-ENGINE_VERSION = 4
+ENGINE_VERSION = 5
 """Version of the code that turns a catalogue into traces; raised whenever the same catalogue gives other traces."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    4: {
-        "library": ("4f00a4a9-adf52cea-59f58000", "451bd4e8ff864481"),
-        "workshop": ("f1df2ff5-7f175ecf-876ac0d6", "1c84922c9b041848"),
+    5: {
+        "library": ("4082c7b3-32c34de5-5d92b9ce", "8b182cf46b82ceb3"),
+        "workshop": ("33e23cfc-523c975b-4a50d6d3", "859e96c54ca2517f"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""

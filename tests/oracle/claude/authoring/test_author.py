@@ -13,6 +13,7 @@ import pytest
 
 from gatling_sid.errors import OracleError
 from gatling_sid.models import GoldTrace
+from gatling_sid.oracle.claude.authoring import rules
 from gatling_sid.oracle.claude.authoring.author import Author, AuthoringResult, ContentKind, KeptCandidate
 from gatling_sid.oracle.claude.authoring.edits import replace_file
 from gatling_sid.oracle.claude.authoring.phrasings import PhrasingsKind
@@ -296,8 +297,11 @@ def test_a_proven_rule_is_kept(path: Path, piece: str) -> None:
 
 
 @pytest.mark.parametrize("case", PIECES["rule"]["wrong"], ids=lambda case: str(case["edit"])[:60])
-def test_a_rule_that_does_not_hold_is_dropped(path: Path, case: dict[str, Any]) -> None:
+def test_a_rule_that_does_not_hold_is_dropped(
+    path: Path, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A rule is rejected if it forbids what people ask for, forbids nothing, is malformed, or already exists."""
+    monkeypatch.setattr(rules, "_MAX_SEARCHED_TRACES", 400)
     result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.rejected[0].reason.startswith(case["reason"]), result.rejected[0].reason
