@@ -95,7 +95,7 @@ class Parameter(StrictModel):
     `description` that says no more than these may be left out; see `descriptions.py`. JSON type and allowed values
     follow from the field unless they are given. The number of `add` or `subtract` changes that of the field, unless the
     result would be lower than `keeps_at_least`. The `values` of `sort` are fields, with `-` before those that descend.
-    `words` gives the wordings of each value of a parameter that concerns no field.
+    `words` gives the wordings of each value of a parameter that concerns no field; those of `sort` are as `first_said`.
     """
 
     does: ParameterPurpose
@@ -119,7 +119,8 @@ class Tool(StrictModel):
     (`-issued_on`: descending). `sets` are values that the tool itself writes. `requires` lists, by field, the values
     that a row must have to be changed. `addressee` lists the fields with the allowed recipients: a message about a row may
     go only to an address in that row; a message about no row may go to such an address in any row. Without `addressee`,
-    any recipient is allowed. `first_said` are words for the first rows in the tool's order, such as "newest".
+    any recipient is allowed. `first_said` are words for the first rows in the tool's order, such as "most recently filed",
+    or "~ filed last", which stands after the noun.
     """
 
     operation: Operation
