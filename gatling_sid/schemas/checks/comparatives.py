@@ -30,6 +30,7 @@ _CONTRADICTIONS: Mapping[str, re.Pattern[str]] = {
     "next_days": _PAST,
 }
 """By match of a filter: words that mean the opposite. "That last fired in {}" is said of a day itself."""
+_SUPERLATIVE = re.compile(r"(?:~ )?[^\s~{}\[\]|<>]+(?: [^\s~{}\[\]|<>]+)*")
 _VERB_AFTER_LAST = re.compile(r"\b(?:last|next) \w+ed\b|\b(?:was|were|is|are) last\b", re.IGNORECASE)
 
 _NUMBERS, _MOMENTS = ("money", "number", "integer"), ("date", "time")
@@ -109,6 +110,8 @@ def _check_order(where: str, order: str, types: Mapping[str, str], texts: list[s
     falls = order.startswith("-")
     opposite = (_RISING if falls else _FALLING).get(types.get(order.removeprefix("-"), ""))
     for text in texts:
+        if not _SUPERLATIVE.fullmatch(text):
+            yield where, f"{text!r} is not words such as 'newest', or '~ filed last' for those that stand after the noun"
         if opposite is not None and opposite.search(text):
             remedy = order.removeprefix("-") if falls else f"-{order}"
             yield where, f"{text!r} is said of the order {remedy}, not of {order}; use other words or that order"
