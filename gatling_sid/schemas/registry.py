@@ -101,8 +101,11 @@ class DomainRegistry:
 
         Raises:
             UnknownDomainError: no domain has this name; suggests the most similar name, or lists all names.
+            CatalogueError: there are no domains at all.
 
         """
+        if not self._files:
+            raise CatalogueError(str(self._folder), "", "has no domain files; name a folder with files such as hr.yaml")
         slug = self._slug(name)
         if slug is None:
             raise UnknownDomainError(name, self._names.values())
