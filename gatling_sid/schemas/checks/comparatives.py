@@ -111,7 +111,10 @@ def _check_order(where: str, order: str, types: Mapping[str, str], texts: list[s
     opposite = (_RISING if falls else _FALLING).get(types.get(order.removeprefix("-"), ""))
     for text in texts:
         if not _SUPERLATIVE.fullmatch(text):
-            yield where, f"{text!r} is not words such as 'newest', or '~ filed last' for those that stand after the noun"
+            yield (
+                where,
+                f"{text!r} is not words such as 'newest', or '~ filed last' for those that stand after the noun",
+            )
         if opposite is not None and opposite.search(text):
             remedy = order.removeprefix("-") if falls else f"-{order}"
             yield where, f"{text!r} is said of the order {remedy}, not of {order}; use other words or that order"

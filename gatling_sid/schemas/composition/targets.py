@@ -164,41 +164,50 @@ def _draw_conditions(
     if ordered:
         possible = [each for each in possible if not (each.is_range and each.field == ordered)]
     rng.shuffle(possible)
-    chosen: list[StatedCondition] = []
     demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=is_many)
+    chosen = _conditions_to_say(domain, name, possible, must_say, demanded)
+    if chosen is None or not (is_many or _single_out(domain, name, possible, chosen)):
+        return None
+    number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
+    most = _most_rows(domain, parts) if is_many and not has_order else float("inf")
+    for each in possible:
+        too_many = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > most
+        if len(chosen) >= number and not too_many:
+            break
+        chosen += [each] if (is_many or not each.identifies(entity)) and _fits(domain, name, each, chosen) else []
+    least = (2 if has_order else 1) * _LEAST_EXPECTED_ROWS
+    return tuple(chosen) if not is_many or least <= expected_rows(domain, name, chosen) <= most else None
+
+
+def _conditions_to_say(
+    domain: Domain, entity: str, possible: Sequence[StatedCondition], must_say: set[str], demanded: set[str]
+) -> list[StatedCondition] | None:
+    """The conditions that parts and rules demand to be said; None if some of them cannot be said together."""
+    chosen: list[StatedCondition] = []
     for wanted in (*sorted(must_say), *sorted(demanded)):
         fitting = [each for each in possible if wanted in (each.field, str(each), each.how)]
         same_field = [each for each in chosen if fitting and each.field == fitting[0].field]
         if not fitting or (wanted in must_say and same_field and same_field[0] not in fitting):
             return None
-        if not same_field and not _fits(domain, name, fitting[0], chosen):
+        if not same_field and not _fits(domain, entity, fitting[0], chosen):
             return None
         chosen += [] if same_field else [fitting[0]]
-    if not is_many and not any(each.may_identify(entity) for each in chosen):
+    return chosen
+
+
+def _single_out(domain: Domain, name: str, possible: Sequence[StatedCondition], chosen: list[StatedCondition]) -> bool:
+    """Adds conditions until they single out one row, since several rows may share a name; false if none can."""
+    entity = domain.file.entities[name]
+    if not any(each.may_identify(entity) for each in chosen):
         identifying = [each for each in possible if each.may_identify(entity) and _fits(domain, name, each, chosen)]
         if not identifying:
-            return None
+            return False
         chosen.append(identifying[0])
-    if not is_many:  # a name that several rows share does not single out one
-        for each in possible:
-            if len(chosen) >= _MOST_CONDITIONS or expected_rows(domain, name, chosen) <= _MOST_ROWS_OF_ONE:
-                break
-            chosen += [each] if _fits(domain, name, each, chosen) else []
-    number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
-    most = _most_rows(domain, parts)
-    may_be_more = is_many and not has_order
     for each in possible:
-        if len(chosen) >= number and not (
-            may_be_more and len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > most
-        ):
+        if len(chosen) >= _MOST_CONDITIONS or expected_rows(domain, name, chosen) <= _MOST_ROWS_OF_ONE:
             break
-        chosen += [each] if (is_many or not each.identifies(entity)) and _fits(domain, name, each, chosen) else []
-    expected = expected_rows(domain, name, chosen)
-    if is_many and not (2 * _LEAST_EXPECTED_ROWS if has_order else _LEAST_EXPECTED_ROWS) <= expected <= (
-        expected if has_order else most
-    ):
-        return None
-    return tuple(chosen)
+        chosen += [each] if _fits(domain, name, each, chosen) else []
+    return True
 
 
 def _draw_number_of_conditions(

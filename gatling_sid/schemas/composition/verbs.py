@@ -88,8 +88,8 @@ def _measure(use: UseWords, domain: Domain, voice: SharedVoice) -> str:
 def _reading_well(texts: Sequence[str], nouns: NounPhrases | None, use: UseWords) -> Sequence[str]:
     """The texts that read well with the columns of a part and the noun phrases of some rows, if there are such texts.
 
-    After "how many" stands a bare plural that ends with the noun, and noun phrases that do not end with the noun stand at the end. A verb agrees
-    with the number of columns, and a list is not "with name".
+    After "how many" stands a bare plural that ends with the noun, and noun phrases that do not end with it stand at the
+    end. A verb agrees with the number of columns, and a list is not "with name".
     """
     if len(use.use.columns) == 1:
         texts = [each for each in texts if not _SEVERAL_COLUMNS.search(each)] or texts
