@@ -167,11 +167,12 @@ class Domain:
         assert isinstance(populate, p.ReferenceFill)
         return populate.ref
 
-    def references_to(self, entity: str, referenced: str) -> tuple[str, ...]:
-        """The reference fields of an entity that point to rows of another one, or to rows that have such a reference."""
-        direct = self._references_by_entity
+    def references_to(self, entity: str, referenced: str, *, most_hops: int = 2) -> tuple[str, ...]:
+        """The reference fields of an entity that lead to rows of another one, at once or by the references of their rows."""
         return tuple(
-            field for field, name in direct[entity].items() if referenced == name or referenced in direct[name].values()
+            field
+            for field, name in self._references_by_entity[entity].items()
+            if name == referenced or (most_hops > 1 and self.references_to(name, referenced, most_hops=most_hops - 1))
         )
 
     @cached_property

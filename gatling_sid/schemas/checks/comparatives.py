@@ -30,7 +30,7 @@ _CONTRADICTIONS: Mapping[str, re.Pattern[str]] = {
     "next_days": _PAST,
 }
 """By match of a filter: words that mean the opposite. "That last fired in {}" is said of a day itself."""
-_SUPERLATIVE = re.compile(r"(?:~ )?[^\s~{}\[\]|<>]+(?: [^\s~{}\[\]|<>]+)*")
+_SUPERLATIVE = re.compile(r"(?!the )(?:~ )?[^\s~{}\[\]|<>]+(?: [^\s~{}\[\]|<>]+)*(?<![.,;:?!])")
 _VERB_AFTER_LAST = re.compile(r"\b(?:last|next) \w+ed\b|\b(?:was|were|is|are) last\b", re.IGNORECASE)
 
 _NUMBERS, _MOMENTS = ("money", "number", "integer"), ("date", "time")
@@ -90,20 +90,28 @@ def _phrases(domain: Domain) -> Iterator[tuple[str, str, str, str]]:
 
 
 def check_superlatives(domain: Domain) -> Iterator[FileProblem]:
-    """Yields superlatives that mean the other end of the order they stand for."""
+    """Yields superlatives that are not well formed, that mean the other end of their order, or that stand for two orders."""
     for name, tool in domain.file.tools.items():
         entity = domain.file.entities.get(tool.entity)
         if entity is None:
             continue
         types = {field_name: field.type for field_name, field in entity.fields.items()}
-        for parameter_name, parameter in tool.parameters.items():
-            if parameter.does == "sort":
-                for order, texts in parameter.words.items():
-                    where = f"tools.{name}.parameters.{parameter_name}.words.{order}"
-                    yield from _check_order(where, order, types, texts)
         if tool.first_said and tool.order is None:
             yield f"tools.{name}.first_said", "the tool has no `order`, so no row is the first; state its order"
-        yield from _check_order(f"tools.{name}.first_said", tool.order or "", types, tool.first_said)
+        order_of: dict[str, str] = {}
+        for where, order, texts in _superlatives_of(name, tool):
+            yield from _check_order(where, order, types, texts)
+            for text in texts:
+                if order_of.setdefault(text.casefold(), order) != order:
+                    yield where, f"{text!r} is said of two orders, {order_of[text.casefold()]} and {order}; keep one"
+
+
+def _superlatives_of(name: str, tool: c.Tool) -> Iterator[tuple[str, str, list[str]]]:
+    """Yields (key of the file, order, texts) of a tool's own order and of those that can be asked for."""
+    yield f"tools.{name}.first_said", tool.order or "", tool.first_said
+    for parameter_name, parameter in tool.parameters.items():
+        for order, texts in parameter.words.items() if parameter.does == "sort" else ():
+            yield f"tools.{name}.parameters.{parameter_name}.words.{order}", order, texts
 
 
 def _check_order(where: str, order: str, types: Mapping[str, str], texts: list[str]) -> Iterator[FileProblem]:

@@ -161,14 +161,12 @@ def _interferes(domain: Domain, first: Group, another: Group) -> bool:
         or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
         or sum(periods) > 1  # a goal has one period
         or _seems_to_be_of(domain, another.target, first.target)
-        or _seems_to_be_of(domain, first.target, another.target)
+        or _may_belong_to(domain, first.target, another.target)
     )
 
 
 def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
     """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
-
-    Nor does it help to name them earlier: "retract the declined invitation, and move the Juniper meeting".
 
     After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, and so does a
     key. After "Keisha's room slot", "the confirmed meetings" are taken for hers, but not "the meetings about Halcyon".
@@ -189,6 +187,18 @@ def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | Non
     }
     shared = [field for each in named for field in domain.references_to(target.entity, each)]
     return bool(shared) and stated.isdisjoint(_fields_saying_whose(domain, target.entity, shared))
+
+
+def _may_belong_to(domain: Domain, target: Target | None, later: Target | None) -> bool:
+    """Whether the rows of a target could be taken for some that belong to what is named later, since nothing else says whose.
+
+    "Retract the declined invitation, and move the Juniper meeting": the one to Juniper?
+    """
+    if target is None or later is None or target.by_key:
+        return False
+    references = domain.references_to(target.entity, later.entity, most_hops=1)
+    saying = _fields_saying_whose(domain, target.entity, references)
+    return bool(references) and saying.isdisjoint(each.field for each in target.conditions)
 
 
 def _fields_saying_whose(domain: Domain, entity: str, references: Sequence[str]) -> set[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
 from gatling_sid.errors import CatalogueError
-from gatling_sid.schemas.language.phrasing import phrasing_of
+from gatling_sid.schemas.language.voice_checks import voice_problems
 from gatling_sid.schemas.strict import StrictModel
 from gatling_sid.schemas.yaml_loading import parse_yaml_bytes
 
@@ -28,17 +28,6 @@ _FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 """The start of a pattern that has no verb before its rows."""
 _THANKS = re.compile(r"\b(?:thank|thanks|thx|thnx|tysm|cheers|ta|appreciate|appreciated|grateful)\b", re.IGNORECASE)
 """What nobody says twice, or before the last of several requests."""
-_MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
-_MARKERS: Mapping[str, set[str]] = {
-    "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
-    "verbs.grouped": {"group"}, "verbs.export": {"it", "target"}, "verbs.export_columns": {"it", "target", "columns"},
-    **{f"verbs.{each}": {"it"} for each in ("delete", "show_again")},
-    **{f"verbs.show_columns_of_{each}": {"it", "columns"} for each in ("one", "many")},
-    **{f"questions.columns_of_{each}": {"it", "columns"} for each in ("one", "many")},
-    **{f"{kind}.count": {"measure", "it"} for kind in ("verbs", "questions")},
-    **{f"{kind}.{each}": {"measure", "field", "it"} for kind in ("verbs", "questions") for each in _MEASURES},
-}  # fmt: skip
-"""The markers that each text of a list has; those of other lists have none. In a measure, `{rows}` may stand for `{it}`."""
 _SHARE_OF_SPLIT = 10
 """Of this many texts, one is kept for validation and one for test."""
 
@@ -135,33 +124,9 @@ def parse_shared_voice(content: bytes, name: str) -> SharedVoice:
         raise CatalogueError(
             name, ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
         ) from None
-    for key, text in _texts_of(voice):
-        if problem := _problem_of_text(key, text):
-            raise CatalogueError(name, key, problem)
+    for key, problem in voice_problems(voice.model_dump()):
+        raise CatalogueError(name, key, problem)
     return voice
-
-
-def _texts_of(voice: SharedVoice) -> Iterator[tuple[str, str]]:
-    """Yields (key, text) of every text; registers and times of day are not part of a key."""
-    for kind, content in voice.model_dump().items():
-        for name, texts in content.items() if isinstance(content, dict) else [("", content)]:
-            for each in texts.values() if isinstance(texts, dict) else [texts]:
-                yield from ((f"{kind}.{name}" if name else kind, text) for text in each)
-
-
-def _problem_of_text(key: str, text: str) -> str:
-    """What is wrong with a text of the shared voice; "" if nothing is."""
-    try:
-        found = [slot.name for slot in phrasing_of(text).slots()]
-    except ValueError as error:
-        return f"{text!r}: {error}"
-    expected = _MARKERS.get(key, set())
-    if "measure" in expected:
-        found = ["it" if each == "rows" else each for each in found]
-    if sorted(found) == sorted(expected):
-        return ""
-    markers = " and ".join(f"{{{each}}}" for each in sorted(expected)) or "no marker"
-    return f"{text!r} needs {markers}" + (", each once" if len(expected) > 1 else "")
 
 
 @lru_cache(maxsize=16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, product
 from typing import Any
 
@@ -23,6 +23,7 @@ from gatling_sid.schemas.language.shared_voice import (
     part_of_split,
     voice_of_split,
 )
+from gatling_sid.schemas.language.voice_checks import voice_problems
 from gatling_sid.schemas.registry import VOICE
 
 CONTENT = VOICE.read_bytes()
@@ -125,8 +126,35 @@ def test_a_text_that_is_added_at_the_end_moves_no_other() -> None:
             b'"find the {field} of {it}"',
             "voice.yaml: verbs.maximum: 'find the {field} of {it}' needs {field} and {it} and {measure}, each once",
         ),
-        (b'"Ta!"', b'"Ta, {it}!"', "voice.yaml: closings.casual: 'Ta, {it}!' needs no marker"),
-        (b'"Ta!"', b'"Ta[!]"', "voice.yaml: closings.casual: 'Ta[!]': [!] needs two or more alternatives that differ"),
+        (
+            b'"Ta!"',
+            b'"Ta, {it}!"',
+            "voice.yaml: closings: 'Ta, {it}!' is not a plain text, without braces, brackets or superfluous blanks",
+        ),
+        (
+            b'"Ta!"',
+            b'"[Ta|Thx]!"',
+            "voice.yaml: closings: '[Ta|Thx]!' is not a plain text, without braces, brackets or superfluous blanks",
+        ),
+        (
+            b'"Hi!"',
+            b'"Hi! "',
+            "voice.yaml: openings: 'Hi! ' is not a plain text, without braces, brackets or superfluous blanks",
+        ),
+        (b'"Hi!"', b'"Hello!"', "voice.yaml: openings: 'Hello!' can be read twice in this list; remove one of them"),
+        (b'"{do}."', b'"[Please {do}|Now]."', "voice.yaml: patterns.do: '[Please {do}|Now].' needs {do}"),
+        (
+            b'"{do}."',
+            b'"{do:pay}."',
+            "voice.yaml: patterns.do: '{do:pay}.': words stand in braces only after `measure:`, and always there",
+        ),
+        (
+            b'"{do}."',
+            b'"[{do}|Please {do}]."',
+            "voice.yaml: patterns.do: 'Please {do}.' can be read twice in this list; remove one of them",
+        ),
+        (b"  show_again: [", b"  show_agian: [", "voice.yaml: verbs.show_again: is missing; add its texts"),
+        (b"  longest: [", b"  tallest: [", "voice.yaml: verbs.longest: is missing; add its texts"),
     ],
 )
 def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str) -> None:
@@ -134,6 +162,35 @@ def test_a_voice_of_another_form_is_refused(old: bytes, new: bytes, problem: str
     with pytest.raises(CatalogueError) as caught:
         parse_shared_voice(CONTENT.replace(old, new, 1), VOICE.name)
     assert str(caught.value) == problem
+
+
+@pytest.mark.parametrize(
+    ("edit", "key", "problem"),
+    [
+        (
+            lambda voice: voice["verbs"].update(wave=["wave at {it}"]),
+            "verbs.wave",
+            "is not known; known are average, count,",
+        ),
+        (lambda voice: voice["verbs"].update(show=[]), "verbs.show", "has no texts; write some"),
+        (lambda voice: voice["questions"].pop("count"), "questions.count", "is missing; add its texts"),
+        (lambda voice: voice.update(joins=[]), "joins", "has no texts; write some"),
+        (
+            lambda voice: voice["patterns"]["do"].update(neutral=["{do}."]),
+            "patterns.do.neutral",
+            "has fewer than 60 texts",
+        ),
+    ],
+)
+def test_lists_that_lack_something_are_refused(
+    edit: Callable[[dict[str, Any]], object], key: str, problem: str
+) -> None:
+    """Lists are neither missing nor unknown, empty or too short to be divided among the splits."""
+    voice = SHARED.model_dump()
+    assert list(voice_problems(voice)) == []
+    edit(voice)
+    found = dict(voice_problems(voice))
+    assert found[key].startswith(problem)
 
 
 def test_no_other_text_is_a_verb_phrase_in_a_pattern() -> None:
