@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from gatling_sid.schemas.checks.parts import has_known_names
 from gatling_sid.schemas.checks.phrasings import check_blanks
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
 from gatling_sid.schemas.composition.shapes import entity_of_part
-from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
+from gatling_sid.schemas.language.phrasing import Phrasing, Slot, phrasing_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -87,6 +88,8 @@ def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question
     ]
     names = list(dict.fromkeys(slot.name for slot in phrasing.slots()))
     yield from find_unknown(where, names, known, "slot")
+    for slot in _stated_twice(phrasing):
+        yield where, f"{text!r} states {{{slot}}} twice; a pronoun stands for what was named before"
     yield from _check_fixed_words(where, phrasing, part)
     for argument in _needed(part, tool, arguments):
         slots = [argument, *(slot for slot, purpose in _PURPOSES.items() if tool.parameters[argument].does == purpose)]
@@ -95,6 +98,13 @@ def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question
     is_own_row = tool.operation == "get" and "mine" in part.must_say  # "my salary" needs no words for the row
     if has_rows and not is_own_row and not any(phrasing.always_states(slot) for slot in _ROWS):
         yield where, f"{text!r} does not always name the rows; put {{it}} where they stand"
+
+
+def _stated_twice(phrasing: Phrasing) -> list[str]:
+    """The names of slots that some variant of a text has more than once."""
+    variants = (phrasing.variant_parts(at) for at in range(phrasing.variants))
+    counts = (Counter(part.name for part in parts if isinstance(part, Slot)) for parts in variants)
+    return sorted({name for each in counts for name, number in each.items() if number > 1})
 
 
 def _is_stated(value: object) -> bool:

@@ -80,6 +80,8 @@ def _find_problem_of_values(phrase: ConditionPhrase, field: c.EntityField, key: 
     """Why the phrase does not state the value of its condition exactly once; None if it does."""
     values = [part for part in (*phrase.before, *phrase.after) if isinstance(part, Slot)]
     if key == "mine":
+        if not phrase.before and not phrase.after:
+            return "does not say whose the rows are; write 'my ~' or the like"
         return "states a value in braces, but what is mine needs none; remove the braces" if values else None
     if len(values) != 1:
         return f"states its value {len(values)} times; it needs exactly one pair of braces"
