@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem
 
 if TYPE_CHECKING:
