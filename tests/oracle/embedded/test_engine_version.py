@@ -17,7 +17,7 @@ from tests.conftest import CREATED_AT
 PINNED = {
     5: {
         "library": ("4082c7b3-32c34de5-5d92b9ce", "8b182cf46b82ceb3"),
-        "workshop": ("33e23cfc-523c975b-4a50d6d3", "859e96c54ca2517f"),
+        "workshop": ("33e23cfc-523c975b-874f37cf", "d0cdefc5ac5f610c"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
