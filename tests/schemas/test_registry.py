@@ -375,7 +375,7 @@ def test_shapes_that_nothing_can_be_drawn_from(
 
 
 def test_a_folder_without_domains_is_named(tmp_path: Path) -> None:
-    """Who mistypes a folder is told so, not that the domain is unknown."""
+    """The message names a mistyped folder, not an unknown domain."""
     with pytest.raises(
         CatalogueError, match=r"nowhere: has no domain files; name a folder with files such as hr\.yaml$"
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
@@ -12,6 +13,7 @@ from gatling_sid.schemas.checks.parts import has_known_names
 from gatling_sid.schemas.checks.phrasings import check_blanks
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
 from gatling_sid.schemas.composition.shapes import entity_of_part
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot, phrasing_of
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question
         return
     yield from check_blanks(where, phrasing)
     yield from _check_ends(where, phrasing, is_question=is_question)
+    if is_question and (pattern := _pattern_of(domain, text)):
+        yield where, f"{text!r} is the shared pattern {pattern!r} with a verb phrase; write that among `says`"
     part = domain.file.parts[name]
     tool, has_rows = domain.file.tools[part.tool], entity_of_part(domain, name) is not None
     arguments = {each for each in part.arguments if _is_stated(part.arguments[each])}
@@ -105,6 +109,16 @@ def _stated_twice(phrasing: Phrasing) -> list[str]:
     variants = (phrasing.variant_parts(at) for at in range(phrasing.variants))
     counts = (Counter(part.name for part in parts if isinstance(part, Slot)) for parts in variants)
     return sorted({name for each in counts for name, number in each.items() if number > 1})
+
+
+def _pattern_of(domain: Domain, text: str) -> str | None:
+    """The pattern of the shared voice that a question is made of, so that another split could have it, too."""
+    for pattern in chain.from_iterable(domain.voice.patterns.do.of(each) for each in ("neutral", "casual", "formal")):
+        for each in alternatives_of(pattern):
+            before, _, after = each.partition("{do}")
+            if before and text.startswith(before) and text.endswith(after):
+                return pattern
+    return None
 
 
 def _is_stated(value: object) -> bool:

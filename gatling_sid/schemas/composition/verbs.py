@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from gatling_sid.schemas.composition.part_texts import ends_with_rows, texts_of_use
 from gatling_sid.schemas.composition.tasks import GroupWords, UseWords
 from gatling_sid.schemas.language.noun_phrases import NounPhrases
-from gatling_sid.schemas.language.shared_voice import MEASURES_OF_DURATIONS, SharedVoice, part_of_split
+from gatling_sid.schemas.language.shared_voice import (
+    FEWEST_TO_DIVIDE,
+    MEASURES_OF_DURATIONS,
+    SharedVoice,
+    part_of_split,
+)
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -56,7 +61,10 @@ def questions_of(
     use = group.uses[0]
     own = texts_of_use(use.part.asks, use.part, use.use)
     if own:
-        return part_of_split(_reading_well(own, nouns, use), split)
+        fitting = _reading_well(own, nouns, use)
+        return (
+            part_of_split(fitting, split) if len(fitting) >= FEWEST_TO_DIVIDE else ()
+        )  # else all splits would ask the same
     return _reading_well(_shared_questions(group, use, domain, voice), nouns, use)
 
 

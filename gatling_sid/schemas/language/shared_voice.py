@@ -28,6 +28,8 @@ _FRAGMENT = re.compile(r"(?:any )?\{(?:it|rows)\}", re.IGNORECASE)
 """The start of a pattern that has no verb before its rows."""
 _THANKS = re.compile(r"\b(?:thank|thanks|thx|thnx|tysm|cheers|ta|appreciate|appreciated|grateful)\b", re.IGNORECASE)
 """What nobody says twice, or before the last of several requests."""
+FEWEST_TO_DIVIDE = 3
+"""The texts of a list that can be divided among the splits; shorter lists belong to all."""
 _SHARE_OF_SPLIT = 10
 """Of this many texts, one is kept for validation and one for test."""
 
@@ -156,7 +158,7 @@ def part_of_split(texts: Sequence[str], split: str) -> Sequence[str]:
     Of a list that is too short to be divided so, the last is for test and the one before for validation; a list of one or
     two is not divided.
     """
-    if len(texts) < 3:
+    if len(texts) < FEWEST_TO_DIVIDE:
         return texts
     if len(texts) < _SHARE_OF_SPLIT:
         return {"test": texts[-1:], "validation": texts[-2:-1]}.get(split, texts[:-2])
