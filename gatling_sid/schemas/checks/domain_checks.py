@@ -9,7 +9,7 @@ from gatling_sid.schemas.checks.ambiguity import check_ambiguous_phrases, check_
 from gatling_sid.schemas.checks.comparatives import check_bounds, check_superlatives, check_units
 from gatling_sid.schemas.checks.entities import check_entities
 from gatling_sid.schemas.checks.lexicon import check_lexicon
-from gatling_sid.schemas.checks.part_texts import check_part_texts
+from gatling_sid.schemas.checks.part_texts import check_part_texts, check_shared_texts
 from gatling_sid.schemas.checks.parts import check_must_say, check_parts
 from gatling_sid.schemas.checks.phrases import check_phrases, check_sayable
 from gatling_sid.schemas.checks.policies import check_members, check_policy
@@ -44,6 +44,7 @@ NEEDED_BY_CHECK: Mapping[DomainCheck, tuple[DomainCheck, ...]] = {
     check_sayable: _SECTIONS,
     check_parts: (),
     check_part_texts: (),
+    check_shared_texts: (check_entities, check_tools, check_parts, check_part_texts),
     check_must_say: (*_SECTIONS, check_phrases, check_parts),
     check_scenarios: _SECTIONS,
     check_lexicon: (*_SECTIONS, check_phrases, check_parts, check_part_texts, check_scenarios),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, combinations
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.parts import has_known_names
 from gatling_sid.schemas.checks.phrasings import check_blanks
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
-from gatling_sid.schemas.composition.shapes import entity_of_part
+from gatling_sid.schemas.composition.part_texts import own_texts
+from gatling_sid.schemas.composition.shapes import entity_of_part, number_of
 from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot, phrasing_of
 
@@ -48,6 +49,25 @@ def check_part_texts(domain: Domain) -> Iterator[FileProblem]:
                 here = f"{where}.{key}.{value}" if value else f"{where}.{key}"
                 for text in listed:
                     yield from _check_text(here, domain, name, text, is_question=key == "asks")
+
+
+def check_shared_texts(domain: Domain) -> Iterator[FileProblem]:
+    """Yields parts about the same kind of rows that share a text but not all of them, so that requests could repeat.
+
+    Tasks that are said alike share their phrasings, and each world uses others of them; that is so only of equal lists.
+    """
+    parts = domain.file.parts
+    texts = {name: own_texts(part) for name, part in parts.items()}
+    said = {name: {each for text in own for each in alternatives_of(text)} for name, own in texts.items()}
+    for name, other in combinations(parts, 2):
+        shared = sorted(said[name] & said[other])
+        if not shared or texts[name] == texts[other] or entity_of_part(domain, name) != entity_of_part(domain, other):
+            continue
+        if {number_of(domain, name), number_of(domain, other)} != {"one", "many"}:
+            yield (
+                f"parts.{other}",
+                f"says {shared[0]!r} as {name} does, but not all of its texts; give both the same, or none",
+            )
 
 
 def _lists(texts: Mapping[str, list[str]] | list[str]) -> Mapping[str, list[str]]:

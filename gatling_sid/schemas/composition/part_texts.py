@@ -12,6 +12,12 @@ from gatling_sid.schemas.composition.shape_types import Use
 _ROWS_NOT_LAST = re.compile(r"\{(?:it|rows)\}(?!(?:,? (?:please|thanks))?[.?!]?$)")
 
 
+def own_texts(part: c.Part) -> list[str]:
+    """All texts of a part, for whatever value."""
+    lists = [texts.values() if isinstance(texts, Mapping) else [texts] for texts in (part.says, part.asks)]
+    return [text for of_kind in lists for texts in of_kind for text in texts]
+
+
 def texts_of_use(texts: Mapping[str, Sequence[str]] | Sequence[str], part: c.Part, use: Use) -> Sequence[str]:
     """The texts for the value that the shape fixes, or for any value."""
     if isinstance(texts, Mapping):

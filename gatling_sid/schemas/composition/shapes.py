@@ -16,7 +16,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.look_ups import look_up_needs
-from gatling_sid.schemas.composition.part_texts import may_end_with_rows
+from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
 from gatling_sid.schemas.composition.targets import FILTERING, draw_target, words_of_order
@@ -101,16 +101,10 @@ def _parts_called_alike(domain: Domain) -> Mapping[str, str]:
     first: dict[str, str] = {}
     alike: dict[str, str] = {}
     for name, part in domain.file.parts.items():
-        texts = {each for text in _own_texts(part) for each in alternatives_of(text)}
+        texts = {each for text in own_texts(part) for each in alternatives_of(text)}
         alike[name] = next((alike[first[each]] for each in sorted(texts) if each in first), name)
         first.update(dict.fromkeys(texts - first.keys(), name))
     return alike
-
-
-def _own_texts(part: c.Part) -> Iterator[str]:
-    for texts in (part.says, part.asks):
-        for each in texts.values() if isinstance(texts, Mapping) else [texts]:
-            yield from each
 
 
 def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tuple[Group, ...]:
