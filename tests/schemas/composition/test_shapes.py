@@ -11,7 +11,7 @@ import pytest
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.composition.conditions import StatedCondition
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target
-from gatling_sid.schemas.composition.shapes import _seems_to_be_of, draw_shapes
+from gatling_sid.schemas.composition.shapes import _may_belong_to, _seems_to_be_of, draw_shapes
 from gatling_sid.schemas.composition.table import SCENARIOS_OF_WORLD
 from gatling_sid.schemas.domain import Domain
 
@@ -214,6 +214,22 @@ def test_what_follows_is_not_of_a_person_who_was_named(workshop: Domain) -> None
     assert _seems_to_be_of(workshop, notes, Target("customer", None, (), is_many=False)), (
         "notes are on customers' repairs"
     )
+
+
+def test_what_is_named_first_does_not_belong_to_what_follows(workshop: Domain) -> None:
+    """To delete the waiting repairs and then see Ada: are they hers? One that says whose it is, and a key, are clear."""
+    customer = Target("customer", "list_customers", (), is_many=False)
+    waiting = Target(
+        "repair", "list_repairs", (StatedCondition("status", "equals", "choice", "waiting"),), is_many=True
+    )
+    of_somebody = waiting._replace(conditions=(StatedCondition("customer_name", "contains", "value"),))
+    assert _may_belong_to(workshop, waiting, customer)
+    assert not _may_belong_to(workshop, of_somebody, customer)
+    assert not _may_belong_to(workshop, waiting._replace(by_key=True), customer)
+    assert not _may_belong_to(workshop, customer, waiting)
+    for shape in all_shapes(workshop):
+        targets = [group.target for group in shape.groups]
+        assert len(targets) == 1 or not _may_belong_to(workshop, targets[0], targets[1]), shape.name
 
 
 def test_one_row_is_opened_and_not_listed(workshop: Domain) -> None:
