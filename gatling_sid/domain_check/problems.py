@@ -27,7 +27,7 @@ _MAX_PLACES = 4
 class AuthorProblem(NamedTuple):
     """Something wrong: its kind, the key of the file or the part it concerns, a text and what to do about it.
 
-    An amount is something that a draft may still lack.
+    An amount is something that a draft may still lack. What is of the shared voice more than of the file fails no check.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class AuthorProblem(NamedTuple):
     text: str
     remedy: str = ""
     is_amount: bool = False
+    is_of_voice: bool = False
 
 
 def mask_values(text: str) -> str:

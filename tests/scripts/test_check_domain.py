@@ -63,6 +63,14 @@ def test_a_draft_may_lack_amounts(catalogue: Path) -> None:
     assert "still missing: aims" in output
 
 
+def test_the_length_of_requests_fails_no_check(catalogue: Path) -> None:
+    """What the shared voice decides more than the file is named as still missing, whether or not the file is a draft."""
+    output = check(catalogue, "workshop", "--traces", 40)[1]
+    failing, _, missing = output.partition("still missing: aims")
+    assert "tokens, standard deviation" in missing
+    assert not re.search(r"tokens, standard deviation.*, and the aim is", failing)
+
+
 def test_all_problems_are_reported_at_once(catalogue: Path) -> None:
     """Problems of form and content, in several sections; what is broken is left out, and the rest is tried."""
     edit(
