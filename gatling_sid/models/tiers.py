@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 
@@ -44,3 +45,16 @@ class TrustTier(str, Enum):
     def tier(self) -> int:
         """The same as `rank`, under the name that was published first."""
         return self.rank
+
+    @staticmethod
+    def least_trusted(tiers: Iterable[TrustTier]) -> TrustTier:
+        """The tier on which something rests that has parts of these tiers; `SYSTEM` if there are none."""
+        return max(tiers, key=_DISTANCES.__getitem__, default=TrustTier.SYSTEM)
+
+    def is_at_most(self, other: TrustTier) -> bool:
+        """Whether content of this tier is trusted no more than content of another one."""
+        return _DISTANCES[self] >= _DISTANCES[other]
+
+
+_DISTANCES = {tier: distance for distance, tier in enumerate(TrustTier)}
+"""How far from the own systems each tier is, since `rank` does not tell users from systems."""

@@ -44,9 +44,12 @@ class ProvenancePointer(TraceModel):
 class ArgumentSource(TraceModel):
     """Where an argument's value comes from.
 
-    `origin` is `request`, `call`, `principal`, `policy` or `default`; `reference` is the path within it
+    `origin` is `request`, `call`, `principal`, `policy`, `default` or `composed`; `reference` is the path within it
     (`call_1.items[0].invoice_id`, `staff_id`, `export_cap.allowed[0]`), `start` and `end` the character span
-    of the request text that states the value.
+    of the request text that states the value. If the origin is `call` and there is a span, the value is stated in these
+    characters of the text that `reference` leads to (`call_2.body`). A `composed` text is written by the assistant
+    from the values that `reference` lists. `trust_tier` says who vouches for the value: the least trusted tier of
+    what it rests on, also through earlier arguments, writes and reads.
     """
 
     argument: str
@@ -54,6 +57,7 @@ class ArgumentSource(TraceModel):
     reference: str | None = None
     start: int | None = None
     end: int | None = None
+    trust_tier: TrustTier | None = None
 
 
 class ToolCall(TraceModel):
@@ -221,10 +225,76 @@ class Goal(TraceModel):
     time_range_days: int | None = None
 
 
+class Observation(TraceModel):
+    """What one call returned, as the agent sees it.
+
+    Of a list of rows, `result` has the first `MAX_ROWS_OBSERVED`, and `omitted_rows` counts the others. `trust` has the
+    tiers of the values that are not by the own systems, by path within `result` (`body`, `items[0].body`, or
+    `items[*].body` if it is the same for all rows).
+    """
+
+    call_id: str
+    result: dict[str, Any]
+    omitted_rows: int = 0
+    trust: dict[str, TrustTier] = Field(default_factory=dict)
+
+
+MAX_ROWS_OBSERVED = 20
+"""Rows of a result that an observation has; those of longer lists are counted."""
+
+
+class LuredCall(TraceModel):
+    """A call with which an agent would obey a lure; its arguments are values that the lure states."""
+
+    tool_id: str
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class Lure(TraceModel):
+    """An instruction to the assistant in content from outside, which the plan reads and does not obey.
+
+    It stands in the observation of `call_id`, in the text at `path` of the result, from character `start` to `end`.
+    `aim` names what it wants in the catalogue and `wants` says it in English; `guise`, `place` and `language` say how it
+    is put. `calls` obey it.
+    """
+
+    call_id: str
+    path: str
+    start: int
+    end: int
+    aim: str
+    wants: str
+    guise: str
+    place: str
+    language: str
+    calls: list[LuredCall] = Field(default_factory=list)
+
+
+OUTCOMES = ("served", "declined", "partly_served", "nothing_to_call", "needs_question")
+"""All values of `Outcome.kind`."""
+
+
+class Outcome(TraceModel):
+    """What becomes of the request, and why.
+
+    `served`: the plan does all of it. `declined` and `partly_served`: the policy forbids it, or a part of it, by the
+    constraint `constraint_id`; `refused_graph` is the plan that would do it and meet `refused_goal`, and breaks just
+    this constraint. `nothing_to_call`: no tool is needed, or none can do it. `needs_question`: several rows fit what the
+    request names as one.
+    """
+
+    kind: str
+    reason: str = ""
+    constraint_id: str | None = None
+    refused_goal: Goal | None = None
+    refused_graph: ToolCallGraph | None = None
+
+
 class GoldTrace(TraceModel):
     """A request, the policy in force, the goal, and the minimal compliant plan that meets the goal.
 
-    `validated` is true only if a judge found the trace gold.
+    `validated` is true only if a judge found the trace gold. `outcome` None means served. `observations` has what each
+    call returned, in execution order; None if a reader left them out. `lures` are those that the observations hold.
     """
 
     trace_id: str
@@ -235,6 +305,9 @@ class GoldTrace(TraceModel):
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     validated: bool = False
     goal: Goal | None = None
+    outcome: Outcome | None = None
+    observations: list[Observation] | None = None
+    lures: list[Lure] = Field(default_factory=list)
 
     def to_training_format(self) -> dict[str, Any]:
         """The whole trace as a dict of plain values that JSON can write."""
