@@ -21,6 +21,8 @@ from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.domain import SPLITS
+from gatling_sid.schemas.domain_content import copy_continuation
+from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
 from gatling_sid.views.text import to_text
 
@@ -142,7 +144,7 @@ class DomainDiff:
 def compare_versions(slug: str, before: bytes, after: bytes, *, traces: int, seed: int) -> DomainDiff:
     """Makes the same traces with both versions of a domain file, and compares them.
 
-    Both versions use the shared pools as they are now.
+    Both versions use the shared pools, and what continues the file, as they are now.
 
     Args:
         slug: the name of the domain file, without `.yaml`.
@@ -170,7 +172,9 @@ def compare_versions(slug: str, before: bytes, after: bytes, *, traces: int, see
 def _load_version(folder: Path, slug: str, content: bytes) -> DomainRegistry:
     """A registry of one version, loaded. Raises CatalogueError naming the version by its folder."""
     folder.mkdir()
-    (folder / f"{slug}.yaml").write_bytes(content)
+    path = folder / f"{slug}.yaml"
+    path.write_bytes(content)
+    copy_continuation(CATALOGUE / path.name, path)
     registry = DomainRegistry(folder)
     try:
         registry.domain(slug)

@@ -27,11 +27,15 @@ from gatling_sid.models import (
     Effect,
     Goal,
     GoldTrace,
+    Lure,
     Measurement,
+    Observation,
+    Outcome,
     Principal,
     ScopeMetadata,
     SystemPolicy,
     ToolCall,
+    ToolCallGraph,
     UserRequest,
 )
 
@@ -59,6 +63,7 @@ _CALL = pa.struct({
     "dependencies": _TEXTS,
     "argument_sources": pa.list_(pa.struct({
         "argument": _TEXT, "origin": _TEXT, "reference": _TEXT, "start": pa.int64(), "end": pa.int64(),
+        "trust_tier": _TEXT,
     })),
 })  # fmt: skip
 _GOAL = pa.struct({
@@ -73,15 +78,31 @@ _GOAL = pa.struct({
     "time_range_days": pa.int64(),
 })  # fmt: skip
 
+_GRAPH = pa.struct({"graph_id": _TEXT, "calls": pa.list_(_CALL), "execution_order": _TEXTS})
+_OUTCOME = pa.struct({
+    "kind": _TEXT, "reason": _TEXT, "constraint_id": _TEXT, "refused_goal": _GOAL, "refused_graph": _GRAPH,
+})  # fmt: skip
+_OBSERVATIONS = pa.list_(pa.struct({
+    "call_id": _TEXT, "result": _JSON, "omitted_rows": pa.int64(), "trust": _JSON,
+}))  # fmt: skip
+_LURES = pa.list_(pa.struct({
+    "call_id": _TEXT, "path": _TEXT, "start": pa.int64(), "end": pa.int64(), "aim": _TEXT, "wants": _TEXT,
+    "guise": _TEXT, "place": _TEXT, "language": _TEXT,
+    "calls": pa.list_(pa.struct({"tool_id": _TEXT, "arguments": _JSON})),
+}))  # fmt: skip
+
 SCHEMA = pa.schema({
     "trace_id": _TEXT,
     "request": _REQUEST,
     "policy": _POLICY,
-    "graph": pa.struct({"graph_id": _TEXT, "calls": pa.list_(_CALL), "execution_order": _TEXTS}),
+    "graph": _GRAPH,
     "metadata": _JSON,
     "created_at": pa.timestamp("us", tz="UTC"),
     "validated": pa.bool_(),
     "goal": _GOAL,
+    "outcome": _OUTCOME,
+    "observations": _OBSERVATIONS,
+    "lures": _LURES,
 })  # fmt: skip
 """The published columns; `datasets` reads them as nested features with `Json()` where the type is `arrow.json`."""
 
@@ -258,18 +279,49 @@ def to_row(trace: GoldTrace, *, shared: bool = True, row_cache: dict[int, Any] |
             "trace_id": trace.trace_id,
             "request": _request_row(trace.request, row_cache),
             "policy": _policy_row(trace.policy) if shared else None,
-            "graph": {
-                "graph_id": trace.graph.graph_id,
-                "calls": [_call_row(call, row_cache) for call in trace.graph.calls],
-                "execution_order": trace.graph.execution_order,
-            },
+            "graph": _graph_row(trace.graph, row_cache),
             "metadata": _json(trace.metadata),
             "created_at": trace.created_at,
             "validated": trace.validated,
             "goal": _goal_row(trace.goal) if shared else None,
+            "outcome": _cached_row(row_cache, trace.outcome, lambda each: _outcome_row(each, row_cache)),
+            "observations": _observation_rows(trace.observations) if shared else None,
+            "lures": _lure_rows(trace.lures) if shared else None,
         }
     except (ValueError, TypeError) as error:
         raise ShardError(f"trace {trace.trace_id}: {error}") from None
+
+
+def _graph_row(graph: ToolCallGraph, row_cache: dict[int, Any]) -> dict[str, Any]:
+    return {
+        "graph_id": graph.graph_id,
+        "calls": [_call_row(call, row_cache) for call in graph.calls],
+        "execution_order": graph.execution_order,
+    }
+
+
+def _outcome_row(outcome: Outcome | None, row_cache: dict[int, Any]) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    graph = outcome.refused_graph
+    return {
+        **outcome.__dict__,
+        "refused_goal": _goal_row(outcome.refused_goal),
+        "refused_graph": _graph_row(graph, row_cache) if graph else None,
+    }
+
+
+def _observation_rows(observations: Sequence[Observation] | None) -> list[dict[str, Any]] | None:
+    if observations is None:
+        return None
+    return [{**each.__dict__, "result": _json(each.result), "trust": _json(each.trust)} for each in observations]
+
+
+def _lure_rows(lures: Sequence[Lure]) -> list[dict[str, Any]]:
+    return [
+        {**lure.__dict__, "calls": [{**each.__dict__, "arguments": _json(each.arguments)} for each in lure.calls]}
+        for lure in lures
+    ]
 
 
 def _cached_row(row_cache: dict[int, Any], value: Any, row: Callable[[Any], Any]) -> Any:
@@ -328,7 +380,7 @@ def _call_row(call: ToolCall, row_cache: dict[int, Any]) -> dict[str, Any]:
 
 
 def _source_row(source: ArgumentSource) -> dict[str, Any]:
-    return source.__dict__
+    return {**source.__dict__, "trust_tier": source.trust_tier.value if source.trust_tier else None}
 
 
 def _goal_row(goal: Goal | None) -> dict[str, Any] | None:
@@ -401,9 +453,14 @@ def _check_survives(value: Any, depth: int = 0) -> bool:
     )
 
 
-_SHARED: Mapping[str, Callable[[Any], dict[str, Any] | None]] = {"policy": _policy_row, "goal": _goal_row}
+_SHARED: Mapping[str, Callable[[Any], Any]] = {
+    "policy": _policy_row,
+    "goal": _goal_row,
+    "observations": _observation_rows,
+    "lures": _lure_rows,
+}
 """Columns whose records are shared by traces, each with the function that converts a record into a row."""
-_JSON_FIELDS = frozenset({"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata"})
+_JSON_FIELDS = frozenset({"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata", "result", "trust"})
 
 
 def from_row(row: Mapping[str, Any]) -> GoldTrace:

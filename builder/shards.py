@@ -28,7 +28,7 @@ from gatling_sid.errors import ShardError
 from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the layout and columns of the files; raised when a reader of the version before could not read them."""
 SETTINGS, MANIFEST = "settings.json", "manifest.json"
 WRITE_OPTIONS = ipc.IpcWriteOptions(compression="lz4")

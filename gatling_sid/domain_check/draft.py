@@ -19,8 +19,8 @@ from gatling_sid.schemas.checks.roles import check_roles
 from gatling_sid.schemas.checks.scenarios import check_scenarios
 from gatling_sid.schemas.checks.tools import check_tools
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.domain_content import read_domain_content
 from gatling_sid.schemas.registry import DomainRegistry, domain_of_content
-from gatling_sid.schemas.yaml_loading import load_yaml
 
 _NEEDED_TO_DRAW: Sequence[Callable[[Domain], Iterator[FileProblem]]] = (
     check_entities, check_tools, check_roles, check_policy, check_members, check_phrases, check_sayable, check_parts,
@@ -48,7 +48,7 @@ class DraftFile(NamedTuple):
 def read_draft(path: Path, registry: DomainRegistry) -> DraftFile:
     """Reads a file of a registry's folder; what keeps it from being read at all becomes a problem, too."""
     try:
-        content = load_yaml(path)
+        content = read_domain_content(path)
         registry.check_name(path.stem)
     except CatalogueError as error:
         return DraftFile(None, [(error.where, error.problem)], [])

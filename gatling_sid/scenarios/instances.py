@@ -6,7 +6,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gatling_sid.models import Goal, Principal, SystemPolicy, construct_trusted
+from gatling_sid.models import Goal, Outcome, Principal, SystemPolicy, construct_trusted
 from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import goal_of
 from gatling_sid.scenarios.limits import limits_of
@@ -14,6 +14,8 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import Row, World
 
+SERVED = Outcome(kind="served")
+"""The outcome of a request that the plan serves in full."""
 _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
 _MAX_DRAWS = 120
@@ -30,6 +32,7 @@ class Instance(NamedTuple):
     rules: frozenset[str]
     goal: Goal
     slots: dict[str, Any]
+    outcome: Outcome
 
 
 @lru_cache(maxsize=8)
@@ -97,5 +100,5 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             continue
         key = domain.file.entities[definition.entity].key
         principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        return Instance(principal, domain.family.policy(member), rules, goal, slots)
+        return Instance(principal, domain.family.policy(member), rules, goal, slots, SERVED)
     return None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
 
-from gatling_sid.models import SensitivityTier
+from gatling_sid.models import SensitivityTier, TrustTier
 from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
     AddressDraw,
     AgeDraw,
@@ -39,6 +39,14 @@ JSON_TYPES: dict[str, str] = {"money": "number", "number": "number", "integer": 
 """The JSON type of each field type that is not a string."""
 
 
+class TrustByField(StrictModel):
+    """Who writes a field depends on the value of the field `by`: it is `cases[value]` if present, else `otherwise`."""
+
+    by: str
+    cases: dict[str, TrustTier]
+    otherwise: TrustTier = TrustTier.SYSTEM
+
+
 class EntityField(StrictModel):
     """One typed field; `words` gives the wordings of each value of a choice, `called` those of the field's name.
 
@@ -46,10 +54,16 @@ class EntityField(StrictModel):
     `language/noun_phrases.py` for their notation. It is a list for a value that the field equals or contains. Else it
     is a mapping, whose keys are values of a choice, matches of a filter such as `at_least`, fields of the row that a
     reference points to, or `mine`.
+    `trust` says who writes the field: own systems, users, verified partners or outsiders. `stated_in` names a text of the
+    row that states the value in words, if no tool returns the field itself: "please move it to {asked_on}". `lures`
+    lists the places in which a text of outsiders may hold an instruction to the assistant; see `outside.py`.
     """
 
     type: FieldType
     sensitivity: SensitivityTier = SensitivityTier.INTERNAL
+    trust: TrustTier | TrustByField = TrustTier.SYSTEM
+    stated_in: str | None = None
+    lures: list[str] = Field(default_factory=list)
     populate: Populate | None
     words: dict[str, list[str]] = Field(default_factory=dict)
     called: list[str] = Field(default_factory=list)
@@ -347,6 +361,28 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(each)
 
 
+class RowOfLure(StrictModel):
+    """A random row that the order of a lure names."""
+
+    one: str
+    where: dict[str, Scalar] = Field(default_factory=dict)
+
+
+class LureAim(StrictModel):
+    """What lures want from the assistant: a call of `tool` with the arguments `with`, which the order states.
+
+    `draws` has rows and values that orders and arguments name (`{bill.number}`, `$bill.bill_id`): a random row, or one of
+    a list. `orders` are imperative sentences by language (`en`, `de`, …), each complete without its guise. `wants` says in
+    English what would happen. All accounts and addresses are invented, on example domains.
+    """
+
+    tool: str
+    wants: str
+    draws: dict[str, RowOfLure | list[Scalar]] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
+    orders: dict[str, Annotated[list[str], AfterValidator(expanded)]] = Field(min_length=1)
+
+
 class Voice(StrictModel):
     """Texts that people of this domain add to a request, beside those of the shared voice.
 
@@ -372,3 +408,8 @@ class DomainFile(StrictModel):
     voice: Voice = Field(default_factory=Voice)
     parts: dict[str, Part] = Field(default_factory=dict)
     scenarios: dict[str, Scenario] = Field(default_factory=dict)
+    lures: dict[str, LureAim] = Field(default_factory=dict)
+
+
+CONTINUED = ("pools", "lures")
+"""The sections that a domain file may continue in `outside/<slug>.yaml`: what outsiders write."""

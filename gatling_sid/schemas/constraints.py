@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gatling_sid.models import Constraint, Effect, SensitivityTier, SystemPolicy
+from gatling_sid.models import Constraint, Effect, SensitivityTier, SystemPolicy, TrustTier
 
 
 class Parameters(BaseModel):
@@ -274,6 +274,30 @@ class NoFlow(Parameters):
     fields: list[str]
 
 
+class TrustedSource(Parameters):
+    """The `arguments` rest on content of the tier `least` or a more trusted one: text of strangers does not fill them."""
+
+    arguments: list[str]
+    least: TrustTier
+
+
+class SystemOfRecord(Parameters):
+    """The `argument`, unless the request states it, is the `field` of a row of `entity`, wherever it is also written."""
+
+    argument: str
+    entity: str
+    field: str
+
+
+class OnlyAsAsked(Parameters):
+    """Once content of the tier `of` or a less trusted one was read, calls change and send only what the request asks for.
+
+    So nothing is done because the content says so. What a rule of the policy demands is part of what is asked for.
+    """
+
+    of: TrustTier = TrustTier.UNVERIFIED_RAG
+
+
 class Recipients(Parameters):
     """Messages go only to addresses that end with one of `endings`; a host that only looks alike does not."""
 
@@ -323,6 +347,9 @@ KINDS: dict[str, type[Parameters]] = {
     "not_own": NotOwn,
     "notify_after": NotifyAfter,
     "no_flow": NoFlow,
+    "trusted_source": TrustedSource,
+    "system_of_record": SystemOfRecord,
+    "only_as_asked": OnlyAsAsked,
     "recipients": Recipients,
     "batch_limit": BatchLimit,
 }

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
-from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema
+from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema, TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.clock import TIME_PATTERN
@@ -18,6 +18,7 @@ from gatling_sid.schemas.descriptions import describe_parameter
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.language.wording import plain_words
+from gatling_sid.schemas.lure_forms import LureForms
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.versions import version_of
@@ -39,7 +40,12 @@ class Domain:
     """One domain of the catalogue; immutable. `digest` is its version as text."""
 
     def __init__(
-        self, slug: str, file: c.DomainFile, shared_pools: Mapping[str, list[str]], voice: SharedVoice
+        self,
+        slug: str,
+        file: c.DomainFile,
+        shared_pools: Mapping[str, list[str]],
+        voice: SharedVoice,
+        lure_forms: LureForms,
     ) -> None:
         """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
         self.slug = slug
@@ -47,7 +53,10 @@ class Domain:
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
         self.voice = voice
-        self.version = version_of(file, self.pools, voice if file.parts else None)
+        self.lure_forms = lure_forms
+        self.version = version_of(
+            file, self.pools, voice if file.parts else None, lure_forms if file.lures else None
+        )
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
@@ -200,6 +209,42 @@ class Domain:
             if isinstance(field.populate, p.CopyFill):
                 reference, _, source = field.populate.copy_of.partition(".")
                 yield name, CopySource(reference, self.referenced_entity(entity, reference), source)
+
+    # --- trust
+
+    def trust_of(self, entity: str, field: str, row: Mapping[str, Any]) -> TrustTier:
+        """Who wrote a field of a row, as the file declares it; a copied field is by whoever wrote the original."""
+        declared = self._declared_trust(entity, field)
+        if isinstance(declared, TrustTier):
+            return declared
+        return declared.cases.get(str(row[declared.by]), declared.otherwise)
+
+    def least_trust(self, entity: str, field: str) -> TrustTier:
+        """The least trusted tier that a field can have in any row."""
+        declared = self._declared_trust(entity, field)
+        if isinstance(declared, TrustTier):
+            return declared
+        return TrustTier.least_trusted([*declared.cases.values(), declared.otherwise])
+
+    def _declared_trust(self, entity: str, field: str) -> TrustTier | c.TrustByField:
+        spec = self.file.entities[entity].fields.get(field)
+        if spec is None:
+            return TrustTier.SYSTEM
+        copied = self.copied_fields(entity).get(field)
+        if spec.trust is TrustTier.SYSTEM and copied is not None:
+            return self._declared_trust(copied.entity, copied.field)
+        return spec.trust
+
+    def fields_from_others(self, entity: str) -> tuple[str, ...]:
+        """The fields of an entity that others than the own systems may have written."""
+        return self._fields_from_others[entity]
+
+    @cached_property
+    def _fields_from_others(self) -> dict[str, tuple[str, ...]]:
+        return {
+            name: tuple(f for f in entity.fields if self.least_trust(name, f) is not TrustTier.SYSTEM)
+            for name, entity in self.file.entities.items()
+        }
 
     # --- wording of values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
@@ -60,6 +60,16 @@ class TemplateFill(StrictModel):
 
     template: str
     unique: bool = False
+
+
+class ProseFill(StrictModel):
+    """A text of several lines, each a template with `{pool_name}` and `{earlier_field}`, as people write it.
+
+    The texts of pools may name pools and fields themselves. Fields are put into words: "4 March", "$1,200". A line that
+    is empty in the end is left out, so that `{pool_name?}` stands in half of the texts.
+    """
+
+    prose: list[str] = Field(min_length=1)
 
 
 class ChoiceFill(StrictModel):
@@ -179,11 +189,11 @@ class IfPastFill(StrictModel):
 
 
 Populate = Annotated[
-    SequenceFill | PoolFill | TemplateFill | ChoiceFill | IntegerFill | MoneyFill | DaysAgoFill | DaysAheadFill
+    SequenceFill | PoolFill | TemplateFill | ProseFill | ChoiceFill | IntegerFill | MoneyFill | DaysAgoFill | DaysAheadFill
     | DaysAfterFill | TimeFill | MinutesAfterFill | ReferenceFill | CopyFill | ChanceFill | ConstantFill | EmailFill
     | FractionFill | ByFieldFill | IfPastFill,
     choose_model_by_key({
-        "sequence": SequenceFill, "pool": PoolFill, "template": TemplateFill, "choice": ChoiceFill,
+        "sequence": SequenceFill, "pool": PoolFill, "template": TemplateFill, "prose": ProseFill, "choice": ChoiceFill,
         "integer": IntegerFill, "money": MoneyFill, "days_ago": DaysAgoFill, "days_ahead": DaysAheadFill,
         "days_after": DaysAfterFill, "time": TimeFill, "minutes_after": MinutesAfterFill, "ref": ReferenceFill,
         "copy": CopyFill, "chance": ChanceFill, "value": ConstantFill, "email": EmailFill,
@@ -200,6 +210,16 @@ class Consistency(StrictModel):
 
     when: dict[str, Any] = Field(default_factory=dict)
     then: dict[str, Any] = Field(min_length=1)
+
+
+PLACEHOLDER_IN_PROSE = re.compile(r"\{(\w+)(\??)\}")
+"""A name in a text, and `?` if it stands in half of the texts only."""
+
+
+def names_in_prose(texts: Iterable[str]) -> Iterator[str]:
+    """The names of pools and fields in some texts of prose."""
+    for text in texts:
+        yield from (name for name, _ in PLACEHOLDER_IN_PROSE.findall(text))
 
 
 def simple_fills(fill: Populate | None) -> Iterator[Populate]:
@@ -233,5 +253,7 @@ def fields_read(fill: Populate | None) -> Iterator[str]:
             yield from (*fill.email, fill.at)
         case TemplateFill():
             yield from _PLACEHOLDER.findall(fill.template)
+        case ProseFill():
+            yield from names_in_prose(fill.prose)
     for each in _nested_fills(fill):
         yield from fields_read(each)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -18,14 +19,25 @@ from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.problems import FileProblem
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.domain_content import parse_domain, read_domain_bytes, read_domain_content
 from gatling_sid.schemas.form_errors import form_problems
 from gatling_sid.schemas.language.alternatives import expanded
 from gatling_sid.schemas.language.shared_voice import parse_shared_voice
+from gatling_sid.schemas.lure_forms import parse_lure_forms
 from gatling_sid.schemas.yaml_loading import parse_yaml_bytes, read_bytes
 
 CATALOGUE = Path(__file__).parent / "domains"
 POOLS = Path(__file__).parent / "pools.yaml"
 VOICE = Path(__file__).parent / "voice.yaml"
+LURES = Path(__file__).parent / "lures.yaml"
+
+
+class _SharedFiles(NamedTuple):
+    """The files that all domains use, as bytes."""
+
+    pools: bytes
+    voice: bytes
+    lures: bytes
 
 
 class DomainRegistry:
@@ -190,13 +202,17 @@ def load_domain(path: Path) -> Domain:
         CatalogueError: names the file and the key of the first thing that is wrong.
 
     """
-    return _domain_of(path.stem, read_bytes(path), read_bytes(POOLS), read_bytes(VOICE))
+    return _domain_of(path.stem, *read_domain_bytes(path), _read_shared_files())
+
+
+def _read_shared_files() -> _SharedFiles:
+    return _SharedFiles(read_bytes(POOLS), read_bytes(VOICE), read_bytes(LURES))
 
 
 @lru_cache(maxsize=256)
-def _domain_of(slug: str, read: bytes, pools: bytes, voice: bytes) -> Domain:
+def _domain_of(slug: str, file: bytes, continuation: bytes, shared: _SharedFiles) -> Domain:
     """The domain that these bytes describe; memoised by the bytes, so an edited file gives another `Domain`."""
-    found = _parse_domain(slug, read, pools, voice)
+    found = _domain_with(slug, parse_domain(file, continuation, slug), shared)
     problems = domain_problems(found) if isinstance(found, Domain) else found
     for where, problem in problems:
         raise CatalogueError(f"{slug}.yaml", where, problem)
@@ -211,25 +227,21 @@ def file_problems(path: Path) -> list[FileProblem]:
         CatalogueError: the file cannot be read, or is not YAML.
 
     """
-    found = _parse_domain(path.stem, read_bytes(path), read_bytes(POOLS), read_bytes(VOICE))
+    found = domain_of_content(path.stem, read_domain_content(path))
     return list(domain_problems(found)) if isinstance(found, Domain) else found
-
-
-def _parse_domain(slug: str, read: bytes, pools: bytes, voice: bytes) -> Domain | list[FileProblem]:
-    """The domain that these bytes describe, which may have problems, or what is wrong with its form."""
-    return _domain_with(slug, parse_yaml_bytes(read, f"{slug}.yaml"), pools, voice)
 
 
 def domain_of_content(slug: str, content: object) -> Domain | list[FileProblem]:
     """The domain that the content of a file describes, unchecked, or what is wrong with its form."""
-    return _domain_with(slug, content, read_bytes(POOLS), read_bytes(VOICE))
+    return _domain_with(slug, content, _read_shared_files())
 
 
-def _domain_with(slug: str, content: object, pools: bytes, voice: bytes) -> Domain | list[FileProblem]:
+def _domain_with(slug: str, content: object, shared: _SharedFiles) -> Domain | list[FileProblem]:
     if not isinstance(content, dict):
         return [("line 1", "a domain file is a mapping")]
     try:
         file = DomainFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         return form_problems(error, DomainFile, content)
-    return Domain(slug, file, _pools_of(pools), parse_shared_voice(voice, VOICE.name))
+    voice, lure_forms = parse_shared_voice(shared.voice, VOICE.name), parse_lure_forms(shared.lures, LURES.name)
+    return Domain(slug, file, _pools_of(shared.pools), voice, lure_forms)

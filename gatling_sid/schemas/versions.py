@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.language.shared_voice import SharedVoice
+from gatling_sid.schemas.lure_forms import LureForms
 
-ENGINE_VERSION = 5
+ENGINE_VERSION = 6
 """Version of the code that turns a catalogue into traces; raised whenever the same catalogue gives other traces."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -43,11 +44,21 @@ class DomainVersion(NamedTuple):
         ]
 
 
-def version_of(file: c.DomainFile, pools: Mapping[str, Sequence[str]], voice: SharedVoice | None) -> DomainVersion:
-    """The version of a domain file with these pools, its own and the shared ones, by name, and the shared voice it uses."""
-    used = {name: list(pools[name]) for name in sorted(set(_pools_used(file))) if name in pools}
+def version_of(
+    file: c.DomainFile,
+    pools: Mapping[str, Sequence[str]],
+    voice: SharedVoice | None,
+    lure_forms: LureForms | None,
+) -> DomainVersion:
+    """The version of a domain file with these pools, its own and the shared ones, by name, and the shared texts it uses."""
+    used = {name: list(pools[name]) for name in sorted(set(_pools_used(file, pools))) if name in pools}
     return DomainVersion(
-        _digest(file, {"name", "entities", "tools", "roles"}, used),
+        _digest(
+            file,
+            {"name", "entities", "tools", "roles", "lures"},
+            used,
+            *([lure_forms.model_dump_json()] if lure_forms else []),
+        ),
         _digest(file, {"policy"}),
         _digest(
             file,
@@ -63,11 +74,25 @@ def _digest(file: c.DomainFile, sections: set[str], *more: Any) -> str:
     return blake2b(repr((ENGINE_VERSION, content, *more)).encode(), digest_size=4).hexdigest()
 
 
-def _pools_used(file: c.DomainFile) -> Iterator[str]:
+def _pools_used(file: c.DomainFile, pools: Mapping[str, Sequence[str]]) -> Iterator[str]:
     for entity in file.entities.values():
         names = list(entity.fields)
         for position, field in enumerate(entity.fields.values()):
-            yield from _pools_of(field.populate, earlier_fields=names[:position])
+            found = [*_pools_of(field.populate, earlier_fields=names[:position])]
+            yield from found
+            yield from _pools_named_in(found, pools)
+
+
+def _pools_named_in(names: Sequence[str], pools: Mapping[str, Sequence[str]]) -> set[str]:
+    """The pools that the texts of these pools name, and so on."""
+    known: set[str] = set()
+    to_visit = [*names]
+    while to_visit:
+        name = to_visit.pop()
+        if name in pools and name not in known:
+            known.add(name)
+            to_visit += p.names_in_prose(map(str, pools[name]))
+    return known
 
 
 def _pools_of(populate: Any, earlier_fields: Sequence[str]) -> Iterator[str]:
@@ -77,6 +102,8 @@ def _pools_of(populate: Any, earlier_fields: Sequence[str]) -> Iterator[str]:
             yield name
         case p.TemplateFill(template=text):
             yield from (name for name in _PLACEHOLDER.findall(text) if name not in earlier_fields)
+        case p.ProseFill(prose=texts):
+            yield from p.names_in_prose(texts)
         case p.ByFieldFill(cases=cases, otherwise=otherwise):
             for each in [*cases.values(), otherwise]:
                 yield from _pools_of(each, earlier_fields)

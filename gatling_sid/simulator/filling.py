@@ -15,6 +15,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
 from gatling_sid.schemas.clock import LAST_MINUTE, minutes_of, time_at
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.language.wording import wordings
 from gatling_sid.seeding import stream
 
 _Row = dict[str, Any]
@@ -26,6 +27,10 @@ _MAX_TEMPLATE_FILLS = 500
 """Further values that are drawn from a template before it counts as used up, since its values cannot be listed."""
 _MAX_REFILLS = 500
 """How often the fields of `unique_by` are filled again for one row."""
+_SHARE_OF_OPTIONAL = 0.5
+"""Share of texts in which something optional is left out."""
+_LASTING_DATES = 4
+"""The first ways to write a date, which mean the same on every day."""
 _SATURDAY = 5
 """The weekday of Saturday, from which on days are no working days."""
 
@@ -167,6 +172,30 @@ def _fill_template(spec: p.TemplateFill, row: _Row, context: _FillContext) -> st
     return _PLACEHOLDER.sub(fill, spec.template)
 
 
+def _fill_prose(spec: p.ProseFill, row: _Row, context: _FillContext) -> str:
+    lines = [_write_line(each, row, context) for each in spec.prose]
+    return "\n".join(each for each in lines if each)
+
+
+def _write_line(text: str, row: _Row, context: _FillContext) -> str:
+    def write(match: re.Match[str]) -> str:
+        name, is_optional = match.groups()
+        if is_optional and context.rng.random() < _SHARE_OF_OPTIONAL:
+            return ""
+        if name in row:
+            return in_words(context.entity.fields[name], row[name], context.today, context.rng)
+        return _write_line(str(context.rng.choice(context.domain.pools[name])), row, context)
+
+    return " ".join(p.PLACEHOLDER_IN_PROSE.sub(write, text).split())
+
+
+def in_words(field: c.EntityField, value: Any, today: date, rng: random.Random) -> str:
+    """A value as people write it in a text that others read on another day: without "tomorrow" or weekdays."""
+    words = tuple(field.words.get(value, ())) if isinstance(value, str) else ()
+    ways = wordings("choice" if words else field.type, value, today, words) or (str(value),)
+    return str(rng.choice(ways[:_LASTING_DATES] if field.type == "date" else ways))
+
+
 def _fill_choice(spec: p.ChoiceFill, _row: _Row, context: _FillContext) -> str:
     return context.rng.choices(list(spec.choice), list(spec.choice.values()))[0]
 
@@ -299,6 +328,7 @@ _FILLERS: Mapping[type, Callable[[Any, _Row, _FillContext], Any]] = {
     p.SequenceFill: _fill_sequence,
     p.PoolFill: _fill_from_pool,
     p.TemplateFill: _fill_template,
+    p.ProseFill: _fill_prose,
     p.ChoiceFill: _fill_choice,
     p.IntegerFill: _fill_integer,
     p.MoneyFill: _fill_money,

@@ -12,6 +12,7 @@ from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator import filling
+from gatling_sid.simulator.lures import place_lures
 
 Row = dict[str, Any]
 _DAYS_OF_WORLDS = 540
@@ -58,6 +59,8 @@ class World:
             raise CatalogueError(
                 f"{domain.slug}.yaml", "entities", f"no valid population in {_MAX_POPULATIONS} attempts: {problem}"
             )
+        self.lures = place_lures(domain, self.tables, (seed, domain.slug, "lures", name))
+        """The lures in the texts of outsiders, by the whole text."""
         self.memoised_results: dict[tuple[str, str, str], Any] = {}
         """Results of calls in this world; filled by `execution`, which knows their type."""
         self.memoised_rows: dict[tuple[str, tuple[str, ...], tuple[Any, ...]], list[Row]] = {}

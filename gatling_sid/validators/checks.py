@@ -14,6 +14,7 @@ from gatling_sid.validators import (
     merging,
     minimality,
     need,
+    observed,
     replay,
     scenario_plan,
     size,
@@ -90,6 +91,11 @@ CHECKS: Mapping[str, Check] = {
             replay.order_does_not_matter,
             scenario_plan.task_matches_scenario,
         ),
+    ),
+    "observations": Check(
+        "valid",
+        "errors",
+        replay_rules=(observed.observations_are_true, observed.tiers_are_true, observed.lures_are_named),
     ),
     "policy": Check(
         "compliant",

@@ -42,8 +42,10 @@ def words_give_the_values(context: TraceContext) -> Iterator[str]:
             problem = None
             if source.origin == "request" and source.argument in call.arguments:
                 problem = _why_not_from_request(call, source, context)
+            elif is_read_in_text(call, source):
+                problem = _why_not_read_in_text(call, source, context)
             elif source.origin != "request" and (source.start, source.end) != (None, None):
-                problem = f"has origin {source.origin!r} but also a span of the request; remove the span"
+                problem = f"has origin {source.origin!r} but also a span of a text; remove the span"
             if problem:
                 yield f"{call.call_id}.{source.argument} {problem}"
 
@@ -63,11 +65,18 @@ def sources_give_the_values(context: TraceContext) -> Iterator[str]:
 
 
 def _why_not_from_request(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
-    text, value = context.trace.request.text, call.arguments[source.argument]
     if source.reference is not None:
         return f"has origin 'request' but also the reference {source.reference}; remove the reference"
+    return _why_not_stated(call, source, context.trace.request.text, "the request", context)
+
+
+def _why_not_stated(
+    call: ToolCall, source: ArgumentSource, text: str, owner: str, context: TraceContext
+) -> str | None:
+    """Why the span that a source names in a text does not state the argument's value, or None."""
+    value = call.arguments[source.argument]
     if source.start is None or source.end is None or not 0 <= source.start < source.end <= len(text):
-        return "has no valid span of the request"
+        return f"has no valid span of {owner}"
     span = text[source.start : source.end]
     if _is_cut(text, source.start) or _is_cut(text, source.end):
         return f"has a span that cuts a word: {span!r}"
@@ -79,7 +88,30 @@ def _why_not_from_request(call: ToolCall, source: ArgumentSource, context: Trace
         is_stated = is_wording_of(span, kind, value, context.world.today, words)
     except (TypeError, ValueError):
         is_stated = False
-    return None if is_stated else f"is {value!r}, but its span of the request is {span!r}"
+    return None if is_stated else f"is {value!r}, but its span of {owner} is {span!r}"
+
+
+def is_read_in_text(call: ToolCall, source: ArgumentSource) -> bool:
+    """Whether an argument is a value that was read in a text of an earlier result: "please move it to 4 March"."""
+    return source.origin == "call" and not references_in(call.arguments.get(source.argument))
+
+
+def _why_not_read_in_text(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
+    text = _text_read(source, context)
+    if text is None:
+        return f"was read in {source.reference}, which is no text of an earlier result"
+    return _why_not_stated(call, source, text, str(source.reference), context)
+
+
+def _text_read(source: ArgumentSource, context: TraceContext) -> str | None:
+    """The text to which a source refers, or None."""
+    reference = parse_reference(f"${source.reference}")
+    result = context.results.get(reference.root) if reference is not None else None
+    try:
+        text = follow(reference.path, result.value) if reference is not None and result is not None else None
+    except MissingPathError:
+        return None
+    return text if isinstance(text, str) else None
 
 
 def _is_cut(text: str, at: int) -> bool:
@@ -95,11 +127,13 @@ def _wording_of_parameter(domain: Domain, tool_id: str, parameter: str) -> tuple
     return domain.wording_kind(tool, tool.parameters[parameter]), domain.wordings_to_parse(tool, parameter)
 
 
-def _why_not_from_call(call: ToolCall, source: ArgumentSource, _context: TraceContext) -> str | None:
+def _why_not_from_call(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
     value = call.arguments[source.argument]
     parsed = references_in(value)
-    if not parsed:
-        return "has origin 'call', but its value is not a reference to a call"
+    if not parsed:  # it was read in a text; another rule looks at the place
+        return None if _text_read(source, context) is not None else (
+            "has origin 'call', but is neither a reference to a call nor read in a text of its result"
+        )
     if isinstance(value, list) and len(parsed) < len(value):
         return "mixes values and references in a list; use only one kind"
     references = write_references(parsed)

@@ -38,8 +38,12 @@ from gatling_sid.models import (
     Finding,
     Goal,
     GoldTrace,
+    Lure,
+    LuredCall,
     MeasuredValue,
     Measurement,
+    Observation,
+    Outcome,
     Principal,
     ProvenancePointer,
     ScopeMetadata,
@@ -158,26 +162,51 @@ def _plan_content(trace: GoldTrace, digests_by_id: dict[int, bytes]) -> tuple[An
     request, graph, policy, goal = trace.request, trace.graph, trace.policy, trace.goal
     if id(policy) not in digests_by_id:
         digests_by_id[id(policy)] = sha256(policy_bytes(policy)).digest()
-    if id(goal) not in digests_by_id:
-        digests_by_id[id(goal)] = _digest(goal and _goal_content(goal))
     return (
         _TRACE(trace),
+        _shared_digest(trace.outcome, _outcome_content, digests_by_id),
+        _shared_digest(trace.observations, _observations_content, digests_by_id),
+        _shared_digest(trace.lures, _lures_content, digests_by_id),
         _REQUEST(request),
         request.trust_tier.value,
         _scope_content(request.expected_scope),
         request.principal and _PRINCIPAL(request.principal),
         digests_by_id[id(policy)],
-        digests_by_id[id(goal)],
+        _shared_digest(goal, _goal_content, digests_by_id),
         _GRAPH(graph),
         [_call_content(each) for each in graph.calls],
     )
+
+
+def _shared_digest(part: Any, content: Callable[[Any], Any], digests_by_id: dict[int, bytes]) -> bytes:
+    """The digest of a part that several traces share; None has one, too."""
+    if id(part) not in digests_by_id:
+        digests_by_id[id(part)] = _digest(None if part is None else content(part))
+    return digests_by_id[id(part)]
+
+
+def _outcome_content(outcome: Outcome) -> Any:
+    graph = outcome.refused_graph
+    return (
+        _OUTCOME(outcome),
+        outcome.refused_goal and _goal_content(outcome.refused_goal),
+        graph and (_GRAPH(graph), [_call_content(each) for each in graph.calls]),
+    )
+
+
+def _observations_content(observations: Sequence[Observation]) -> Any:
+    return [(_OBSERVATION(each), [(path, tier.value) for path, tier in each.trust.items()]) for each in observations]
+
+
+def _lures_content(lures: Sequence[Lure]) -> Any:
+    return [(_LURE(each), list(map(_LURED_CALL, each.calls))) for each in lures]
 
 
 def _call_content(call: ToolCall) -> tuple[Any, ...]:
     return (
         _CALL(call),
         _scope_content(call.scope),
-        [_SOURCE(each) for each in call.argument_sources],
+        [(_SOURCE(each), each.trust_tier and each.trust_tier.value) for each in call.argument_sources],
         _rule_quoted(call),
     )
 
@@ -203,11 +232,14 @@ def _getter_of(model: type[BaseModel], *excluded: str) -> Callable[[Any], Any]:
     return attrgetter(*[name for name in model.model_fields if name not in {*WORDING_FIELDS.get(model, ()), *excluded}])
 
 
-_TRACE = _getter_of(GoldTrace, "request", "policy", "graph", "goal")
+_TRACE = _getter_of(GoldTrace, "request", "policy", "graph", "goal", "outcome", "observations", "lures")
+_OUTCOME = _getter_of(Outcome, "refused_goal", "refused_graph")
+_OBSERVATION, _LURE = _getter_of(Observation, "trust"), _getter_of(Lure, "calls")
+_LURED_CALL = attrgetter(*LuredCall.model_fields)
 _REQUEST = _getter_of(UserRequest, "trust_tier", "expected_scope", "principal")
 _PRINCIPAL = _getter_of(Principal)
 _SCOPE = _getter_of(ScopeMetadata, "sensitivity_tier")
 _GRAPH, _CALL = _getter_of(ToolCallGraph, "calls"), _getter_of(ToolCall, "scope", "argument_sources", "provenance")
-_SOURCE = _getter_of(ArgumentSource)
+_SOURCE = _getter_of(ArgumentSource, "trust_tier")
 _GOAL, _SHOWING, _EFFECT = _getter_of(Goal, "shows", "measures", "effects"), _getter_of(Showing), _getter_of(Effect)
 _MEASUREMENT, _VALUE = _getter_of(Measurement, "values"), _getter_of(MeasuredValue)

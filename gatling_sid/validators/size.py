@@ -23,6 +23,8 @@ MAX_PARTS: Mapping[str, int] = {
     "forbidden operations": 1_000,
     "cells, measured values and effects of the goal": 200_000,
     "calls and arguments times values of constraints": 200_000,
+    "observations, their tiers, and lures": 20_000,
+    "calls of the refused plan": 200,
 }
 """How many of each part a trace may have, over all its calls; far above what the catalogue's traces have."""
 MAX_TEXT = 20_000
@@ -69,7 +71,19 @@ def _parts(context: TraceContext) -> dict[str, int]:
         "forbidden operations": len(policy.forbidden_operations),
         "cells, measured values and effects of the goal": _goal_parts(trace.goal) if trace.goal else 0,
         "calls and arguments times values of constraints": (len(calls) + arguments) * _values_of_policy(context),
+        "observations, their tiers, and lures": _observed_parts(trace),
+        "calls of the refused plan": _refused_calls(trace),
     }
+
+
+def _observed_parts(trace: GoldTrace) -> int:
+    observations = trace.observations or ()
+    return sum([len(each.trust) + 1 for each in observations]) + sum([len(each.calls) + 1 for each in trace.lures])
+
+
+def _refused_calls(trace: GoldTrace) -> int:
+    graph = trace.outcome.refused_graph if trace.outcome else None
+    return len(graph.calls) if graph else 0
 
 
 def _values_of_policy(context: TraceContext) -> int:
@@ -115,6 +129,8 @@ def _values_without_schema(trace: GoldTrace, *, published: bool) -> list[Any]:
         trace.policy.scope_limits,
         principal.attributes if principal else None,
         trace.metadata,
+        *[each.result for each in trace.observations or ()],
+        *[each.arguments for lure in trace.lures for each in lure.calls],
     ]
 
 

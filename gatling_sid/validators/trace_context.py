@@ -22,6 +22,7 @@ from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.execution import Execution, execute, tools_of
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import days_of_period
+from gatling_sid.simulator.trust import PlanTrust, references_of_source
 from gatling_sid.simulator.world import World, world_of
 
 MAX_CALLS_REPLAYED = 64
@@ -31,6 +32,9 @@ MAX_ATTEMPTS = 1000
 
 _WORLD_NAME = re.compile(rf"({'|'.join(SPLITS)})-\d{{1,9}}", re.ASCII)
 """The name of a world: its split and its number."""
+
+_ORIGINS_IN_RESULTS = ("call", "composed")
+"""Origins of values that rest on the results of earlier calls."""
 
 _ArgumentsP = ParamSpec("_ArgumentsP")
 _ValueT = TypeVar("_ValueT")
@@ -152,6 +156,12 @@ class TraceContext:
     def results(self) -> Mapping[str, CallResult]:
         """The results of the calls that ran, by call id; empty if the plan was not executed."""
         return self.execution.results if self.execution else {}
+
+    @cached_property
+    def trust(self) -> PlanTrust:
+        """The tiers of what the plan reads and passes on; only for traces that can be replayed."""
+        assert self.domain is not None
+        return PlanTrust(self.ordered_calls, self.results, self.domain)
 
     @cached_property
     def today(self) -> date | None:
@@ -294,10 +304,17 @@ class TraceContext:
 
 
 def references_of_call(call: ToolCall) -> Iterator[tuple[str, Reference]]:
-    """(argument name, reference) of every reference to another call's result, whether it is in a list or not."""
+    """(argument name, reference) of every reference to another call's result, whether it is in a list or not.
+
+    A value that was read in a text, or composed by the assistant, refers to what its source names.
+    """
     for name, value in call.arguments.items():
         for reference in references_in(value):
             yield name, reference
+    for source in call.argument_sources[: len(call.arguments)]:
+        if source.origin in _ORIGINS_IN_RESULTS and not references_in(call.arguments.get(source.argument)):
+            for reference in references_of_source(source):
+                yield source.argument, reference
 
 
 def _is_world(name: object) -> bool:

@@ -87,6 +87,9 @@ class ScenarioOracle:
             "created_at": self.created_at,
             "validated": False,
             "goal": instance.goal,
+            "outcome": instance.outcome,
+            "observations": plan.observations,
+            "lures": plan.lures,
         }
         return construct_trusted(GoldTrace, fields)
 
@@ -94,7 +97,7 @@ class ScenarioOracle:
 def render_call(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ToolCall:
     """The call of a trace: the template, with the spans of the request's text that state its values."""
     spans = request.rendered.spans
-    sources = [argument_source(name, "request", None, *spans[slot]) for name, slot in template.argument_slots]
+    sources = [argument_source(name, "request", None, *spans[slot], TrustTier.USER) for name, slot in template.argument_slots]
     fields = {
         "call_id": template.call_id,
         "tool_id": template.tool_id,

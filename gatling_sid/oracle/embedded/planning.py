@@ -8,23 +8,29 @@ from typing import Any, NamedTuple
 
 from gatling_sid.models import (
     ArgumentSource,
+    Lure,
+    Observation,
     ScopeMetadata,
     ToolCall,
+    TrustTier,
     construct_trusted,
+    replace_fields,
 )
 from gatling_sid.scenarios.instances import Instance, instance_at
+from gatling_sid.scenarios.stated_facts import is_stated_fact, span_of_fact
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.references import Reference, follow, parse_reference, write_references
+from gatling_sid.schemas.references import Reference, follow, parse_reference, reference_in, write_references
 from gatling_sid.simulator.execution import execute, tools_of
+from gatling_sid.simulator.observations import lures_in, observe
+from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import scope_of_call, scope_of_request
+from gatling_sid.simulator.trust import PlanTrust
 from gatling_sid.simulator.world import World
 
 _EMPTY_SCOPE = ScopeMetadata()
 """The scope of a call before the plan was executed, which shows the scope that the call takes."""
-_EMPTY_CALL_FIELDS: dict[str, Any] = {
-    "scope": _EMPTY_SCOPE, "provenance": None, "dependencies": [], "argument_sources": [],
-}  # fmt: skip
+_EMPTY_CALL_FIELDS: dict[str, Any] = {"scope": _EMPTY_SCOPE, "provenance": None}
 """The fields of a ToolCall that executing it does not read."""
 
 
@@ -46,11 +52,13 @@ class CallTemplate(NamedTuple):
 
 
 class PlanTemplate(NamedTuple):
-    """The calls that serve an instance, their order, and the scope that the request is entitled to."""
+    """The calls that serve an instance, their order, what they return, and the scope that the request is entitled to."""
 
     calls: list[CallTemplate]
     order: list[str]
     scope: ScopeMetadata
+    observations: list[Observation]
+    lures: list[Lure]
 
 
 @lru_cache(maxsize=1024)
@@ -64,10 +72,12 @@ def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -
 def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    calls = _add_scopes(_plan_steps(world.scenarios[scenario_id], domain, instance), world)
+    steps = _state_facts(_plan_steps(world.scenarios[scenario_id], domain, instance), world)
+    calls, observations = _carry_out(steps, world)
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
-    return PlanTemplate(calls, [each.call_id for each in calls], scope)
+    lures = lures_in(observations, world)
+    return PlanTemplate(calls, [each.call_id for each in calls], scope, observations, lures)
 
 
 def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
@@ -146,30 +156,90 @@ def _require_reference(expression: str) -> Reference:
 
 
 def argument_source(
-    argument: str, origin: str, reference: str | None, start: int | None = None, end: int | None = None
+    argument: str,
+    origin: str,
+    reference: str | None,
+    start: int | None = None,
+    end: int | None = None,
+    tier: TrustTier | None = None,
 ) -> ArgumentSource:
-    """The record of where an argument's value comes from; `start` and `end` are offsets in the request's text."""
-    fields = {"argument": argument, "origin": origin, "reference": reference, "start": start, "end": end}
+    """The record of where an argument's value comes from; `start` and `end` are offsets in the text that states it."""
+    fields = {
+        "argument": argument,
+        "origin": origin,
+        "reference": reference,
+        "start": start,
+        "end": end,
+        "trust_tier": tier,
+    }
     return construct_trusted(ArgumentSource, fields)
 
 
-def _add_scopes(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
-    """The plan with the scope that each call takes when it is executed; without scopes if a tool refuses a call."""
-    calls = [
-        construct_trusted(
-            ToolCall,
-            {**_EMPTY_CALL_FIELDS, "call_id": each.call_id, "tool_id": each.tool_id, "arguments": each.arguments},
-        )
-        for each in plan
-    ]
+def _state_facts(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
+    """The plan in which each reference to a fact that a text states is replaced by the fact, with its place in the text."""
+    calls: list[CallTemplate] = []
+    for call in plan:
+        stated = [(each, r) for each in call.sources if (r := _stated_fact(call.arguments[each.argument])) is not None]
+        results = execute([_executable(each) for each in calls], world).results if stated else {}
+        for source, reference in stated:
+            call = _state_fact(call, source, reference, results[reference.root], world)  # noqa: PLW2901 - step by step
+        calls.append(call)
+    return calls
+
+
+def _stated_fact(value: Any) -> Reference | None:
+    reference = reference_in(value)
+    return reference if reference is not None and is_stated_fact(reference) else None
+
+
+def _state_fact(
+    call: CallTemplate, source: ArgumentSource, reference: Reference, result: CallResult, world: World
+) -> CallTemplate:
+    """The call with a fact that a text in an earlier result states instead of the reference to it."""
+    entity, row, fact = world.domain.file.entities[result.entity], result.rows[0][1], str(reference.path[-1])
+    start, end = span_of_fact(entity, fact, row, world.today)
+    path = str(reference._replace(path=reference.path[:-1]))
+    stated = argument_source(source.argument, "call", path, start, end)
+    return call._replace(
+        arguments={**call.arguments, source.argument: row[fact]},
+        sources=[stated if each is source else each for each in call.sources],
+    )
+
+
+def _carry_out(plan: list[CallTemplate], world: World) -> tuple[list[CallTemplate], list[Observation]]:
+    """The plan with the scopes and tiers that its calls have when they are executed, and what they return.
+
+    If a tool refuses a call, scopes and tiers are left out.
+    """
+    calls = [_executable(each) for each in plan]
     execution, tools = execute(calls, world), tools_of(world.domain)
+    trust = PlanTrust(calls, execution.results, world.domain)
+    observations = observe(calls, execution.results, trust)
     if execution.refusal is not None:
-        return plan
-    return [
+        return plan, observations
+    templates = [
         each._replace(
             scope=scope_of_call(
                 tools[each.tool_id], execution.arguments[each.call_id], execution.results[each.call_id], world.today
-            )
+            ),
+            sources=[
+                replace_fields(source, trust_tier=trust.arguments[each.call_id, source.argument])
+                for source in each.sources
+            ],
         )
         for each in plan
     ]
+    return templates, observations
+
+
+def _executable(template: CallTemplate) -> ToolCall:
+    """A call as far as executing it needs; its sources lack the places in the request."""
+    sources = [argument_source(name, "request", None) for name, _ in template.argument_slots] + template.sources
+    fields = {
+        "call_id": template.call_id,
+        "tool_id": template.tool_id,
+        "arguments": template.arguments,
+        "argument_sources": sources,
+        "dependencies": template.dependencies,
+    }
+    return construct_trusted(ToolCall, {**_EMPTY_CALL_FIELDS, **fields})

@@ -23,6 +23,7 @@ from gatling_sid.validators.policy import (
     ownership,
     reads,
     tools,
+    trust,
 )
 from gatling_sid.validators.trace_context import TraceContext
 
@@ -78,6 +79,9 @@ NEED_REPLAY: Mapping[str, ConstraintRule] = {
     "recipients": messages.recipients,
     "batch_limit": changes.batch_limit,
     "field_limit": reads.field_limit,
+    "trusted_source": trust.trusted_source,
+    "system_of_record": trust.system_of_record,
+    "only_as_asked": trust.only_as_asked,
 }
 """Kinds that can be judged only by what calls did."""
 

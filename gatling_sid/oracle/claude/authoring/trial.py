@@ -15,6 +15,8 @@ from gatling_sid.scenarios.schedule import scheduled_scenario
 from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.domain_content import copy_continuation
+from gatling_sid.schemas.registry import CATALOGUE
 
 JudgeFactory = Callable[[DomainRegistry], Judge]
 # Any seed other than that of the examples in the prompts.
@@ -68,5 +70,6 @@ def load_candidate(text: str, file: str, make_judge: JudgeFactory, created_at: d
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file
         path.write_text(text, encoding="utf-8")
+        copy_continuation(CATALOGUE / file, path)
         registry = DomainRegistry(path.parent)
         yield CandidateDomain(registry.domain(path.stem), make_judge(registry), created_at)
