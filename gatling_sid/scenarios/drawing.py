@@ -107,7 +107,7 @@ def _evaluate_conditions(
             )
             reach = CONDITIONS[name].reach
             if reach is not None:
-                operand = world.period(**{reach: operand})
+                operand = world.dates(*operand) if reach == "dates" else world.period(**{reach: operand})
             yield field, name, tuple(operand) if isinstance(operand, list) else operand
 
 

@@ -23,6 +23,7 @@ ConditionTest = Literal[
 """The names of the conditions in Claude's answers. Keep their order: it is part of the JSON schema in the prompts."""
 Operand = Literal["value", "values", "bound", "days", "text", "flag"]
 """What a field is compared with: a value or null, a list of values, a bound, a number of days, a text, true or false."""
+_SATURDAY = 5
 PLAIN = "equals"
 """The condition that a `where` expresses by a plain value, without a name."""
 
@@ -40,8 +41,8 @@ class Condition:
     holds: Callable[[Any, Any], bool]
     answer_name: ConditionTest
     matches: tuple[Match, ...] = ()
-    reach: Literal["back", "ahead"] | None = None
-    """The side of today on which the days lie; None unless the condition counts days."""
+    reach: Literal["back", "ahead", "dates"] | None = None
+    """The side of today on which the days lie, or `dates` for two ends; None unless the condition counts days."""
     end: Literal["first", "last"] | None = None
     """The end of a range that the operand is; None unless the condition sets an inclusive bound."""
 
@@ -106,7 +107,19 @@ _TABLE = (
     ),
     Condition("is_set", "flag", lambda value, operand: (value is not None) == operand, "is_set"),
 )
-CONDITIONS: Mapping[str, Condition] = {each.name: each for each in _TABLE}
+_ALLOWED_DATES = Condition(
+    "allowed_dates",
+    "days",
+    lambda value, operand: (
+        value is not None
+        and operand[0] <= value <= operand[1]
+        and not (operand[2] and date.fromisoformat(value).weekday() >= _SATURDAY)
+    ),
+    "is",
+    reach="dates",
+)
+"""Whether a policy allows a date; only composed tasks have it, with `$limits.<tool>.dates.<argument>`."""
+CONDITIONS: Mapping[str, Condition] = {each.name: each for each in (*_TABLE, _ALLOWED_DATES)}
 """Every condition, by name."""
 CONDITION_OF_MATCH: Mapping[str, Condition] = {match: each for each in _TABLE for match in each.matches}
 """The condition that each `match` of a tool's filter tests."""

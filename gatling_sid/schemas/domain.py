@@ -233,7 +233,14 @@ class Domain:
         copied = self.copied_fields(entity).get(field)
         if spec.trust is TrustTier.SYSTEM and copied is not None:
             return self._declared_trust(copied.entity, copied.field)
+        if spec.trust is TrustTier.SYSTEM and spec.stated_in is not None:
+            return self._declared_trust(entity, spec.stated_in)
         return spec.trust
+
+    def original_field(self, entity: str, field: str) -> tuple[str, str]:
+        """The (entity, field) from which a field is copied, however often; the field itself if it is no copy."""
+        copied = self.copied_fields(entity).get(field)
+        return (entity, field) if copied is None else self.original_field(copied.entity, copied.field)
 
     def fields_from_others(self, entity: str) -> tuple[str, ...]:
         """The fields of an entity that others than the own systems may have written."""

@@ -10,6 +10,7 @@ from typing import Any
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.population import MAX_DAYS
 from gatling_sid.seeding import stream
 from gatling_sid.simulator import filling
 from gatling_sid.simulator.lures import place_lures
@@ -96,6 +97,11 @@ class World:
     def period(self, *, back: int = 0, ahead: int = 0) -> tuple[str, str]:
         """The first and last ISO date of a period around today; ISO dates sort as text."""
         return (self.today - timedelta(days=back)).isoformat(), (self.today + timedelta(days=ahead)).isoformat()
+
+    def dates(self, low: int, high: int, workdays_only: bool) -> tuple[str, str, bool]:  # noqa: FBT001 - as limits have it
+        """The first and last ISO date of a range in days from today, and whether weekends are left out."""
+        first, last = (min(max(end, -MAX_DAYS), MAX_DAYS) for end in (low, high))
+        return (*self.period(back=-first, ahead=last), workdays_only)
 
     def sorted_rows(self, entity: str, order: str | None) -> list[Row]:
         """All rows of `entity` sorted by `order`, a field name with `-` for descending; ties by key."""

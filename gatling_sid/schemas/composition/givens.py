@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from gatling_sid.models import SensitivityTier
+from gatling_sid.models import SensitivityTier, TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.rules import axis_of, rules_binding
 
@@ -25,16 +25,19 @@ def givens_for(
     shown: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
     choices: tuple[tuple[str, Any], ...] = (),
+    taken: tuple[tuple[str, str, str], ...] = (),
 ) -> Givens | None:
     """The values of axes under which a role may call a tool; None if there are none.
 
     The call shows the fields `shown`; it filters by, writes or measures the `others`, and has the arguments `choices`.
+    `taken` are (argument, entity, field) of arguments that are taken from rows.
     """
     givens: Givens = {}
     entity = domain.file.tools[tool].entity
     tier = domain.highest_tier(entity, (*shown, *others))
     for name, rule in rules_binding(domain, role, tool):
-        for axis, is_allowed in _demands(name, rule, domain.file.tools[tool], tool, tier, len(shown), dict(choices)):
+        demands = _demands(name, rule, domain.file.tools[tool], tool, tier, len(shown), dict(choices))
+        for axis, is_allowed in (*demands, *_demands_of_sources(domain, name, rule, taken)):
             values = domain.family.axis_values.get(axis, [True])
             allowed = [value for value in givens.get(axis, values) if is_allowed(value)]
             givens[axis] = allowed
@@ -73,6 +76,21 @@ def _demands(
             yield _test(name, given["allowed"], lambda value: choices[target] in value)
         case "argument_max" if isinstance(choices.get(given["argument"]), (int, float)):
             yield _test(name, given["max_value"], lambda value: choices[given["argument"]] <= value)
+
+
+def _demands_of_sources(
+    domain: Domain, name: str, rule: c.Rule, taken: tuple[tuple[str, str, str], ...]
+) -> Iterator[tuple[str, Any]]:
+    """Yields (axis, test of a value of the axis) of a rule about where arguments may come from."""
+    given = rule.parameters
+    for argument, entity, field in taken:
+        if rule.kind == "trusted_source" and argument in given["arguments"]:
+            tier = domain.least_trust(entity, field)
+            yield _test(name, given["least"], lambda value, tier=tier: TrustTier(value).is_at_most(tier))
+        if rule.kind == "system_of_record" and argument == given["argument"]:
+            record = domain.original_field(given["entity"], given["field"])
+            if domain.original_field(entity, field) != record:
+                yield name, lambda value: value is False
 
 
 def _test(name: str, value: Any, is_allowed: Any) -> tuple[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.givens import givens_for
 from gatling_sid.schemas.composition.rules import Notice, look_ups, notices
 from gatling_sid.schemas.composition.shape_types import Group, Target
@@ -100,15 +101,22 @@ def _is_covered(domain: Domain, parts: Sequence[str], notice: Notice) -> bool:
 
 
 def fields_taken(domain: Domain, part: str) -> Iterator[str]:
-    """The fields of the found row that fill arguments of a part."""
+    """The fields of the found row from which arguments of a part are taken; for a stated fact, the text that states it."""
     spec = domain.file.parts[part]
     tool = domain.file.tools[spec.tool]
-    for given in spec.arguments.values():
-        if isinstance(given, str) and given.startswith("$found."):
-            yield given.removeprefix("$found.")
+    for _, field in found_arguments(spec):
+        entity = domain.file.entities[spec.of or tool.entity]
+        yield entity.fields[field].stated_in or field
     recipient = next((name for name, each in tool.parameters.items() if each.does == "recipient"), None)
     if recipient is not None and recipient not in spec.arguments and tool.addressee:
         yield tool.addressee[0]
+
+
+def found_arguments(part: c.Part) -> Iterator[tuple[str, str]]:
+    """(argument, field) of the arguments of a part that are taken from the found row."""
+    for name, given in part.arguments.items():
+        if isinstance(given, str) and given.startswith("$found."):
+            yield name, given.removeprefix("$found.")
 
 
 @lru_cache(maxsize=4096)

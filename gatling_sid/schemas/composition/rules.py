@@ -155,6 +155,8 @@ def rows_allowed_by_group(
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})
         elif tool.operation == "create":
             _merge_all(where, dict(_owners_of_created(domain, role, part, tool)))
+        for field, condition in _values_allowed(domain, role, part):
+            merge(where, field, condition)
         _merge_all(where, part.where)
     for name in filter(None, (target.search, look_up)):
         _merge_all(where, rows_allowed(domain, role, name, target.entity, {}))
@@ -162,6 +164,25 @@ def rows_allowed_by_group(
     if target.entity == declaration.entity and key in declaration.attributes and target.search and not target.is_many:
         merge(where, key, {"not": f"$principal.{key}"})  # nobody searches for themselves by name
     return where
+
+
+def _values_allowed(domain: Domain, role: str, part: c.Part) -> Iterator[tuple[str, Where]]:
+    """(field, condition) under which rules allow what a part takes from the found row as an argument."""
+    for argument, given in part.arguments.items():
+        reference = reference_in(given) if isinstance(given, str) else None
+        if reference is None or reference.root != "found":
+            continue
+        field = str(reference.path[0])
+        yield field, {"is_set": True}
+        for _, rule in rules_binding(domain, role, part.tool):
+            if rule.parameters.get("argument") == argument:
+                match rule.kind:
+                    case "argument_max":
+                        yield field, {"at_most": f"$limits.{part.tool}.most.{argument}"}
+                    case "argument_values":
+                        yield field, {"in": f"$limits.{part.tool}.allowed.{argument}"}
+                    case "argument_days":
+                        yield field, {"allowed_dates": f"$limits.{part.tool}.dates.{argument}"}
 
 
 def _merge_all(where: Where, more: Mapping[str, Any]) -> None:

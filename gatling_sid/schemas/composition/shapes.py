@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
-from gatling_sid.schemas.composition.look_ups import look_up_needs
+from gatling_sid.schemas.composition.look_ups import found_arguments, look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
@@ -410,4 +410,5 @@ def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Give
             part = domain.file.parts[use.part]
             single = [(n, v[0]) for n, v in part.arguments.items() if isinstance(v, list) and len(v) == 1]
             others = (*(filters if tool.operation in FILTERING else ()), *fields_set, *measured)
-            yield givens_for(domain, role, name, shown, others, (*use.choices, *single))
+            taken = tuple((n, group.target.entity, field) for n, field in found_arguments(part) if group.target)
+            yield givens_for(domain, role, name, shown, others, (*use.choices, *single), taken)

@@ -256,6 +256,9 @@ class _GroupBuilder:
         """The expression for a field of the row that was found."""
         target = self.target
         assert target is not None
+        stated_in = self.domain.file.entities[target.entity].fields[field].stated_in
+        if stated_in is not None:
+            return f"{self._expression_of(stated_in)}.{field}"
         if field == self.domain.file.entities[target.entity].key:
             return self._key()
         if target.search is None and not target.by_key and field in self.domain.file.roles[self.role].attributes:
