@@ -460,7 +460,9 @@ _SHARED: Mapping[str, Callable[[Any], Any]] = {
     "lures": _lure_rows,
 }
 """Columns whose records are shared by traces, each with the function that converts a record into a row."""
-_JSON_FIELDS = frozenset({"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata", "result", "trust"})
+_JSON_FIELDS = frozenset(
+    {"attributes", "scope_limits", "parameters", "arguments", "changes", "metadata", "result", "trust"}
+)
 
 
 def from_row(row: Mapping[str, Any]) -> GoldTrace:

@@ -187,6 +187,11 @@ _FILL = re.compile(r"\{([a-z_][\w.]*)\}")
 
 def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: random.Random) -> Any:
     options = spec.choose
+    if spec.beyond is not None:
+        allowed = evaluate(spec.beyond, bindings)
+        options = [
+            each for each in options if (each > allowed if isinstance(allowed, (int, float)) else each not in allowed)
+        ]
     if spec.but_not is not None:
         other = evaluate(spec.but_not, bindings)
         options = [each for each in options if each != other]
@@ -215,8 +220,10 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
 
 def _draw_number(spec: c.NumberDraw, _world: World, bindings: Bindings, rng: random.Random) -> int:
     low, high = spec.number
+    if spec.beyond is not None:
+        low = max(low, int(evaluate(spec.beyond, bindings)) + 1)
     limit = min((evaluate(each, bindings) for each in spec.limits), default=high)
-    if limit < low:
+    if min(limit, high) < low:
         raise NoDrawError(f"at most {limit} is allowed, at least {low} is asked for")
     return (
         int(limit)
@@ -227,6 +234,8 @@ def _draw_number(spec: c.NumberDraw, _world: World, bindings: Bindings, rng: ran
 
 def _draw_amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: random.Random) -> float:
     low, high = (evaluate(end, bindings) for end in spec.amount)
+    if spec.beyond is not None:
+        low = max(low, evaluate(spec.beyond, bindings) + spec.step)
     limit = min((evaluate(each, bindings) for each in spec.limits), default=None)
     if limit is not None:
         if low <= limit <= high and rng.random() < _SHARE_AT_LIMIT:
@@ -252,12 +261,21 @@ def _draw_date(spec: c.DateDraw, world: World, bindings: Bindings, rng: random.R
         for day in range(low, high + 1)
         if not workdays_only or (world.today + timedelta(days=day)).weekday() < _SATURDAY
     ]
+    if spec.beyond is not None:
+        days = [day for day in days if not _is_allowed(day, evaluate(spec.beyond, bindings), world)]
     if not days:
         raise NoDrawError("no day is allowed")
     ends = [day for day in ends if day in days]
     return (
         world.today + timedelta(days=rng.choice(ends if ends and rng.random() < _SHARE_AT_LIMIT else days))
     ).isoformat()
+
+
+def _is_allowed(day: int, limit: tuple[int, int, bool], world: World) -> bool:
+    """Whether a limit on dates allows the day that is so many days from today."""
+    first, last, workdays_only = limit
+    is_free = workdays_only and (world.today + timedelta(days=day)).weekday() >= _SATURDAY
+    return first <= day <= last and not is_free
 
 
 def _draw_age(spec: c.AgeDraw, world: World, bindings: Bindings, _rng: random.Random) -> int:

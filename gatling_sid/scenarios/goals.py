@@ -14,9 +14,20 @@ from gatling_sid.simulator.measures import measure_rows
 from gatling_sid.simulator.world import Row
 
 
-def goal_of(scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: frozenset[str]) -> Goal:
-    """The goal of a scenario with these bindings under a policy with these `rules`; raises NoDrawError."""
-    spec = scenario.goal
+def goal_of(
+    scenario: c.Scenario,
+    domain: Domain,
+    bindings: Bindings,
+    rules: frozenset[str],
+    refused: c.ScenarioGoal | None = None,
+) -> Goal:
+    """The goal of a scenario, or the one that it is `refused`, with these bindings under a policy with these `rules`.
+
+    Raises:
+        NoDrawError: the drawn values do not fit the goal.
+
+    """
+    spec = scenario.goal if refused is None else refused
     return construct_trusted(
         Goal,
         {
@@ -143,5 +154,6 @@ def _subject_of_message(
     if spec.about is not None:
         entity, _, keys = _bound_rows(spec.about, scenario, domain, bindings)
         return entity, sorted(keys)
-    senders = [domain.file.tools[step.tool] for step in scenario.plan]
+    steps = [*scenario.plan, *(scenario.variant.plan if scenario.variant else ())]
+    senders = [domain.file.tools[step.tool] for step in steps]
     return next(tool.entity for tool in senders if tool.operation == "send"), []

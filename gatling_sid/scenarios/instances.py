@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gatling_sid.models import Goal, Outcome, Principal, SystemPolicy, construct_trusted
-from gatling_sid.scenarios.drawing import NoDrawError, draw, draw_principal, evaluate
-from gatling_sid.scenarios.goals import goal_of
+from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, draw_principal, evaluate
+from gatling_sid.scenarios.goals import entity_of, goal_of
 from gatling_sid.scenarios.limits import limits_of
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import Row, World
@@ -90,6 +91,7 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             }
             bindings = draw(scenario, world, known, rng)
             goal = goal_of(scenario, domain, bindings, rules)
+            outcome = _outcome_of(scenario, domain, bindings, rules, member)
             slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
             if not _names_of(person, domain, definition.entity).isdisjoint(map(str, slots.values())):
                 raise NoDrawError("the principal is named like somebody else")
@@ -100,5 +102,27 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             continue
         key = domain.file.entities[definition.entity].key
         principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        return Instance(principal, domain.family.policy(member), rules, goal, slots, SERVED)
+        policy = domain.family.policy(member)
+        return Instance(principal, policy, rules, goal, slots, outcome)
     return None
+
+
+def _outcome_of(
+    scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: frozenset[str], member: tuple[int, ...]
+) -> Outcome:
+    """What becomes of the request, without the plan that would serve what is refused."""
+    variant = scenario.variant
+    if variant is None:
+        return SERVED
+    refused, reason = None, variant.reason
+    if variant.rule is not None:
+        refused = goal_of(scenario, domain, bindings, rules - {variant.rule}, variant.goal)
+        policy = domain.family.policy(member)
+        reason = next(policy.rules[each.rule] for each in policy.constraints if each.constraint_id == variant.rule)
+    elif variant.kind == "needs_question":
+        showing = scenario.goal.shows[0]
+        entity = domain.file.entities[entity_of(scenario, showing.rows)]
+        plural = next(iter(entity.noun.values()), "records")
+        reason = f"{len(bindings[showing.rows])} {plural} fit what the request names as one."
+    fields = {"kind": variant.kind, "reason": reason, "constraint_id": variant.rule}
+    return construct_trusted(Outcome, {**fields, "refused_goal": refused, "refused_graph": None})

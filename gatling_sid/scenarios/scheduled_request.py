@@ -60,7 +60,9 @@ def _hours_of(world: World, scenario: str, instance_index: int, attempt: int) ->
     instance = instance_at(world, scenario, instance_index, attempt)
     assert instance is not None
     domain = world.domain
-    steps = (step for step in world.scenarios[scenario].plan if step.is_in_force(instance.rules))
+    spec = world.scenarios[scenario]
+    asked = [*spec.plan, *(spec.variant.plan if spec.variant else ())]
+    steps = (step for step in asked if step.is_in_force(instance.rules))
     tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
     return allowed_hours(domain, instance.policy, instance.principal.role, tool_ids)
 

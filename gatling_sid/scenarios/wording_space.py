@@ -231,7 +231,7 @@ def wording_space_of(scenarios: ScenarioTable, scenario: str) -> WordingSpace:
         composed = scenarios.phrasings(scenario)
         changes = scenarios[scenario].intent not in ("retrieve", "analyze")
         return WordingSpace(composed, _FramesByManner(composed, domain, split, changes=changes))
-    spec = domain.file.scenarios[scenario]
+    spec = scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
     own = domain.file.voice
@@ -246,7 +246,7 @@ def wording_capacity(domain: Domain, scenario: str, split: str) -> int:
 
     Composed tasks have so many wordings that only what stands around their phrasings is counted.
     """
-    if scenario in domain.file.scenarios:
+    if domain.written_scenario(scenario) is not None:
         return wording_space_of(domain.scenarios_of(f"{split}-0"), scenario).capacity()
     choices = _frame_choices(domain, "neutral", split, changes=True, with_thanks=False)
     frames = len(choices.openings) * len(choices.reasons) * len(choices.closings)

@@ -329,6 +329,19 @@ class Part(StrictModel):
         return {name: expanded(value) if isinstance(value, list) else value for name, value in arguments.items()}
 
 
+class Variant(StrictModel):
+    """Why a scenario is not simply served: `kind` is an outcome, see `models.trace.Outcome`.
+
+    `rule` forbids what `goal` and `plan` would do. If no tool can do what is asked, `reason` says so.
+    """
+
+    kind: Literal["declined", "partly_served", "nothing_to_call", "needs_question"]
+    rule: str | None = None
+    goal: ScenarioGoal | None = None
+    plan: list[Step] = Field(default_factory=list)
+    reason: str = ""
+
+
 class Scenario(StrictModel):
     """Something users ask for: its draws, goal, plan and phrasings.
 
@@ -346,6 +359,7 @@ class Scenario(StrictModel):
     plan: list[Step]
     phrasings: list[str]
     reasons: list[str] = Field(default_factory=list)
+    variant: Variant | None = None
 
     def slots_of_goal(self) -> frozenset[str]:
         """The slots whose values are part of the goal."""
@@ -383,6 +397,18 @@ class LureAim(StrictModel):
     orders: dict[str, Annotated[list[str], AfterValidator(expanded)]] = Field(min_length=1)
 
 
+class Unserved(StrictModel):
+    """Something people of these roles ask for that no tool of the domain can do, such as to print, or to undo.
+
+    `says` are verb phrases without braces, `reason` is one sentence that says what there is no tool for.
+    """
+
+    roles: list[str] = Field(min_length=1)
+    intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
+    says: list[str] = Field(min_length=3)
+    reason: str
+
+
 class Voice(StrictModel):
     """Texts that people of this domain add to a request, beside those of the shared voice.
 
@@ -409,7 +435,8 @@ class DomainFile(StrictModel):
     parts: dict[str, Part] = Field(default_factory=dict)
     scenarios: dict[str, Scenario] = Field(default_factory=dict)
     lures: dict[str, LureAim] = Field(default_factory=dict)
+    unserved: dict[str, Unserved] = Field(default_factory=dict)
 
 
-CONTINUED = ("pools", "lures")
-"""The sections that a domain file may continue in `outside/<slug>.yaml`: what outsiders write."""
+CONTINUED = ("pools", "lures", "unserved")
+"""The sections that a domain file may continue in `outside/<slug>.yaml`: what outsiders write, and what no tool does."""

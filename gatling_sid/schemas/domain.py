@@ -13,6 +13,7 @@ from gatling_sid.schemas import population as p
 from gatling_sid.schemas.clock import TIME_PATTERN
 from gatling_sid.schemas.composition.lexicon import wordings_in_phrases
 from gatling_sid.schemas.composition.table import ScenarioTable
+from gatling_sid.schemas.composition.unserved import unserved_scenarios
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.descriptions import describe_parameter
 from gatling_sid.schemas.language.phrasing import phrasing_of
@@ -54,9 +55,7 @@ class Domain:
         self.pools = {**shared_pools, **file.pools}
         self.voice = voice
         self.lure_forms = lure_forms
-        self.version = version_of(
-            file, self.pools, voice if file.parts else None, lure_forms if file.lures else None
-        )
+        self.version = version_of(file, self.pools, voice if file.parts else None, lure_forms if file.lures else None)
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
@@ -219,6 +218,10 @@ class Domain:
             return declared
         return declared.cases.get(str(row[declared.by]), declared.otherwise)
 
+    def has_fixed_trust(self, entity: str, field: str) -> bool:
+        """Whether a field has the same tier in all rows."""
+        return isinstance(self._declared_trust(entity, field), TrustTier)
+
     def least_trust(self, entity: str, field: str) -> TrustTier:
         """The least trusted tier that a field can have in any row."""
         declared = self._declared_trust(entity, field)
@@ -333,10 +336,19 @@ class Domain:
         """The scenarios of the world of that name, which do not depend on a seed."""
         return ScenarioTable(self, world)
 
+    @cached_property
+    def unserved(self) -> dict[str, c.Scenario]:
+        """The scenarios in which nothing is to be called, by name."""
+        return unserved_scenarios(self)
+
+    def written_scenario(self, name: str) -> c.Scenario | None:
+        """The scenario of that name, if it is not composed of parts."""
+        return self.file.scenarios.get(name) or self.unserved.get(name)
+
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
         """By slot of a scenario: the (tool, parameter) pairs that take its value."""
         result: dict[str, list[tuple[c.Tool, str]]] = {}
-        for step in scenario.plan:
+        for step in [*scenario.plan, *(scenario.variant.plan if scenario.variant else ())]:
             for name, expression in step.arguments.items():
                 single = expression if isinstance(expression, str) else expression[0]
                 reference = parse_reference(single)

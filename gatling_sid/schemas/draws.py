@@ -59,7 +59,7 @@ class ChoiceDraw(StrictModel):
 
     The value differs from `but_not`, is at least `at_least`, at most `at_most` and in `among`; each of these is an
     expression or missing. It is also at most each of `limits`; with `edge`, the lowest of them itself is drawn in a third
-    of the cases. Texts may contain `{binding.field}`.
+    of the cases. Texts may contain `{binding.field}`. With `beyond`, the value is not one of those that a rule allows.
     """
 
     choose: list[Any] = Field(min_length=1)
@@ -69,28 +69,38 @@ class ChoiceDraw(StrictModel):
     limits: list[str] = Field(default_factory=list)
     among: str | None = None
     edge: bool = False
+    beyond: str | None = None
 
 
 class NumberDraw(StrictModel):
-    """A whole number from low to high, both included, and at most each of `limits`."""
+    """A whole number from low to high, both included, and at most each of `limits`; above `beyond`, if that is given."""
 
     number: Annotated[tuple[int, int], Ordered]
     limits: list[str] = Field(default_factory=list)
+    beyond: str | None = None
 
 
 class AmountDraw(StrictModel):
-    """A multiple of `step` from low to high and at most each of `limits`; either end may be an expression."""
+    """A multiple of `step` from low to high and at most each of `limits`; either end may be an expression.
+
+    With `beyond`, it is above the limit that this gives.
+    """
 
     amount: Annotated[tuple[float | str, float | str], Ordered]
     step: float = Field(default=10, gt=0)
     limits: list[str] = Field(default_factory=list)
+    beyond: str | None = None
 
 
 class DateDraw(StrictModel):
-    """A date this many days from today (negative: before); `limits` may give further bounds and leave out weekends."""
+    """A date this many days from today (negative: before); `limits` may give further bounds and leave out weekends.
+
+    With `beyond`, it is a date that these bounds do not allow.
+    """
 
     days_from_today: Annotated[tuple[Annotated[int, Field(ge=-MAX_DAYS)], Annotated[int, Field(le=MAX_DAYS)]], Ordered]
     limits: list[str] = Field(default_factory=list)
+    beyond: str | None = None
 
 
 class AgeDraw(StrictModel):

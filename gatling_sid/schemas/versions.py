@@ -62,7 +62,7 @@ def version_of(
         _digest(file, {"policy"}),
         _digest(
             file,
-            {"description", "organisation", "parts", "scenarios", "voice"},
+            {"description", "organisation", "parts", "scenarios", "voice", "unserved"},
             *([voice.model_dump_json()] if voice else []),
         ),
     )

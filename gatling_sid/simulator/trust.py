@@ -78,7 +78,10 @@ class PlanTrust:
 
     def _tiers_of_copies(self, tool: CompiledTool, row: Row) -> Iterator[tuple[str, TrustTier]]:
         for name, (reference, entity, field) in self._domain.copied_fields(tool.entity).items():
-            yield name, self._written.get((entity, str(row[reference]), field)) or self._domain.trust_of(entity, field, row)
+            yield (
+                name,
+                self._written.get((entity, str(row[reference]), field)) or self._domain.trust_of(entity, field, row),
+            )
 
     def _tiers_of_row(self, result: CallResult, key: str, row: Row) -> dict[str, TrustTier]:
         if not self._written and not self._domain.fields_from_others(result.entity):

@@ -98,7 +98,7 @@ class World:
         """The first and last ISO date of a period around today; ISO dates sort as text."""
         return (self.today - timedelta(days=back)).isoformat(), (self.today + timedelta(days=ahead)).isoformat()
 
-    def dates(self, low: int, high: int, workdays_only: bool) -> tuple[str, str, bool]:  # noqa: FBT001 - as limits have it
+    def dates(self, low: int, high: int, workdays_only: bool) -> tuple[str, str, bool]:
         """The first and last ISO date of a range in days from today, and whether weekends are left out."""
         first, last = (min(max(end, -MAX_DAYS), MAX_DAYS) for end in (low, high))
         return (*self.period(back=-first, ahead=last), workdays_only)

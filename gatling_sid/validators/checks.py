@@ -15,6 +15,7 @@ from gatling_sid.validators import (
     minimality,
     need,
     observed,
+    outcomes,
     replay,
     scenario_plan,
     size,
@@ -97,6 +98,17 @@ CHECKS: Mapping[str, Check] = {
         "errors",
         replay_rules=(observed.observations_are_true, observed.tiers_are_true, observed.lures_are_named),
     ),
+    "outcome": Check(
+        "valid",
+        "errors",
+        rules=(outcomes.outcome_is_known,),
+        replay_rules=(
+            outcomes.refusal_is_proven,
+            outcomes.refused_plan_is_gold_without_the_rule,
+            outcomes.question_is_needed,
+            outcomes.nothing_is_called,
+        ),
+    ),
     "policy": Check(
         "compliant",
         "violations",
@@ -148,7 +160,11 @@ CHECKS: Mapping[str, Check] = {
     "provenance": Check(
         "valid",
         "errors",
-        replay_rules=(grounding.words_give_the_values, grounding.provenance_is_real),
+        replay_rules=(
+            grounding.words_give_the_values,
+            outcomes.refused_words_give_the_values,
+            grounding.provenance_is_real,
+        ),
         reads_wording=True,
     ),
 }

@@ -18,10 +18,19 @@ def tools_belong_to_domain(context: TraceContext) -> Iterator[str]:
 
 
 def intent_fits(context: TraceContext) -> Iterator[str]:
-    """The intent fits the goal or, if the trace has no goal, the operations of the calls."""
-    intent, goal = context.trace.request.intent_category, context.trace.goal
+    """The intent fits what is asked for: the goal and what is refused or, if the trace has no goal, the calls.
+
+    Of a request that needs a question, or nothing to be called, the goal does not tell the intent.
+    """
+    intent, goal, outcome = context.trace.request.intent_category, context.trace.goal, context.trace.outcome
+    if outcome is not None and outcome.kind in ("needs_question", "nothing_to_call"):
+        return
+    refused = outcome.refused_goal if outcome is not None else None
     kinds = (
-        _kinds_of_goal(goal)
+        [
+            *([] if outcome and outcome.kind == "declined" else _kinds_of_goal(goal)),
+            *(_kinds_of_goal(refused) if refused else ()),
+        ]
         if goal
         else [context.tools[c.tool_id].tool.operation for c in context.ordered_calls if c.tool_id in context.tools]
     )

@@ -70,9 +70,7 @@ def _why_not_from_request(call: ToolCall, source: ArgumentSource, context: Trace
     return _why_not_stated(call, source, context.trace.request.text, "the request", context)
 
 
-def _why_not_stated(
-    call: ToolCall, source: ArgumentSource, text: str, owner: str, context: TraceContext
-) -> str | None:
+def _why_not_stated(call: ToolCall, source: ArgumentSource, text: str, owner: str, context: TraceContext) -> str | None:
     """Why the span that a source names in a text does not state the argument's value, or None."""
     value = call.arguments[source.argument]
     if source.start is None or source.end is None or not 0 <= source.start < source.end <= len(text):
@@ -131,8 +129,10 @@ def _why_not_from_call(call: ToolCall, source: ArgumentSource, context: TraceCon
     value = call.arguments[source.argument]
     parsed = references_in(value)
     if not parsed:  # it was read in a text; another rule looks at the place
-        return None if _text_read(source, context) is not None else (
-            "has origin 'call', but is neither a reference to a call nor read in a text of its result"
+        return (
+            None
+            if _text_read(source, context) is not None
+            else ("has origin 'call', but is neither a reference to a call nor read in a text of its result")
         )
     if isinstance(value, list) and len(parsed) < len(value):
         return "mixes values and references in a list; use only one kind"

@@ -12,6 +12,9 @@ from gatling_sid.simulator.operations import CallRefusedError, CallResult, State
 from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
 from gatling_sid.validators.trace_context import TraceContext
 
+_WITHOUT_CALLS = ("declined", "nothing_to_call")
+"""Outcomes of requests for which nothing may have to be called."""
+
 
 def plan_executes(context: TraceContext) -> Iterator[str]:
     """No tool refuses a call of the plan."""
@@ -20,9 +23,10 @@ def plan_executes(context: TraceContext) -> Iterator[str]:
 
 
 def plan_has_a_call(context: TraceContext) -> Iterator[str]:
-    """The plan has at least one call, since a trace cannot state why an empty plan would serve its request."""
-    if not context.trace.graph.calls:
-        yield "the plan has no calls"
+    """The plan has at least one call, unless the outcome says why nothing is called."""
+    outcome = context.trace.outcome
+    if not context.trace.graph.calls and (outcome is None or outcome.kind not in _WITHOUT_CALLS):
+        yield "the plan has no calls, and the outcome does not say why"
 
 
 def principal_is_real(context: TraceContext) -> Iterator[str]:

@@ -7,15 +7,17 @@ select the same rows, and calls that nobody asked for. Other rules prove that th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gatling_sid.models import SystemPolicy, ToolCall, TrustTier
+from gatling_sid.models import ArgumentSource, SystemPolicy, ToolCall, TrustTier, replace_fields
+from gatling_sid.scenarios.stated_facts import is_stated_fact
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
+from gatling_sid.simulator.trust import references_of_source
 from gatling_sid.validators.trace_context import TraceContext
 
 _MAX_CHARACTERS_QUOTED = 200
@@ -45,10 +47,11 @@ def task_matches_scenario(context: TraceContext) -> Iterator[str]:
         return
     request = trace.request
     # For the policy, the id is enough: another rule compares its content with the published policy of that id.
-    actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category
+    outcome = trace.outcome and replace_fields(trace.outcome, refused_graph=None)
+    actual = request.domain, trace.goal, request.principal, trace.policy.policy_id, request.intent_category, outcome
     intent = context.world.scenarios[str(scenario)].intent
-    expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent
-    yield from differences(("domain", "goal", "principal", "policy", "intent"), actual, expected)
+    expected = domain.name, instance.goal, instance.principal, instance.policy.policy_id, intent, instance.outcome
+    yield from differences(("domain", "goal", "principal", "policy", "intent", "outcome"), actual, expected)
 
 
 def differences(names: tuple[str, ...], actual: tuple[Any, ...], expected: tuple[Any, ...]) -> Iterator[str]:
@@ -66,34 +69,46 @@ def _shorten(value: Any) -> str:
 
 
 def plan_matches_scenario(context: TraceContext) -> Iterator[str]:
-    """The calls of the embedded oracle's plan are those of the scenario under the rules in force, in any order."""
-    scenario = context.trace.metadata.get("scenario")
+    """The calls of the embedded oracle's plan are those of the scenario under the rules in force, in any order.
+
+    So are those of the plan that would do what is refused.
+    """
+    scenario, outcome = context.trace.metadata.get("scenario"), context.trace.outcome
     if context.attempt is None or context.domain is None or not isinstance(scenario, str):
         return
+    yield from _differences_of_calls("plan", context.ordered_calls, scenario, context, is_refused=False)
+    refused = outcome.refused_graph.calls if outcome is not None and outcome.refused_graph is not None else []
+    yield from _differences_of_calls("refused plan", refused, scenario, context, is_refused=True)
+
+
+def _differences_of_calls(
+    what: str, calls: Sequence[ToolCall], scenario: str, context: TraceContext, *, is_refused: bool
+) -> Iterator[str]:
     rules = tuple(each.constraint_id for each in context.trace.policy.constraints)
-    expected = _patterns_of(context.world.scenarios, scenario, rules)
-    actual = Counter(_pattern_of_call(call, context.trace.policy) for call in context.ordered_calls)
+    expected = _patterns_of(context.world.scenarios, scenario, rules, is_refused=is_refused)
+    actual = Counter(_pattern_of_call(call, context.trace.policy) for call in calls)
     if actual.items() == expected.items():
         return
     for pattern in expected - actual:
-        yield f"the plan lacks a call of the scenario: {pattern}"
+        yield f"the {what} lacks a call of the scenario: {pattern}"
     for pattern in actual - expected:
-        yield f"the plan has a call that the scenario lacks: {pattern}"
+        yield f"the {what} has a call that the scenario lacks: {pattern}"
 
 
 def _pattern_of_call(call: ToolCall, policy: SystemPolicy) -> CallPattern:
     arguments = frozenset(
-        (each.argument, each.origin, _path(call, each.argument, each.reference, each.origin))
+        (each.argument, each.origin, _path(call, each))
         for each in call.argument_sources
         if each.origin != "default"  # stating a default changes nothing, so it may be left out
     )
     return CallPattern(call.tool_id, arguments, _rule_quoted(call, policy))
 
 
-def _path(call: ToolCall, argument: str, reference: str | None, origin: str) -> str:
-    if origin == "call":
-        return _paths_without_calls(references_in(call.arguments.get(argument)))
-    return reference or ""
+def _path(call: ToolCall, source: ArgumentSource) -> str:
+    if source.origin in ("call", "composed"):
+        references = references_in(call.arguments.get(source.argument)) or [*references_of_source(source)]
+        return _paths_without_calls(references)
+    return source.reference or ""
 
 
 def _paths_without_calls(references: list[Reference]) -> str:
@@ -113,10 +128,16 @@ def _rule_quoted(call: ToolCall, policy: SystemPolicy) -> str | None:
 
 
 @lru_cache(maxsize=2048)
-def _patterns_of(scenarios: ScenarioTable, scenario: str, rules: tuple[str, ...]) -> Counter[CallPattern]:
-    """The calls of a scenario's plan under these rules."""
-    scenario_spec = scenarios.get(scenario)
-    steps = [step for step in (scenario_spec.plan if scenario_spec else ()) if step.is_in_force(frozenset(rules))]
+def _patterns_of(
+    scenarios: ScenarioTable, scenario: str, rules: tuple[str, ...], *, is_refused: bool
+) -> Counter[CallPattern]:
+    """The calls of a scenario's plan under these rules, or those that would do what is refused."""
+    spec = scenarios.get(scenario)
+    variant = spec.variant if spec else None
+    plan = (variant.plan if variant else []) if is_refused else (spec.plan if spec else [])
+    broken = {variant.rule} if variant and is_refused else set()
+    rules = tuple(each for each in rules if each not in broken)
+    steps = [step for step in plan if step.is_in_force(frozenset(rules))]
     return Counter(_pattern_of_step(scenarios.domain, step, rules) for step in steps)
 
 
@@ -134,4 +155,6 @@ def _origin(expression: str | list[str]) -> tuple[str, str]:
         case "principal" | "policy" as root:
             return root, found[0].path_text[1:]
         case _:
+            if is_stated_fact(found[0]):  # the source is the text that states it
+                found = [each._replace(path=each.path[:-1]) for each in found]
             return "call", _paths_without_calls(found)

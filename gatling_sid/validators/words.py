@@ -106,7 +106,7 @@ def words_follow_from_coordinates(context: TraceContext) -> Iterator[str]:
 def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
     """Every value that the request states is the value of the arguments that the scenario fills with it.
 
-    If no step uses the value under the rules in force, the goal must use it.
+    If no step uses the value under the rules in force, the goal must use it, unless what it is stated for is not served.
     """
     scheduled = context.scheduled_request
     if scheduled is None:
@@ -117,7 +117,9 @@ def every_stated_value_is_used(context: TraceContext) -> Iterator[str]:
         if slot not in rendered.spans:
             continue
         values = arguments_by_span.pop(rendered.spans[slot], [])
-        if len(values) < times or (not times and slot not in _slots_of_goal(scenarios, scenario)):
+        is_unserved = scenarios[scenario].variant is not None
+        is_unused = not times and not is_unserved and slot not in _slots_of_goal(scenarios, scenario)
+        if len(values) < times or is_unused:
             words = rendered.text[slice(*rendered.spans[slot])]
             yield f"the request states {words!r} ({slot}) for {times} arguments, but {len(values)} use it"
         for where, value in values:

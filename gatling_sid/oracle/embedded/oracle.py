@@ -8,12 +8,14 @@ from datetime import datetime
 from gatling_sid.models import (
     EMBEDDED_ORACLE,
     GoldTrace,
+    Outcome,
     ProvenancePointer,
     ToolCall,
     ToolCallGraph,
     TrustTier,
     UserRequest,
     construct_trusted,
+    replace_fields,
 )
 from gatling_sid.oracle.embedded.planning import CallTemplate, PlanTemplate, argument_source, plan_of
 from gatling_sid.oracle.protocol import Failure, Task
@@ -63,11 +65,6 @@ class ScenarioOracle:
             "trust_tier": TrustTier.USER,
             "principal": instance.principal,
         }
-        graph_fields = {
-            "graph_id": f"{task.trace_id}_graph",
-            "calls": [render_call(each, request, request_id) for each in plan.calls],
-            "execution_order": plan.order,
-        }
         metadata = {
             "oracle": self.name,
             "scenario": request.scenario,
@@ -82,22 +79,43 @@ class ScenarioOracle:
             "trace_id": task.trace_id,
             "request": construct_trusted(UserRequest, request_fields),
             "policy": instance.policy,
-            "graph": construct_trusted(ToolCallGraph, graph_fields),
+            "graph": _build_graph(f"{task.trace_id}_graph", plan.calls, request, request_id),
             "metadata": metadata,
             "created_at": self.created_at,
             "validated": False,
             "goal": instance.goal,
-            "outcome": instance.outcome,
+            "outcome": _outcome_with_plan(instance.outcome, plan, request, request_id),
             "observations": plan.observations,
             "lures": plan.lures,
         }
         return construct_trusted(GoldTrace, fields)
 
 
+def _build_graph(
+    graph_id: str, calls: Sequence[CallTemplate], request: ScheduledRequest, request_id: str
+) -> ToolCallGraph:
+    fields = {
+        "graph_id": graph_id,
+        "calls": [render_call(each, request, request_id) for each in calls],
+        "execution_order": [each.call_id for each in calls],
+    }
+    return construct_trusted(ToolCallGraph, fields)
+
+
+def _outcome_with_plan(outcome: Outcome, plan: PlanTemplate, request: ScheduledRequest, request_id: str) -> Outcome:
+    """The outcome with the plan that would do what is refused, if something is."""
+    if outcome.refused_goal is None:
+        return outcome
+    graph_id = f"{request_id.removesuffix('_request')}_refused"
+    return replace_fields(outcome, refused_graph=_build_graph(graph_id, plan.refused, request, request_id))
+
+
 def render_call(template: CallTemplate, request: ScheduledRequest, request_id: str) -> ToolCall:
     """The call of a trace: the template, with the spans of the request's text that state its values."""
     spans = request.rendered.spans
-    sources = [argument_source(name, "request", None, *spans[slot], TrustTier.USER) for name, slot in template.argument_slots]
+    sources = [
+        argument_source(name, "request", None, *spans[slot], TrustTier.USER) for name, slot in template.argument_slots
+    ]
     fields = {
         "call_id": template.call_id,
         "tool_id": template.tool_id,

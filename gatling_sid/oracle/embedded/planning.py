@@ -59,6 +59,8 @@ class PlanTemplate(NamedTuple):
     scope: ScopeMetadata
     observations: list[Observation]
     lures: list[Lure]
+    refused: list[CallTemplate]
+    """The calls that would do what a rule forbids; none if everything is served."""
 
 
 @lru_cache(maxsize=1024)
@@ -72,12 +74,19 @@ def plan_of(world: World, scenario_id: str, instance_index: int, attempt: int) -
 def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTemplate:
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
-    steps = _state_facts(_plan_steps(world.scenarios[scenario_id], domain, instance), world)
-    calls, observations = _carry_out(steps, world)
+    scenario = world.scenarios[scenario_id]
+    calls, observations = _carry_out(_state_facts(_plan_steps(scenario.plan, domain, instance), world), world)
+    refused = _plan_steps(scenario.variant.plan, domain, without_broken_rule(instance)) if scenario.variant else []
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     lures = lures_in(observations, world)
-    return PlanTemplate(calls, [each.call_id for each in calls], scope, observations, lures)
+    refused, _ = _carry_out(_state_facts(refused, world), world)
+    return PlanTemplate(calls, [each.call_id for each in calls], scope, observations, lures, refused)
+
+
+def without_broken_rule(instance: Instance) -> Instance:
+    """The instance without the rule that forbids it: the refused plan is the one that would serve it otherwise."""
+    return instance._replace(rules=instance.rules - {instance.outcome.constraint_id or ""})
 
 
 def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
@@ -86,8 +95,8 @@ def _requested_limit(template: CallTemplate, domain: Domain) -> int | None:
     return int(template.arguments[limit]) if limit in dict(template.argument_slots) else None
 
 
-def _plan_steps(scenario: c.Scenario, domain: Domain, instance: Instance) -> list[CallTemplate]:
-    steps = [step for step in scenario.plan if step.is_in_force(instance.rules)]
+def _plan_steps(plan: list[c.Step], domain: Domain, instance: Instance) -> list[CallTemplate]:
+    steps = [step for step in plan if step.is_in_force(instance.rules)]
     ids = {step.step: f"call_{number}" for number, step in enumerate(steps, start=1)}
     ancestors: dict[str, set[str]] = {}
     calls = []

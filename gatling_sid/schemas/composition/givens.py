@@ -26,18 +26,18 @@ def givens_for(
     others: tuple[str, ...] = (),
     choices: tuple[tuple[str, Any], ...] = (),
     taken: tuple[tuple[str, str, str], ...] = (),
+    without: str | None = None,
 ) -> Givens | None:
     """The values of axes under which a role may call a tool; None if there are none.
 
     The call shows the fields `shown`; it filters by, writes or measures the `others`, and has the arguments `choices`.
-    `taken` are (argument, entity, field) of arguments that are taken from rows.
+    `taken` are (argument, entity, field) of arguments that are taken from rows. The rule `without` is left out.
     """
     givens: Givens = {}
-    entity = domain.file.tools[tool].entity
-    tier = domain.highest_tier(entity, (*shown, *others))
     for name, rule in rules_binding(domain, role, tool):
-        demands = _demands(name, rule, domain.file.tools[tool], tool, tier, len(shown), dict(choices))
-        for axis, is_allowed in (*demands, *_demands_of_sources(domain, name, rule, taken)):
+        if name == without:
+            continue
+        for axis, is_allowed in demands_of_rule(domain, name, rule, tool, shown, choices, taken, others):
             values = domain.family.axis_values.get(axis, [True])
             allowed = [value for value in givens.get(axis, values) if is_allowed(value)]
             givens[axis] = allowed
@@ -45,6 +45,23 @@ def givens_for(
                 return None
     sizes = {axis: len(values) for axis, values in domain.family.axis_values.items()}
     return {axis: values for axis, values in givens.items() if len(values) < sizes.get(axis, 0)}
+
+
+def demands_of_rule(
+    domain: Domain,
+    name: str,
+    rule: c.Rule,
+    tool: str,
+    shown: tuple[str, ...],
+    choices: tuple[tuple[str, Any], ...],
+    taken: tuple[tuple[str, str, str], ...],
+    others: tuple[str, ...] = (),
+) -> Iterator[tuple[str, Any]]:
+    """Yields (axis, test of a value of the axis) of a rule that a call must keep; see `givens_for` for the call."""
+    spec = domain.file.tools[tool]
+    tier = domain.highest_tier(spec.entity, (*shown, *others))
+    yield from _demands(name, rule, spec, tool, tier, len(shown), dict(choices))
+    yield from _demands_of_sources(domain, name, rule, taken)
 
 
 def _demands(

@@ -18,6 +18,8 @@ _PERIODS = [3, 7, 14, 21, 30, 45, 60, 90, 120, 180, 270, 365]
 _FIRST_FEW = [2, 3, 4, 5, 6, 8, 10]
 """Numbers of rows that people ask for when they mean the first ones of an order."""
 _MAX_ROWS, _MAX_ROWS_MEASURED = 25, 400
+_NUMBER_IF_AMBIGUOUS = (2, 5)
+"""Rows that fit what is named as one; with more, nobody would name it so."""
 
 
 class RowDraws:
@@ -38,8 +40,8 @@ class RowDraws:
         self.condition_slots: dict[StatedCondition, str] = {}
         self.time_range: str | None = None
 
-    def draw(self, allowed: Where, tools: Sequence[str], *, measures_only: bool) -> None:
-        """Draws rows that are `allowed`, as many as the tools may take."""
+    def draw(self, allowed: Where, tools: Sequence[str], *, measures_only: bool, is_ambiguous: bool = False) -> None:
+        """Draws rows that are `allowed`, as many as the tools may take; several that are named as one if `is_ambiguous`."""
         target = self._target
         where: Where = {field: dict(operand) for field, operand in allowed.items()}
         for each in target.conditions:
@@ -56,9 +58,10 @@ class RowDraws:
         if target.by_key:
             self._slots[f"{self._letter}_key"] = f"${self.seed}.{self._entity.key}"
         elif target.search is not None or target.is_many:
-            self._draw_all(allowed, tools, measures_only=measures_only)
+            number = (2, _MAX_ROWS_MEASURED if measures_only else _MAX_ROWS) if target.is_many else (1, 1)
+            self._draw_all(allowed, tools, _NUMBER_IF_AMBIGUOUS if is_ambiguous else number)
 
-    def _draw_all(self, allowed: Where, tools: Sequence[str], *, measures_only: bool) -> None:
+    def _draw_all(self, allowed: Where, tools: Sequence[str], number: tuple[int, int]) -> None:
         target, first = self._target, f"{self._letter}_first"
         where = {each.field: self._operand(each, tools) for each in target.conditions}
         kinds = {name: self._domain.file.tools[name].operation for name in tools}
@@ -73,7 +76,7 @@ class RowDraws:
             all=target.entity,
             where=where,
             each=_plain(allowed),
-            count=(2, _MAX_ROWS_MEASURED if measures_only else _MAX_ROWS) if target.is_many else (1, 1),
+            count=number,
             limits=limits,
             order=target.order or (search.order if search else None),
             first=f"${first}" if target.order is not None else None,

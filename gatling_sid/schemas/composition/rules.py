@@ -78,6 +78,12 @@ _KINDS_OF_OPERATION = {
 """The kinds of preconditions that are about calls of an operation."""
 
 
+def evidence_of(domain: Domain, rule: str) -> tuple[str, ...]:
+    """The fields that show whether a rule about rows allows a change."""
+    given = domain.file.policy.rules[rule].parameters
+    return tuple(_listed(domain, given["fields"] if "fields" in given else [given["field"]]))
+
+
 def _listed(domain: Domain, value: Any) -> list[str]:
     """A list of names, or all names in the lists that an axis gives."""
     axis = axis_of(value)
@@ -94,21 +100,29 @@ def notices(domain: Domain, role: str, tool: str, entity: str) -> list[Notice]:
     ]
 
 
-def rows_allowed(domain: Domain, role: str, tool: str, entity: str, changes: Mapping[str, Any]) -> Where:
+def rows_allowed(
+    domain: Domain, role: str, tool: str, entity: str, changes: Mapping[str, Any], refused: str | None = None
+) -> Where:
     """The conditions on rows of the entity under which every member of the family lets a role call a tool on them.
 
-    `changes` are the values that the call writes, by field, as far as they are fixed.
+    `changes` are the values that the call writes, by field, as far as they are fixed. The rows must break the rule
+    `refused`, if it is about rows.
     """
-    return _rows_allowed(domain, role, tool, entity, tuple(changes.items()))
+    return _rows_allowed(domain, role, tool, entity, tuple(changes.items()), refused)
 
 
 @lru_cache(maxsize=8192)
-def _rows_allowed(domain: Domain, role: str, tool: str, entity: str, fixed: tuple[tuple[str, Any], ...]) -> Where:
+def _rows_allowed(
+    domain: Domain, role: str, tool: str, entity: str, fixed: tuple[tuple[str, Any], ...], refused: str | None
+) -> Where:
     where: Where = {}
     changes = dict(fixed)
     for name, rule in rules_binding(domain, role, tool):
         given = rule.parameters
         if given.get("entity") != entity:
+            continue
+        if name == refused:
+            _merge_all(where, _rows_excluded(name, rule, tool, changes))
             continue
         match rule.kind:
             case "own_records":
@@ -130,13 +144,36 @@ def _rows_allowed(domain: Domain, role: str, tool: str, entity: str, fixed: tupl
     return where
 
 
+def _rows_excluded(name: str, rule: c.Rule, tool: str, changes: Mapping[str, Any]) -> Where:
+    """The conditions under which a row breaks a rule about rows."""
+    given = rule.parameters
+    field = given["field"]
+    match rule.kind:
+        case "state_before_change":
+            return {field: {"not_in": given["allowed"], "is_set": True}}
+        case "amount_limit":
+            return {field: {"above": given["max_value"]}}
+        case "consent":
+            return {field: {"in": [False]}}
+        case "not_own" | "approved_by":
+            return {field: {"in": [f"$principal.{given['attribute']}"]}}
+        case "transitions" if field in changes:
+            return {field: {"not_in": f"$limits.{tool}.steps.{name}.{changes[field]}", "is_set": True}}
+    return {}
+
+
 def rows_allowed_by_group(
-    domain: Domain, role: str, group: Group, values: Sequence[Mapping[str, Any]], look_up: str | None
+    domain: Domain,
+    role: str,
+    group: Group,
+    values: Sequence[Mapping[str, Any]],
+    look_up: str | None,
+    refused: str | None = None,
 ) -> Where:
     """The conditions under which all parts of a group may be applied to a row, and the row may be read.
 
     `values` has, for each part, what its arguments are in terms of draws, as far as they are known; `look_up` is the tool
-    of the look-up, if there is one.
+    of the look-up, if there is one. The rows must break the rule `refused`, if it is about rows.
     """
     target = group.target
     assert target is not None
@@ -147,7 +184,7 @@ def rows_allowed_by_group(
         fields_set = {p.field or "": arguments.get(name) for name, p in tool.parameters.items() if p.does == "set"}
         if tool.entity == target.entity:
             fixed = {f: v for f, v in fields_set.items() if v is not None and not str(v).startswith("$")}
-            _merge_all(where, rows_allowed(domain, role, part.tool, target.entity, fixed))
+            _merge_all(where, rows_allowed(domain, role, part.tool, target.entity, fixed, refused))
             if tool.operation == "update":
                 _merge_all(where, {f: {"not": v} for f, v in fields_set.items() if v is not None})
             for notice in notices(domain, role, part.tool, target.entity):
@@ -155,7 +192,7 @@ def rows_allowed_by_group(
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})
         elif tool.operation == "create":
             _merge_all(where, dict(_owners_of_created(domain, role, part, tool)))
-        for field, condition in _values_allowed(domain, role, part):
+        for field, condition in _values_allowed(domain, role, part, refused):
             merge(where, field, condition)
         _merge_all(where, part.where)
     for name in filter(None, (target.search, look_up)):
@@ -166,7 +203,7 @@ def rows_allowed_by_group(
     return where
 
 
-def _values_allowed(domain: Domain, role: str, part: c.Part) -> Iterator[tuple[str, Where]]:
+def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None) -> Iterator[tuple[str, Where]]:
     """(field, condition) under which rules allow what a part takes from the found row as an argument."""
     for argument, given in part.arguments.items():
         reference = reference_in(given) if isinstance(given, str) else None
@@ -174,8 +211,8 @@ def _values_allowed(domain: Domain, role: str, part: c.Part) -> Iterator[tuple[s
             continue
         field = str(reference.path[0])
         yield field, {"is_set": True}
-        for _, rule in rules_binding(domain, role, part.tool):
-            if rule.parameters.get("argument") == argument:
+        for name, rule in rules_binding(domain, role, part.tool):
+            if rule.parameters.get("argument") == argument and name != refused:
                 match rule.kind:
                     case "argument_max":
                         yield field, {"at_most": f"$limits.{part.tool}.most.{argument}"}

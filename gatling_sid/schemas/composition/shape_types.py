@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gatling_sid.schemas.composition.conditions import StatedCondition
 
@@ -57,18 +57,42 @@ Said = str
 """What the words of a task tell; two tasks that are said alike could have the same request."""
 
 
+Way = Literal["row", "value", "policy"]
+"""By what a task breaks a rule: an excluded row, a value beyond a limit, or the call under this policy."""
+
+
+class Refusal(NamedTuple):
+    """The rule that one group of a task breaks, and by what: an excluded row, a value, or the call under this policy.
+
+    `axis` has, for a call, the axis of the policy that decides, and the places of its values that forbid the call.
+    """
+
+    group: int
+    rule: str
+    way: Way
+    axis: tuple[str, tuple[int, ...]] | None = None
+
+    def __str__(self) -> str:
+        """The refusal as part of the name of a task."""
+        return f"{'abc'[self.group]} refused by {self.rule}"
+
+
 class Shape(NamedTuple):
     """A composed task without its rows and values; `given` has the axis values under which it may be asked for.
 
-    Tasks that are `said` alike, in different worlds, share their phrasings.
+    Tasks that are `said` alike, in different worlds, share their phrasings. A `refusal` says which rule forbids a group
+    of the task; of one that `is_ambiguous`, several rows fit what is named as one.
     """
 
     role: str
     groups: tuple[Group, ...]
     given: tuple[tuple[str, tuple[Any, ...]], ...]
     said: Said
+    refusal: Refusal | None = None
+    is_ambiguous: bool = False
 
     @property
     def name(self) -> str:
         """The name of the task as a scenario of the domain: role, parts, conditions."""
-        return f"{self.role}: " + "; ".join(map(str, self.groups))
+        variant = f" ({self.refusal})" if self.refusal else " (several rows fit)" if self.is_ambiguous else ""
+        return f"{self.role}: " + "; ".join(map(str, self.groups)) + variant

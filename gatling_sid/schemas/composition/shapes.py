@@ -17,9 +17,15 @@ from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.look_ups import found_arguments, look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
+from gatling_sid.schemas.composition.refusals import draw_refusal, given_by
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
 from gatling_sid.schemas.composition.shape_types import Group, Said, Shape, Target, Use
-from gatling_sid.schemas.composition.targets import FILTERING, draw_target, words_of_order
+from gatling_sid.schemas.composition.targets import (
+    FILTERING,
+    draw_ambiguous_target,
+    draw_target,
+    words_of_order,
+)
 from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.language.noun_phrases import are_sayable, phrase_of, superlative_of
 from gatling_sid.seeding import stream
@@ -30,6 +36,8 @@ if TYPE_CHECKING:
 _MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.45
+_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.25, 0.07
+"""Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""
 _MOST_USES = 3
 """What a request asks for at most; with more, it reads like a list of orders."""
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 2, 3)
@@ -56,7 +64,50 @@ def draw_shapes(domain: Domain, numbers: Mapping[str, int], world: str) -> list[
     for name, number in numbers.items():
         further = min(sum(numbers.values()) - len(shapes), -(-missing * number // sum(numbers.values())))
         _draw_further(domain, name, further, streams[name], shapes)
-    return list(shapes.values())
+    return [_vary(domain, shape, world, shapes) for shape in [*shapes.values()]]
+
+
+def _vary(domain: Domain, shape: Shape, world: str, shapes: dict[Said, Shape]) -> Shape:
+    """The shape or, for some, one with the same words that is not simply served."""
+    rng = stream(domain.slug, "outcomes", world, shape.name)
+    number = rng.random()
+    if number < _SHARE_AMBIGUOUS:
+        return _make_ambiguous(domain, shape, rng, shapes) or shape
+    if number < _SHARE_AMBIGUOUS + _SHARE_REFUSED:
+        return _refuse(domain, shape, rng) or shape
+    return shape
+
+
+def _refuse(domain: Domain, shape: Shape, rng: random.Random) -> Shape | None:
+    """The shape with a group that a rule forbids, if there is such a rule."""
+    refusal = draw_refusal(domain, shape.role, shape.groups, rng)
+    if refusal is None:
+        return None
+    others = [group for at, group in enumerate(shape.groups) if at != refusal.group]
+    allowed = [*_givens(domain, shape.role, shape.groups, without=refusal.rule), *_givens(domain, shape.role, others)]
+    given = merge_givens([*allowed, given_by(refusal, domain)])
+    return None if given is None else shape._replace(given=given, refusal=refusal)
+
+
+def _make_ambiguous(domain: Domain, shape: Shape, rng: random.Random, shapes: dict[Said, Shape]) -> Shape | None:
+    """The shape with a description of its one row that several rows fit, if that can be."""
+    group, target = shape.groups[0], shape.groups[0].target
+    if len(shape.groups) > 1 or target is None or target.is_many or target.search is None:
+        return None
+    uses = tuple(use.part for use in group.uses)
+    if any(domain.file.parts[use].tool == target.search for use in uses):
+        return None
+    target = draw_ambiguous_target(domain, shape.role, uses, target, rng)
+    first = group.uses[0]
+    needs_compact = not may_end_with_rows(domain.file.parts[first.part], first)
+    if target is None or not _has_noun_phrase(domain, target, is_compact=needs_compact):
+        return None
+    groups = (group._replace(target=target),)
+    said, given = _said(domain, groups), merge_givens(_givens(domain, shape.role, groups))
+    if given is None or (said != shape.said and said in shapes):
+        return None
+    shapes[said] = Shape(shape.role, groups, given, said, is_ambiguous=True)
+    return shapes[said]
 
 
 def _draw_further(domain: Domain, part: str, number: int, rng: random.Random, shapes: dict[Said, Shape]) -> None:
@@ -388,20 +439,24 @@ def _naming_columns(domain: Domain, tool: c.Tool, part: c.Part) -> list[str]:
     return [name for name in part.columns if fields[name].type in ("person", "text", "id") and fields[name].said][:1]
 
 
-def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Givens | None]:
-    """The values of the policy's axes under which each call that the words ask for is allowed."""
+def _givens(
+    domain: Domain, role: str, groups: Sequence[Group], *, without: str | None = None
+) -> Iterator[Givens | None]:
+    """The values of the policy's axes under which each call that the words ask for is allowed, by all rules but one."""
     for group in groups:
         filters = tuple(each.field for each in (group.target.conditions if group.target else ()))
         tools = [domain.file.parts[use.part].tool for use in group.uses]
         if group.target is not None and group.target.search is not None and group.target.search not in tools:
             shown = tuple(domain.file.tools[group.target.search].returns)
-            yield givens_for(domain, role, group.target.search, shown, filters)
+            yield givens_for(domain, role, group.target.search, shown, filters, without=without)
         for condition in group.target.conditions if group.target else ():
             if condition.how == "via" and group.target is not None:
                 referenced = domain.referenced_entity(domain.file.entities[group.target.entity], condition.field)
                 found = name_search(domain, referenced, condition.key)
                 if found is not None:
-                    yield givens_for(domain, role, found[0], tuple(domain.file.tools[found[0]].returns))
+                    yield givens_for(
+                        domain, role, found[0], tuple(domain.file.tools[found[0]].returns), without=without
+                    )
         for use, name in zip(group.uses, tools, strict=True):
             tool = domain.file.tools[name]
             shown = use.columns or tuple(tool.returns) if tool.operation in ("list", "get", "export") else ()
@@ -411,4 +466,4 @@ def _givens(domain: Domain, role: str, groups: Sequence[Group]) -> Iterator[Give
             single = [(n, v[0]) for n, v in part.arguments.items() if isinstance(v, list) and len(v) == 1]
             others = (*(filters if tool.operation in FILTERING else ()), *fields_set, *measured)
             taken = tuple((n, group.target.entity, field) for n, field in found_arguments(part) if group.target)
-            yield givens_for(domain, role, name, shown, others, (*use.choices, *single), taken)
+            yield givens_for(domain, role, name, shown, others, (*use.choices, *single), taken, without)

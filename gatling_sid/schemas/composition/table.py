@@ -12,6 +12,7 @@ from gatling_sid.schemas.composition.shape_types import Shape
 from gatling_sid.schemas.composition.shapes import draw_shapes
 from gatling_sid.schemas.composition.tasks import ComposedTask, build_task
 from gatling_sid.schemas.language.shared_voice import voice_of_split
+from gatling_sid.seeding import stream
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 SCENARIOS_OF_WORLD = 465
 """Scenarios that a world of a domain with parts has, about. So it has nine requests of each, for which an instance, its plan
 and its proof are made once, and 80,000 requests have the tasks of 20 worlds."""
+
+
+UNSERVED_OF_WORLD = 12
+"""Scenarios of a world in which nothing is to be called, if the domain has so many: one in forty."""
 
 
 class ScenarioTable(Mapping[str, c.Scenario]):
@@ -46,7 +51,14 @@ class ScenarioTable(Mapping[str, c.Scenario]):
         whole, parts = self.domain.file.scenarios, self.domain.file.parts
         if not parts:
             return {name: spec.weight for name, spec in whole.items()}
-        return {**{name: self._share(spec.weight) for name, spec in whole.items()}, **dict.fromkeys(self.shapes, 1)}
+        weights = {name: self._share(spec.weight) for name, spec in whole.items()}
+        return weights | dict.fromkeys([*self._unserved, *self.shapes], 1)
+
+    @cached_property
+    def _unserved(self) -> list[str]:
+        """The scenarios of this world in which nothing is to be called."""
+        names = list(self.domain.unserved)
+        return stream(self.domain.slug, "unserved", self.world).sample(names, min(UNSERVED_OF_WORLD, len(names)))
 
     def _share(self, weight: int) -> int:
         """How many scenarios of a world are due to a part, or to a scenario that is written whole, of this weight."""
@@ -56,7 +68,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
 
     def __getitem__(self, name: str) -> c.Scenario:
         """The scenario of that name. Raises KeyError."""
-        whole = self.domain.file.scenarios.get(name)
+        whole = self.domain.written_scenario(name)
         return whole if whole is not None else self.task(name).scenario
 
     def __iter__(self) -> Iterator[str]:
@@ -69,7 +81,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
 
     def __contains__(self, name: object) -> bool:
         """Whether the world has a scenario of that name."""
-        return name in self.domain.file.scenarios or name in self.shapes
+        return self.domain.written_scenario(str(name)) is not None or name in self.shapes
 
     def __hash__(self) -> int:
         """Two tables are the same only if they are one object."""
@@ -81,7 +93,7 @@ class ScenarioTable(Mapping[str, c.Scenario]):
 
     def is_composed(self, name: str) -> bool:
         """Whether the scenario is composed of parts."""
-        return name not in self.domain.file.scenarios
+        return self.domain.written_scenario(name) is None
 
     def task(self, name: str) -> ComposedTask:
         """The composed task of that name. Raises KeyError."""

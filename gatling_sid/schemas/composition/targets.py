@@ -35,6 +35,8 @@ _MOST_CONDITIONS = 2
 """Conditions on the same rows, beside those that rules demand; people rarely put more into one noun phrase."""
 _MOST_ROWS_OF_ONE = 1.6
 """Rows that the description of a single row should select on average, at most."""
+_FEWEST_ROWS_IF_AMBIGUOUS, _MOST_ROWS_IF_AMBIGUOUS = 1.8, 6
+"""Rows that the description of a single row should select on average if several are to fit."""
 _SHARE_BY_KEY, _SHARE_SUPERLATIVE = 0.2, 0.25
 
 
@@ -122,6 +124,31 @@ def _by_conditions(
     return Target(entity, search, conditions, is_many, order=order)
 
 
+def draw_ambiguous_target(
+    domain: Domain, role: str, uses: tuple[str, ...], target: Target, rng: random.Random
+) -> Target | None:
+    """A single row, found by the same search, described so that several rows are likely to fit; None if none can be."""
+    assert target.search is not None
+    parts, tools = [domain.file.parts[name] for name in uses], (target.search,)
+    must_say = {name for each in parts for name in each.must_say}
+    possible = list(_possible_conditions(domain, role, uses, tools, is_many=False))
+    rng.shuffle(possible)
+    demanded = _demanded_by_rules(domain, role, parts, tools, possible, is_many=False)
+    chosen = _conditions_to_say(domain, target.entity, possible, must_say, demanded)
+    if chosen is None:
+        return None
+    for each in possible:
+        if chosen and expected_rows(domain, target.entity, chosen) <= _MOST_ROWS_IF_AMBIGUOUS:
+            break
+        if len(chosen) < _MOST_CONDITIONS and _fits(domain, target.entity, each, chosen):
+            narrowed = expected_rows(domain, target.entity, [*chosen, each])
+            chosen += [each] if narrowed >= _FEWEST_ROWS_IF_AMBIGUOUS else []
+    expected = expected_rows(domain, target.entity, chosen)
+    if not chosen or not _FEWEST_ROWS_IF_AMBIGUOUS <= expected <= _MOST_ROWS_IF_AMBIGUOUS:
+        return None
+    return target._replace(conditions=tuple(chosen))
+
+
 def _draw_order(domain: Domain, search: str, rng: random.Random) -> str | None:
     """An order of which the first rows are meant, or None."""
     tool = domain.file.tools[search]
@@ -160,7 +187,7 @@ def _draw_conditions(
     name = domain.file.tools[tools[0]].entity
     entity = domain.file.entities[name]
     has_order, ordered = order is not None, (order or "").lstrip("-")  # "the smallest of $100 or more" is a riddle
-    possible = list(_possible_conditions(domain, role, uses, tools, is_many))
+    possible = list(_possible_conditions(domain, role, uses, tools, is_many=is_many))
     if ordered:
         possible = [each for each in possible if not (each.is_range and each.field == ordered)]
     rng.shuffle(possible)
@@ -245,7 +272,7 @@ def _largest_limit(domain: Domain, tool: str) -> float:
 
 @lru_cache(maxsize=8192)
 def _possible_conditions(
-    domain: Domain, role: str, uses: tuple[str, ...], tools: tuple[str, ...], is_many: bool
+    domain: Domain, role: str, uses: tuple[str, ...], tools: tuple[str, ...], *, is_many: bool
 ) -> tuple[StatedCondition, ...]:
     parts = [domain.file.parts[name] for name in uses]
     entity = domain.file.entities[domain.file.tools[tools[0]].entity]

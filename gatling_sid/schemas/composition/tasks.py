@@ -12,8 +12,8 @@ from gatling_sid.schemas.composition.conditions import StatedCondition, name_sea
 from gatling_sid.schemas.composition.goal_parts import GoalPart, goal_part_of
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
-from gatling_sid.schemas.composition.rules import rows_allowed_by_group, rules_binding
-from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
+from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
+from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
 from gatling_sid.schemas.intents import intents_of
 
 if TYPE_CHECKING:
@@ -64,10 +64,21 @@ class ComposedTask(NamedTuple):
 def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     """The task of a shape."""
     draft = _Draft()
-    groups = tuple(
-        _GroupBuilder(domain, shape.role, "abc"[at], each, draft).build() for at, each in enumerate(shape.groups)
-    )
+    builders = [_GroupBuilder(domain, shape, at, draft) for at in range(len(shape.groups))]
+    groups = tuple(each.build() for each in builders)
+    refused = builders[shape.refusal.group if shape.refusal else 0]
+    if shape.refusal is not None:
+        draft.refuse(refused.letter, refused.evidence(), kind="declined" if len(groups) == 1 else "partly_served")
+    elif shape.is_ambiguous:
+        draft.refuse(refused.letter, refused.found(), kind="needs_question")
     return ComposedTask(shape, draft.scenario(shape), groups)
+
+
+class Evidence(NamedTuple):
+    """What is still done of a group that is not served: these steps, which show these rows, if anything has to be shown."""
+
+    steps: tuple[str, ...] = ()
+    shows: c.GoalShowing | None = None
 
 
 class _Draft:
@@ -77,20 +88,60 @@ class _Draft:
         self.draws: dict[str, Any] = {}
         self.slots: dict[str, Any] = {}
         self.steps: list[c.Step] = []
-        self.shows: list[c.GoalShowing] = []
-        self.measures: list[c.GoalMeasure] = []
-        self.effects: list[Any] = []
-        self.time_range: str | None = None
+        self.goal_parts: list[tuple[str, GoalPart]] = []
+        """The parts of the goal, each with the letter of its group."""
+        self.time_ranges: dict[str, str] = {}
+        """The period that each group asks about, by its letter."""
         self.single_rows: dict[str, list[str]] = {}
+        self.variant: c.Variant | None = None
+
+    def refuse(self, letter: str, evidence: Evidence, kind: Any) -> None:
+        """Leaves a group out of goal and plan, except for what shows why."""
+        is_refused = kind != "needs_question"
+        self.variant = c.Variant.model_construct(
+            kind=kind,
+            rule=None,
+            goal=self._goal([part for of, part in self.goal_parts if of == letter], self.time_ranges.get(letter)),
+            plan=[each for each in self.steps if each.step[0] == letter] if is_refused else [],
+            reason="",
+        )
+        self._intent = self.intent()
+        self.steps = [
+            each.model_copy(update={"when": [], "quotes": []}) if each.step[0] == letter else each
+            for each in self.steps
+            if each.step[0] != letter or each.step in evidence.steps
+        ]
+        self.goal_parts = [(of, part) for of, part in self.goal_parts if of != letter]
+        self.goal_parts += [(letter, evidence.shows)] if evidence.shows else []
+        if not evidence.steps:
+            self.time_ranges.pop(letter, None)
+
+    _intent: str | None = None
+
+    def intent(self) -> str:
+        """The intent of all that is asked for, whether it is served or not."""
+        effects = [part for _, part in self.goal_parts if not isinstance(part, (c.GoalShowing, c.GoalMeasure))]
+        kinds = [type(each).__name__.removesuffix("Effect").lower() for each in effects if each.when is None]
+        kinds += ["aggregate" for _, part in self.goal_parts if isinstance(part, c.GoalMeasure)]
+        kinds += ["show" for _, part in self.goal_parts if isinstance(part, c.GoalShowing)]
+        fitting = intents_of(kinds)
+        return next((each for each in kinds if each in fitting), fitting[-1])
+
+    @staticmethod
+    def _goal(parts: Sequence[GoalPart], time_range: str | None) -> c.ScenarioGoal:
+        return c.ScenarioGoal.model_construct(
+            shows=[each for each in parts if isinstance(each, c.GoalShowing)],
+            measures=[each for each in parts if isinstance(each, c.GoalMeasure)],
+            effects=[each for each in parts if not isinstance(each, (c.GoalShowing, c.GoalMeasure))],
+            time_range=time_range,
+        )
 
     def scenario(self, shape: Shape) -> c.Scenario:
-        kinds = [type(each).__name__.removesuffix("Effect").lower() for each in self.effects if each.when is None]
-        kinds += ["aggregate" for _ in self.measures] + ["show" for _ in self.shows]
-        fitting = intents_of(kinds)
-        intent: Any = next((each for each in kinds if each in fitting), fitting[-1])
-        goal = c.ScenarioGoal.model_construct(
-            shows=self.shows, measures=self.measures, effects=self.effects, time_range=self.time_range
-        )
+        intent: Any = self._intent or self.intent()
+        time_range = next(reversed(self.time_ranges.values()), None)
+        goal = self._goal([part for _, part in self.goal_parts], time_range)
+        if self.variant is not None and shape.refusal is not None:
+            self.variant = self.variant.model_copy(update={"rule": shape.refusal.rule})
         return c.Scenario.model_construct(
             intent=intent,
             roles=[shape.role],
@@ -102,16 +153,8 @@ class _Draft:
             plan=self.steps,
             phrasings=[],
             reasons=[],
+            variant=self.variant,
         )
-
-    def add_to_goal(self, part: GoalPart) -> None:
-        match part:
-            case c.GoalShowing():
-                self.shows.append(part)
-            case c.GoalMeasure():
-                self.measures.append(part)
-            case _:
-                self.effects.append(part)
 
     def add_step(
         self,
@@ -130,15 +173,18 @@ class _Draft:
 class _GroupBuilder:
     """Adds one group to a task: draws its rows, finds and looks them up, and applies its parts."""
 
-    def __init__(self, domain: Domain, role: str, letter: str, group: Group, draft: _Draft) -> None:
-        self.domain, self.role, self.letter, self.group, self.draft = domain, role, letter, group, draft
+    def __init__(self, domain: Domain, shape: Shape, at: int, draft: _Draft) -> None:
+        self.domain, self.role, self.letter, self.draft = domain, shape.role, "abc"[at], draft
+        self.group = group = shape.groups[at]
+        self.refusal = shape.refusal if shape.refusal is not None and shape.refusal.group == at else None
+        self.is_ambiguous = shape.is_ambiguous
         self.target = group.target
         self.names = [domain.file.parts[use.part].tool for use in group.uses]
         self.tools = [domain.file.tools[name] for name in self.names]
         self.search = domain.file.tools[self.target.search] if self.target and self.target.search else None
-        self.rows = RowDraws(domain, letter, self.target, draft.draws, draft.slots) if self.target else None
-        self.needs = look_up_needs(domain, role, group) if self.target else LookUpNeeds(None, (), {}, {})
-        self.find, self.check = f"{letter}_find", f"{letter}_check"
+        self.rows = RowDraws(domain, self.letter, self.target, draft.draws, draft.slots) if self.target else None
+        self.needs = look_up_needs(domain, self.role, group) if self.target else LookUpNeeds(None, (), {}, {})
+        self.find, self.check = f"{self.letter}_find", f"{self.letter}_check"
 
     def build(self) -> GroupWords:
         known = [dict(self._draw_first(number, use)) for number, use in enumerate(self.group.uses, 1)]
@@ -147,7 +193,7 @@ class _GroupBuilder:
                 {name: self.draft.slots.get(self._slot(number, name)) for name in tool.parameters}
                 for number, tool in enumerate(self.tools, 1)
             ]
-            allowed = rows_allowed_by_group(self.domain, self.role, self.group, fixed, self.needs.tool)
+            allowed = self._rows_allowed(fixed)
             tools = list(dict.fromkeys([*([self.target.search] if self.target.search else []), *self.names]))
             measures_only = all(tool.operation == "aggregate" for tool in self.tools)
             key = self.domain.file.entities[self.target.entity].key
@@ -155,9 +201,10 @@ class _GroupBuilder:
                 allowed.setdefault(key, {}).setdefault("not_in", []).append(f"${other}.{key}")
             if not self.target.is_many:
                 self.draft.single_rows.setdefault(self.target.entity, []).append(self.rows.seed)
-            self.rows.draw(allowed, tools, measures_only=measures_only)
+            self.rows.draw(allowed, tools, measures_only=measures_only, is_ambiguous=self.is_ambiguous)
             self._require_recipients(self.target)
-            self.draft.time_range = self.rows.time_range or self.draft.time_range
+            if self.rows.time_range is not None:
+                self.draft.time_ranges[self.letter] = self.rows.time_range
             self._add_searches(self.target)
             self._add_look_up(self.target)
         uses, due = [], list[int]()
@@ -174,6 +221,32 @@ class _GroupBuilder:
         slots = self.rows.condition_slots if self.rows else {}
         name = self.letter
         return GroupWords(self.target, slots, f"{name}_first", f"{name}_order", f"{name}_key", tuple(uses))
+
+    def _rows_allowed(self, fixed: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The conditions on rows to which the parts may be applied, or must not be; if several fit, on rows to be read."""
+        group = self.group._replace(uses=()) if self.is_ambiguous else self.group
+        look_up = None if self.is_ambiguous else self.needs.tool
+        refused = self.refusal.rule if self.refusal else None
+        values = [] if self.is_ambiguous else fixed
+        return rows_allowed_by_group(self.domain, self.role, group, values, look_up, refused)
+
+    def evidence(self) -> Evidence:
+        """What shows that a rule forbids the parts; nothing does if the request and the policy tell."""
+        if self.refusal is None or self.refusal.way != "row" or self.rows is None:
+            return Evidence()
+        fields = evidence_of(self.domain, self.refusal.rule)
+        is_found = self.search is not None and {*fields} <= {*self.search.returns}
+        searches = [each.step for each in self.draft.steps if each.step[0] == self.letter and "_find" in each.step]
+        shows = c.GoalShowing.model_construct(rows=self.rows.name, fields=list(fields))
+        return Evidence((*searches, *([] if is_found else [self.check])), shows)
+
+    def found(self) -> Evidence:
+        """The search alone, which shows that several rows fit."""
+        assert self.rows is not None
+        assert self.target is not None
+        searches = [each.step for each in self.draft.steps if "_find" in each.step]
+        key = self.domain.file.entities[self.target.entity].key
+        return Evidence(tuple(searches), c.GoalShowing.model_construct(rows=f"{self.letter}_rows", fields=[key]))
 
     def _take_before_search(self) -> None:
         """Moves the last step, a measure that needs no rows, before their search, since it is asked for first."""
@@ -288,9 +361,18 @@ class _GroupBuilder:
                 slots[slot] = fixed.get(argument, value[0])
                 yield argument, slot
             elif isinstance(value, list) and argument != part.by_value and tool.operation != "aggregate":
-                among = f"$limits.{part.tool}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
+                allowed = f"$limits.{part.tool}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
+                beyond = allowed if self._is_refused(part.tool, argument) else None
+                among = None if beyond else allowed
                 self.draft.draws[slot] = c.ChoiceDraw.model_construct(
-                    choose=value, but_not=None, at_least=None, at_most=None, limits=[], among=among, edge=False
+                    choose=value,
+                    but_not=None,
+                    at_least=None,
+                    at_most=None,
+                    limits=[],
+                    among=among,
+                    edge=False,
+                    beyond=beyond,
                 )
                 slots[slot] = f"${slot}"
                 yield argument, slot
@@ -304,6 +386,15 @@ class _GroupBuilder:
             for rule in rules
         )
 
+    def _is_refused(self, tool: str, argument: str) -> bool:
+        """Whether the rule that refuses the group limits this argument by its value."""
+        if self.refusal is None or self.refusal.way != "value":
+            return False
+        rule = self.domain.file.policy.rules[self.refusal.rule]
+        if rule.kind == "export_targets":
+            return self.domain.file.tools[tool].parameters[argument].does == "target"
+        return bool(rule.parameters["argument"] == argument)
+
     def _draw_later(self, number: int, use: Use, known: dict[str, str]) -> dict[str, str]:
         """Draws the arguments that may depend on rows; returns the slots of all arguments."""
         part = self.domain.file.parts[use.part]
@@ -314,23 +405,26 @@ class _GroupBuilder:
             slot = self._slot(number, argument)
             draw = _DRAW.validate_python(value)
             if isinstance(draw, (c.AmountDraw, c.NumberDraw, c.DateDraw, c.ChoiceDraw)):
-                draw = draw.model_copy(update={"limits": [*draw.limits, *self._limits_of(part.tool, argument)]})
+                limits = dict(self._limits_of(part.tool, argument))
+                beyond = limits.pop(self.refusal.rule, None) if self.refusal and self.refusal.way == "value" else None
+                draw = draw.model_copy(update={"limits": [*draw.limits, *limits.values()], "beyond": beyond})
             self.draft.draws[slot] = draw
             self.draft.slots[slot] = f"${slot}"
             slots[argument] = slot
         return slots
 
-    def _limits_of(self, tool: str, argument: str) -> Iterator[str]:
-        for _, rule in rules_binding(self.domain, self.role, tool):
+    def _limits_of(self, tool: str, argument: str) -> Iterator[tuple[str, str]]:
+        """(rule, expression of its limit) of the rules that limit an argument."""
+        for name, rule in rules_binding(self.domain, self.role, tool):
             given = rule.parameters
             if given.get("argument") != argument:
                 continue
             if rule.kind == "argument_max":
-                yield f"$limits.{tool}.most.{argument}"
+                yield name, f"$limits.{tool}.most.{argument}"
             elif rule.kind == "argument_days":
-                yield f"$limits.{tool}.dates.{argument}"
+                yield name, f"$limits.{tool}.dates.{argument}"
             elif rule.kind == "at_most_field" and self.target is not None and given["entity"] == self.target.entity:
-                yield f"${self.letter}_seed.{given['field']}"
+                yield name, f"${self.letter}_seed.{given['field']}"
 
     def _arguments(self, part: c.Part, tool: c.Tool, slots: Mapping[str, str]) -> tuple[Arguments, dict[str, Any]]:
         """The arguments of a part's call, and the values they have in terms of draws, by parameter."""
@@ -375,7 +469,7 @@ class _GroupBuilder:
             step = f"{self.letter}{number}_do"
             self.draft.add_step(step, part.tool, arguments, [*after, *before], after_when=after_when)
         goal_part = goal_part_of(use, tool, self.rows.name if self.rows else "", values)
-        self.draft.add_to_goal(goal_part)
+        self.draft.goal_parts.append((self.letter, goal_part))
         by_purpose: dict[str, str] = {parameter.does: name for name, parameter in tool.parameters.items()}
         spoken = {word: by_purpose.get(purpose, "") for word, purpose in _SPOKEN_PURPOSES.items()}
         named = {word: slots[argument] for word, argument in spoken.items() if argument in slots}
@@ -432,7 +526,7 @@ class _GroupBuilder:
             self.draft.add_step(f"{self.letter}_notify_{rule}", notice.tool, arguments, steps, [rule])
             address, row = f"${self.letter}_seed.{notice.recipient_field}", f"{self.letter}_seed"
             effect = c.SendEffect.model_construct(send=address, about=row, contents={}, when=rule)
-            self.draft.add_to_goal(effect)
+            self.draft.goal_parts.append((self.letter, effect))
         return [f"{self.letter}_notify_{rule}" for rule in causes]
 
 

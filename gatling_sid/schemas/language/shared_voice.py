@@ -105,6 +105,7 @@ class SharedVoice(StrictModel):
     durations: list[str]
     verbs: dict[str, list[str]]
     questions: dict[str, list[str]]
+    about_session: list[str]
     openings: Openings
     closings: ByRegister
     reasons: Reasons

@@ -1,0 +1,77 @@
+"""Requests for which nothing is to be called: what the session shows already, and what no tool of the domain can do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.language.shared_voice import part_of_split, voice_of_split
+from gatling_sid.seeding import stream
+
+if TYPE_CHECKING:
+    from gatling_sid.schemas.domain import Domain
+
+_PHRASINGS_IN_TRAIN = 40
+_SHOWN_BY_SESSION = "The session shows it already, so nothing is looked up."
+_TYPES_TOLD = ("text", "choice", "email", "date")
+"""Types of the attributes about which people ask; nobody asks for their own name."""
+
+
+def unserved_scenarios(domain: Domain) -> dict[str, c.Scenario]:
+    """The scenarios in which nothing is called, by name; none for a domain without parts."""
+    if not domain.file.parts:
+        return {}
+    return dict([*_about_session(domain), *_without_tool(domain)])
+
+
+def _about_session(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
+    """Yields a scenario for each attribute of a role that people ask about."""
+    for role, declaration in domain.file.roles.items():
+        fields = domain.file.entities[declaration.entity].fields
+        for name in declaration.attributes:
+            field = fields[name]
+            if field.type in _TYPES_TOLD and field.called and name != "name":
+                rng = stream(domain.slug, "unserved", role, name)
+                texts = {split: _questions(domain, split, field.called[0]) for split in ("train", "validation", "test")}
+                yield f"{role}: asks for own {name}", _scenario("retrieve", [role], texts, _SHOWN_BY_SESSION, rng)
+
+
+def _questions(domain: Domain, split: str, called: str) -> list[str]:
+    return [each.replace("{attribute}", called) for each in voice_of_split(domain.voice, split).about_session]
+
+
+def _without_tool(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
+    for name, spec in domain.file.unserved.items():
+        rng = stream(domain.slug, "unserved", name)
+        texts = {split: _orders(domain, split, spec.says, rng) for split in ("train", "validation", "test")}
+        yield f"nothing does: {name}", _scenario(spec.intent, spec.roles, texts, spec.reason, rng)
+
+
+def _orders(domain: Domain, split: str, verbs: Sequence[str], rng: random.Random) -> list[str]:
+    patterns = list(voice_of_split(domain.voice, split).patterns.do.neutral)
+    rng.shuffle(patterns)
+    own = part_of_split(verbs, split)
+    return [each.replace("{do}", own[at % len(own)]) for at, each in enumerate(patterns)]
+
+
+def _scenario(
+    intent: Any, roles: Sequence[str], texts: dict[str, list[str]], reason: str, rng: random.Random
+) -> c.Scenario:
+    train = texts["train"][:_PHRASINGS_IN_TRAIN]
+    rng.shuffle(train)
+    phrasings = [each[:1].upper() + each[1:] for each in (*train, texts["validation"][0], texts["test"][0])]
+    return c.Scenario.model_construct(
+        intent=intent,
+        roles=list(roles),
+        given={},
+        weight=1,
+        draw={},
+        slots={},
+        goal=c.ScenarioGoal.model_construct(shows=[], measures=[], effects=[], time_range=None),
+        plan=[],
+        phrasings=phrasings,
+        reasons=[],
+        variant=c.Variant.model_construct(kind="nothing_to_call", rule=None, goal=None, plan=[], reason=reason),
+    )
