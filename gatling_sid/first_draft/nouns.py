@@ -146,7 +146,9 @@ def _ends(fill: Any) -> Iterator[float]:
 
 
 def plural_of(noun: str) -> str:
-    """The plural of a noun, by the regular rules."""
+    """The plural of a noun, by the regular rules; series and staff have none of their own."""
+    if noun.endswith(("series", "staff")):
+        return noun
     if re.search(r"[^aeiou]y$", noun):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if re.search(r"(?:s|x|z|ch|sh)$", noun) else f"{noun}s"
