@@ -10,6 +10,7 @@ from datetime import timedelta
 from math import ceil, floor, log10
 from typing import Any
 
+from gatling_sid.scenarios.composed_text import compose_text
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN
 from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follow, parse_reference
@@ -333,6 +334,13 @@ def _draw_address(spec: c.AddressDraw, _world: World, bindings: Bindings, _rng: 
     return str(address)
 
 
+def _draw_composed(spec: c.ComposedDraw, world: World, bindings: Bindings, _rng: random.Random) -> str:
+    row = evaluate(spec.of, bindings)
+    if any(row[field] is None for field in spec.composed):
+        raise NoDrawError("nothing to tell")
+    return compose_text(world.domain, spec.entity, spec.composed, row, world.today)
+
+
 _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
     c.OneRowDraw: _draw_one_row,
     c.AllRowsDraw: _draw_all_rows,
@@ -346,4 +354,5 @@ _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
     c.NearDraw: _draw_near,
     c.MentionDraw: _draw_mention,
     c.AddressDraw: _draw_address,
+    c.ComposedDraw: _draw_composed,
 }

@@ -19,6 +19,7 @@ from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
     AllRowsDraw,
     AmountDraw,
     ChoiceDraw,
+    ComposedDraw,
     DateDraw,
     DaysUntilDraw,
     Draw,
@@ -294,6 +295,10 @@ class Step(StrictModel):
         return (not self.when or not rules.isdisjoint(self.when)) and rules.isdisjoint(self.unless)
 
 
+TELLS = "tells"
+"""The key of an argument that is a text of the assistant, in the `with` of a part."""
+
+
 class Part(StrictModel):
     """A piece of a task: one tool that is applied to rows which the request describes, and how people say it.
 
@@ -302,7 +307,9 @@ class Part(StrictModel):
     if it is not the tool's own; a part that creates something without rows has none. The rows are searched with the
     tool `found_by`, by filters among `by` (all that can be said, if left out), always including those of `must_say`.
     `where` are facts about the rows that nobody says. `with` gives the arguments: a list of values or a draw, which
-    the request states; or an expression such as `$found.email`. `columns` lists the fields that may be asked for.
+    the request states; or an expression such as `$found.email`; or `{tells: {when: [due_on]}}` for a text that the
+    assistant writes, which tells the fields of one of the entries; then `by_value` names the argument.
+    `columns` lists the fields that may be asked for.
     `says` are verb phrases with `{it}` for the rows and `{argument}` for stated values, `asks` whole questions. Either
     may be a mapping from the values of one argument to its phrases; then `by_value` names that argument.
     """

@@ -136,12 +136,20 @@ class AddressDraw(StrictModel):
     allowed_by: str
 
 
+class ComposedDraw(StrictModel):
+    """A text that tells these fields of the drawn row `of`, as the assistant writes it; see `scenarios/composed_text.py`."""
+
+    composed: list[str] = Field(min_length=1)
+    of: str
+    entity: str
+
+
 Draw = Annotated[
     OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw | DaysUntilDraw
-    | NearDraw | MentionDraw | AddressDraw,
+    | NearDraw | MentionDraw | AddressDraw | ComposedDraw,
     choose_model_by_key({
         "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw,
         "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw, "days_until": DaysUntilDraw,
-        "near": NearDraw, "mention": MentionDraw, "address": AddressDraw,
+        "near": NearDraw, "mention": MentionDraw, "address": AddressDraw, "composed": ComposedDraw,
     }),
 ]  # fmt: skip

@@ -155,7 +155,11 @@ CHECKS: Mapping[str, Check] = {
     "grounding": Check(
         "valid",
         "errors",
-        replay_rules=(grounding.every_argument_has_one_source, grounding.sources_give_the_values),
+        replay_rules=(
+            grounding.every_argument_has_one_source,
+            grounding.sources_give_the_values,
+            grounding.composed_texts_tell_their_sources,
+        ),
     ),
     "provenance": Check(
         "valid",

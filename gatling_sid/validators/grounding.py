@@ -8,14 +8,27 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from gatling_sid.models import ArgumentSource, ToolCall, TrustTier
+from gatling_sid.models import ArgumentSource, SensitivityTier, ToolCall, TrustTier
+from gatling_sid.scenarios.composed_text import name_of_field, told_value
 from gatling_sid.scenarios.scheduled_request import sentences_around
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.wording import is_wording_of
-from gatling_sid.schemas.references import MissingPathError, follow, parse_reference, references_in, write_references
+from gatling_sid.schemas.references import (
+    MissingPathError,
+    Reference,
+    follow,
+    parse_reference,
+    references_in,
+    write_references,
+)
+from gatling_sid.simulator.cells import Cell, cells_of
+from gatling_sid.simulator.trust import references_of_source
 from gatling_sid.validators.ablation import needs_call, rules_broken_without
 from gatling_sid.validators.trace_context import TraceContext
 
+_WORD = re.compile(r"\w+")
+_MAX_WORDS_NAMED = 5
+"""Words of a composed text that a message names."""
 _MIN_QUOTE_WORDS = 2
 """A quote with fewer words is a value or a single letter, not a clause that asks for something."""
 
@@ -187,11 +200,62 @@ def _why_not_default(call: ToolCall, source: ArgumentSource, context: TraceConte
     return None if equal_json(value, default) else f"is {value!r}, but the tool's default is {default!r}"
 
 
+def _why_not_composed(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:
+    """Why an argument is not a text that the assistant wrote from what it read; another rule reads the text."""
+    references = list(references_of_source(source))
+    if not isinstance(call.arguments[source.argument], str) or not references:
+        return "has origin 'composed', but is not a text with the values that it tells"
+    missing = [str(each) for each in references if not _cells(each, context)]
+    return f"tells {missing[0]}, which no earlier call returned" if missing else None
+
+
+def _cells(reference: Reference, context: TraceContext) -> list[Cell]:
+    result = context.results.get(reference.root)
+    return cells_of(reference, result) if result is not None else []
+
+
+def composed_texts_tell_their_sources(context: TraceContext) -> Iterator[str]:
+    """A composed text tells every value that its source names, nothing else, and nothing above the tier `internal`."""
+    for call in context.ordered_calls if context.succeeds else ():
+        for source in call.argument_sources[: len(call.arguments)]:
+            if source.origin == "composed":
+                yield from (
+                    f"{call.call_id}.{source.argument} {each}" for each in _wrong_in_text(call, source, context)
+                )
+
+
+def _wrong_in_text(call: ToolCall, source: ArgumentSource, context: TraceContext) -> Iterator[str]:
+    assert context.domain is not None
+    domain, text = context.domain, str(call.arguments.get(source.argument))
+    names = set[str]()
+    for cell in (cell for each in references_of_source(source) for cell in _cells(each, context)):
+        spec = domain.file.entities[cell.entity].fields[cell.field]
+        if spec.sensitivity.rank > SensitivityTier.INTERNAL.rank:
+            yield f"tells the {spec.sensitivity.value} field {cell.field}"
+        value = told_value(domain, cell.entity, cell.field, cell.row[cell.field], context.world.today)
+        rest = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", " ", text)
+        if rest == text:
+            yield f"does not tell {cell.field}, which is {value}"
+        text = rest
+        names |= {*_WORD.findall(name_of_field(domain, cell.entity, cell.field))}
+    unknown = [each for each in _WORD.findall(text) if each not in names | _words_of_voice(domain)]
+    if unknown:
+        yield f"says more than its sources: {' '.join(unknown[:_MAX_WORDS_NAMED])}"
+
+
+@lru_cache(maxsize=64)
+def _words_of_voice(domain: Domain) -> frozenset[str]:
+    """The words that composed texts may have beside facts and names of fields."""
+    forms = domain.voice.composed
+    return frozenset(word for text in (*forms.heads, *forms.facts, *forms.tails, "and") for word in _WORD.findall(text))
+
+
 _WHY_NOT_FROM: Mapping[str, Callable[[ToolCall, ArgumentSource, TraceContext], str | None]] = {
     "call": _why_not_from_call,
     "principal": _why_not_from_principal,
     "policy": _why_not_from_policy,
     "default": _why_not_default,
+    "composed": _why_not_composed,
 }
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas.references import Reference, references_in
+from gatling_sid.simulator.cells import Cell, Fact, cells_of, fact_of, facts_shown, source_field
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators.ablation import needs_call, rules_broken_without
-from gatling_sid.validators.cells import Cell, Fact, cells_of, fact_of, facts_shown, source_field
 from gatling_sid.validators.trace_context import TraceContext
 
 
@@ -18,7 +18,15 @@ def known_values_are_not_looked_up(context: TraceContext) -> Iterator[str]:
     if not context.succeeds:
         return
     values_in_request = requested_values(context)
+    composed = {
+        (call.call_id, each.argument)
+        for call in context.ordered_calls
+        for each in call.argument_sources
+        if each.origin == "composed"
+    }
     for call, name, reference in context.references_used:
+        if (call.call_id, name) in composed:
+            continue  # a text tells values, whatever is known of them
         for cell in cells_of(reference, context.results[reference.root]):
             message = f"{call.call_id}.{name} takes {cell.row[cell.field]!r} from {reference}, although"
             if _was_argument_from_outside(context, context.by_id[reference.root], cell):

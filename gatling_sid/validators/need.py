@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from gatling_sid.models import SensitivityTier, ToolCall
 from gatling_sid.schemas.constraints import PRECONDITION_KINDS, Precondition
+from gatling_sid.simulator.cells import cells_of
 from gatling_sid.simulator.operations import CallResult
-from gatling_sid.validators.cells import cells_of
 from gatling_sid.validators.policy.look_ups import rows_to_look_up
 from gatling_sid.validators.trace_context import TraceContext
 

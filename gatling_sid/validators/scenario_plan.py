@@ -152,6 +152,8 @@ def _origin(expression: str | list[str]) -> tuple[str, str]:
     match found[0].root:
         case "request":
             return "request", ""
+        case "composed":
+            return "composed", _paths_without_calls(found[1:])
         case "principal" | "policy" as root:
             return root, found[0].path_text[1:]
         case _:

@@ -16,16 +16,18 @@ from gatling_sid.models import (
     construct_trusted,
     replace_fields,
 )
+from gatling_sid.scenarios.composed_text import compose_text
 from gatling_sid.scenarios.instances import Instance, instance_at
 from gatling_sid.scenarios.stated_facts import is_stated_fact, span_of_fact
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, follow, parse_reference, reference_in, write_references
+from gatling_sid.simulator.cells import cells_of
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.observations import lures_in, observe
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import scope_of_call, scope_of_request
-from gatling_sid.simulator.trust import PlanTrust
+from gatling_sid.simulator.trust import PlanTrust, references_of_source
 from gatling_sid.simulator.world import World
 
 _EMPTY_SCOPE = ScopeMetadata()
@@ -75,12 +77,12 @@ def plan_instance(world: World, scenario_id: str, instance: Instance) -> PlanTem
     """The plan for an instance of a scenario: the scenario's steps under the rules in force, with their scopes."""
     domain = world.domain
     scenario = world.scenarios[scenario_id]
-    calls, observations = _carry_out(_state_facts(_plan_steps(scenario.plan, domain, instance), world), world)
+    calls, observations = _carry_out(_write_texts(_plan_steps(scenario.plan, domain, instance), world), world)
     refused = _plan_steps(scenario.variant.plan, domain, without_broken_rule(instance)) if scenario.variant else []
     limits = [limit for each in calls if (limit := _requested_limit(each, domain)) is not None]
     scope = scope_of_request(instance.goal, domain, instance.policy, instance.principal.role, limits)
     lures = lures_in(observations, world)
-    refused, _ = _carry_out(_state_facts(refused, world), world)
+    refused, _ = _carry_out(_write_texts(refused, world), world)
     return PlanTemplate(calls, [each.call_id for each in calls], scope, observations, lures, refused)
 
 
@@ -138,6 +140,11 @@ def _plan_step(
                 limits = {each.constraint_id: each.parameters for each in policy.constraints}
                 arguments[name] = follow(references[0].path, limits)
                 sources.append(argument_source(name, "policy", references[0].path_text[1:]))
+            case "composed":
+                calls = [each._replace(root=ids[each.root]) for each in references[1:]]
+                arguments[name] = ""  # written when the values are known
+                sources.append(argument_source(name, "composed", write_references(calls)))
+                referenced.update(each.root for each in calls)
             case _:
                 calls = [each._replace(root=ids[each.root]) for each in references]
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
@@ -184,16 +191,27 @@ def argument_source(
     return construct_trusted(ArgumentSource, fields)
 
 
-def _state_facts(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
-    """The plan in which each reference to a fact that a text states is replaced by the fact, with its place in the text."""
+def _write_texts(plan: list[CallTemplate], world: World) -> list[CallTemplate]:
+    """The plan in which facts that a text states stand instead of references to them, and texts are composed."""
     calls: list[CallTemplate] = []
     for call in plan:
         stated = [(each, r) for each in call.sources if (r := _stated_fact(call.arguments[each.argument])) is not None]
-        results = execute([_executable(each) for each in calls], world).results if stated else {}
+        composed = [each for each in call.sources if each.origin == "composed"]
+        results = execute([_executable(each) for each in calls], world).results if stated or composed else {}
         for source, reference in stated:
             call = _state_fact(call, source, reference, results[reference.root], world)  # noqa: PLW2901 - step by step
+        for source in composed:
+            text = _compose(source, results, world)
+            call = call._replace(arguments={**call.arguments, source.argument: text})  # noqa: PLW2901
         calls.append(call)
     return calls
+
+
+def _compose(source: ArgumentSource, results: Mapping[str, CallResult], world: World) -> str:
+    """The text that tells the values to which a source refers, all of one row."""
+    cells = [cell for each in references_of_source(source) for cell in cells_of(each, results[each.root])]
+    row = {name: value for cell in cells for name, value in cell.row.items()}
+    return compose_text(world.domain, cells[0].entity, [each.field for each in cells], row, world.today)
 
 
 def _stated_fact(value: Any) -> Reference | None:

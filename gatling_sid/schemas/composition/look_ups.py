@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.givens import givens_for
@@ -107,9 +107,16 @@ def fields_taken(domain: Domain, part: str) -> Iterator[str]:
     for _, field in found_arguments(spec):
         entity = domain.file.entities[spec.of or tool.entity]
         yield entity.fields[field].stated_in or field
+    for given in spec.arguments.values():
+        yield from (field for fields in fields_told(given).values() for field in fields)
     recipient = next((name for name, each in tool.parameters.items() if each.does == "recipient"), None)
     if recipient is not None and recipient not in spec.arguments and tool.addressee:
         yield tool.addressee[0]
+
+
+def fields_told(given: Any) -> Mapping[str, Sequence[str]]:
+    """The fields that a text of the assistant tells, by the value that chooses among them; none for other arguments."""
+    return given[c.TELLS] if isinstance(given, Mapping) and c.TELLS in given else {}
 
 
 def found_arguments(part: c.Part) -> Iterator[tuple[str, str]]:

@@ -194,6 +194,10 @@ def rows_allowed_by_group(
             _merge_all(where, dict(_owners_of_created(domain, role, part, tool)))
         for field, condition in _values_allowed(domain, role, part, refused):
             merge(where, field, condition)
+        for argument, chosen in use.choices:
+            given = part.arguments.get(argument)
+            for field in given[c.TELLS][chosen] if isinstance(given, Mapping) else ():
+                merge(where, field, {"is_set": True})
         _merge_all(where, part.where)
     for name in filter(None, (target.search, look_up)):
         _merge_all(where, rows_allowed(domain, role, name, target.entity, {}))

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
 from gatling_sid.schemas.composition.goal_parts import GoalPart, goal_part_of
-from gatling_sid.schemas.composition.look_ups import LookUpNeeds, is_covered, look_up_needs
+from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_told, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
@@ -25,6 +25,8 @@ _SPOKEN_PURPOSES = {
     "format": "format",
 }  # fmt: skip
 """The purposes of parameters that verb phrases may name by a word, since the shared voice knows no domain's arguments."""
+COMPOSED = "$composed"
+"""The first element of an argument that is a text of the assistant; the others are the expressions of what it tells."""
 Arguments = dict[str, str | list[str]]
 
 
@@ -357,6 +359,8 @@ class _GroupBuilder:
             yield _parameter(tool, "select"), self._slot(number, "columns")
         for argument, value in part.arguments.items():
             slot = self._slot(number, argument)
+            if fields_told(value):
+                continue
             if argument in fixed or (isinstance(value, list) and len(value) == 1 and tool.operation != "aggregate"):
                 slots[slot] = fixed.get(argument, value[0])
                 yield argument, slot
@@ -400,7 +404,7 @@ class _GroupBuilder:
         part = self.domain.file.parts[use.part]
         slots = dict(known)
         for argument, value in part.arguments.items():
-            if argument in slots or not isinstance(value, Mapping):
+            if argument in slots or not isinstance(value, Mapping) or fields_told(value):
                 continue
             slot = self._slot(number, argument)
             draw = _DRAW.validate_python(value)
@@ -426,8 +430,20 @@ class _GroupBuilder:
             elif rule.kind == "at_most_field" and self.target is not None and given["entity"] == self.target.entity:
                 yield name, f"${self.letter}_seed.{given['field']}"
 
-    def _arguments(self, part: c.Part, tool: c.Tool, slots: Mapping[str, str]) -> tuple[Arguments, dict[str, Any]]:
+    def _draw_composed(self, number: int, argument: str, fields: list[str]) -> str:
+        """Draws the text that tells fields of the found row; returns its expression."""
+        assert self.target is not None
+        name = self._slot(number, argument)
+        self.draft.draws[name] = c.ComposedDraw.model_construct(
+            composed=fields, of=f"${self.letter}_seed", entity=self.target.entity
+        )
+        return f"${name}"
+
+    def _arguments(
+        self, number: int, use: Use, tool: c.Tool, slots: Mapping[str, str]
+    ) -> tuple[Arguments, dict[str, Any]]:
         """The arguments of a part's call, and the values they have in terms of draws, by parameter."""
+        part = self.domain.file.parts[use.part]
         arguments: Arguments = {}
         values: dict[str, Any] = {}
         for name, parameter in tool.parameters.items():
@@ -435,6 +451,10 @@ class _GroupBuilder:
             if name in slots:
                 arguments[name] = f"$request.{slots[name]}"
                 values[name] = self.draft.slots[slots[name]]
+            elif fields_told(given):
+                fields = list(fields_told(given)[dict(use.choices)[name]])
+                arguments[name] = [COMPOSED, *map(self._expression_of, fields)]
+                values[name] = self._draw_composed(number, name, fields)
             elif isinstance(given, str):
                 root, _, field = given.removeprefix("$").partition(".")
                 arguments[name] = self._expression_of(field) if root == "found" else given
@@ -463,7 +483,7 @@ class _GroupBuilder:
     def _add_use(self, number: int, use: Use, known: dict[str, str], before: Sequence[str]) -> UseWords:
         part, tool = self.domain.file.parts[use.part], self.tools[number - 1]
         slots = self._draw_later(number, use, known)
-        arguments, values = self._arguments(part, tool, slots)
+        arguments, values = self._arguments(number, use, tool, slots)
         if not (tool.operation == "list" and self.target is not None and self.target.search == part.tool):
             after, after_when = self._order(number, arguments)
             step = f"{self.letter}{number}_do"

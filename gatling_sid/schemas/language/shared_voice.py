@@ -71,6 +71,14 @@ class Reasons(StrictModel):
     any: list[str]
 
 
+class Composed(StrictModel):
+    """What the assistant writes around the facts that it passes on: before, for each, and after; tails may be empty."""
+
+    heads: list[str] = Field(min_length=1)
+    facts: list[str] = Field(min_length=1)
+    tails: list[str] = Field(min_length=1)
+
+
 class SharedVoice(StrictModel):
     """The content of `voice.yaml`; two are the same only if they are one object.
 
@@ -106,6 +114,7 @@ class SharedVoice(StrictModel):
     verbs: dict[str, list[str]]
     questions: dict[str, list[str]]
     about_session: list[str]
+    composed: Composed
     openings: Openings
     closings: ByRegister
     reasons: Reasons
@@ -138,7 +147,10 @@ def voice_of_split(voice: SharedVoice, split: str) -> SharedVoice:
 
     def keep(content: Any) -> Any:
         if isinstance(content, dict):
-            return {key: value if key in ("joins", "durations") else keep(value) for key, value in content.items()}
+            return {
+                key: value if key in ("joins", "durations", "composed") else keep(value)
+                for key, value in content.items()
+            }
         return list(part_of_split(content, split))
 
     return SharedVoice.model_validate_json(json.dumps(keep(voice.model_dump())))

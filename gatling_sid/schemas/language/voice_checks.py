@@ -13,6 +13,7 @@ _MEASURES = ("sum", "average", "maximum", "minimum", "longest", "shortest")
 _MARKERS: Mapping[str, set[str]] = {
     "patterns.do": {"do"}, "patterns.then": {"do"}, "patterns.need": {"it"}, "patterns.any": {"rows"},
     "about_session": {"attribute"},
+    "composed.facts": {"field", "value"},
     "verbs.show": set(), "verbs.grouped": {"group"}, "verbs.delete": {"it"}, "verbs.show_again": {"it"},
     "verbs.export": {"it", "target"}, "verbs.export_columns": {"it", "target", "columns"},
     **{f"verbs.show_columns_of_{each}": {"it", "columns"} for each in ("one", "many")},

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from gatling_sid.models import ToolCall
 from gatling_sid.schemas import constraints as k
 from gatling_sid.schemas.references import Reference
+from gatling_sid.simulator.cells import source_field
 from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.operations import CallResult
-from gatling_sid.validators.cells import source_field
 from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
 

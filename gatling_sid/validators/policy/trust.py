@@ -8,8 +8,8 @@ from typing import Any
 
 from gatling_sid.models import ToolCall, TrustTier
 from gatling_sid.schemas import constraints as k
+from gatling_sid.simulator.cells import cells_of, source_field
 from gatling_sid.simulator.execution import split_effect
-from gatling_sid.validators.cells import cells_of, source_field
 from gatling_sid.validators.trace_context import TraceContext, references_of_call
 
 _READING = ("list", "get", "aggregate")
