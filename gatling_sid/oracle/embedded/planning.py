@@ -150,7 +150,8 @@ def _plan_step(
                 arguments[name] = [f"${each}" for each in calls] if isinstance(expression, list) else f"${calls[0]}"
                 sources.append(argument_source(name, "call", write_references(calls)))
                 referenced.update(each.root for each in calls)
-    sentences = {each.constraint_id: policy.rules[each.rule] for each in policy.constraints}
+    in_force = [each for each in policy.constraints if each.constraint_id in instance.rules]
+    sentences = {each.constraint_id: policy.rules[each.rule] for each in in_force}
     rule = sentences.get(step.quoted_rule(sentences) or "")
     implied = {call_id for each in (*earlier, *referenced) for call_id in ancestors[each]}
     dependencies = sorted(referenced | (earlier - implied), key=lambda call_id: int(call_id[5:]))

@@ -35,10 +35,13 @@ if TYPE_CHECKING:
 
 _MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
-_SHARE_WITH_COMPANION, _SHARE_WITH_SECOND_GROUP = 0.5, 0.45
-_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.25, 0.07
+_SHARE_WITH_COMPANION = 0.5
+_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.3, 6
+_SHARES_WITH_FURTHER_GROUP = (0.45, 0.3)
+"""Share of tasks with a second group and, of these, with a third one; long tasks have as many as can be."""
+_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.085
 """Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""
-_MOST_USES = 3
+_MOST_USES = 5
 """What a request asks for at most; with more, it reads like a list of orders."""
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 2, 3)
 _ORDER_OF_OPERATIONS = ("aggregate", "list", "get", "update", "create", "export", "send", "delete")
@@ -160,16 +163,20 @@ def _parts_called_alike(domain: Domain) -> Mapping[str, str]:
 
 def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tuple[Group, ...]:
     """What a role asks for, led by a part; empty if nothing can be drawn."""
+    is_long, tries = rng.random() < _SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK
     first = _draw_group(domain, role, part, (), rng)
-    if first is None:
-        return ()
-    if rng.random() < _SHARE_WITH_SECOND_GROUP:
-        used = tuple(use.part for use in first.uses)
-        others = _parts_that_may_join(domain, role, used)
+    groups: tuple[Group, ...] = () if first is None else (first,)
+    while groups and len(groups) <= len(_SHARES_WITH_FURTHER_GROUP):
+        if not is_long and rng.random() >= _SHARES_WITH_FURTHER_GROUP[len(groups) - 1]:
+            break
+        used = tuple(use.part for group in groups for use in group.uses)
+        others = _parts_that_may_join(domain, role, used) if len(used) < _MOST_USES else ()
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
-        if another is not None and not _interferes(domain, first, another):
-            return first, another
-    return (first,)
+        if another is not None and not any(_interferes(domain, each, another) for each in groups):
+            groups = (*groups, another)
+        elif not is_long or (tries := tries - 1) == 0:
+            break
+    return groups
 
 
 @lru_cache(maxsize=2048)

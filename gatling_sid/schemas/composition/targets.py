@@ -37,6 +37,7 @@ _MOST_ROWS_OF_ONE = 1.6
 """Rows that the description of a single row should select on average, at most."""
 _FEWEST_ROWS_IF_AMBIGUOUS, _MOST_ROWS_IF_AMBIGUOUS = 1.8, 6
 """Rows that the description of a single row should select on average if several are to fit."""
+_SHARE_OF_WHOLE_LISTS = 0.7
 _SHARE_BY_KEY, _SHARE_SUPERLATIVE = 0.2, 0.25
 
 
@@ -119,7 +120,9 @@ def _by_conditions(
     tools = tuple(dict.fromkeys([*filtering, *([search] if search else [])]))
     order = _draw_order(domain, search, rng) if is_many and search and tools == (search,) else None
     conditions = _draw_conditions(domain, role, uses, tools, must_say, rng, is_many=is_many, order=order)
-    if conditions is None or not (conditions or order is not None):
+    if conditions is None or not (
+        conditions or order is not None or (is_many and _is_short_list(domain, uses, entity))
+    ):
         return None
     return Target(entity, search, conditions, is_many, order=order)
 
@@ -147,6 +150,11 @@ def draw_ambiguous_target(
     if not chosen or not _FEWEST_ROWS_IF_AMBIGUOUS <= expected <= _MOST_ROWS_IF_AMBIGUOUS:
         return None
     return target._replace(conditions=tuple(chosen))
+
+
+def _is_short_list(domain: Domain, uses: Sequence[str], entity: str) -> bool:
+    """Whether there are so few rows that people ask for all of them."""
+    return domain.file.entities[entity].count <= _most_rows(domain, [domain.file.parts[name] for name in uses])
 
 
 def _draw_order(domain: Domain, search: str, rng: random.Random) -> str | None:
@@ -196,6 +204,8 @@ def _draw_conditions(
     if chosen is None or not (is_many or _single_out(domain, name, possible, chosen)):
         return None
     number = _draw_number_of_conditions(chosen, rng, is_many=is_many, has_order=has_order)
+    if is_many and not chosen and _is_short_list(domain, uses, name) and rng.random() < _SHARE_OF_WHOLE_LISTS:
+        number = 0
     most = _most_rows(domain, parts) if is_many and not has_order else float("inf")
     for each in possible:
         too_many = len(chosen) < _MOST_CONDITIONS and expected_rows(domain, name, chosen) > most
