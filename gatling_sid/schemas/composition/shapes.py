@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 _MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION = 0.5
-_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.3, 6
-_SHARES_WITH_FURTHER_GROUP = (0.45, 0.3)
+_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.25, 6
+_SHARE_OF_READING_ONLY = 0.7
+"""Share of the tasks that begin by reading in which nothing is changed, so that people also just look things up."""
+_READING = ("list", "get", "aggregate")
+_SHARES_WITH_FURTHER_GROUP = (0.42, 0.15)
 """Share of tasks with a second group and, of these, with a third one; long tasks have as many as can be."""
 _SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.085
 """Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""
@@ -164,6 +167,7 @@ def _parts_called_alike(domain: Domain) -> Mapping[str, str]:
 def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tuple[Group, ...]:
     """What a role asks for, led by a part; empty if nothing can be drawn."""
     is_long, tries = rng.random() < _SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK
+    only_reads = _reads(domain, part) and rng.random() < _SHARE_OF_READING_ONLY
     first = _draw_group(domain, role, part, (), rng)
     groups: tuple[Group, ...] = () if first is None else (first,)
     while groups and len(groups) <= len(_SHARES_WITH_FURTHER_GROUP):
@@ -171,12 +175,17 @@ def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tu
             break
         used = tuple(use.part for group in groups for use in group.uses)
         others = _parts_that_may_join(domain, role, used) if len(used) < _MOST_USES else ()
+        others = tuple(each for each in others if _reads(domain, each)) if only_reads else others
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
         if another is not None and not any(_interferes(domain, each, another) for each in groups):
             groups = (*groups, another)
         elif not is_long or (tries := tries - 1) == 0:
             break
     return groups
+
+
+def _reads(domain: Domain, part: str) -> bool:
+    return domain.file.tools[domain.file.parts[part].tool].operation in _READING
 
 
 @lru_cache(maxsize=2048)
