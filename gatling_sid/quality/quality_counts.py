@@ -11,6 +11,7 @@ from gatling_sid.quality.aims import AIMS, LIMIT_AIM, Aim, Measured
 from gatling_sid.quality.plan_measures import PlanCounts, values_of_arguments
 from gatling_sid.quality.policy_measures import LimitCounts, PairCounts, TraceLimits, trace_limits
 from gatling_sid.quality.text_measures import ALL, MEASURES_OF_EACH_TEXT, Text, mask, text_values
+from gatling_sid.quality.trust_measures import TrustCounts
 from gatling_sid.scenarios.scheduled_request import ScheduledRequest
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -33,6 +34,7 @@ class QualityCounts:
     def __init__(self, domain: Domain, registry: DomainRegistry, rng: random.Random) -> None:
         """Starts with nothing counted; `rng` draws the other policy of each pair."""
         self.plans, self.limits, self.pairs = PlanCounts(), LimitCounts(), PairCounts()
+        self.trust = TrustCounts()
         self.texts: list[Text] = []
         self._domain, self._registry, self._rng = domain, registry, rng
         self._judged = self._gold = 0
@@ -47,6 +49,7 @@ class QualityCounts:
         """Counts the plan and the limits of a trace, and keeps its text to measure it with the others."""
         values = values_of_arguments(trace)
         self.plans.add(trace, self._domain, values)
+        self.trust.add(trace)
         instance = request.world.name, request.scenario, request.instance_index
         if instance not in self._limits_of_instance:
             self._limits_of_instance[instance] = trace_limits(TraceContext(trace, self._registry))
@@ -74,6 +77,8 @@ class QualityCounts:
             yield from _measure_shapes(self.plans)
             for name, value in self.plans.means():
                 yield Measured(name, value, self.plans.traces, JUDGED, AIMS.get(name), "mean")
+            for name, share, of in self.trust.shares():
+                yield Measured(name, share, of, JUDGED, AIMS.get(name), "mean")
             for name, number, of in self.pairs.shares():
                 yield Measured(name, number / max(1, of), of, PAIRS, AIMS.get(name), "mean")
             yield from _measure_limits(self.limits)
