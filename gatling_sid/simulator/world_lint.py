@@ -13,6 +13,7 @@ from gatling_sid.schemas import population as p
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import reference_in
+from gatling_sid.simulator.stated_facts import span_of_fact
 from gatling_sid.simulator.world import Row, World
 
 _MIN_ROWS = 8
@@ -44,6 +45,8 @@ def lint_world(world: World) -> Iterator[str]:
             values = [row[field_name] for row in rows]
             for find in (_find_constant, _find_repeated_addresses, _find_weekends):
                 yield from (f"{name}.{field_name}: {message}" for message in find(field, entity, values))
+            if field.stated_in is not None:
+                yield from (f"{name}.{field_name}: {each}" for each in _find_unstated(field_name, entity, rows, world))
         for ordered in entity.ordered:
             yield from (f"{name}.{', '.join(ordered)}: {message}" for message in _find_disorder(ordered, rows))
         for at, statement in enumerate(entity.consistent):
@@ -74,6 +77,17 @@ def _find_weekends(field: c.EntityField, entity: c.Entity, values: list[Any]) ->
     at_weekends = sum(day.weekday() >= _SATURDAY for day in days)
     if has_time and not is_meant and len(days) >= _MIN_ROWS and at_weekends > _MAX_WEEKEND_SHARE * len(days):
         yield f"{at_weekends} of {len(days)} dates are at a weekend; say `workdays: true`, or false if that is meant"
+
+
+def _find_unstated(fact: str, entity: c.Entity, rows: list[Row], world: World) -> Iterator[str]:
+    text, unstated = str(entity.fields[fact].stated_in), 0
+    for row in rows:
+        try:
+            unstated += row[fact] is not None and not span_of_fact(entity, fact, row, world.today)
+        except ValueError:
+            unstated += 1
+    if unstated:
+        yield f"the text {text} of {unstated} of {len(rows)} rows does not state it; name {{{fact}}} in the text once"
 
 
 def _find_disorder(names: list[str], rows: list[Row]) -> Iterator[str]:

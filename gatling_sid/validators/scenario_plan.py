@@ -12,11 +12,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gatling_sid.models import ArgumentSource, SystemPolicy, ToolCall, TrustTier, replace_fields
-from gatling_sid.scenarios.stated_facts import is_stated_fact
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
+from gatling_sid.simulator.stated_facts import is_stated_fact
 from gatling_sid.simulator.trust import references_of_source
 from gatling_sid.validators.trace_context import TraceContext
 

@@ -18,7 +18,6 @@ from gatling_sid.models import (
 )
 from gatling_sid.scenarios.composed_text import compose_text
 from gatling_sid.scenarios.instances import Instance, instance_at
-from gatling_sid.scenarios.stated_facts import is_stated_fact, span_of_fact
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, follow, parse_reference, reference_in, write_references
@@ -27,6 +26,7 @@ from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.observations import lures_in, observe
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.simulator.scope import scope_of_call, scope_of_request
+from gatling_sid.simulator.stated_facts import is_stated_fact, span_of_fact
 from gatling_sid.simulator.trust import PlanTrust, references_of_source
 from gatling_sid.simulator.world import World
 

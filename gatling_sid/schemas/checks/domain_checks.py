@@ -9,6 +9,7 @@ from gatling_sid.schemas.checks.ambiguity import check_ambiguous_phrases, check_
 from gatling_sid.schemas.checks.comparatives import check_bounds, check_superlatives, check_units
 from gatling_sid.schemas.checks.entities import check_entities
 from gatling_sid.schemas.checks.lexicon import check_lexicon
+from gatling_sid.schemas.checks.outside import check_lures, check_trust, check_unserved
 from gatling_sid.schemas.checks.part_texts import check_part_texts, check_shared_texts
 from gatling_sid.schemas.checks.parts import check_must_say, check_parts
 from gatling_sid.schemas.checks.phrases import check_phrases, check_sayable
@@ -49,6 +50,9 @@ NEEDED_BY_CHECK: Mapping[DomainCheck, tuple[DomainCheck, ...]] = {
     check_scenarios: _SECTIONS,
     check_lexicon: (*_SECTIONS, check_phrases, check_parts, check_part_texts, check_scenarios),
     check_asked: (),
+    check_trust: (check_entities, check_tools),
+    check_lures: (check_entities, check_tools),
+    check_unserved: (check_roles,),
 }
 """Every check, with those that must find nothing before it can be made."""
 

@@ -50,9 +50,8 @@ def check_fill(
     match fill:
         case p.PoolFill(pool=str(pool)):
             yield from find_unknown(where, [pool], domain.pools, "pool")
-        case p.TemplateFill():
-            known = {*domain.pools, *earlier}
-            yield from find_unknown(where, placeholders(fill.template), known, "pool or earlier field")
+        case p.TemplateFill() | p.ProseFill():
+            yield from _check_names_in_text(where, fill, domain, earlier)
         case (
             p.DaysAfterFill(days_after=name) | p.MinutesAfterFill(minutes_after=name) | p.FractionFill(fraction_of=name)
         ):
@@ -73,6 +72,23 @@ def check_fill(
             yield from _check_source(where, fill, fill.if_past, earlier)
             for each in [fill.then, fill.otherwise]:
                 yield from check_fill(where, each, domain, earlier, entities_above)
+
+
+def _check_names_in_text(
+    where: str, fill: p.TemplateFill | p.ProseFill, domain: Domain, earlier: Mapping[str, c.EntityField]
+) -> Iterator[FileProblem]:
+    """Yields names in a text that are neither pools nor earlier fields; texts in the pools of prose may have names, too."""
+    known, names = {*domain.pools, *earlier}, list[str]()
+    if isinstance(fill, p.TemplateFill):
+        names = placeholders(fill.template)
+    else:
+        to_visit = list(p.names_in_prose(fill.prose))
+        while to_visit:
+            name = to_visit.pop()
+            if name not in names:
+                names.append(name)
+                to_visit += p.names_in_prose(map(str, () if name in earlier else domain.pools.get(name, ())))
+    yield from find_unknown(where, names, known, "pool or earlier field")
 
 
 def _check_source(
