@@ -24,7 +24,8 @@ from pathlib import Path
 
 from pyarrow import ipc
 
-from builder.features import SCHEMA, table_of
+from builder.columns import SCHEMA
+from builder.features import table_of
 from builder.run import TRACES_AT_ONCE
 from builder.shards import WRITE_OPTIONS
 from builder.workers import deferred_garbage_collection

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import ipc
 
-from builder.features import SCHEMA
+from builder.columns import SCHEMA
 from gatling_sid.errors import ShardError
 from gatling_sid.novelty import Novelty
 

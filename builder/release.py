@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from builder.audit import count_by_catalogue, count_unvalidated
-from builder.features import SCHEMA
+from builder.columns import SCHEMA
 from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, remove_partial_files, verified_shards
 from builder.sid import DEFAULT_CONFIG, split_paths
 from gatling_sid.errors import ShardError

@@ -23,7 +23,8 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 from pyarrow import ipc
 
-from builder.features import SCHEMA, table_of, traces_of
+from builder.columns import SCHEMA
+from builder.features import table_of, traces_of
 from gatling_sid.errors import ShardError
 from gatling_sid.generator import Rejection
 from gatling_sid.models import GoldTrace

@@ -12,7 +12,7 @@ import datasets
 import pyarrow as pa
 from datasets.builder import Key
 
-from builder.features import SCHEMA
+from builder.columns import SCHEMA
 from builder.shards import FORMAT_VERSION, MANIFEST, read_manifest, read_tables, verified_shards
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry

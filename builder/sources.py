@@ -16,7 +16,8 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from pydantic import TypeAdapter
 
-from builder.features import SCHEMA, traces_of
+from builder.columns import SCHEMA
+from builder.features import traces_of
 from builder.jsonl import cut_into_pieces, read_lines, stream_piece
 from builder.pieces import Piece, RowRange, Source
 from builder.placement import index_of

@@ -15,14 +15,16 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import Row, World
 
-SERVED = Outcome(kind="served")
-"""The outcome of a request that the plan serves in full."""
 _POLICIES_PER_WORLD = 48
 """Policies in use in one world: an organisation has some dozens in force, not the thousands of a family."""
 _MAX_DRAWS = 120
 """Draws after which a scenario counts as impossible in a world; most instances need one draw, the rarest fewer than 100."""
 _MAX_DRAWS_WITH_SAME_REASON = 20
 """Draws that fail for the same reason, such as "19 employee fit", after which it is taken not to depend on chance."""
+
+
+SERVED = Outcome(kind="served")
+"""The outcome of a request that the plan serves in full."""
 
 
 class Instance(NamedTuple):
@@ -33,7 +35,7 @@ class Instance(NamedTuple):
     rules: frozenset[str]
     goal: Goal
     slots: dict[str, Any]
-    outcome: Outcome
+    outcome: Outcome = SERVED
 
 
 @lru_cache(maxsize=8)

@@ -234,6 +234,9 @@ def wording_space_of(scenarios: ScenarioTable, scenario: str) -> WordingSpace:
     spec = scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
     phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
+    if scenario in domain.unserved:
+        choices = _frame_choices(domain, "neutral", split, changes=spec.intent not in ("retrieve", "analyze"))
+        return WordingSpace(phrasings, (choices,) * len(phrasings))
     own = domain.file.voice
     choices = FrameChoices(tuple(own.openings), tuple(spec.reasons), tuple(own.closings))
     if not own.openings:

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
-from builder.features import SCHEMA, STORAGE_SCHEMA, from_row, table_of, to_row, traces_of
+from builder.columns import SCHEMA, STORAGE_SCHEMA
+from builder.features import from_row, table_of, to_row, traces_of
 from builder.sid import FEATURES
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import GoldTrace

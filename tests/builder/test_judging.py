@@ -19,7 +19,7 @@ from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 from pyarrow import ipc
 
 from builder import jsonl
-from builder.features import SCHEMA, STORAGE_SCHEMA
+from builder.columns import SCHEMA, STORAGE_SCHEMA
 from builder.judging import Tally, judge_source
 from builder.run import plan_run, run
 from builder.shards import WRITE_OPTIONS

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
+from gatling_sid.schemas.composition.interference import interferes
 from gatling_sid.schemas.composition.look_ups import fields_told, found_arguments, look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
 from gatling_sid.schemas.composition.refusals import draw_refusal, given_by
@@ -177,7 +178,7 @@ def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tu
         others = _parts_that_may_join(domain, role, used) if len(used) < _MOST_USES else ()
         others = tuple(each for each in others if _reads(domain, each)) if only_reads else others
         another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
-        if another is not None and not any(_interferes(domain, each, another) for each in groups):
+        if another is not None and not any(interferes(domain, each, another) for each in groups):
             groups = (*groups, another)
         elif not is_long or (tries := tries - 1) == 0:
             break
@@ -202,70 +203,6 @@ def _may_join(domain: Domain, role: str, part: str, used: Sequence[str]) -> bool
     return not (
         is_export and any(domain.file.tools[domain.file.parts[each].tool].operation == "export" for each in used)
     )
-
-
-def _interferes(domain: Domain, first: Group, another: Group) -> bool:
-    """Whether one of two groups reads or changes what the other one changes, or one seems to be about the other."""
-    groups = (first, another)
-    tools = [[domain.file.tools[domain.file.parts[use.part].tool] for use in group.uses] for group in groups]
-    entities = [
-        {*(tool.entity for tool in each), *([group.target.entity] if group.target else ())}
-        for each, group in zip(tools, groups, strict=True)
-    ]
-    changed = [{t.entity for t in each if t.operation in ("create", "update", "delete")} for each in tools]
-    names = [{domain.file.parts[use.part].tool for use in group.uses} for group in groups]
-    counted = [rule.parameters.get("tools") for rule in domain.file.policy.rules.values() if rule.kind == "batch_limit"]
-    periods = [any(each.is_period for each in group.target.conditions) for group in groups if group.target]
-    return bool(
-        entities[1] & changed[0]
-        or changed[1] & entities[0]
-        or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
-        or sum(periods) > 1  # a goal has one period
-        or _seems_to_be_of(domain, another.target, first.target)
-        or _may_belong_to(domain, first.target, another.target)
-    )
-
-
-def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
-    """Whether the rows of a target could be taken for some of those named earlier, or for rows that belong to these.
-
-    After "Rebecca's insurer", "the missed visit" is taken for hers; "Marek's missed visit" says whose it is, and so does a
-    key. After "Keisha's room slot", "the confirmed meetings" are taken for hers, but not "the meetings about Halcyon".
-    """
-    if target is None or earlier is None or target.by_key:
-        return False
-    if target.entity == earlier.entity:
-        return True
-    stated = {each.field for each in target.conditions}
-    if references := domain.references_to(target.entity, earlier.entity):
-        return stated.isdisjoint(_fields_saying_whose(domain, target.entity, references))
-    if any(each.how in ("via", "mine") or each.match == "contains" for each in target.conditions):
-        return False
-    named = {
-        domain.referenced_entity(domain.file.entities[earlier.entity], each.field)
-        for each in earlier.conditions
-        if each.how == "via"
-    }
-    shared = [field for each in named for field in domain.references_to(target.entity, each)]
-    return bool(shared) and stated.isdisjoint(_fields_saying_whose(domain, target.entity, shared))
-
-
-def _may_belong_to(domain: Domain, target: Target | None, later: Target | None) -> bool:
-    """Whether the rows of a target could be taken for some that belong to what is named later, since nothing else says whose.
-
-    "Retract the declined invitation, and move the Juniper meeting": the one to Juniper?
-    """
-    if target is None or later is None or target.by_key:
-        return False
-    references = domain.references_to(target.entity, later.entity, most_hops=1)
-    saying = _fields_saying_whose(domain, target.entity, references)
-    return bool(references) and saying.isdisjoint(each.field for each in target.conditions)
-
-
-def _fields_saying_whose(domain: Domain, entity: str, references: Sequence[str]) -> set[str]:
-    """References of an entity, and the fields that are copied from the rows they point to."""
-    copies = domain.copied_fields(entity)
-    return {*references, *(name for name, source in copies.items() if source.reference in references)}
 
 
 # --- one group -------------------------------------------------------------------------------------------------

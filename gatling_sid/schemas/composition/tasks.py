@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import TypeAdapter
-
 from gatling_sid.schemas import catalogue as c
+from gatling_sid.schemas.composition.argument_draws import ArgumentDraws, parameter_that
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
-from gatling_sid.schemas.composition.goal_parts import GoalPart, goal_part_of
+from gatling_sid.schemas.composition.draft import Arguments, Evidence, TaskDraft
+from gatling_sid.schemas.composition.goal_parts import goal_part_of
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_told, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
-from gatling_sid.schemas.intents import intents_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_DRAW: TypeAdapter[Any] = TypeAdapter(c.Draw)
 _SPOKEN_PURPOSES = {
     "columns": "select", "field": "measured", "measure": "measure", "group": "group", "target": "target",
     "format": "format",
@@ -27,7 +25,6 @@ _SPOKEN_PURPOSES = {
 """The purposes of parameters that verb phrases may name by a word, since the shared voice knows no domain's arguments."""
 COMPOSED = "$composed"
 """The first element of an argument that is a text of the assistant; the others are the expressions of what it tells."""
-Arguments = dict[str, str | list[str]]
 
 
 class UseWords(NamedTuple):
@@ -65,7 +62,7 @@ class ComposedTask(NamedTuple):
 
 def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     """The task of a shape."""
-    draft = _Draft()
+    draft = TaskDraft()
     builders = [_GroupBuilder(domain, shape, at, draft) for at in range(len(shape.groups))]
     groups = tuple(each.build() for each in builders)
     refused = builders[shape.refusal.group if shape.refusal else 0]
@@ -76,106 +73,10 @@ def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     return ComposedTask(shape, draft.scenario(shape), groups)
 
 
-class Evidence(NamedTuple):
-    """What is still done of a group that is not served: these steps, which show these rows, if anything has to be shown."""
-
-    steps: tuple[str, ...] = ()
-    shows: c.GoalShowing | None = None
-
-
-class _Draft:
-    """What a task consists of so far."""
-
-    def __init__(self) -> None:
-        self.draws: dict[str, Any] = {}
-        self.slots: dict[str, Any] = {}
-        self.steps: list[c.Step] = []
-        self.goal_parts: list[tuple[str, GoalPart]] = []
-        """The parts of the goal, each with the letter of its group."""
-        self.time_ranges: dict[str, str] = {}
-        """The period that each group asks about, by its letter."""
-        self.single_rows: dict[str, list[str]] = {}
-        self.variant: c.Variant | None = None
-
-    def refuse(self, letter: str, evidence: Evidence, kind: Any) -> None:
-        """Leaves a group out of goal and plan, except for what shows why."""
-        is_refused = kind != "needs_question"
-        self.variant = c.Variant.model_construct(
-            kind=kind,
-            rule=None,
-            goal=self._goal([part for of, part in self.goal_parts if of == letter], self.time_ranges.get(letter)),
-            plan=[each for each in self.steps if each.step[0] == letter] if is_refused else [],
-            reason="",
-        )
-        self._intent = self.intent()
-        self.steps = [
-            each.model_copy(update={"when": [], "quotes": []}) if each.step[0] == letter else each
-            for each in self.steps
-            if each.step[0] != letter or each.step in evidence.steps
-        ]
-        self.goal_parts = [(of, part) for of, part in self.goal_parts if of != letter]
-        self.goal_parts += [(letter, evidence.shows)] if evidence.shows else []
-        if not evidence.steps:
-            self.time_ranges.pop(letter, None)
-
-    _intent: str | None = None
-
-    def intent(self) -> str:
-        """The intent of all that is asked for, whether it is served or not."""
-        effects = [part for _, part in self.goal_parts if not isinstance(part, (c.GoalShowing, c.GoalMeasure))]
-        kinds = [type(each).__name__.removesuffix("Effect").lower() for each in effects if each.when is None]
-        kinds += ["aggregate" for _, part in self.goal_parts if isinstance(part, c.GoalMeasure)]
-        kinds += ["show" for _, part in self.goal_parts if isinstance(part, c.GoalShowing)]
-        fitting = intents_of(kinds)
-        return next((each for each in kinds if each in fitting), fitting[-1])
-
-    @staticmethod
-    def _goal(parts: Sequence[GoalPart], time_range: str | None) -> c.ScenarioGoal:
-        return c.ScenarioGoal.model_construct(
-            shows=[each for each in parts if isinstance(each, c.GoalShowing)],
-            measures=[each for each in parts if isinstance(each, c.GoalMeasure)],
-            effects=[each for each in parts if not isinstance(each, (c.GoalShowing, c.GoalMeasure))],
-            time_range=time_range,
-        )
-
-    def scenario(self, shape: Shape) -> c.Scenario:
-        intent: Any = self._intent or self.intent()
-        time_range = next(reversed(self.time_ranges.values()), None)
-        goal = self._goal([part for _, part in self.goal_parts], time_range)
-        if self.variant is not None and shape.refusal is not None:
-            self.variant = self.variant.model_copy(update={"rule": shape.refusal.rule})
-        return c.Scenario.model_construct(
-            intent=intent,
-            roles=[shape.role],
-            given={axis: list(values) for axis, values in shape.given},
-            weight=1,
-            draw=self.draws,
-            slots=self.slots,
-            goal=goal,
-            plan=self.steps,
-            phrasings=[],
-            reasons=[],
-            variant=self.variant,
-        )
-
-    def add_step(
-        self,
-        name: str,
-        tool: str,
-        arguments: Arguments,
-        after: list[str] | None = None,
-        when: list[str] | None = None,
-        **more: Any,
-    ) -> None:
-        fields = {"step": name, "tool": tool, "arguments": arguments, "after": after or [], "when": when or []}
-        # All fields are given, since defaults take pydantic long.
-        self.steps.append(c.Step.model_construct(**{"after_when": {}, "unless": [], "quotes": None, **fields, **more}))
-
-
 class _GroupBuilder:
     """Adds one group to a task: draws its rows, finds and looks them up, and applies its parts."""
 
-    def __init__(self, domain: Domain, shape: Shape, at: int, draft: _Draft) -> None:
+    def __init__(self, domain: Domain, shape: Shape, at: int, draft: TaskDraft) -> None:
         self.domain, self.role, self.letter, self.draft = domain, shape.role, "abc"[at], draft
         self.group = group = shape.groups[at]
         self.refusal = shape.refusal if shape.refusal is not None and shape.refusal.group == at else None
@@ -186,13 +87,14 @@ class _GroupBuilder:
         self.search = domain.file.tools[self.target.search] if self.target and self.target.search else None
         self.rows = RowDraws(domain, self.letter, self.target, draft.draws, draft.slots) if self.target else None
         self.needs = look_up_needs(domain, self.role, group) if self.target else LookUpNeeds(None, (), {}, {})
+        self.values = ArgumentDraws(domain, self.role, self.letter, self.target, self.refusal, draft)
         self.find, self.check = f"{self.letter}_find", f"{self.letter}_check"
 
     def build(self) -> GroupWords:
-        known = [dict(self._draw_first(number, use)) for number, use in enumerate(self.group.uses, 1)]
+        known = [dict(self.values.first(number, use)) for number, use in enumerate(self.group.uses, 1)]
         if self.target is not None and self.rows is not None:
             fixed = [
-                {name: self.draft.slots.get(self._slot(number, name)) for name in tool.parameters}
+                {name: self.draft.slots.get(self.values.slot(number, name)) for name in tool.parameters}
                 for number, tool in enumerate(self.tools, 1)
             ]
             allowed = self._rows_allowed(fixed)
@@ -282,7 +184,7 @@ class _GroupBuilder:
         if target.search in self.names:
             number = self.names.index(target.search) + 1
             if self.group.uses[number - 1].columns:
-                arguments[_parameter(self.search, "select")] = f"$request.{self._slot(number, 'columns')}"
+                arguments[parameter_that(self.search, "select")] = f"$request.{self.values.slot(number, 'columns')}"
         self.draft.add_step(self.find, target.search, arguments)
 
     def _filters(self, tool: c.Tool, target: Target) -> Arguments:
@@ -292,9 +194,9 @@ class _GroupBuilder:
             assert parameter is not None
             arguments[parameter] = self._source_of(condition, target)
         if target.order is not None and tool is self.search:
-            arguments[_parameter(tool, "limit")] = f"$request.{self.letter}_first"
+            arguments[parameter_that(tool, "limit")] = f"$request.{self.letter}_first"
             if target.order:
-                arguments[_parameter(tool, "sort")] = f"$request.{self.letter}_order"
+                arguments[parameter_that(tool, "sort")] = f"$request.{self.letter}_order"
         return arguments
 
     def _source_of(self, condition: StatedCondition, target: Target) -> str:
@@ -311,7 +213,7 @@ class _GroupBuilder:
         """Adds the one look-up of the rows that rules or parts need beside the search."""
         if self.needs.tool is not None:
             purpose = "keys" if target.is_many else "key"
-            arguments: Arguments = {_parameter(self.domain.file.tools[self.needs.tool], purpose): self._key()}
+            arguments: Arguments = {parameter_that(self.domain.file.tools[self.needs.tool], purpose): self._key()}
             looked_up = {rule for rules in self.needs.tools_that_look_up.values() for rule in rules}
             rules = list(self.needs.rules)
             quotes = [each for each in rules if each in looked_up]
@@ -347,93 +249,10 @@ class _GroupBuilder:
 
     # --- arguments
 
-    def _slot(self, number: int, argument: str) -> str:
-        return f"{self.letter}{number}_{argument}"
-
-    def _draw_first(self, number: int, use: Use) -> Iterator[tuple[str, str]]:
-        """Draws the arguments that do not depend on rows, and yields the slot of each."""
-        part, tool, slots = self.domain.file.parts[use.part], self.tools[number - 1], self.draft.slots
-        fixed = dict(use.choices)
-        if use.columns:
-            slots[self._slot(number, "columns")] = list(use.columns)
-            yield _parameter(tool, "select"), self._slot(number, "columns")
-        for argument, value in part.arguments.items():
-            slot = self._slot(number, argument)
-            if fields_told(value):
-                continue
-            if argument in fixed or (isinstance(value, list) and len(value) == 1 and tool.operation != "aggregate"):
-                slots[slot] = fixed.get(argument, value[0])
-                yield argument, slot
-            elif isinstance(value, list) and argument != part.by_value and tool.operation != "aggregate":
-                allowed = f"$limits.{part.tool}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
-                beyond = allowed if self._is_refused(part.tool, argument) else None
-                among = None if beyond else allowed
-                self.draft.draws[slot] = c.ChoiceDraw.model_construct(
-                    choose=value,
-                    but_not=None,
-                    at_least=None,
-                    at_most=None,
-                    limits=[],
-                    among=among,
-                    edge=False,
-                    beyond=beyond,
-                )
-                slots[slot] = f"${slot}"
-                yield argument, slot
-
-    def _is_limited(self, tool: str, argument: str) -> bool:
-        is_target = self.domain.file.tools[tool].parameters[argument].does == "target"
-        rules = [rule for _, rule in rules_binding(self.domain, self.role, tool)]
-        return any(
-            (rule.kind == "argument_values" and rule.parameters["argument"] == argument)
-            or (rule.kind == "export_targets" and is_target)
-            for rule in rules
-        )
-
-    def _is_refused(self, tool: str, argument: str) -> bool:
-        """Whether the rule that refuses the group limits this argument by its value."""
-        if self.refusal is None or self.refusal.way != "value":
-            return False
-        rule = self.domain.file.policy.rules[self.refusal.rule]
-        if rule.kind == "export_targets":
-            return self.domain.file.tools[tool].parameters[argument].does == "target"
-        return bool(rule.parameters["argument"] == argument)
-
-    def _draw_later(self, number: int, use: Use, known: dict[str, str]) -> dict[str, str]:
-        """Draws the arguments that may depend on rows; returns the slots of all arguments."""
-        part = self.domain.file.parts[use.part]
-        slots = dict(known)
-        for argument, value in part.arguments.items():
-            if argument in slots or not isinstance(value, Mapping) or fields_told(value):
-                continue
-            slot = self._slot(number, argument)
-            draw = _DRAW.validate_python(value)
-            if isinstance(draw, (c.AmountDraw, c.NumberDraw, c.DateDraw, c.ChoiceDraw)):
-                limits = dict(self._limits_of(part.tool, argument))
-                beyond = limits.pop(self.refusal.rule, None) if self.refusal and self.refusal.way == "value" else None
-                draw = draw.model_copy(update={"limits": [*draw.limits, *limits.values()], "beyond": beyond})
-            self.draft.draws[slot] = draw
-            self.draft.slots[slot] = f"${slot}"
-            slots[argument] = slot
-        return slots
-
-    def _limits_of(self, tool: str, argument: str) -> Iterator[tuple[str, str]]:
-        """(rule, expression of its limit) of the rules that limit an argument."""
-        for name, rule in rules_binding(self.domain, self.role, tool):
-            given = rule.parameters
-            if given.get("argument") != argument:
-                continue
-            if rule.kind == "argument_max":
-                yield name, f"$limits.{tool}.most.{argument}"
-            elif rule.kind == "argument_days":
-                yield name, f"$limits.{tool}.dates.{argument}"
-            elif rule.kind == "at_most_field" and self.target is not None and given["entity"] == self.target.entity:
-                yield name, f"${self.letter}_seed.{given['field']}"
-
     def _draw_composed(self, number: int, argument: str, fields: list[str]) -> str:
         """Draws the text that tells fields of the found row; returns its expression."""
         assert self.target is not None
-        name = self._slot(number, argument)
+        name = self.values.slot(number, argument)
         self.draft.draws[name] = c.ComposedDraw.model_construct(
             composed=fields, of=f"${self.letter}_seed", entity=self.target.entity
         )
@@ -482,7 +301,7 @@ class _GroupBuilder:
 
     def _add_use(self, number: int, use: Use, known: dict[str, str], before: Sequence[str]) -> UseWords:
         part, tool = self.domain.file.parts[use.part], self.tools[number - 1]
-        slots = self._draw_later(number, use, known)
+        slots = self.values.later(number, use, known)
         arguments, values = self._arguments(number, use, tool, slots)
         if not (tool.operation == "list" and self.target is not None and self.target.search == part.tool):
             after, after_when = self._order(number, arguments)
@@ -540,8 +359,8 @@ class _GroupBuilder:
             notice = next(each for found in self.needs.notices.values() for each in found if each.rule == rule)
             sender = self.domain.file.tools[notice.tool]
             arguments: Arguments = {
-                _parameter(sender, "recipient"): self._expression_of(notice.recipient_field),
-                _parameter(sender, "about"): self._key(),
+                parameter_that(sender, "recipient"): self._expression_of(notice.recipient_field),
+                parameter_that(sender, "about"): self._key(),
             }
             self.draft.add_step(f"{self.letter}_notify_{rule}", notice.tool, arguments, steps, [rule])
             address, row = f"${self.letter}_seed.{notice.recipient_field}", f"{self.letter}_seed"
@@ -553,7 +372,3 @@ class _GroupBuilder:
 def _fields_written(tool: c.Tool, arguments: Mapping[str, Any]) -> set[str | None]:
     given = {p.field for n, p in tool.parameters.items() if n in arguments and p.does in ("set", "add", "subtract")}
     return {*tool.sets, *given}
-
-
-def _parameter(tool: c.Tool, purpose: str) -> str:
-    return next(name for name, each in tool.parameters.items() if each.does == purpose)
