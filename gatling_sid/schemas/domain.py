@@ -19,7 +19,7 @@ from gatling_sid.schemas.descriptions import describe_parameter
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.language.wording import plain_words
-from gatling_sid.schemas.lure_forms import LureForms
+from gatling_sid.schemas.lure_forms import NO_FORMS, LureForms
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.versions import version_of
@@ -46,7 +46,7 @@ class Domain:
         file: c.DomainFile,
         shared_pools: Mapping[str, list[str]],
         voice: SharedVoice,
-        lure_forms: LureForms,
+        lure_forms: LureForms = NO_FORMS,
     ) -> None:
         """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
         self.slug = slug

@@ -30,6 +30,10 @@ class LureForms(StrictModel):
     places: dict[str, LurePlace]
 
 
+NO_FORMS = LureForms(guises={}, places={})
+"""Those of a domain without lures."""
+
+
 @lru_cache(maxsize=2)
 def parse_lure_forms(content: bytes, name: str) -> LureForms:
     """The forms in a file. Raises CatalogueError, which names the key that is wrong."""

@@ -44,7 +44,7 @@ PUBLISHED: dict[type[BaseModel], dict[str, Any]] = {
     },
     m.GoldTrace: {
         "trace_id": REQUIRED, "request": REQUIRED, "policy": REQUIRED, "graph": REQUIRED, "metadata": {},
-        "created_at": "now", "validated": False, "goal": None,
+        "created_at": "now", "validated": False, "goal": None, "outcome": None, "observations": None, "lures": [],
     },
 }  # fmt: skip
 

@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    5: {
-        "library": ("4082c7b3-32c34de5-5d92b9ce", "8b182cf46b82ceb3"),
-        "workshop": ("33e23cfc-523c975b-874f37cf", "d0cdefc5ac5f610c"),
+    6: {
+        "library": ("6759959b-d271eafc-f89c9732", "2b714c0b2a58c628"),
+        "workshop": ("eccc2606-ed10b68a-3da1af02", "3970f2cb6f2f9dd0"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""

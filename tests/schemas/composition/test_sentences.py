@@ -35,6 +35,8 @@ VOICE = SharedVoice.model_validate({
     },
     "joins": [" and then ", " and "],
     "durations": ["time"],
+    "about_session": ["What's my {attribute}?"],
+    "composed": {"heads": ["For your information:"], "facts": ["{field} {value}"], "tails": ["Bye."]},
     "verbs": {
         "show": ["list"],
         "show_again": ["look at {it}"],

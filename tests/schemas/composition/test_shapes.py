@@ -10,8 +10,9 @@ import pytest
 
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.composition.conditions import StatedCondition
+from gatling_sid.schemas.composition.interference import _may_belong_to, _seems_to_be_of
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target
-from gatling_sid.schemas.composition.shapes import _may_belong_to, _seems_to_be_of, draw_shapes
+from gatling_sid.schemas.composition.shapes import draw_shapes
 from gatling_sid.schemas.composition.table import SCENARIOS_OF_WORLD
 from gatling_sid.schemas.domain import Domain
 
@@ -66,7 +67,7 @@ def test_weights_are_shares(workshop: Domain) -> None:
     total = sum(part.weight for part in workshop.file.parts.values())
     uses = Counter(part for name in weights for part in workshop.file.parts if part in name)
     for name, part in workshop.file.parts.items():
-        assert uses[name] >= 0.5 * len(weights) * part.weight / total, (name, uses)
+        assert uses[name] >= 0.4 * len(weights) * part.weight / total, (name, uses)
 
 
 def test_worlds_have_shapes_of_their_own(workshop: Domain) -> None:
@@ -147,7 +148,10 @@ def test_only_single_rows_are_named(workshop: Domain) -> None:
         for target in (group.target for group in shape.groups if group.target):
             entity = workshop.file.entities[target.entity]
             is_named = (
-                target.by_key or target.search is None or any(each.may_identify(entity) for each in target.conditions)
+                shape.is_ambiguous
+                or target.by_key
+                or target.search is None
+                or any(each.may_identify(entity) for each in target.conditions)
             )
             assert is_named if not target.is_many else not any(each.identifies(entity) for each in target.conditions)
 
@@ -164,9 +168,13 @@ def test_names_say_what_a_task_is(workshop: Domain) -> None:
 
 
 def test_requests_ask_for_little_at_once(workshop: Domain) -> None:
-    """At most three things are asked for, and rows are described by two conditions, beside those that rules demand."""
+    """At most five things are asked for, in three groups.
+
+    Rows are described by two conditions, beside those that rules demand.
+    """
     for shape in all_shapes(workshop):
-        assert sum(len(group.uses) for group in shape.groups) <= 3, shape.name
+        assert sum(len(group.uses) for group in shape.groups) <= 5, shape.name
+        assert len(shape.groups) <= 3
         for group in shape.groups:
             must_say = {said for use in group.uses for said in workshop.file.parts[use.part].must_say}
             conditions = group.target.conditions if group.target else ()

@@ -12,6 +12,7 @@ from tests.validators.tampering.enlarged import ENLARGED
 from tests.validators.tampering.forms import FORMS
 from tests.validators.tampering.intact import INTACT
 from tests.validators.tampering.needless_calls import NEEDLESS_CALLS
+from tests.validators.tampering.outside import OUTSIDE, observe_again
 from tests.validators.tampering.over_reading import OVER_READING
 from tests.validators.tampering.provenance import PROVENANCE
 from tests.validators.tampering.reduced import REDUCED
@@ -34,6 +35,7 @@ GROUPS: Mapping[str, Mapping[str, Tampering]] = {
     "policy": RULES,
     "coordinates": COORDINATES,
     "provenance": PROVENANCE,
+    "outside": OUTSIDE,
     "forms": FORMS,
     "intact": INTACT,
 }
@@ -41,5 +43,13 @@ KINDS: Mapping[str, Tampering] = {name: kind for group in GROUPS.values() for na
 
 
 def tamper(name: str, trace: str) -> GoldTrace | None:
-    """The trace that a kind makes of one given as JSON, always the same; None if the kind does not apply."""
-    return KINDS[name](GoldTrace.model_validate_json(trace), stream("tampering", name, trace))
+    """The trace that a kind makes of one given as JSON, always the same; None if the kind does not apply.
+
+    Observations, lures and tiers follow from the changed plan, unless the kind is about them. Other kinds apply to traces
+    with calls only.
+    """
+    copy = GoldTrace.model_validate_json(trace)
+    if name not in OUTSIDE and not copy.graph.calls:
+        return None
+    changed = KINDS[name](copy, stream("tampering", name, trace))
+    return changed if changed is None or name in OUTSIDE else observe_again(changed)
