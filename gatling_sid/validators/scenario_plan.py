@@ -105,7 +105,7 @@ def _pattern_of_call(call: ToolCall, policy: SystemPolicy) -> CallPattern:
 
 
 def _path(call: ToolCall, source: ArgumentSource) -> str:
-    if source.origin in ("call", "composed"):
+    if source.origin in ("call", "composed") and source.argument in call.arguments:
         references = references_in(call.arguments.get(source.argument)) or [*references_of_source(source)]
         return _paths_without_calls(references)
     return source.reference or ""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall
+from gatling_sid.models import GoldTrace, SensitivityTier, ToolCall, TrustTier
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
@@ -25,6 +25,7 @@ from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import run_checks
 from gatling_sid.validators.trace_context import TraceContext
+from gatling_sid.views.obeying import obey
 from tests.conftest import CREATED_AT
 from tests.support.domain_sample import sampled_slugs
 
@@ -170,6 +171,30 @@ def tool_forbidden(at: Situation) -> Iterator[Pair]:
         free = sorted(set(at.given["tools"]) - called)
         for tool_id in sorted(called.intersection(at.given["tools"])):
             yield Pair(at.under(other, tools=free), at.under(other, tools=[*free, tool_id]))
+
+
+def tier_not_trusted(at: Situation) -> Iterator[Pair]:
+    """The tier that an argument rests on is trusted, then only better ones are."""
+    for call, _, _ in at.bound:
+        for name in {*at.given["arguments"]} & {*call.arguments}:
+            tier = at.context.trust.arguments[call.call_id, name]
+            better = [each for each in TrustTier if each is not tier and tier.is_at_most(each)]
+            if better:
+                yield Pair(at.under(least=tier.value), at.under(least=better[-1].value))
+
+
+def other_record(at: Situation) -> Iterator[Pair]:
+    """The argument comes from the system of record, then another field is the record."""
+    assert at.context.domain is not None
+    key = at.context.domain.file.entities[at.given["entity"]].key
+    sources = [each for call, _, _ in at.bound for each in call.argument_sources]
+    if any(each.argument == at.given["argument"] and each.origin == "call" for each in sources):
+        yield Pair(at.trace, at.under(field=key))
+
+
+def lure_obeyed(at: Situation) -> Iterator[Pair]:
+    """A plan that has read a lure, then one that obeys it."""
+    yield from (Pair(at.trace, obey(at.trace, lure)) for lure in at.trace.lures)
 
 
 def argument_one_less(at: Situation) -> Iterator[Pair]:
@@ -469,6 +494,9 @@ BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
     "notify_after": (message_not_sent,),
     "no_flow": (field_flows,),
     "recipients": (address_not_allowed,),
+    "trusted_source": (tier_not_trusted,),
+    "system_of_record": (other_record,),
+    "only_as_asked": (lure_obeyed,),
     "batch_limit": (one_record_less,),
 }
 """The functions of each kind; each must give a pair for every rule of the kind."""
@@ -487,7 +515,7 @@ def contexts(slug: str, world: int) -> list[TraceContext]:
     proposed = (oracle.trace(Task(domain, "train", world * WORLD_SIZE + at)) for at in WORLD)
     traces = {(t.metadata["scenario"], t.metadata["instance"]): t for t in proposed if isinstance(t, GoldTrace)}
     found = [TraceContext(trace, REGISTRY) for trace in traces.values()]
-    return [context for context in found if context.execution is not None and context.execution.refusal is None]
+    return [context for context in found if context.succeeds and context.trace.graph.calls]
 
 
 def situation(context: TraceContext, rule: str) -> Situation | None:

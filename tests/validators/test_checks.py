@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import date
 from functools import reduce
 from operator import getitem
@@ -39,7 +40,7 @@ def put(data: Any, path: str, value: Any) -> None:
     if value == "+1":
         place[last] += 1
     elif isinstance(value, str) and value.startswith("="):
-        place[last] = reduce(getitem, steps(value[1:]), data)
+        place[last] = deepcopy(reduce(getitem, steps(value[1:]), data))
     elif isinstance(value, dict) and value.keys() == {"repeat", "times"}:
         place[last] = value["repeat"] * value["times"]
     else:
@@ -106,8 +107,17 @@ def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
     assert CONSTRAINT_RULES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
 
 
-def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:
+def told_unasked(gold: list[GoldTrace]) -> dict[str, Any]:
+    """A trace whose goal does not have the message that the plan sends."""
+    data = largest(gold, "renew")
+    data["goal"]["effects"] = data["goal"]["effects"][:1]
+    return data
+
+
+def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:  # noqa: C901 - a list of cases
     """A gold trace with the boundary that a constraint case speaks of."""
+    if name == "told_unasked":
+        return told_unasked(gold)
     if name == "five_rows":
         return next(
             t for t in gold if t.metadata["scenario"] == "export_overdue" and t.graph.calls[0].arguments["limit"] == 5

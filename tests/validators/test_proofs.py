@@ -18,8 +18,12 @@ from gatling_sid.models import (
     Effect,
     Goal,
     GoldTrace,
+    Lure,
+    LuredCall,
     MeasuredValue,
     Measurement,
+    Observation,
+    Outcome,
     Principal,
     ProvenancePointer,
     ScopeMetadata,
@@ -173,10 +177,11 @@ OWNERS: dict[type, str] = {
     ProvenancePointer: "graph.calls.provenance.",
 }
 """Where in a trace the records stand that have words."""
-SAYING = tuple(f"{OWNERS[model]}{field}" for model, fields in WORDING_FIELDS.items() for field in fields)
+_IN_PLAN = [f"{OWNERS[model]}{field}" for model, fields in WORDING_FIELDS.items() for field in fields]
+SAYING = (*_IN_PLAN, *(f"outcome.refused_{each}" for each in _IN_PLAN if each.startswith("graph.")))
 RECORDS = (
-    ArgumentSource, Constraint, Effect, Goal, GoldTrace, MeasuredValue, Measurement, Principal, ProvenancePointer,
-    ScopeMetadata, Showing, SystemPolicy, ToolCall, ToolCallGraph, UserRequest,
+    ArgumentSource, Constraint, Effect, Goal, GoldTrace, Lure, LuredCall, MeasuredValue, Measurement, Observation, Outcome,
+    Principal, ProvenancePointer, ScopeMetadata, Showing, SystemPolicy, ToolCall, ToolCallGraph, UserRequest,
 )  # fmt: skip
 
 
@@ -205,7 +210,14 @@ def altered(data: Any) -> Iterator[tuple[str, Any]]:
 
 def everything(gold: list[GoldTrace]) -> Iterator[dict[str, Any]]:
     """Traces as plain data which together have every field."""
-    return (largest(gold, scenario) for scenario in ("renew", "busiest_titles", "overdue_of_member"))
+    yield from (largest(gold, scenario) for scenario in ("busiest_titles", "overdue_of_member"))
+    trace = largest(gold, "renew")
+    call = {"tool_id": "library.delete_loan", "arguments": {"loan_id": "L-1"}}
+    where = {"call_id": "call_1", "path": "title", "start": 0, "end": 9}
+    how = {"aim": "delete", "wants": "a loan deleted", "guise": "plain", "place": "end", "language": "en"}
+    refused = {"refused_goal": trace["goal"], "refused_graph": trace["graph"]}
+    outcome = {"kind": "declined", "reason": "Rules.", "constraint_id": "renewable", **refused}
+    yield {**trace, "lures": [{**where, **how, "calls": [call]}], "outcome": outcome}
 
 
 def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
@@ -227,7 +239,8 @@ def test_a_plan_is_everything_but_the_words(gold: list[GoldTrace]) -> None:
 
 def rules_quoted(trace: GoldTrace) -> list[tuple[str | None] | None]:
     """The policy rule that each call quotes as its reason; None for a call that quotes no rule."""
-    pointers = [call.provenance for call in trace.graph.calls]
+    refused = trace.outcome.refused_graph if trace.outcome else None
+    pointers = [call.provenance for call in (*trace.graph.calls, *(refused.calls if refused else ()))]
     return [(each.content_snippet,) if each and each.source_type is TrustTier.SYSTEM else None for each in pointers]
 
 

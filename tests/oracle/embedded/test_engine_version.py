@@ -16,7 +16,7 @@ from tests.conftest import CREATED_AT
 
 PINNED = {
     6: {
-        "library": ("6759959b-d271eafc-f89c9732", "2b714c0b2a58c628"),
+        "library": ("6edf969f-d271eafc-f89c9732", "141bb06cab9feda5"),
         "workshop": ("eccc2606-ed10b68a-3da1af02", "3970f2cb6f2f9dd0"),
     }
 }
