@@ -33,6 +33,8 @@ REMEDIES_OF_CHECKS: Mapping[str, str] = {
     "domain": "the plan does not belong to the domain: see `intent` and the tools of the part",
     "arguments": "the tool does not take this value: see its parameter",
     "replay": "the plan does not do what is asked: compare the part with its tool",
+    "observations": "tiers or lures differ from the replay: see `trust`, `stated_in` and `lures` of the fields",
+    "outcome": "what a rule is said to forbid is not just that: see which other rules or tools concern the part",
     "policy": "the policy forbids it: see the rule, and the roles and `where` of the part",
     "policy_wording": "the policy forbids it at this time: see the hours of the rule",
     "informed_change": "something must be read first: give the entity a tool that shows it",

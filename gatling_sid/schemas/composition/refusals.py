@@ -112,6 +112,8 @@ def _excludes_rows(rule: c.Rule, tool: c.Tool, use: Use) -> bool:
 
 def _limits_value(rule: c.Rule, tool: c.Tool, part: c.Part, use: Use) -> bool:
     """Whether a rule limits a value that the request states, and that is drawn."""
+    if tool.operation == "aggregate":
+        return False  # its arguments are part of what is asked for, and are not drawn
     targets = [name for name, each in tool.parameters.items() if each.does == "target"]
     names = targets if rule.kind == "export_targets" else [rule.parameters["argument"]]
     if rule.kind == "at_most_field" and rule.parameters["entity"] != (part.of or tool.entity):

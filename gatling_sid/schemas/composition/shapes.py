@@ -295,7 +295,8 @@ def entity_of_part(domain: Domain, part: str) -> str | None:
     tool = domain.file.tools[spec.tool]
     if spec.of is not None:
         return spec.of
-    is_about_rows = any(each.does in ("about", "key", "keys", "filter") for each in tool.parameters.values())
+    is_about_rows = tool.operation in FILTERING
+    is_about_rows |= any(each.does in ("about", "key", "keys", "filter") for each in tool.parameters.values())
     return tool.entity if tool.operation != "create" and is_about_rows else None
 
 
