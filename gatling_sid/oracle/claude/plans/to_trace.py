@@ -10,6 +10,8 @@ from typing import Any
 from gatling_sid.models import (
     ArgumentSource,
     GoldTrace,
+    Observation,
+    Outcome,
     ProvenancePointer,
     ToolCall,
     ToolCallGraph,
@@ -26,7 +28,9 @@ from gatling_sid.schemas.language.wording import is_wording_of, wordings
 from gatling_sid.schemas.references import references_in, write_references
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
+from gatling_sid.simulator.observations import lures_in, observe
 from gatling_sid.simulator.scope import requested_limits, scope_of_call, scope_of_request
+from gatling_sid.simulator.trust import PlanTrust, trusted_sources
 
 # More than a century; dates that are farther from today may be outside the calendar.
 _MAX_DAYS = 40_000
@@ -67,9 +71,8 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
     scope = scope_of_request(goal, domain, context.policy, context.principal.role, limits)
     request = request.model_copy(update={"expected_scope": scope})
     order = topological_order(calls)
-    graph = ToolCallGraph(
-        graph_id=f"{identity.trace_id}_graph", calls=_add_scopes(calls, order, context), execution_order=order
-    )
+    calls, observations = _carry_out(calls, order, context)
+    graph = ToolCallGraph(graph_id=f"{identity.trace_id}_graph", calls=calls, execution_order=order)
     metadata = {
         **identity.metadata,
         "catalogue": domain.digest,
@@ -85,6 +88,9 @@ def trace_from_plan(plan: PlanAnswer, text: str, context: RequestContext, identi
         metadata=metadata,
         created_at=identity.created_at,
         goal=goal,
+        outcome=Outcome(kind="served"),
+        observations=observations,
+        lures=lures_in(observations, world),
     )
 
 
@@ -126,11 +132,15 @@ def _referenced_calls(arguments: Mapping[str, Any]) -> Iterator[str]:
         yield from (reference.root for reference in references_in(value))
 
 
-def _add_scopes(calls: list[ToolCall], order: list[str], context: RequestContext) -> list[ToolCall]:
-    """The calls with their measured scopes; calls from the first refused one on keep theirs."""
+def _carry_out(
+    calls: list[ToolCall], order: list[str], context: RequestContext
+) -> tuple[list[ToolCall], list[Observation]]:
+    """The calls with their measured scopes and tiers, and what they return; calls from the first refused one on keep theirs."""
     by_id = {call.call_id: call for call in calls}
-    execution, tools = execute([by_id[call_id] for call_id in order], context.world), tools_of(context.domain)
-    return [
+    ordered = [by_id[call_id] for call_id in order]
+    execution, tools = execute(ordered, context.world), tools_of(context.domain)
+    trust = PlanTrust(ordered, execution.results, context.domain)
+    carried_out = [
         call.model_copy(
             update={
                 "scope": scope_of_call(
@@ -138,13 +148,15 @@ def _add_scopes(calls: list[ToolCall], order: list[str], context: RequestContext
                     execution.arguments[call.call_id],
                     execution.results[call.call_id],
                     context.world.today,
-                )
+                ),
+                "argument_sources": trusted_sources(call, trust),
             }
         )
         if call.call_id in execution.results
         else call
         for call in calls
     ]
+    return carried_out, observe(ordered, execution.results, trust)
 
 
 # --- sources and provenance ------------------------------------------------------------------------------------
