@@ -47,8 +47,9 @@ _GRAPH = pa.struct({"graph_id": _TEXT, "calls": pa.list_(_CALL), "execution_orde
 _OUTCOME = pa.struct({
     "kind": _TEXT, "reason": _TEXT, "constraint_id": _TEXT, "refused_goal": _GOAL, "refused_graph": _GRAPH,
 })  # fmt: skip
+# Results are JSON text: the decoder of `arrow.json` keeps only ten digits of a fraction, and they have to be exact.
 _OBSERVATIONS = pa.list_(pa.struct({
-    "call_id": _TEXT, "result": _JSON, "omitted_rows": pa.int64(), "trust": _JSON,
+    "call_id": _TEXT, "result": _TEXT, "omitted_rows": pa.int64(), "trust": _JSON,
 }))  # fmt: skip
 _LURES = pa.list_(pa.struct({
     "call_id": _TEXT, "path": _TEXT, "start": pa.int64(), "end": pa.int64(), "aim": _TEXT, "wants": _TEXT,

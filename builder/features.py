@@ -233,7 +233,7 @@ def _outcome_row(outcome: Outcome | None, row_cache: dict[int, Any]) -> dict[str
 def _observation_rows(observations: Sequence[Observation] | None) -> list[dict[str, Any]] | None:
     if observations is None:
         return None
-    return [{**each.__dict__, "result": _json(each.result), "trust": _json(each.trust)} for each in observations]
+    return [{**each.__dict__, "result": _exact_json(each.result), "trust": _json(each.trust)} for each in observations]
 
 
 def _lure_rows(lures: Sequence[Lure]) -> list[dict[str, Any]]:
@@ -333,6 +333,13 @@ def _json(value: dict[str, Any]) -> str:
         if not isinstance(name, str) or not (simple or _check_survives(each)):
             raise ValueError(f"{name}: {_describe(each)} cannot be published: a reader would not get it back unchanged")
     return to_json(value).decode()
+
+
+def _exact_json(value: dict[str, Any]) -> str:
+    """JSON text that every decoder of text gives back unchanged. Raises ValueError for a value that is not JSON."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text.encode()  # a lone surrogate is no text
+    return text
 
 
 def _describe(value: Any) -> str:

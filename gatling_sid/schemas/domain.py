@@ -216,7 +216,9 @@ class Domain:
         declared = self._declared_trust(entity, field)
         if isinstance(declared, TrustTier):
             return declared
-        return declared.cases.get(str(row[declared.by]), declared.otherwise)
+        value = row[declared.by]
+        value = str(value).lower() if isinstance(value, bool) else str(value)
+        return declared.cases.get(value, declared.otherwise)
 
     def has_fixed_trust(self, entity: str, field: str) -> bool:
         """Whether a field has the same tier in all rows."""

@@ -69,7 +69,7 @@ def populate(population: Population, entity_name: str, path: tuple[int | str, ..
     """
     entity = population.domain.file.entities[entity_name]
     contexts = {name: _FillContext(population, entity, stream(*path, entity_name, name)) for name in entity.fields}
-    refilled, used = _fields_to_refill(entity), set[tuple[Any, ...]]()
+    refilled, used = _fields_to_refill(population.domain, entity), set[tuple[Any, ...]]()
     table: dict[str, _Row] = {}
     for _ in range(entity.count):
         row: _Row = {}
@@ -99,13 +99,24 @@ def _values_to_be_unique(row: _Row, entity: c.Entity) -> tuple[Any, ...]:
     return () if None in values else values
 
 
-def _fields_to_refill(entity: c.Entity) -> list[str]:
-    """The fields of `unique_by`, and those that depend on them."""
+def _fields_to_refill(domain: Domain, entity: c.Entity) -> list[str]:
+    """The fields of `unique_by`, and those that depend on them, also by a text in a pool that names them."""
     names = set(entity.unique_by)
     for name, field in entity.fields.items():
-        if not names.isdisjoint(p.fields_read(field.populate)):
+        if not names.isdisjoint(_names_read(domain, field.populate)):
             names.add(name)
     return [name for name in entity.fields if name in names]
+
+
+def _names_read(domain: Domain, fill: p.Populate | None) -> set[str]:
+    """The fields and pools on which a filled value depends."""
+    names, to_visit = set[str](), list(p.fields_read(fill))
+    while to_visit:
+        name = to_visit.pop()
+        if name not in names:
+            names.add(name)
+            to_visit += p.names_in_prose(map(str, domain.pools.get(name, ())))
+    return names
 
 
 def _fill(spec: Any, row: _Row, context: _FillContext) -> Any:
@@ -191,6 +202,8 @@ def _write_line(text: str, row: _Row, context: _FillContext) -> str:
 
 def in_words(field: c.EntityField, value: Any, today: date, rng: random.Random) -> str:
     """A value as people write it in a text that others read on another day: without "tomorrow" or weekdays."""
+    if value is None:
+        return ""
     words = tuple(field.words.get(value, ())) if isinstance(value, str) else ()
     ways = wordings("choice" if words else field.type, value, today, words) or (str(value),)
     return str(rng.choice(ways[:_LASTING_DATES] if field.type == "date" else ways))

@@ -155,7 +155,7 @@ def test_free_form_columns_are_json_and_nothing_else_is() -> None:
     assert {path for path, feature in found.items() if isinstance(feature, Json)} == {
         "request.principal.attributes", "policy.scope_limits", "policy.constraints.parameters", "graph.calls.arguments",
         "metadata", "goal.effects.changes", "outcome.refused_goal.effects.changes", "outcome.refused_graph.calls.arguments",
-        "observations.result", "observations.trust", "lures.calls.arguments",
+        "observations.trust", "lures.calls.arguments",
     }  # fmt: skip
     assert found["created_at"] == Value("timestamp[us, tz=UTC]")
     assert json.loads(json.dumps(list(found))) == list(found)
