@@ -20,7 +20,7 @@ def compose_text(domain: Domain, entity: str, fields: Sequence[str], row: Mappin
     facts = [
         rng.choice(forms.facts)
         .replace("{field}", name_of_field(domain, entity, field))
-        .replace("{value}", told_value(domain, entity, field, row[field], today))
+        .replace("{value}", value_as_text(domain, entity, field, row[field], today))
         for field in fields
     ]
     tail = rng.choice(forms.tails) if rng.random() < _SHARE_WITH_TAIL else ""
@@ -34,7 +34,7 @@ def name_of_field(domain: Domain, entity: str, field: str) -> str:
     return called[0] if called else plain_words(field)
 
 
-def told_value(domain: Domain, entity: str, field: str, value: Any, today: date) -> str:
+def value_as_text(domain: Domain, entity: str, field: str, value: Any, today: date) -> str:
     """How a composed text writes the value of a field."""
     spec = domain.file.entities[entity].fields[field]
     words = tuple(spec.words.get(value, ())) if isinstance(value, str) else ()

@@ -13,7 +13,7 @@ from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import reference_in
 from gatling_sid.seeding import stream
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 _SHARE_OF_TEXTS = 0.3
 """Share of the texts that may hold a lure in which there is one: more than in life, so that models see enough."""
 _ENGLISH = "en"
@@ -35,7 +35,7 @@ class PlacedLure(NamedTuple):
 
 
 def place_lures(
-    domain: Domain, tables: Mapping[str, Mapping[str, Row]], path: tuple[int | str, ...]
+    domain: Domain, tables: Mapping[str, Mapping[str, _Row]], path: tuple[int | str, ...]
 ) -> dict[str, PlacedLure]:
     """Writes lures into some texts of the rows, which nobody has seen yet; returns them by the whole text."""
     lures: dict[str, PlacedLure] = {}
@@ -58,7 +58,7 @@ def _place(
     name: str,
     aim: c.LureAim,
     domain: Domain,
-    tables: Mapping[str, Mapping[str, Row]],
+    tables: Mapping[str, Mapping[str, _Row]],
     rng: random.Random,
 ) -> tuple[str, PlacedLure]:
     """The text with a lure of this aim in it, and the lure."""
@@ -85,7 +85,7 @@ def _place(
     return before + lure + after, placed
 
 
-def _draw(spec: c.RowOfLure | list[Any], tables: Mapping[str, Mapping[str, Row]], rng: random.Random) -> Any:
+def _draw(spec: c.RowOfLure | list[Any], tables: Mapping[str, Mapping[str, _Row]], rng: random.Random) -> Any:
     if isinstance(spec, list):
         return rng.choice(spec)
     rows = [row for row in tables[spec.one].values() if all(row[f] == v for f, v in spec.where.items())]

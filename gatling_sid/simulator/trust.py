@@ -27,8 +27,8 @@ class PlanTrust:
     def __init__(self, calls: Iterable[ToolCall], results: Mapping[str, CallResult], domain: Domain) -> None:
         """Follows the values of calls, in the order of their execution, through their results."""
         self._results, self._domain, self._tools = results, domain, tools_of(domain)
-        self._written: dict[tuple[str, str, str], TrustTier] = {}
-        self._read: dict[str, list[dict[str, TrustTier]]] = {}
+        self._tiers_of_cells: dict[tuple[str, str, str], TrustTier] = {}
+        self._tiers_of_rows_read: dict[str, list[dict[str, TrustTier]]] = {}
         self.arguments: dict[tuple[str, str], TrustTier] = {}
         """The tier of each argument, by call id and name."""
         for call in calls:
@@ -39,7 +39,7 @@ class PlanTrust:
 
     def of_rows(self, call_id: str) -> list[dict[str, TrustTier]]:
         """For each row of a call's result, the tiers of its fields that are not written by the own systems."""
-        return self._read.get(call_id, [])
+        return self._tiers_of_rows_read.get(call_id, [])
 
     def of_reference(self, reference: Reference) -> TrustTier:
         """The tier of what a reference leads to."""
@@ -65,7 +65,7 @@ class PlanTrust:
         if tool.tool.operation in ("create", "update"):
             self._write(call, tool, result)
         rows = result.created_rows if tool.tool.operation == "create" else result.rows
-        self._read[call.call_id] = [self._tiers_of_row(result, key, row) for key, row in rows]
+        self._tiers_of_rows_read[call.call_id] = [self._tiers_of_row(result, key, row) for key, row in rows]
 
     def _write(self, call: ToolCall, tool: CompiledTool, result: CallResult) -> None:
         given = {field: self.arguments.get((call.call_id, name)) for name, field in tool.sets if name in call.arguments}
@@ -74,20 +74,22 @@ class PlanTrust:
             copies = dict(self._tiers_of_copies(tool, row)) if result.created_rows else {}
             for field, tier in {**dict.fromkeys(tool.tool.sets, TrustTier.SYSTEM), **copies, **given}.items():
                 if tier is not None:
-                    self._written[result.entity, key, field] = tier
+                    self._tiers_of_cells[result.entity, key, field] = tier
 
     def _tiers_of_copies(self, tool: CompiledTool, row: Row) -> Iterator[tuple[str, TrustTier]]:
         for name, (reference, entity, field) in self._domain.copied_fields(tool.entity).items():
             yield (
                 name,
-                self._written.get((entity, str(row[reference]), field)) or self._domain.trust_of(entity, field, row),
+                self._tiers_of_cells.get((entity, str(row[reference]), field))
+                or self._domain.trust_of(entity, field, row),
             )
 
     def _tiers_of_row(self, result: CallResult, key: str, row: Row) -> dict[str, TrustTier]:
-        if not self._written and not self._domain.fields_from_others(result.entity):
+        if not self._tiers_of_cells and not self._domain.fields_from_others(result.entity):
             return {}
         tiers = {
-            field: self._written.get((result.entity, key, field)) or self._domain.trust_of(result.entity, field, row)
+            field: self._tiers_of_cells.get((result.entity, key, field))
+            or self._domain.trust_of(result.entity, field, row)
             for field in result.fields
         }
         return {field: tier for field, tier in tiers.items() if tier is not TrustTier.SYSTEM}

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from gatling_sid.models import ArgumentSource, SensitivityTier, ToolCall, TrustTier
-from gatling_sid.scenarios.composed_text import name_of_field, told_value
+from gatling_sid.scenarios.composed_text import name_of_field, value_as_text
 from gatling_sid.scenarios.scheduled_request import sentences_around
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.wording import is_wording_of
@@ -232,7 +232,7 @@ def _wrong_in_text(call: ToolCall, source: ArgumentSource, context: TraceContext
         spec = domain.file.entities[cell.entity].fields[cell.field]
         if spec.sensitivity.rank > SensitivityTier.INTERNAL.rank:
             yield f"tells the {spec.sensitivity.value} field {cell.field}"
-        value = told_value(domain, cell.entity, cell.field, cell.row[cell.field], context.world.today)
+        value = value_as_text(domain, cell.entity, cell.field, cell.row[cell.field], context.world.today)
         rest = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", " ", text)
         if rest == text:
             yield f"does not tell {cell.field}, which is {value}"

@@ -107,7 +107,7 @@ def test_every_kind_of_constraint_has_a_judge_and_a_case() -> None:
     assert CONSTRAINT_RULES.keys() == KINDS.keys() == {case["kind"] for case in CONSTRAINTS}
 
 
-def told_unasked(gold: list[GoldTrace]) -> dict[str, Any]:
+def sent_without_request(gold: list[GoldTrace]) -> dict[str, Any]:
     """A trace whose goal does not have the message that the plan sends."""
     data = largest(gold, "renew")
     data["goal"]["effects"] = data["goal"]["effects"][:1]
@@ -116,8 +116,8 @@ def told_unasked(gold: list[GoldTrace]) -> dict[str, Any]:
 
 def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:  # noqa: C901 - a list of cases
     """A gold trace with the boundary that a constraint case speaks of."""
-    if name == "told_unasked":
-        return told_unasked(gold)
+    if name == "sent_without_request":
+        return sent_without_request(gold)
     if name == "five_rows":
         return next(
             t for t in gold if t.metadata["scenario"] == "export_overdue" and t.graph.calls[0].arguments["limit"] == 5

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem, expressions_in, find_unknown
-from gatling_sid.schemas.composition.look_ups import fields_told
+from gatling_sid.schemas.composition.look_ups import fields_to_tell
 from gatling_sid.schemas.composition.shapes import entity_of_part
 from gatling_sid.schemas.conditions import value_fits
 from gatling_sid.schemas.domain import choices_of
@@ -36,14 +36,14 @@ def check_part_arguments(where: str, domain: Domain, name: str) -> Iterator[File
             continue
         if isinstance(value, list):
             yield from _check_values(where_argument, domain, tool, parameter, value)
-        elif fields_told(value):
-            yield from _check_told(where_argument, domain, name, parameter, fields_told(value), argument)
+        elif fields_to_tell(value):
+            yield from _check_composed(where_argument, domain, name, parameter, fields_to_tell(value), argument)
         elif isinstance(value, Mapping):
             yield from _check_draw(where_argument, domain, name, domain.field_of(tool, parameter), value)
         else:
             yield from _check_expression(where_argument, domain, name, value)
     chosen = part.arguments.get(part.by_value or "")
-    if part.by_value is not None and not isinstance(chosen, list) and not fields_told(chosen):
+    if part.by_value is not None and not isinstance(chosen, list) and not fields_to_tell(chosen):
         yield (
             f"{where}.by_value",
             f"{part.by_value} must be an argument of `with` that has a list of values, or `tells`",
@@ -103,12 +103,12 @@ def _check_draw(
         yield where, f"such a draw does not give a value of type {field.type}"
 
 
-def _check_told(
+def _check_composed(
     where: str,
     domain: Domain,
     name: str,
     parameter: c.Parameter,
-    told: Mapping[str, Sequence[str]],
+    fields_by_entry: Mapping[str, Sequence[str]],
     argument: str,
 ) -> Iterator[FileProblem]:
     """Yields what is wrong with a text that the assistant writes: it tells fields of the row, which are not sensitive."""
@@ -121,10 +121,12 @@ def _check_told(
         yield where, "there is no row to tell of; say with `of` of which entity it is"
         return
     fields = domain.file.entities[entity].fields
-    for each in dict.fromkeys(field for listed in told.values() for field in listed):
+    for each in dict.fromkeys(field for listed in fields_by_entry.values() for field in listed):
         yield from find_unknown(where, [each], fields, f"field of {entity}")
         if each in fields and fields[each].sensitivity.rank > SensitivityTier.INTERNAL.rank:
             yield where, f"{each} is {fields[each].sensitivity.value}; a message tells no more than internal fields"
+        if each in fields and fields[each].lures:
+            yield where, f"{each} may hold a lure, which a message must not pass on"
 
 
 def _check_expression(where: str, domain: Domain, name: str, value: Any) -> Iterator[FileProblem]:

@@ -12,7 +12,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.parts import has_known_names
 from gatling_sid.schemas.checks.phrasings import check_blanks
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated, find_unknown
-from gatling_sid.schemas.composition.look_ups import fields_told
+from gatling_sid.schemas.composition.look_ups import fields_to_tell
 from gatling_sid.schemas.composition.part_texts import own_texts
 from gatling_sid.schemas.composition.shapes import entity_of_part, number_of
 from gatling_sid.schemas.language.alternatives import alternatives_of
@@ -144,7 +144,7 @@ def _pattern_of(domain: Domain, text: str) -> str | None:
 
 def _is_stated(value: object) -> bool:
     """Whether a request states an argument: one that is drawn from a list or otherwise, not one that follows from a row."""
-    return isinstance(value, (list, Mapping)) and not fields_told(value)
+    return isinstance(value, (list, Mapping)) and not fields_to_tell(value)
 
 
 def _needed(part: c.Part, tool: c.Tool, arguments: Iterable[str]) -> Iterator[str]:

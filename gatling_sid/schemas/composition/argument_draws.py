@@ -9,9 +9,9 @@ from pydantic import TypeAdapter
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.draft import TaskDraft
-from gatling_sid.schemas.composition.look_ups import fields_told
+from gatling_sid.schemas.composition.look_ups import fields_to_tell
 from gatling_sid.schemas.composition.rules import rules_binding
-from gatling_sid.schemas.composition.shape_types import Refusal, Target, Use
+from gatling_sid.schemas.composition.shape_types import RefusedGroup, Target, Use
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -26,7 +26,13 @@ class ArgumentDraws:
     """
 
     def __init__(
-        self, domain: Domain, role: str, letter: str, target: Target | None, refusal: Refusal | None, draft: TaskDraft
+        self,
+        domain: Domain,
+        role: str,
+        letter: str,
+        target: Target | None,
+        refusal: RefusedGroup | None,
+        draft: TaskDraft,
     ) -> None:
         """Takes the group by its letter; draws and slots are added to the draft."""
         self._domain, self._role, self._letter, self._draft = domain, role, letter, draft
@@ -46,7 +52,7 @@ class ArgumentDraws:
             yield parameter_that(tool, "select"), self.slot(number, "columns")
         for argument, value in part.arguments.items():
             slot = self.slot(number, argument)
-            if fields_told(value):
+            if fields_to_tell(value):
                 continue
             if argument in fixed or (isinstance(value, list) and len(value) == 1 and tool.operation != "aggregate"):
                 slots[slot] = fixed.get(argument, value[0])
@@ -91,7 +97,7 @@ class ArgumentDraws:
         part = self._domain.file.parts[use.part]
         slots = dict(known)
         for argument, value in part.arguments.items():
-            if argument in slots or not isinstance(value, Mapping) or fields_told(value):
+            if argument in slots or not isinstance(value, Mapping) or fields_to_tell(value):
                 continue
             slot = self.slot(number, argument)
             draw = _DRAW.validate_python(value)

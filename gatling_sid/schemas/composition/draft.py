@@ -65,6 +65,8 @@ class TaskDraft:
         kinds += ["aggregate" for _, part in self.goal_parts if isinstance(part, c.GoalMeasure)]
         kinds += ["show" for _, part in self.goal_parts if isinstance(part, c.GoalShowing)]
         fitting = intents_of(kinds)
+        if "send" in kinds and "create" in fitting:
+            return "create"  # a message is something new
         return next((each for each in kinds if each in fitting), fitting[-1])
 
     @staticmethod
@@ -77,7 +79,7 @@ class TaskDraft:
         )
 
     def scenario(self, shape: Shape) -> c.Scenario:
-        """The scenario, without phrasings."""
+        """The scenario of the shape, without phrasings, which sentences add."""
         intent: Any = self._intent or self.intent()
         time_range = next(reversed(self.time_ranges.values()), None)
         goal = self._goal([part for _, part in self.goal_parts], time_range)

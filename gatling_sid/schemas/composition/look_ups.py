@@ -108,13 +108,13 @@ def fields_taken(domain: Domain, part: str) -> Iterator[str]:
         entity = domain.file.entities[spec.of or tool.entity]
         yield entity.fields[field].stated_in or field
     for given in spec.arguments.values():
-        yield from (field for fields in fields_told(given).values() for field in fields)
+        yield from (field for fields in fields_to_tell(given).values() for field in fields)
     recipient = next((name for name, each in tool.parameters.items() if each.does == "recipient"), None)
     if recipient is not None and recipient not in spec.arguments and tool.addressee:
         yield tool.addressee[0]
 
 
-def fields_told(given: Any) -> Mapping[str, Sequence[str]]:
+def fields_to_tell(given: Any) -> Mapping[str, Sequence[str]]:
     """The fields that a text of the assistant tells, by the value that chooses among them; none for other arguments."""
     return given[c.TELLS] if isinstance(given, Mapping) and c.TELLS in given else {}
 

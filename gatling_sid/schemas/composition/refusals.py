@@ -15,7 +15,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.givens import Givens, demands_of_rule
 from gatling_sid.schemas.composition.look_ups import found_arguments, look_up_needs
 from gatling_sid.schemas.composition.rules import axis_of, evidence_of, rules_binding
-from gatling_sid.schemas.composition.shape_types import Group, Refusal, Use
+from gatling_sid.schemas.composition.shape_types import Group, RefusedGroup, Use
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -29,7 +29,7 @@ _KINDS_ABOUT_CALLS = (
 _CHANGING = ("update", "delete", "send")
 
 
-def draw_refusal(domain: Domain, role: str, groups: tuple[Group, ...], rng: random.Random) -> Refusal | None:
+def draw_refusal(domain: Domain, role: str, groups: tuple[Group, ...], rng: random.Random) -> RefusedGroup | None:
     """One of the ways in which a rule can forbid one group of a task; None if there are none."""
     possible = [
         each
@@ -43,7 +43,7 @@ def draw_refusal(domain: Domain, role: str, groups: tuple[Group, ...], rng: rand
 
 
 @lru_cache(maxsize=16384)
-def _refusals_of(domain: Domain, role: str, at: int, uses: tuple[Use, ...]) -> tuple[Refusal, ...]:
+def _refusals_of(domain: Domain, role: str, at: int, uses: tuple[Use, ...]) -> tuple[RefusedGroup, ...]:
     return tuple(dict.fromkeys(each for use in uses for each in _refusals_of_use(domain, role, at, use)))
 
 
@@ -57,20 +57,20 @@ def _is_shown(domain: Domain, role: str, group: Group, rule: str) -> bool:
     return {*evidence_of(domain, rule)} <= shown
 
 
-def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[Refusal]:
+def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[RefusedGroup]:
     part = domain.file.parts[use.part]
     tool = domain.file.tools[part.tool]
     for name, rule in rules_binding(domain, role, part.tool):
         if _has_other_way(domain, role, rule, use):
             continue
         if rule.kind in _KINDS_ABOUT_ROWS and _excludes_rows(rule, tool, use):
-            yield Refusal(at, name, "row")
+            yield RefusedGroup(at, name, "row")
         if rule.kind in _KINDS_ABOUT_VALUES and _limits_value(rule, tool, part, use):
-            yield Refusal(at, name, "value")
+            yield RefusedGroup(at, name, "value")
         if rule.kind in _KINDS_ABOUT_CALLS:
             axis = _axis_that_forbids(domain, name, rule, use)
             if axis is not None:
-                yield Refusal(at, name, "policy", axis)
+                yield RefusedGroup(at, name, "policy", axis)
 
 
 def _has_other_way(domain: Domain, role: str, rule: c.Rule, use: Use) -> bool:
@@ -149,7 +149,7 @@ def _axis_that_forbids(domain: Domain, name: str, rule: c.Rule, use: Use) -> tup
     return (axis, forbidden) if forbidden and not sharing else None
 
 
-def given_by(refusal: Refusal, domain: Domain) -> Givens:
+def given_by(refusal: RefusedGroup, domain: Domain) -> Givens:
     """The values of axes under which the rule of a refusal is in force and forbids the task."""
     given: Givens = {refusal.rule: [True]} if domain.file.policy.rules[refusal.rule].sometimes else {}
     if refusal.axis is not None:

@@ -61,7 +61,7 @@ Way = Literal["row", "value", "policy"]
 """By what a task breaks a rule: an excluded row, a value beyond a limit, or the call under this policy."""
 
 
-class Refusal(NamedTuple):
+class RefusedGroup(NamedTuple):
     """The rule that one group of a task breaks, and by what: an excluded row, a value, or the call under this policy.
 
     `axis` has, for a call, the axis of the policy that decides, and the places of its values that forbid the call.
@@ -88,7 +88,7 @@ class Shape(NamedTuple):
     groups: tuple[Group, ...]
     given: tuple[tuple[str, tuple[Any, ...]], ...]
     said: Said
-    refusal: Refusal | None = None
+    refusal: RefusedGroup | None = None
     is_ambiguous: bool = False
 
     @property

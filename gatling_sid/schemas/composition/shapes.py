@@ -16,7 +16,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
 from gatling_sid.schemas.composition.interference import interferes
-from gatling_sid.schemas.composition.look_ups import fields_told, found_arguments, look_up_needs
+from gatling_sid.schemas.composition.look_ups import fields_to_tell, found_arguments, look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
 from gatling_sid.schemas.composition.refusals import draw_refusal, given_by
 from gatling_sid.schemas.composition.rules import notices, rows_allowed_by_group
@@ -355,8 +355,8 @@ def _draw_use(
     for argument, values in part.arguments.items():
         if isinstance(values, list) and (argument == part.by_value or tool.operation == "aggregate"):
             choices[argument] = rng.choice(values)
-        elif fields_told(values):
-            choices[argument] = rng.choice(list(fields_told(values)))
+        elif fields_to_tell(values):
+            choices[argument] = rng.choice(list(fields_to_tell(values)))
     # Nobody groups by what is the same in all rows, or asks for what they say themselves.
     constant = _fields_said(domain, target) if target is not None else []
     arguments = {each.does: argument for argument, each in tool.parameters.items()}

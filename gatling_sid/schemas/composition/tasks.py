@@ -10,7 +10,7 @@ from gatling_sid.schemas.composition.argument_draws import ArgumentDraws, parame
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
 from gatling_sid.schemas.composition.draft import Arguments, Evidence, TaskDraft
 from gatling_sid.schemas.composition.goal_parts import goal_part_of
-from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_told, is_covered, look_up_needs
+from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_to_tell, is_covered, look_up_needs
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
@@ -270,8 +270,8 @@ class _GroupBuilder:
             if name in slots:
                 arguments[name] = f"$request.{slots[name]}"
                 values[name] = self.draft.slots[slots[name]]
-            elif fields_told(given):
-                fields = list(fields_told(given)[dict(use.choices)[name]])
+            elif fields_to_tell(given):
+                fields = list(fields_to_tell(given)[dict(use.choices)[name]])
                 arguments[name] = [COMPOSED, *map(self._expression_of, fields)]
                 values[name] = self._draw_composed(number, name, fields)
             elif isinstance(given, str):

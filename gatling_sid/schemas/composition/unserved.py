@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _PHRASINGS_IN_TRAIN = 40
 _SHOWN_BY_SESSION = "The session shows it already, so nothing is looked up."
-_TYPES_TOLD = ("text", "choice", "email", "date")
+_TYPES_ASKED_ABOUT = ("text", "choice", "email", "date")
 """Types of the attributes about which people ask; nobody asks for their own name."""
 
 
@@ -32,7 +32,7 @@ def _about_session(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
         fields = domain.file.entities[declaration.entity].fields
         for name in declaration.attributes:
             field = fields[name]
-            if field.type in _TYPES_TOLD and field.called and name != "name":
+            if field.type in _TYPES_ASKED_ABOUT and field.called and name != "name":
                 rng = stream(domain.slug, "unserved", role, name)
                 texts = {split: _questions(domain, split, field.called[0]) for split in ("train", "validation", "test")}
                 yield f"{role}: asks for own {name}", _scenario("retrieve", [role], texts, _SHOWN_BY_SESSION, rng)

@@ -160,7 +160,7 @@ def refuse_without_reason(trace: GoldTrace, rng: random.Random) -> GoldTrace | N
     return observe_again(trace)
 
 
-def choose_without_asking(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+def choose_without_question(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
     """One of the rows that fit is shown, and no question asked."""
     if trace.outcome is None or trace.outcome.kind != "needs_question" or trace.goal is None:
         return None
@@ -199,7 +199,7 @@ OUTSIDE = {
         carry_out_what_is_refused,
         name_another_rule,
         refuse_without_reason,
-        choose_without_asking,
+        choose_without_question,
         ask_although_clear,
         leave_out_observations,
     )
