@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 _MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION = 0.5
-_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.25, 6
+_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.24, 6
 _SHARE_OF_READING_ONLY = 0.7
 """Share of the tasks that begin by reading in which nothing is changed, so that people also just look things up."""
 _READING = ("list", "get", "aggregate")
-_SHARES_WITH_FURTHER_GROUP = (0.42, 0.15)
+_SHARES_WITH_FURTHER_GROUP = (0.36, 0.1)
 """Share of tasks with a second group and, of these, with a third one; long tasks have as many as can be."""
 _SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.085
 """Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""

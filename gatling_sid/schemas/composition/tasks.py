@@ -69,7 +69,7 @@ def build_task(domain: Domain, shape: Shape) -> ComposedTask:
     if shape.refusal is not None:
         draft.refuse(refused.letter, refused.evidence(), kind="declined" if len(groups) == 1 else "partly_served")
     elif shape.is_ambiguous:
-        draft.refuse(refused.letter, refused.found(), kind="needs_question")
+        draft.refuse(refused.letter, refused.rows_that_fit(), kind="needs_question")
     return ComposedTask(shape, draft.scenario(shape), groups)
 
 
@@ -144,7 +144,7 @@ class _GroupBuilder:
         shows = c.GoalShowing.model_construct(rows=self.rows.name, fields=list(fields))
         return Evidence((*searches, *([] if is_found else [self.check])), shows)
 
-    def found(self) -> Evidence:
+    def rows_that_fit(self) -> Evidence:
         """The search alone, which shows that several rows fit."""
         assert self.rows is not None
         assert self.target is not None
