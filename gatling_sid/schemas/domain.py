@@ -247,14 +247,14 @@ class Domain:
         copied = self.copied_fields(entity).get(field)
         return (entity, field) if copied is None else self.original_field(copied.entity, copied.field)
 
-    def fields_from_others(self, entity: str) -> tuple[str, ...]:
+    def fields_from_others(self, entity: str) -> frozenset[str]:
         """The fields of an entity that others than the own systems may have written."""
         return self._fields_from_others[entity]
 
     @cached_property
-    def _fields_from_others(self) -> dict[str, tuple[str, ...]]:
+    def _fields_from_others(self) -> dict[str, frozenset[str]]:
         return {
-            name: tuple(f for f in entity.fields if self.least_trust(name, f) is not TrustTier.SYSTEM)
+            name: frozenset(f for f in entity.fields if self.least_trust(name, f) is not TrustTier.SYSTEM)
             for name, entity in self.file.entities.items()
         }
 

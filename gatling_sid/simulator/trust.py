@@ -85,14 +85,16 @@ class PlanTrust:
             )
 
     def _tiers_of_row(self, result: CallResult, key: str, row: Row) -> dict[str, TrustTier]:
-        if not self._tiers_of_cells and not self._domain.fields_from_others(result.entity):
-            return {}
-        tiers = {
-            field: self._tiers_of_cells.get((result.entity, key, field))
-            or self._domain.trust_of(result.entity, field, row)
-            for field in result.fields
-        }
-        return {field: tier for field, tier in tiers.items() if tier is not TrustTier.SYSTEM}
+        """The tiers of the fields of a row that others than the own systems wrote, at first or by an earlier call."""
+        entity, tiers = result.entity, dict[str, TrustTier]()
+        from_others = self._domain.fields_from_others(entity)
+        for field in result.fields:
+            tier = self._tiers_of_cells.get((entity, key, field)) if self._tiers_of_cells else None
+            if tier is None and field in from_others:
+                tier = self._domain.trust_of(entity, field, row)
+            if tier is not None and tier is not TrustTier.SYSTEM:
+                tiers[field] = tier
+        return tiers
 
 
 def references_of_source(source: ArgumentSource) -> Iterator[Reference]:
