@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from gatling_sid.models import ArgumentSource, Effect, GoldTrace, ToolCall
+from gatling_sid.models import ArgumentSource, Effect, Goal, GoldTrace, ToolCall
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.validators.trace_context import TraceContext
 
@@ -60,6 +60,7 @@ def _trace_lines(context: TraceContext) -> Iterator[str]:
     for at, call in enumerate(context.ordered_calls):
         yield from _call_lines(context, call, last=at == len(context.ordered_calls) - 1)
     yield ""
+    yield from _outcome_lines(trace)
     yield from _goal_lines(trace)
     scope = request.expected_scope
     limits = [
@@ -100,6 +101,9 @@ def _call_lines(context: TraceContext, call: ToolCall, *, last: bool) -> Iterato
     result = context.results.get(call.call_id)
     if result is not None:
         yield from _wrap(f"→ {_format_result(result.value)}", f"  {stem}     ", f"  {stem}        ")
+    for lure in context.trace.lures:
+        if lure.call_id == call.call_id:
+            yield from _wrap(f"! a lure in {lure.path} wants {lure.wants}", f"  {stem}     ", f"  {stem}        ")
 
 
 def _format_source(context: TraceContext, source: ArgumentSource | None) -> str:
@@ -107,6 +111,8 @@ def _format_source(context: TraceContext, source: ArgumentSource | None) -> str:
         return ""
     if source.origin == "request" and source.start is not None and source.end is not None:
         return f"   ← “{context.trace.request.text[source.start : source.end]}”"
+    if source.origin == "call" and source.start is not None:
+        return f"   ← read in {source.reference}"
     return (
         "" if source.origin == "call" else f"   ← {source.origin}{f' {source.reference}' if source.reference else ''}"
     )
@@ -124,10 +130,18 @@ def _format_result(value: dict[str, Any]) -> str:
     return f"{len(items)} found: {first_items}{'; …' if len(items) > _MAX_ITEMS else ''}"
 
 
+def _outcome_lines(trace: GoldTrace) -> Iterator[str]:
+    outcome = trace.outcome
+    if outcome is not None and outcome.kind != "served":
+        yield from _wrap(f"Outcome: {outcome.kind.replace('_', ' ')}. {outcome.reason}", "", "  ")
+        for call in outcome.refused_graph.calls if outcome.refused_graph else ():
+            yield from _wrap(f"refused: {call.tool_id}", "  · ", "    ")
+
+
 def _goal_lines(trace: GoldTrace) -> Iterator[str]:
-    if trace.goal is None:
+    if trace.goal is None or trace.goal == Goal():
         return
-    yield "Served when:"
+    yield "Served when:" if trace.outcome is None or trace.outcome.kind in ("served", "partly_served") else "Shown:"
     for showing in trace.goal.shows:
         rows = _format_keys(showing.rows)
         yield from _wrap(f"{', '.join(showing.fields)} of {showing.entity} {rows} seen", "  · ", "    ")
