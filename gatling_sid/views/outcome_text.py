@@ -27,7 +27,10 @@ def describe_outcome(trace: GoldTrace, calls: Sequence[ResolvedCall]) -> str:
         case "served":
             return _describe_goal(trace.goal, calls)
         case "declined":
-            return f"I cannot do this. {_describe_rule(trace, outcome)}"
+            shown = [_describe_goal(trace.goal, calls)] if trace.goal and trace.goal.shows else []
+            return "\n".join([*shown, f"I cannot do this. {_describe_rule(trace, outcome)}"])
+        case "needs_question":
+            return f"{outcome.reason}\n{_describe_goal(trace.goal, calls)}\nWhich one do you mean?"
         case "partly_served":
             return f"{_describe_goal(trace.goal, calls)}\nI cannot do the rest. {_describe_rule(trace, outcome)}"
         case _:
