@@ -27,14 +27,19 @@ def describe_outcome(trace: GoldTrace, calls: Sequence[ResolvedCall]) -> str:
         case "served":
             return _describe_goal(trace.goal, calls)
         case "declined":
-            shown = [_describe_goal(trace.goal, calls)] if trace.goal and trace.goal.shows else []
-            return "\n".join([*shown, f"I cannot do this. {_describe_rule(trace, outcome)}"])
+            return "\n".join([*_what_is_shown(trace, calls), f"I cannot do this. {_describe_rule(trace, outcome)}"])
         case "needs_question":
-            return f"{outcome.reason}\n{_describe_goal(trace.goal, calls)}\nWhich one do you mean?"
+            shown = _what_is_shown(trace, calls)
+            return "\n".join([outcome.reason, *shown, *(["Which one do you mean?"] if shown else [])])
         case "partly_served":
             return f"{_describe_goal(trace.goal, calls)}\nI cannot do the rest. {_describe_rule(trace, outcome)}"
         case _:
             return outcome.reason
+
+
+def _what_is_shown(trace: GoldTrace, calls: Sequence[ResolvedCall]) -> list[str]:
+    """The rows on which a refusal or a question rests, as text; none if none had to be looked up."""
+    return [line for showing in (trace.goal.shows if trace.goal else ()) for line in _showing_lines(showing, calls)]
 
 
 def _describe_rule(trace: GoldTrace, outcome: Outcome) -> str:

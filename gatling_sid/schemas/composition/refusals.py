@@ -34,12 +34,18 @@ def draw_refusal(domain: Domain, role: str, groups: tuple[Group, ...], rng: rand
     possible = [
         each
         for at, group in enumerate(groups)
+        if len(group.uses) == 1  # else the other part of the group could be done
         for each in _refusals_of(domain, role, at, group.uses)
-        if each.way != "row" or _is_shown(domain, role, group, each.rule)
+        if not rests_on_row(domain, each) or _is_shown(domain, role, group, each.rule)
     ]
     by_way = [[each for each in possible if each.way == way] for way in ("row", "value", "policy")]
     ways = [each for each in by_way if each]
     return rng.choice(rng.choice([*ways, *ways[:1]])) if ways else None  # rules about rows decide least often
+
+
+def rests_on_row(domain: Domain, refusal: RefusedGroup) -> bool:
+    """Whether a row decides that the rule forbids the group, so that it has to be looked up first."""
+    return refusal.way == "row" or domain.file.policy.rules[refusal.rule].kind == "at_most_field"
 
 
 @lru_cache(maxsize=16384)

@@ -43,7 +43,7 @@ _SHARE_OF_READING_ONLY = 0.7
 _READING = ("list", "get", "aggregate")
 _SHARES_WITH_FURTHER_GROUP = (0.36, 0.1)
 """Share of tasks with a second group and, of these, with a third one; long tasks have as many as can be."""
-_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.085
+_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.18
 """Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""
 _MOST_USES = 5
 """What a request asks for at most; with more, it reads like a list of orders."""

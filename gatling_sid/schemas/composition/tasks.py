@@ -11,6 +11,7 @@ from gatling_sid.schemas.composition.conditions import StatedCondition, name_sea
 from gatling_sid.schemas.composition.draft import Arguments, Evidence, TaskDraft
 from gatling_sid.schemas.composition.goal_parts import goal_part_of
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_to_tell, is_covered, look_up_needs
+from gatling_sid.schemas.composition.refusals import rests_on_row
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
@@ -136,7 +137,7 @@ class _GroupBuilder:
 
     def evidence(self) -> Evidence:
         """What shows that a rule forbids the parts; nothing does if the request and the policy tell."""
-        if self.refusal is None or self.refusal.way != "row" or self.rows is None:
+        if self.refusal is None or not rests_on_row(self.domain, self.refusal) or self.rows is None:
             return Evidence()
         fields = evidence_of(self.domain, self.refusal.rule)
         is_found = self.search is not None and {*fields} <= {*self.search.returns}
