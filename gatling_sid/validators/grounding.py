@@ -104,7 +104,8 @@ def _why_not_stated(call: ToolCall, source: ArgumentSource, text: str, owner: st
 
 def is_read_in_text(call: ToolCall, source: ArgumentSource) -> bool:
     """Whether an argument is a value that was read in a text of an earlier result: "please move it to 4 March"."""
-    return source.origin == "call" and not references_in(call.arguments.get(source.argument))
+    is_passed = source.origin == "call" and source.argument in call.arguments
+    return is_passed and not references_in(call.arguments[source.argument])
 
 
 def _why_not_read_in_text(call: ToolCall, source: ArgumentSource, context: TraceContext) -> str | None:

@@ -30,6 +30,11 @@ HOLDS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "older_than_days": (("2026-03-01", "2026-03-31"), ["2026-02-28"], ["2026-03-01", "2026-04-01", None]),
     "next_days": (("2026-03-01", "2026-03-31"), ["2026-03-01", "2026-03-31"], ["2026-02-28", "2026-04-01", None]),
     "is_set": (True, ["a", 0, False], [None]),
+    "allowed_dates": (
+        ("2026-03-02", "2026-03-09", True),
+        ["2026-03-02", "2026-03-06", "2026-03-09"],
+        ["2026-03-01", "2026-03-07", "2026-03-08", "2026-03-10", None],
+    ),
 }
 
 
@@ -45,8 +50,10 @@ def test_each_name_is_of_one_condition() -> None:
     """Every match of a tool and every test of an answer is a condition, and no condition has another's."""
     assert sorted(match for each in CONDITIONS.values() for match in each.matches) == sorted(get_args(Match))
     assert CONDITION_OF_MATCH.keys() == set(get_args(Match))
-    assert sorted(each.answer_name for each in CONDITIONS.values()) == sorted(get_args(ConditionTest))
-    assert CONDITION_OF_TEST.keys() == set(get_args(ConditionTest))
+    assert [*CONDITION_OF_TEST] == [*get_args(ConditionTest)]
+    unsaid = {name for name, each in CONDITIONS.items() if CONDITION_OF_TEST[each.answer_name] is not each}
+    assert unsaid == {"allowed_dates"}
+    assert CONDITIONS["allowed_dates"].matches == ()
 
 
 def test_days_reach_back_or_ahead() -> None:

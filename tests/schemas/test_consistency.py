@@ -26,7 +26,8 @@ from gatling_sid.schemas.checks.use import use_problems
 from gatling_sid.schemas.constraints import KINDS
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.shared_voice import parse_shared_voice
-from gatling_sid.schemas.registry import POOLS, VOICE, file_problems
+from gatling_sid.schemas.lure_forms import parse_lure_forms
+from gatling_sid.schemas.registry import LURES, POOLS, VOICE, file_problems
 from gatling_sid.schemas.yaml_loading import load_yaml
 
 HERE = Path(__file__).parent
@@ -36,7 +37,12 @@ CASES_OF: dict[str, list[dict[str, Any]]] = {
 }
 """The cases by the domain that they edit: one whose scenarios are written whole, and one of parts."""
 CONTENTS: dict[str, dict[str, Any]] = {slug: load_yaml(HERE.parent / "catalogue" / f"{slug}.yaml") for slug in CASES_OF}
-POOLS_AND_VOICE = load_yaml(POOLS), parse_shared_voice(VOICE.read_bytes(), VOICE.name)
+SHARED = (
+    load_yaml(POOLS),
+    parse_shared_voice(VOICE.read_bytes(), VOICE.name),
+    parse_lure_forms(LURES.read_bytes(), LURES.name),
+)
+"""The pools, the voice and the forms of lures that all domains share."""
 CASES = [(slug, case) for slug, cases in CASES_OF.items() for case in cases]
 REFUSED = [(slug, case) for slug, case in CASES if case.get("when") != "checked"]
 
@@ -51,7 +57,8 @@ def known_names(slug: str) -> dict[str, Any]:
         "given": [*content["policy"]["vary"], "open_first", "tell"],
         "rules": content["policy"]["rules"],
         "kinds": KINDS,
-        "pools": [*POOLS_AND_VOICE[0], *content.get("pools", {})],
+        "pools": [*SHARED[0], *content.get("pools", {})],
+        "places": SHARED[2].places,
     }
 
 
@@ -83,7 +90,7 @@ def problem_of(slug: str, case: dict[str, Any]) -> problems.FileProblem:
 def domain_of(slug: str, content: dict[str, Any]) -> Domain:
     """A domain of this content, which may have problems."""
     file = DomainFile.model_validate_json(json.dumps(content))
-    return Domain(slug, file, *POOLS_AND_VOICE)
+    return Domain(slug, file, *SHARED)
 
 
 def name_of(value: Any) -> str:

@@ -166,9 +166,9 @@ def test_a_tool_asked_for_by_id_is_a_copy() -> None:
     assert registry.tool("library.get_loan") == DomainRegistry(SOURCE.parent).tool("library.get_loan")
 
 
-FORMS = "needs exactly one of sequence, pool, template, choice, integer, money, days_ago, days_ahead, days_after, time, minutes_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
+FORMS = "needs exactly one of sequence, pool, template, prose, choice, integer, money, days_ago, days_ahead, days_after, time, minutes_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
 TIERS = "Input should be 'public', 'internal', 'confidential' or 'restricted'"
-KEYS_OF_FIELDS = ("type", "sensitivity", "populate", "words", "called", "said")
+KEYS_OF_FIELDS = ("type", "sensitivity", "trust", "stated_in", "lures", "populate", "words", "called", "said")
 PRICE = {"type": "money", "populate": {"money": [5, 80]}}
 
 
@@ -193,8 +193,8 @@ def with_price(**changes: Any) -> str:
             "entities.book.fields.price.word: Extra inputs are not permitted; did you mean 'words'?",
         ),
         (
-            with_price(colour="red"),
-            f"entities.book.fields.price.colour: Extra inputs are not permitted; known are {', '.join(sorted(KEYS_OF_FIELDS))}",
+            with_price(binding="red"),
+            f"entities.book.fields.price.binding: Extra inputs are not permitted; known are {', '.join(sorted(KEYS_OF_FIELDS))}",
         ),
         (
             with_price(populate={"money": [1, 2], "rund": 5}),
@@ -306,7 +306,7 @@ def test_the_version_is_that_of_the_content(tmp_path: Path, library: Domain) -> 
     for number, text in enumerate(same.values()):
         (folder := tmp_path / str(number)).mkdir()
         assert registry_of(folder, library=text).domain("library").version == library.version
-    assert version_of(library.file, {**library.pools, "planets": ["Mars"]}, None) == library.version
+    assert version_of(library.file, {**library.pools, "planets": ["Mars"]}, None, None) == library.version
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_a_version_tells_which_part_changed(library: Domain, edit: Callable[[Any
     """World, policy and scenarios have a digest each; an edit of one changes no other."""
     file, pools = yaml.safe_load(TEXT), dict(library.pools)
     edit(file, pools)
-    other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools, None)
+    other = version_of(DomainFile.model_validate_json(json.dumps(file)), pools, None, None)
     assert library.version.changed_parts(str(other)) == [part]
 
 

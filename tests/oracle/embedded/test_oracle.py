@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gatling_sid.models import GoldTrace, TrustTier
+from gatling_sid.models import GoldTrace, Outcome, TrustTier
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Failure, Task
 from gatling_sid.scenarios.schedule import instance_of_wording, scheduled_scenario
@@ -246,3 +246,64 @@ def test_impossible_scenarios_are_failures(tmp_path: Path, library: Domain, orac
     (failure,) = oracle.propose([Task(domain, "train", 0)])
     scenario, _ = scheduled_scenario(domain, 1, "train", 0)
     assert failure == Failure("no_draw", f"scenario {scenario!r} and those after it have no instance in their world")
+
+
+# --- what is not simply served, and what is written ------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def email_traces() -> list[GoldTrace]:
+    """Traces of a domain in which outsiders write."""
+    return traces_of(ScenarioOracle(1, CREATED_AT), DomainRegistry().domain("email"), "train", [*range(250)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "has_calls", "has_rule"),
+    [
+        ("declined", None, True),
+        ("partly_served", True, True),
+        ("nothing_to_call", False, False),
+        ("needs_question", True, False),
+    ],
+)
+def test_requests_that_are_not_simply_served(
+    email_traces: list[GoldTrace], kind: str, has_calls: bool | None, has_rule: bool
+) -> None:
+    """Every kind of outcome occurs, with the plan that suits it and its reason; as a plainly served request it is not gold.
+
+    Only what is served in part changes anything; a plan that is declined may look up why.
+    """
+    registry = DomainRegistry()
+    validator, tools = TraceValidator(registry), registry.domain("email").tools
+    found = [trace for trace in email_traces if trace.outcome is not None and trace.outcome.kind == kind]
+    assert found
+    for trace in found:
+        outcome = trace.outcome
+        assert outcome is not None
+        assert has_calls in (None, bool(trace.graph.calls))
+        if kind != "partly_served":
+            assert {tools[call.tool_id].operation for call in trace.graph.calls} <= {"list", "get", "aggregate"}
+        assert (outcome.constraint_id is not None) is has_rule
+        assert (outcome.refused_graph is not None, bool(outcome.reason)) == (has_rule, True)
+        assert validator.findings(trace) == []
+        as_served = trace.model_copy(update={"outcome": Outcome(kind="served")})
+        assert validator.findings(as_served) != []
+
+
+def test_a_composed_text_tells_what_was_read(email_traces: list[GoldTrace]) -> None:
+    """A message that the assistant writes has the values that its source names; with another number it is refused."""
+    validator, composed = TraceValidator(DomainRegistry()), 0
+    for trace in email_traces:
+        for at, call in enumerate(trace.graph.calls):
+            for source in call.argument_sources:
+                if source.origin == "composed":
+                    composed += 1
+                    text = {source.argument: f"{call.arguments[source.argument]} It is 4711."}
+                    other = call.model_copy(update={"arguments": {**call.arguments, **text}})
+                    calls = [*trace.graph.calls[:at], other, *trace.graph.calls[at + 1 :]]
+                    graph = trace.graph.model_copy(update={"calls": calls})
+                    rules = {each.rule for each in validator.findings(trace.model_copy(update={"graph": graph}))}
+                    assert source.reference
+                    assert "composed_texts_tell_their_sources" not in {each.rule for each in validator.findings(trace)}
+                    assert "composed_texts_tell_their_sources" in rules
+    assert composed >= 5

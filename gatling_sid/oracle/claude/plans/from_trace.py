@@ -10,9 +10,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gatling_sid.models import Effect, Goal, GoldTrace, ToolCall, TrustTier
+from gatling_sid.models import ArgumentSource, Effect, Goal, GoldTrace, ToolCall, TrustTier
 from gatling_sid.oracle.claude.plans.answers import (
     ArgumentAnswer,
+    BadAnswerError,
     CallAnswer,
     ConditionAnswer,
     EffectAnswer,
@@ -38,9 +39,29 @@ _TESTS_OF_KEYS: tuple[tuple[str, ConditionTest], ...] = (("key", "is"), ("keys",
 
 
 def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
-    """The answer that gives this trace; its calls must be executable in `world`."""
+    """The answer that gives this trace; its calls must be executable in `world`.
+
+    Raises:
+        BadAnswerError: no answer gives it, since answers serve requests in full, with values that they can point to.
+
+    """
+    if trace.outcome is not None and trace.outcome.kind != "served":
+        raise BadAnswerError(f"no answer states that a request is {trace.outcome.kind}")
+    for call in trace.graph.calls:
+        for source in call.argument_sources:
+            if not _can_be_stated(source, call):
+                raise BadAnswerError(
+                    f"no answer states a text, or a value read in one: {call.call_id}.{source.argument}"
+                )
     execution = execute(trace.graph.calls, world)
     return PlanAnswer(item=1, reworded="", goal=_GoalReader(trace, world, execution).answer(), calls=[*_calls(trace)])
+
+
+def _can_be_stated(source: ArgumentSource, call: ToolCall) -> bool:
+    """Whether an answer has a form for this source: values of calls are passed on as they are, by a reference."""
+    if source.origin == "call":
+        return bool(references_in(call.arguments.get(source.argument)))
+    return source.origin != "composed"
 
 
 def as_json(value: Any) -> str:
