@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -88,6 +88,11 @@ CONDITIONS: dict[str, tuple[str, Any, Callable[[Row, World], bool]]] = {
     "within_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) <= 20),
     "older_than_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) > 20),
     "next_days": ("due_on", 5, lambda row, world: 0 <= -world.age(row["due_on"]) <= 5),
+    "allowed_dates": (
+        "due_on",
+        [-5, 5, True],
+        lambda row, world: abs(world.age(row["due_on"])) <= 5 and date.fromisoformat(row["due_on"]).weekday() < 5,
+    ),
     "is_set": ("returned_on", True, lambda row, _: row["returned_on"] is not None),
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from gatling_sid.models import GoldTrace, ToolCallGraph, UserRequest
 from gatling_sid.oracle.claude.messages.llm_request import LLMRequest, LLMResponse, ResponseProblem, Usage
 from gatling_sid.oracle.claude.oracle import ClaudeOracle
-from gatling_sid.oracle.claude.plans.answers import PlanAnswer
+from gatling_sid.oracle.claude.plans.answers import BadAnswerError, PlanAnswer
 from gatling_sid.oracle.claude.plans.from_trace import plan_from_trace
 from gatling_sid.oracle.claude.plans.request_context import RequestContext
 from gatling_sid.oracle.claude.prompts.answer_schemas import answer_schema
@@ -130,9 +131,11 @@ class SimulatedClaude:
             number = seed_of(body) % 400
             trace = trace_for(context, number)
             person = context.principal.principal_id
-            text = trace.request.text if trace else f"Please do nothing at all, {person} {number}."
-            if trace:
-                self._plans[text] = plan_from_trace(trace, context.world)
+            text = f"Please do nothing at all, {person} {number}."
+            with suppress(BadAnswerError):  # not every trace of the embedded oracle can be stated
+                if trace:
+                    self._plans[trace.request.text] = plan_from_trace(trace, context.world)
+                    text = trace.request.text
             items.append({"item": int(head.removeprefix("Item ")), "text": text})
         return json.dumps({"items": items})
 

@@ -47,6 +47,8 @@ def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
     """
     if trace.outcome is not None and trace.outcome.kind != "served":
         raise BadAnswerError(f"no answer states that a request is {trace.outcome.kind}")
+    if not trace.graph.calls:
+        raise BadAnswerError("no answer states that there is nothing to call")
     for call in trace.graph.calls:
         for source in call.argument_sources:
             if not _can_be_stated(source, call):
