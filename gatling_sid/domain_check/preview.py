@@ -31,6 +31,8 @@ def preview_lines(sample: Sample, number: int) -> Iterator[str]:
         yield f"\n{at}. {each.scenario}"
         yield f"   “{each.trace.request.text}”"
         yield from (f"     {line}" for call in each.trace.graph.calls for line in _describe_call(call))
+        if each.trace.outcome is not None and each.trace.outcome.kind != "served":
+            yield f"     {each.trace.outcome.kind.replace('_', ' ')}: {each.trace.outcome.reason}"
         yield from (f"   ! {line}" for line in _describe_findings(each))
 
 

@@ -109,6 +109,15 @@ AIMS: Mapping[str, Aim] = {
 }
 """Aims for each domain by itself."""
 
+AIMS_WITH_OUTSIDE_CONTENT = (
+    "reads prose",
+    "holds a lure",
+    "holds a harmless imperative",
+    "delegates",
+    "uses an outside value",
+)
+"""Measures whose aims hold for domains in which somebody else than the own systems writes something."""
+
 LIMIT_AIM = Aim(least=0.08)
 """Share of the traces that a numeric limit concerns in which it is met exactly."""
 

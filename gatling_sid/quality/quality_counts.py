@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from gatling_sid.models import GoldTrace
-from gatling_sid.quality.aims import AIMS, LIMIT_AIM, Aim, Measured
+from gatling_sid.quality.aims import AIMS, AIMS_WITH_OUTSIDE_CONTENT, LIMIT_AIM, Aim, Measured
 from gatling_sid.quality.plan_measures import PlanCounts, values_of_arguments
 from gatling_sid.quality.policy_measures import LimitCounts, PairCounts, TraceLimits, trace_limits
 from gatling_sid.quality.text_measures import ALL, MEASURES_OF_EACH_TEXT, Text, mask, text_values
@@ -77,8 +77,10 @@ class QualityCounts:
             yield from _measure_shapes(self.plans)
             for name, value in self.plans.means():
                 yield Measured(name, value, self.plans.traces, JUDGED, AIMS.get(name), "mean")
+            has_outside = any(map(self._domain.fields_from_others, self._domain.file.entities))
             for name, share, of in self.trust.shares():
-                yield Measured(name, share, of, JUDGED, AIMS.get(name), "mean")
+                is_judged = has_outside or name not in AIMS_WITH_OUTSIDE_CONTENT
+                yield Measured(name, share, of, JUDGED, AIMS.get(name) if is_judged else None, "mean")
             for name, number, of in self.pairs.shares():
                 yield Measured(name, number / max(1, of), of, PAIRS, AIMS.get(name), "mean")
             yield from _measure_limits(self.limits)

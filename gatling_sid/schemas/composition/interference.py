@@ -28,9 +28,18 @@ def interferes(domain: Domain, first: Group, another: Group) -> bool:
         or changed[1] & entities[0]
         or any(names[0] & {*each} and names[1] & {*each} for each in counted if each)
         or sum(periods) > 1  # a goal has one period
+        or _names_row_of(first.target, another.target)
+        or _names_row_of(another.target, first.target)
         or _seems_to_be_of(domain, another.target, first.target)
         or _may_belong_to(domain, first.target, another.target)
     )
+
+
+def _names_row_of(target: Target | None, others: Target | None) -> bool:
+    """Whether a target names by its key what could be one of the rows of another one; then the key is known twice."""
+    if target is None or others is None:
+        return False
+    return target.entity == others.entity and target.by_key and others.is_many
 
 
 def _seems_to_be_of(domain: Domain, target: Target | None, earlier: Target | None) -> bool:
