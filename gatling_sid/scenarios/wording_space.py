@@ -67,6 +67,7 @@ from gatling_sid.errors import OracleError
 from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
 from gatling_sid.schemas.composition.table import ScenarioTable
+from gatling_sid.schemas.composition.unserved import PHRASINGS_KEPT
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.language.phrasing import Phrasing, phrasing_of
 from gatling_sid.schemas.language.shared_voice import Register, part_of_split, thanks, voice_of_split
@@ -233,7 +234,8 @@ def wording_space_of(scenarios: ScenarioTable, scenario: str) -> WordingSpace:
         return WordingSpace(composed, _FramesByManner(composed, domain, split, changes=changes))
     spec = scenarios[scenario]
     parsed = tuple(phrasing_of(text) for text in spec.phrasings)
-    phrasings = {"test": parsed[-1:], "validation": parsed[-2:-1]}.get(split, parsed[:-2])
+    kept = PHRASINGS_KEPT if scenario in domain.unserved else 1
+    phrasings = {"test": parsed[-kept:], "validation": parsed[-2 * kept : -kept]}.get(split, parsed[: -2 * kept])
     if scenario in domain.unserved:
         choices = _frame_choices(domain, "neutral", split, changes=spec.intent not in ("retrieve", "analyze"))
         return WordingSpace(phrasings, (choices,) * len(phrasings))

@@ -26,14 +26,13 @@ def intent_fits(context: TraceContext) -> Iterator[str]:
     if outcome is not None and outcome.kind in ("needs_question", "nothing_to_call"):
         return
     refused = outcome.refused_goal if outcome is not None else None
-    kinds = (
-        [
-            *([] if outcome and outcome.kind == "declined" else _kinds_of_goal(goal)),
-            *(_kinds_of_goal(refused) if refused else ()),
+    kinds = _kinds_of_goal(refused) if refused is not None else []
+    if goal is None:
+        kinds += [
+            context.tools[c.tool_id].tool.operation for c in context.ordered_calls if c.tool_id in context.tools
         ]
-        if goal
-        else [context.tools[c.tool_id].tool.operation for c in context.ordered_calls if c.tool_id in context.tools]
-    )
+    elif outcome is None or outcome.kind != "declined":
+        kinds += _kinds_of_goal(goal)
     fitting = intents_of(kinds)
     if intent in INTENTS and kinds and intent not in fitting:
         yield f"the intent is {intent}; the {'goal fits' if goal else 'calls fit'} {' or '.join(fitting)}"

@@ -32,9 +32,9 @@ def test_what_was_written_keeps_its_tier_when_it_is_read_again(library: Domain) 
     """A date from the request is the user's wherever it is read; what the systems filled in has no tier of its own."""
     rows = world_of(library, 1, "train-0").tables["loan"].items()
     loan_id = next(key for key, row in rows if row["state"] == "out")
-    opened = {"tool_id": "library.get_loan", "arguments": {"loan_id": loan_id}}
+    one_loan = {"tool_id": "library.get_loan", "arguments": {"loan_id": loan_id}}
     calls = [
-        ToolCall(call_id="call_1", **opened),
+        ToolCall(call_id="call_1", **one_loan),
         ToolCall(
             call_id="call_2",
             tool_id="library.renew_loan",
@@ -44,7 +44,7 @@ def test_what_was_written_keeps_its_tier_when_it_is_read_again(library: Domain) 
                 ArgumentSource(argument="due_on", origin="request", start=0, end=4),
             ],
         ),
-        ToolCall(call_id="call_3", **opened),
+        ToolCall(call_id="call_3", **one_loan),
     ]
     before, _, after = observations_of(library, calls)
     assert before.trust == {"member_email": TrustTier.USER}

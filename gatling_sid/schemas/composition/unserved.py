@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _PHRASINGS_IN_TRAIN = 40
+PHRASINGS_KEPT = 4
+"""The last phrasings, so many each, are kept for validation and, after these, for test."""
 _SHOWN_BY_SESSION = "The session shows it already, so nothing is looked up."
 _TYPES_ASKED_ABOUT = ("text", "choice", "email", "date")
 """Types of the attributes about which people ask; nobody asks for their own name."""
@@ -61,7 +63,8 @@ def _scenario(
 ) -> c.Scenario:
     train = texts["train"][:_PHRASINGS_IN_TRAIN]
     rng.shuffle(train)
-    phrasings = [each[:1].upper() + each[1:] for each in (*train, texts["validation"][0], texts["test"][0])]
+    kept = [each for split in ("validation", "test") for each in texts[split][:PHRASINGS_KEPT]]
+    phrasings = [each[:1].upper() + each[1:] for each in (*train, *kept)]
     return c.Scenario.model_construct(
         intent=intent,
         roles=list(roles),

@@ -38,7 +38,7 @@ def rename_calls(trace: GoldTrace, rng: random.Random) -> GoldTrace:
         call.dependencies = [ids[each] for each in call.dependencies]
         call.arguments = {name: _rename_references(value, ids) for name, value in call.arguments.items()}
         for source in call.argument_sources:
-            if source.origin == "call" and source.reference:
+            if source.origin in ("call", "composed") and source.reference:
                 named = [_rename_references(f"${each}", ids)[1:] for each in source.reference.split(", ")]
                 source.reference = ", ".join(named)
     trace.graph.execution_order = [ids[each] for each in trace.graph.execution_order]
