@@ -105,6 +105,7 @@ CHECKS: Mapping[str, Check] = {
         replay_rules=(
             outcomes.refusal_is_proven,
             outcomes.refused_plan_is_gold_without_the_rule,
+            outcomes.refused_plan_states_its_scopes,
             outcomes.question_is_needed,
             outcomes.nothing_is_called,
         ),

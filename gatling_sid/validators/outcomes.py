@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gatling_sid.models import OUTCOMES, Constraint, Goal, SystemPolicy, ToolCall, replace_fields
 from gatling_sid.simulator.compiled_tools import CompiledTool
+from gatling_sid.simulator.scope import scope_of_call
 from gatling_sid.validators import grounding, known_values, merging, minimality, need, replay, structure
 from gatling_sid.validators.ablation import meets_goal
 from gatling_sid.validators.policy.kinds import breaches
@@ -76,10 +77,34 @@ def refused_plan_is_gold_without_the_rule(context: TraceContext) -> Iterator[str
         yield from (f"without the rule, the refused plan would not be gold: {each}" for each in check(otherwise))
 
 
-def refused_words_give_the_values(context: TraceContext) -> Iterator[str]:
-    """What the refused plan takes from the request, the request says."""
+def refused_plan_states_its_scopes(context: TraceContext) -> Iterator[str]:
+    """Each call of the refused plan declares the scope that it takes, and the tiers that its arguments rest on."""
     plan = context.compute_once(_refused_plan)
-    yield from (f"refused plan: {each}" for each in grounding.words_give_the_values(plan)) if plan else ()
+    for call in plan.ordered_calls if plan is not None and plan.execution is not None and plan.succeeds else ():
+        assert plan is not None
+        assert plan.execution is not None
+        arguments, result = plan.execution.arguments[call.call_id], plan.results[call.call_id]
+        if call.scope != scope_of_call(plan.tools[call.tool_id], arguments, result, plan.world.today):
+            yield f"{call.call_id} of the refused plan declares another scope than it takes"
+        for source in call.argument_sources[: len(call.arguments)]:
+            if source.trust_tier is not plan.trust.arguments[call.call_id, source.argument]:
+                yield f"{call.call_id}.{source.argument} of the refused plan states another tier than it rests on"
+
+
+def refused_words_give_the_values(context: TraceContext) -> Iterator[str]:
+    """What the refused plan takes from the request, the request says; it quotes the request, and is of the same moment."""
+    plan, outcome = context.compute_once(_refused_plan), context.trace.outcome
+    if plan is None or outcome is None or outcome.refused_graph is None:
+        return
+    yield from (f"refused plan: {each}" for each in grounding.words_give_the_values(plan))
+    yield from (f"refused plan: {each}" for each in grounding.provenance_is_real(plan))
+    moments = {each.provenance.timestamp for each in plan.ordered_calls if each.provenance is not None}
+    if context.scheduled_request is not None:
+        moments.add(context.scheduled_request.moment)
+        if outcome.refused_graph.graph_id != f"{context.trace.trace_id}_refused":
+            yield f"the refused plan has the id {outcome.refused_graph.graph_id!r}; it must name the trace"
+    if len(moments) > 1:
+        yield "the calls of the refused plan are not of the moment of the request"
 
 
 def _rule_of(context: TraceContext) -> str | None:
