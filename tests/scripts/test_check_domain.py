@@ -161,7 +161,9 @@ def test_the_preview_follows_edits(catalogue: Path) -> None:
     try:
         first = list(read_preview(process))
         assert sum(bool(re.match(r"\d+\. \w+: ", line)) for line in first) == 10
-        assert sum(line.startswith(("     call_1 ", "     nothing to call: ", "     declined: ")) for line in first) >= 10
+        assert (
+            sum(line.startswith(("     call_1 ", "     nothing to call: ", "     declined: ")) for line in first) >= 10
+        )
         edit(path, ("tool: export_repairs", "tool: export_repair"))
         second = list(read_preview(process))
         assert any("no tool named 'export_repair'" in line for line in second)

@@ -117,7 +117,7 @@ def raise_sensitivity(data: Data, rng: random.Random) -> bool:
 MUTATIONS: list[tuple[Mutation, set[str]]] = [
     (raise_limit, {"words_give_the_values", "no_scope_can_be_narrowed"}),
     (repeat_call, {"no_call_can_be_dropped", "goal_is_met", "plan_executes", "no_two_calls_could_be_one"}),
-    (change_argument, {"words_give_the_values", "sources_give_the_values"}),
+    (change_argument, {"words_give_the_values", "sources_give_the_values", "composed_texts_tell_their_sources"}),
     (repoint_reference, {"sources_give_the_values"}),
     (
         drop_dependency,

@@ -90,7 +90,8 @@ def reorder_dependencies(trace: GoldTrace, _rng: random.Random) -> GoldTrace | N
 
 
 def rename_request_and_graph(trace: GoldTrace, _rng: random.Random) -> GoldTrace:
-    for call in trace.graph.calls:
+    refused = trace.outcome.refused_graph if trace.outcome else None
+    for call in (*trace.graph.calls, *(refused.calls if refused else ())):
         if call.provenance and call.provenance.source_id == trace.request.request_id:
             call.provenance.source_id = "the_request"
     trace.request.request_id, trace.graph.graph_id = "the_request", "the_graph"
