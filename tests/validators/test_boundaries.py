@@ -568,12 +568,12 @@ def test_rule_holds_up_to_its_boundary(slug: str, rule: str) -> None:
     """Some plan just keeps the rule; one step further, it breaks this rule and no other."""
     domain = REGISTRY.domain(slug)
     kind = domain.file.policy.rules[rule].kind
-    tried = [
+    functions = [
         each for each in BOUNDARIES[kind] if each is not created_for_another or creates_what_it_binds(domain, rule)
     ]
-    for boundary in tried:
+    for boundary in functions:
         pairs = chain.from_iterable(boundary(each) for each in situations(slug, rule))
         if (set(), {rule}) in ((verdict(keeps), verdict(breaks)) for keeps, breaks in pairs):
             return
-    names = ", ".join(each.__name__ for each in tried)
+    names = ", ".join(each.__name__ for each in functions)
     assert kind in BINDING_FEW_PLANS, f"{names}: no plan of {slug} meets and then breaks {rule} alone"
