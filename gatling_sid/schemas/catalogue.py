@@ -316,7 +316,7 @@ class Part(StrictModel):
 
     tool: str
     roles: list[str] = Field(min_length=1)
-    weight: int = Field(default=1, ge=1, le=12)
+    weight: int = Field(default=1, ge=1, le=100)
     of: str | None = None
     number: Literal["one", "many", "both"] = "both"
     found_by: str | None = None
@@ -359,7 +359,7 @@ class Scenario(StrictModel):
     intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
     roles: list[str] = Field(min_length=1)
     given: dict[str, list[Any]] = Field(default_factory=dict)
-    weight: int = Field(default=1, ge=1, le=12)
+    weight: int = Field(default=1, ge=1, le=100)
     draw: dict[str, Draw] = Field(default_factory=dict)
     slots: dict[str, Scalar | list[Scalar]] = Field(default_factory=dict)
     goal: ScenarioGoal

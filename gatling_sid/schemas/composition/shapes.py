@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 _MAX_DRAWS_IN_VAIN = 20
 """Draws in a row without a further shape after which a part has hardly any left."""
 _SHARE_WITH_COMPANION = 0.5
-_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.24, 6
+_SHARE_OF_LONG_TASKS, _TRIES_FOR_LONG_TASK = 0.28, 6
 _SHARE_OF_READING_ONLY = 0.7
 """Share of the tasks that begin by reading in which nothing is changed, so that people also just look things up."""
 _READING = ("list", "get", "aggregate")
-_SHARES_WITH_FURTHER_GROUP = (0.36, 0.1)
+_SHARES_WITH_FURTHER_GROUP = (0.15, 0.1)
 """Share of tasks with a second group and, of these, with a third one; long tasks have as many as can be."""
-_SHARE_AMBIGUOUS, _SHARE_REFUSED = 0.5, 0.18
-"""Shares of the shapes of which it is tried to make others that are not simply served; few can be ambiguous."""
+_SHARE_NOT_SERVED, _SHARE_AMBIGUOUS = 0.075, 0.035
+"""Shares of the shapes that are not simply served, and of those whose description fits several rows, where they can."""
 _MOST_USES = 5
 """What a request asks for at most; with more, it reads like a list of orders."""
 _NUMBERS_OF_COLUMNS = (1, 1, 1, 2, 2, 2, 3)
@@ -71,18 +71,25 @@ def draw_shapes(domain: Domain, numbers: Mapping[str, int], world: str) -> list[
     for name, number in numbers.items():
         further = min(sum(numbers.values()) - len(shapes), -(-missing * number // sum(numbers.values())))
         _draw_further(domain, name, further, streams[name], shapes)
-    return [_vary(domain, shape, world, shapes) for shape in [*shapes.values()]]
+    return _vary(domain, shapes, world)
 
 
-def _vary(domain: Domain, shape: Shape, world: str, shapes: dict[Said, Shape]) -> Shape:
-    """The shape or, for some, one with the same words that is not simply served."""
-    rng = stream(domain.slug, "outcomes", world, shape.name)
-    number = rng.random()
-    if number < _SHARE_AMBIGUOUS:
-        return _make_ambiguous(domain, shape, rng, shapes) or shape
-    if number < _SHARE_AMBIGUOUS + _SHARE_REFUSED:
-        return _refuse(domain, shape, rng) or shape
-    return shape
+def _vary(domain: Domain, shapes: dict[Said, Shape], world: str) -> list[Shape]:
+    """The shapes, of which some become others with the same words that are not simply served."""
+    varied = {shape.name: shape for shape in shapes.values()}
+    streams = {name: stream(domain.slug, "outcomes", world, name) for name in varied}
+    shuffled = sorted(varied, key=lambda name: streams[name].random())
+    most, most_ambiguous = round(len(varied) * _SHARE_NOT_SERVED), round(len(varied) * _SHARE_AMBIGUOUS)
+    changed: dict[str, Shape] = {}
+    for name in shuffled:
+        if len(changed) < most_ambiguous:
+            ambiguous = _make_ambiguous(domain, varied[name], streams[name], shapes)
+            changed.update({} if ambiguous is None else {name: ambiguous})
+    for name in shuffled:
+        if len(changed) < most and name not in changed:
+            refused = _refuse(domain, varied[name], streams[name])
+            changed.update({} if refused is None else {name: refused})
+    return [*(varied | changed).values()]
 
 
 def _refuse(domain: Domain, shape: Shape, rng: random.Random) -> Shape | None:
@@ -177,12 +184,17 @@ def _draw_groups(domain: Domain, role: str, part: str, rng: random.Random) -> tu
         used = tuple(use.part for group in groups for use in group.uses)
         others = _parts_that_may_join(domain, role, used) if len(used) < _MOST_USES else ()
         others = tuple(each for each in others if _reads(domain, each)) if only_reads else others
-        another = _draw_group(domain, role, rng.choice(others), used, rng) if others else None
+        another = _draw_group(domain, role, _draw_by_weight(domain, others, rng), used, rng) if others else None
         if another is not None and not any(interferes(domain, each, another) for each in groups):
             groups = (*groups, another)
         elif not is_long or (tries := tries - 1) == 0:
             break
     return groups
+
+
+def _draw_by_weight(domain: Domain, parts: Sequence[str], rng: random.Random) -> str:
+    """One of some parts; the more often a part leads a task, the more often it joins another's."""
+    return rng.choices(parts, [domain.file.parts[each].weight for each in parts])[0]
 
 
 def _reads(domain: Domain, part: str) -> bool:
@@ -213,7 +225,7 @@ def _draw_group(domain: Domain, role: str, part: str, used: Sequence[str], rng: 
     if len(used) + 1 < _MOST_USES and rng.random() < _SHARE_WITH_COMPANION:
         companions = [each for each in _companions(domain, role, part) if _may_join(domain, role, each, used)]
         if companions:
-            uses = sorted([part, rng.choice(companions)], key=lambda name: _rank(domain, name))
+            uses = sorted([part, _draw_by_weight(domain, companions, rng)], key=lambda name: _rank(domain, name))
     entity = entity_of_part(domain, part)
     if entity is None:
         return Group(None, tuple(_draw_use(domain, role, name, None, rng, is_alone=True) for name in uses))
