@@ -20,10 +20,12 @@ _POLICY = pa.struct({
     "scope_limits": _JSON,
     "constraints": pa.list_(pa.struct({"constraint_id": _TEXT, "kind": _TEXT, "rule": pa.int64(), "parameters": _JSON})),
 })  # fmt: skip
+# What quotes the request is stored as the characters from `start` to `end` of its text, without `content_snippet`.
 _CALL = pa.struct({
     "call_id": _TEXT, "tool_id": _TEXT, "arguments": _JSON, "scope": _SCOPE,
     "provenance": pa.struct({
         "source_type": _TEXT, "source_id": _TEXT, "timestamp": _TEXT, "content_snippet": _TEXT,
+        "start": pa.int64(), "end": pa.int64(),
     }),
     "dependencies": _TEXTS,
     "argument_sources": pa.list_(pa.struct({

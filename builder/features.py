@@ -33,10 +33,12 @@ from gatling_sid.models import (
     Observation,
     Outcome,
     Principal,
+    ProvenancePointer,
     ScopeMetadata,
     SystemPolicy,
     ToolCall,
     ToolCallGraph,
+    TrustTier,
     UserRequest,
 )
 
@@ -128,7 +130,7 @@ def traces_of(table: pa.Table) -> Iterator[GoldTrace]:
     try:
         plain = table.cast(STORAGE_SCHEMA)
         columns = [_values(plain.column(name).combine_chunks(), name) for name in SCHEMA.names]
-        traces = _TRACES.validate_python(_zip_dicts(SCHEMA.names, columns))
+        traces = _TRACES.validate_python([_with_quotes(each) for each in _zip_dicts(SCHEMA.names, columns)])
     except ValueError:  # some row is not a trace; reading row by row tells which
         yield from map(from_row, table.to_pylist())
     else:
@@ -198,12 +200,12 @@ def to_row(trace: GoldTrace, *, shared: bool = True, row_cache: dict[int, Any] |
             "trace_id": trace.trace_id,
             "request": _request_row(trace.request, row_cache),
             "policy": _policy_row(trace.policy) if shared else None,
-            "graph": _graph_row(trace.graph, row_cache),
+            "graph": _graph_row(trace.graph, trace.request.text, row_cache),
             "metadata": _json(trace.metadata),
             "created_at": trace.created_at,
             "validated": trace.validated,
             "goal": _goal_row(trace.goal) if shared else None,
-            "outcome": _cached_row(row_cache, trace.outcome, lambda each: _outcome_row(each, row_cache)),
+            "outcome": _outcome_row(trace.outcome, trace.request.text, row_cache),
             "observations": _observation_rows(trace.observations) if shared else None,
             "lures": _lure_rows(trace.lures) if shared else None,
         }
@@ -211,22 +213,22 @@ def to_row(trace: GoldTrace, *, shared: bool = True, row_cache: dict[int, Any] |
         raise ShardError(f"trace {trace.trace_id}: {error}") from None
 
 
-def _graph_row(graph: ToolCallGraph, row_cache: dict[int, Any]) -> dict[str, Any]:
+def _graph_row(graph: ToolCallGraph, text: str, row_cache: dict[int, Any]) -> dict[str, Any]:
     return {
         "graph_id": graph.graph_id,
-        "calls": [_call_row(call, row_cache) for call in graph.calls],
+        "calls": [_call_row(call, text, row_cache) for call in graph.calls],
         "execution_order": graph.execution_order,
     }
 
 
-def _outcome_row(outcome: Outcome | None, row_cache: dict[int, Any]) -> dict[str, Any] | None:
+def _outcome_row(outcome: Outcome | None, text: str, row_cache: dict[int, Any]) -> dict[str, Any] | None:
     if outcome is None:
         return None
     graph = outcome.refused_graph
     return {
         **outcome.__dict__,
         "refused_goal": _goal_row(outcome.refused_goal),
-        "refused_graph": _graph_row(graph, row_cache) if graph else None,
+        "refused_graph": _graph_row(graph, text, row_cache) if graph else None,
     }
 
 
@@ -279,23 +281,30 @@ def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
     }
 
 
-def _call_row(call: ToolCall, row_cache: dict[int, Any]) -> dict[str, Any]:
-    provenance = call.provenance
+def _call_row(call: ToolCall, text: str, row_cache: dict[int, Any]) -> dict[str, Any]:
     return {
         **call.__dict__,
         "arguments": _cached_row(row_cache, call.arguments, _json),
         "scope": _cached_row(row_cache, call.scope, _scope_row),
-        "provenance": {
-            **provenance.__dict__,
-            "source_type": provenance.source_type.value,
-            "timestamp": _cached_row(row_cache, provenance.timestamp, datetime.isoformat)
-            if provenance.timestamp
-            else None,
-        }
-        if provenance
-        else None,
+        "provenance": _pointer_row(call.provenance, text, row_cache) if call.provenance else None,
         "argument_sources": [_source_row(each) for each in call.argument_sources],
     }
+
+
+def _pointer_row(pointer: ProvenancePointer, text: str, row_cache: dict[int, Any]) -> dict[str, Any]:
+    """The row of a pointer; what stands in the request, which is nearly as long, is stored as its place there."""
+    timestamp = pointer.timestamp
+    row = {
+        **pointer.__dict__,
+        "source_type": pointer.source_type.value,
+        "timestamp": _cached_row(row_cache, timestamp, datetime.isoformat) if timestamp else None,
+        "start": None,
+        "end": None,
+    }
+    snippet = pointer.content_snippet
+    if pointer.source_type is TrustTier.USER and snippet and (start := text.find(snippet)) >= 0:
+        row |= {"content_snippet": None, "start": start, "end": start + len(snippet)}
+    return row
 
 
 def _source_row(source: ArgumentSource) -> dict[str, Any]:
@@ -399,13 +408,50 @@ def from_row(row: Mapping[str, Any]) -> GoldTrace:
 
     """
     try:
-        return GoldTrace.model_validate(_decode(row))
+        return GoldTrace.model_validate(_with_quotes(_decode(row)))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise TraceFormatError(str(row.get("trace_id", "row")), f"{where}: {first['msg']}") from None
     except ValueError as error:
         raise TraceFormatError(str(row.get("trace_id", "row")), str(error)) from None
+
+
+def _with_quotes(row: dict[str, Any]) -> dict[str, Any]:
+    """The decoded row with the quotes of the request in words again, where they are stored as their places."""
+    request, graph, outcome = row.get("request"), row.get("graph"), row.get("outcome")
+    text = request.get("text") if isinstance(request, dict) else None
+    if not isinstance(text, str):
+        return row  # no trace
+    if isinstance(outcome, dict):
+        row = {**row, "outcome": {**outcome, "refused_graph": _graph_with_quotes(outcome.get("refused_graph"), text)}}
+    return {**row, "graph": _graph_with_quotes(graph, text)}
+
+
+def _graph_with_quotes(graph: Any, text: str) -> Any:
+    if not isinstance(graph, dict) or not isinstance(graph.get("calls"), list):
+        return graph
+    return {**graph, "calls": [_call_with_quote(call, text) for call in graph["calls"]]}
+
+
+def _call_with_quote(call: Any, text: str) -> Any:
+    pointer = call.get("provenance") if isinstance(call, dict) else None
+    if not isinstance(pointer, dict) or not {"start", "end"} <= pointer.keys():
+        return call
+    start, end, plain = pointer["start"], pointer["end"], {k: v for k, v in pointer.items() if k not in _SPAN}
+    if start is not None or end is not None:
+        if plain.get("content_snippet") is not None or not _is_span(start, end, text):
+            name = f"provenance of {call.get('call_id')}"
+            raise ValueError(f"{name}: {start!r} to {end!r} is no place in the request, whose words it quotes")
+        plain["content_snippet"] = text[start:end]
+    return {**call, "provenance": plain}
+
+
+_SPAN = ("start", "end")
+
+
+def _is_span(start: Any, end: Any, text: str) -> bool:
+    return type(start) is type(end) is int and 0 <= start < end <= len(text)
 
 
 def _decode(value: Any, path: str = "") -> Any:

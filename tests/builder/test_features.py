@@ -45,6 +45,41 @@ def test_gold_comes_back_from_rows_and_tables(gold: list[GoldTrace]) -> None:
     assert list(traces_of(table_of(gold[:200]))) == gold[:200]
 
 
+def test_quotes_of_the_request_are_stored_as_places(gold: list[GoldTrace]) -> None:
+    """A call that quotes the request has the place of the quote instead of its words; a rule is quoted in words."""
+    pointers = [
+        (call["provenance"], call_before.provenance, row["request"]["text"])
+        for trace, row in zip(gold[:100], map(to_row, gold[:100]), strict=True)
+        for call, call_before in zip(row["graph"]["calls"], trace.graph.calls, strict=True)
+    ]
+    places = [(stored, before, text) for stored, before, text in pointers if stored["start"] is not None]
+
+    assert places
+    assert all(text[stored["start"] : stored["end"]] == before.content_snippet for stored, before, text in places)
+    assert all(stored["content_snippet"] is None for stored, _, _ in places)
+    assert {stored["source_type"] for stored, _, _ in places} == {"user"}
+    assert {stored["source_type"] for stored, _, _ in pointers if stored["start"] is None} == {"system"}
+
+
+@pytest.mark.parametrize("place", [(0, 10_000), (-1, 3), (3, 3), (3, None), (None, 3), ("0", "3"), (False, True)])
+def test_quotes_from_no_place_are_refused(place: tuple[Any, Any], gold: list[GoldTrace]) -> None:
+    """A row whose call quotes what is no part of the request is named."""
+    row = to_row(gold[0])
+    row["graph"]["calls"][0]["provenance"] |= {"content_snippet": None, "start": place[0], "end": place[1]}
+
+    with pytest.raises(TraceFormatError, match=rf"^{gold[0].trace_id}: provenance of call_1: .* is no place in "):
+        from_row(row)
+
+
+def test_quotes_in_words_and_by_place_are_refused(gold: list[GoldTrace]) -> None:
+    """A call quotes the request once."""
+    row = to_row(gold[0])
+    row["graph"]["calls"][0]["provenance"] |= {"content_snippet": "the request", "start": 0, "end": 3}
+
+    with pytest.raises(TraceFormatError, match="whose words it quotes"):
+        from_row(row)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.dictionaries(TEXT, VALUES, max_size=4))
 def test_odd_values_come_back(arguments: dict[str, Any]) -> None:
