@@ -1,6 +1,6 @@
 """Chat templates of many families of models render chats with the right calls.
 
-The templates are those that ship in `trl`; without it, these tests are skipped: `pip install --no-deps trl` is enough.
+The templates are those that ship in `trl`; `make test` installs it without what it needs to run.
 """
 
 from __future__ import annotations
