@@ -87,9 +87,11 @@ def test_domain_has_enough_of_everything(domain: Domain) -> None:
 
 
 def test_everything_is_in_use(domain: Domain) -> None:
-    """Some scenario of the first world uses each part and each tool, asks for each role, and is bound by each rule."""
-    shapes, scenarios = domain.scenarios_of("train-0").shapes, [*domain.scenarios_of("train-0").values()]
-    parts = {use.part for shape in shapes.values() for group in shape.groups for use in group.uses}
+    """Some scenario of the first three worlds uses each part and tool, asks for each role, and is bound by each rule."""
+    worlds = [domain.scenarios_of(f"train-{number}") for number in range(3)]
+    shapes = [shape for world in worlds for shape in world.shapes.values()]
+    scenarios = [scenario for world in worlds for scenario in world.values()]
+    parts = {use.part for shape in shapes for group in shape.groups for use in group.uses}
     calls = {(role, step.tool) for scenario in scenarios for role in scenario.roles for step in scenario.plan}
     binding = {name for role, tool in calls for name, _ in rules_binding(domain, role, tool)}
     forbidding = {name for name, rule in domain.file.policy.rules.items() if rule.kind == "may_not_call"}

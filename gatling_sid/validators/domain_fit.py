@@ -28,9 +28,7 @@ def intent_fits(context: TraceContext) -> Iterator[str]:
     refused = outcome.refused_goal if outcome is not None else None
     kinds = _kinds_of_goal(refused) if refused is not None else []
     if goal is None:
-        kinds += [
-            context.tools[c.tool_id].tool.operation for c in context.ordered_calls if c.tool_id in context.tools
-        ]
+        kinds += [context.tools[c.tool_id].tool.operation for c in context.ordered_calls if c.tool_id in context.tools]
     elif outcome is None or outcome.kind != "declined":
         kinds += _kinds_of_goal(goal)
     fitting = intents_of(kinds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -228,20 +228,29 @@ def composed_texts_tell_their_sources(context: TraceContext) -> Iterator[str]:
 def _wrong_in_text(call: ToolCall, source: ArgumentSource, context: TraceContext) -> Iterator[str]:
     assert context.domain is not None
     domain, text = context.domain, str(call.arguments.get(source.argument))
-    names = set[str]()
+    names, values = set[str](), list[tuple[str, str]]()
     for cell in (cell for each in references_of_source(source) for cell in _cells(each, context)):
         spec = domain.file.entities[cell.entity].fields[cell.field]
         if spec.sensitivity.rank > SensitivityTier.INTERNAL.rank:
             yield f"tells the {spec.sensitivity.value} field {cell.field}"
         value = value_as_text(domain, cell.entity, cell.field, cell.row[cell.field], context.world.today)
-        rest = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", " ", text)
-        if rest == text:
-            yield f"does not tell {cell.field}, which is {value}"
-        text = rest
+        values.append((value, cell.field))
         names |= {*_WORD.findall(name_of_field(domain, cell.entity, cell.field))}
+    text, missing = _without_values(text, values)
+    yield from (f"does not tell {field}, which is {value}" for value, field in missing)
     unknown = [each for each in _WORD.findall(text) if each not in names | _words_of_voice(domain)]
     if unknown:
         yield f"says more than its sources: {' '.join(unknown[:_MAX_WORDS_NAMED])}"
+
+
+def _without_values(text: str, values: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+    """The text without each value once, the longest first, since a short one may be part of it; and those it lacks."""
+    missing = []
+    for value, field in sorted(values, key=lambda each: -len(each[0])):
+        text, number = re.subn(rf"(?<!\w){re.escape(value)}(?!\w)", " ", text, count=1)
+        if number == 0:
+            missing.append((value, field))
+    return text, missing
 
 
 @lru_cache(maxsize=64)

@@ -120,6 +120,13 @@ def people(context: TraceContext, role: str) -> Iterator[dict[str, Any]]:
             yield {name: row[name] for name in definition.attributes}
 
 
+def people_concerned(context: TraceContext, role: str) -> list[dict[str, Any]]:
+    """The attributes of those who have a role and are named in a row that a call reads, or else of the first one."""
+    texts = {each for result in context.results.values() for _, row in result.rows for each in row.values() if each}
+    everybody = [*people(context, role)]
+    return [each for each in everybody if texts.intersection(each.values())] or everybody[:1]
+
+
 # --- what calls ask for ----------------------------------------------------------------------------------------
 
 
@@ -168,10 +175,10 @@ def tool_forbidden(at: Situation) -> Iterator[Pair]:
             one_more = ToolCall(call_id="one_more", tool_id=tool_id, provenance=at.trace.graph.calls[0].provenance)
             yield Pair(at.trace, with_calls(at.trace, [*at.trace.graph.calls, one_more]))
         return
-    for role in at.given["roles"]:
-        other = asked_by(at.trace, role=role, attributes=next(people(at.context, role)))
-        free = sorted(set(at.given["tools"]) - called)
-        for tool_id in sorted(called.intersection(at.given["tools"])):
+    free, forbidden = sorted(set(at.given["tools"]) - called), sorted(called.intersection(at.given["tools"]))
+    for tool_id, role in product(forbidden, at.given["roles"]):
+        for attributes in people_concerned(at.context, role):
+            other = asked_by(at.trace, role=role, attributes=attributes)
             yield Pair(at.under(other, tools=free), at.under(other, tools=[*free, tool_id]))
 
 

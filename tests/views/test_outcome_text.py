@@ -144,7 +144,7 @@ def repr_of(row: Mapping[str, object]) -> str:
 
 
 def test_each_value_that_was_asked_for_is_stated(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:
-    """A request for values of a few rows is answered with these values in nine of ten traces."""
+    """A request for values of a few rows is answered with these values in nine of ten traces, but for those it changes."""
     asked_for, stated = 0, 0
     for trace in shipped:
         actual = rows_read(TraceContext(trace, shipped_registry))
@@ -152,8 +152,16 @@ def test_each_value_that_was_asked_for_is_stated(shipped: list[GoldTrace], shipp
         for showing in trace.goal.shows if trace.goal else ():
             if len(showing.rows) * len(showing.fields) <= 24:
                 asked_for += 1
-                stated += all(each in text for key in showing.rows for each in words(showing, actual, key))
+                kept = replace_fields(
+                    showing, fields=[name for name in showing.fields if name not in changed_fields(trace)]
+                )
+                stated += all(each in text for key in showing.rows for each in words(kept, actual, key))
     assert stated >= asked_for * 0.9
+
+
+def changed_fields(trace: GoldTrace) -> set[str]:
+    """The fields that the plan of a trace changes: what it read of them holds no longer."""
+    return {name for effect in (trace.goal.effects if trace.goal else ()) for name in effect.changes}
 
 
 def words(showing: Showing, actual: dict[tuple[str, str], dict[str, object]], key: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated
@@ -12,11 +13,17 @@ if TYPE_CHECKING:
 
 
 def check_voice(domain: Domain) -> Iterator[FileProblem]:
-    """Yields openings, closings and reasons that are repeated or contain the notation of phrasings."""
-    voice = domain.file.voice
+    """Yields openings, closings and reasons that are repeated, here or in the shared voice, or contain notation.
+
+    A text of both voices might belong to different splits in each.
+    """
+    voice, shared = domain.file.voice, domain.voice.model_dump(include={"openings", "closings", "reasons"})
     for name, texts in (("openings", voice.openings), ("closings", voice.closings), ("reasons", voice.reasons)):
+        of_all_domains = {*chain.from_iterable(shared[name].values())}
         where = f"voice.{name}"
         yield from find_repeated(where, texts)
         for text in texts:
             if set(text) & set("{}[]|") or text != text.strip() or not text:
                 yield where, f"{text!r} must be plain text without slots or surrounding blanks"
+            if text in of_all_domains:
+                yield where, f"{text!r} stands in voice.yaml and so belongs to every domain: leave it out"
