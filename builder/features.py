@@ -8,20 +8,18 @@ would change is refused here.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
 
 from builder.columns import SCHEMA, STORAGE_SCHEMA
 from builder.equal_rows import number_rows
+from builder.json_text import exact_json, lasting_json
 from gatling_sid.errors import ShardError, TraceFormatError
 from gatling_sid.models import (
     ArgumentSource,
@@ -201,7 +199,7 @@ def to_row(trace: GoldTrace, *, shared: bool = True, row_cache: dict[int, Any] |
             "request": _request_row(trace.request, row_cache),
             "policy": _policy_row(trace.policy) if shared else None,
             "graph": _graph_row(trace.graph, trace.request.text, row_cache),
-            "metadata": _json(trace.metadata),
+            "metadata": lasting_json(trace.metadata),
             "created_at": trace.created_at,
             "validated": trace.validated,
             "goal": _goal_row(trace.goal) if shared else None,
@@ -235,12 +233,17 @@ def _outcome_row(outcome: Outcome | None, text: str, row_cache: dict[int, Any]) 
 def _observation_rows(observations: Sequence[Observation] | None) -> list[dict[str, Any]] | None:
     if observations is None:
         return None
-    return [{**each.__dict__, "result": _exact_json(each.result), "trust": _json(each.trust)} for each in observations]
+    return [
+        {**each.__dict__, "result": exact_json(each.result), "trust": lasting_json(each.trust)} for each in observations
+    ]
 
 
 def _lure_rows(lures: Sequence[Lure]) -> list[dict[str, Any]]:
     return [
-        {**lure.__dict__, "calls": [{**each.__dict__, "arguments": _json(each.arguments)} for each in lure.calls]}
+        {
+            **lure.__dict__,
+            "calls": [{**each.__dict__, "arguments": lasting_json(each.arguments)} for each in lure.calls],
+        }
         for lure in lures
     ]
 
@@ -266,7 +269,7 @@ def _request_row(request: UserRequest, row_cache: dict[int, Any]) -> dict[str, A
 
 
 def _principal_row(principal: Principal) -> dict[str, Any]:
-    return {**principal.__dict__, "attributes": _json(principal.attributes)}
+    return {**principal.__dict__, "attributes": lasting_json(principal.attributes)}
 
 
 def _scope_row(scope: ScopeMetadata) -> dict[str, Any]:
@@ -276,15 +279,15 @@ def _scope_row(scope: ScopeMetadata) -> dict[str, Any]:
 def _policy_row(policy: SystemPolicy) -> dict[str, Any]:
     return {
         **policy.__dict__,
-        "scope_limits": _json(policy.scope_limits),
-        "constraints": [{**each.__dict__, "parameters": _json(each.parameters)} for each in policy.constraints],
+        "scope_limits": lasting_json(policy.scope_limits),
+        "constraints": [{**each.__dict__, "parameters": lasting_json(each.parameters)} for each in policy.constraints],
     }
 
 
 def _call_row(call: ToolCall, text: str, row_cache: dict[int, Any]) -> dict[str, Any]:
     return {
         **call.__dict__,
-        "arguments": _cached_row(row_cache, call.arguments, _json),
+        "arguments": _cached_row(row_cache, call.arguments, lasting_json),
         "scope": _cached_row(row_cache, call.scope, _scope_row),
         "provenance": _pointer_row(call.provenance, text, row_cache) if call.provenance else None,
         "argument_sources": [_source_row(each) for each in call.argument_sources],
@@ -327,65 +330,7 @@ def _measure_row(measure: Measurement) -> dict[str, Any]:
 
 
 def _effect_row(effect: Effect) -> dict[str, Any]:
-    return {**effect.__dict__, "changes": _json(effect.changes)}
-
-
-_MAX_EXACT = 2.0**53
-"""Integers from 2**53 on cannot all be represented as floats."""
-
-
-def _json(value: dict[str, Any]) -> str:
-    """JSON text of a dict. Raises ValueError naming a value that a reader would not get back unchanged."""
-    for name, each in value.items():
-        kind = type(each)
-        simple = each.isascii() if kind is str else kind is int and -_MAX_EXACT < each < _MAX_EXACT  # nearly all are
-        if not isinstance(name, str) or not (simple or _check_survives(each)):
-            raise ValueError(f"{name}: {_describe(each)} cannot be published: a reader would not get it back unchanged")
-    return to_json(value).decode()
-
-
-def _exact_json(value: dict[str, Any]) -> str:
-    """JSON text that every decoder of text gives back unchanged. Raises ValueError for a value that is not JSON."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    text.encode()  # a lone surrogate is no text
-    return text
-
-
-def _describe(value: Any) -> str:
-    try:
-        return str(value)[:80].encode("utf-8", "backslashreplace").decode()
-    except RecursionError:
-        return "a value that is nested too deeply"
-
-
-_MAX_DEPTH = 100
-"""Depth of nested JSON that all usual readers accept."""
-
-
-@lru_cache(maxsize=65536)
-def _decodes_to_itself(value: float) -> bool:
-    """Whether a number survives encoding and decoding unchanged; the decoder that readers use keeps only ten digits."""
-    from datasets.utils.json import ujson_loads  # noqa: PLC0415 - takes a second, and few runs have fractions
-
-    return math.isfinite(value) and bool(ujson_loads(to_json(value)) == value)
-
-
-def _check_survives(value: Any, depth: int = 0) -> bool:
-    if isinstance(value, str):
-        return value.isascii() or not any("\ud800" <= each <= "\udfff" for each in value)
-    if isinstance(value, bool) or value is None:
-        return True
-    if depth > _MAX_DEPTH:
-        return False
-    if isinstance(value, int):
-        return -(2**63) <= value < 2**64
-    if isinstance(value, float):
-        return abs(value) < _MAX_EXACT if value.is_integer() else _decodes_to_itself(value)
-    if isinstance(value, list):
-        return all(_check_survives(each, depth + 1) for each in value)
-    return isinstance(value, dict) and all(
-        isinstance(k, str) and _check_survives(k) and _check_survives(v, depth + 1) for k, v in value.items()
-    )
+    return {**effect.__dict__, "changes": lasting_json(effect.changes)}
 
 
 _SHARED: Mapping[str, Callable[[Any], Any]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -241,3 +242,20 @@ def test_seeded_randomness_is_no_chance() -> None:
 def test_files_stay_readable(path: Path) -> None:
     """No file is longer than 450 lines."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_the_wheel_carries_every_file_of_data() -> None:
+    """Each file in the packages that is not Python is named by a pattern of `package-data`."""
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    carried = {path for package, patterns in given.items() for each in patterns for path in (ROOT / package).glob(each)}
+    files = {path for package in ("gatling_sid", "builder", "dataset_card", "scripts") for path in data_files(package)}
+
+    assert files
+    assert files - carried == set()
+
+
+def data_files(package: str) -> Iterator[Path]:
+    """The files of a package that are not Python."""
+    for path in (ROOT / package).rglob("*"):
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            yield path

@@ -14,7 +14,7 @@ from gatling_sid.schemas.composition.tasks import build_task
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
-_SHAPES_PER_PART = 6
+_SHAPES_PER_PART = 12
 _READING = ("list", "get")
 
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def check_voice(domain: Domain) -> Iterator[FileProblem]:
-    """Yields openings, closings and reasons that are repeated, here or in the shared voice, or contain notation.
+    """Yields openings, closings and reasons that are repeated or contain the notation of phrasings.
 
-    A text of both voices might belong to different splits in each.
+    Where the shared voice is used too, because there are parts, its texts are not repeated: one might be for validation
+    in the one voice and for training in the other.
     """
     voice, shared = domain.file.voice, domain.voice.model_dump(include={"openings", "closings", "reasons"})
     for name, texts in (("openings", voice.openings), ("closings", voice.closings), ("reasons", voice.reasons)):
@@ -25,5 +26,5 @@ def check_voice(domain: Domain) -> Iterator[FileProblem]:
         for text in texts:
             if set(text) & set("{}[]|") or text != text.strip() or not text:
                 yield where, f"{text!r} must be plain text without slots or surrounding blanks"
-            if text in of_all_domains:
+            if domain.file.parts and text in of_all_domains:
                 yield where, f"{text!r} stands in voice.yaml and so belongs to every domain: leave it out"
