@@ -162,9 +162,10 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
             refused += 1
         assert not used & {*trace.policy.forbidden_operations}
     assert refused >= 5
-    call = traces[0].graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden_tools)})
-    graph = traces[0].graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
-    alone = traces[0].model_copy(update={"graph": graph})
+    calling = next(trace for trace in traces if trace.graph.calls)
+    call = calling.graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden_tools)})
+    graph = calling.graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})
+    alone = calling.model_copy(update={"graph": graph})
     assert any("is forbidden" in each for each in validator.validate_policy_compliance(alone)[1])
 
 

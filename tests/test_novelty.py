@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from itertools import combinations
 
@@ -88,11 +89,13 @@ def function_calls(novelty: Novelty, text: str) -> int:
         nonlocal count
         count += event in ("call", "c_call")
 
+    gc.disable()  # others are called back when garbage is collected
     sys.setprofile(note)
     try:
         novelty.is_new(text)
     finally:
         sys.setprofile(None)
+        gc.enable()
     return count
 
 

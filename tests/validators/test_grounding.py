@@ -18,7 +18,7 @@ TEXTS = {
 def test_each_value_must_stand_in_the_text_on_its_own(
     text: str, values: list[tuple[str, str]], missing: list[str]
 ) -> None:
-    """A value that is part of a longer one is not told by it, and two equal values are told twice."""
+    """A longer value does not state a short one that is part of it, and two equal values stand there twice."""
     rest, lacking = _without_values(text, values)
 
     assert [field for _, field in lacking] == missing
