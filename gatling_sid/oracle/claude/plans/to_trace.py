@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,7 +109,7 @@ def _call(answer: CallAnswer, request: UserRequest, context: RequestContext, mom
         provenance=_provenance(answer, request, context, moment),
         dependencies=sorted(needs, key=lambda call_id: (len(call_id), call_id)),
         argument_sources=[
-            _source(each, arguments[each.name], tool_id, request.text, context) for each in answer.arguments
+            _source(each, arguments[each.name], answer, request.text, context) for each in answer.arguments
         ],
     )
 
@@ -162,10 +162,12 @@ def _carry_out(
 # --- sources and provenance ------------------------------------------------------------------------------------
 
 
-def _source(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> ArgumentSource:
+def _source(
+    argument: ArgumentAnswer, value: Any, call: CallAnswer, text: str, context: RequestContext
+) -> ArgumentSource:
     match argument.source:
         case "request":
-            start, end = _span(argument, value, tool_id, text, context)
+            start, end = _span(argument, value, call, text, context)
             return ArgumentSource(argument=argument.name, origin="request", start=start, end=end)
         case "call":
             reference = write_references(references_in(value)) or None
@@ -176,14 +178,19 @@ def _source(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, conte
     return ArgumentSource(argument=argument.name, origin=argument.source, reference=path)
 
 
-def _span(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context: RequestContext) -> tuple[int, int]:
+def _span(
+    argument: ArgumentAnswer, value: Any, call: CallAnswer, text: str, context: RequestContext
+) -> tuple[int, int]:
     """Where the request states the value: the quote itself, or words in the quote, or else words anywhere in the text.
+
+    What the text has several times is taken from the clause that the call quotes, if that has it.
 
     Raises:
         BadAnswerError: the request contains neither the quote nor the value.
 
     """
-    start = _find_words(argument.where.strip(), text)
+    tool_id, clause, whole = _tool_id(call, context), _find_words(call.quote.strip(), text), (0, len(text))
+    start = _find_words_within(argument.where.strip(), text, (clause or whole, whole))
     tool = context.domain.tools.get(tool_id)
     if tool is None or argument.name not in tool.parameters:
         return _require_span(start, argument, tool_id)  # the validator reports the unknown tool or parameter
@@ -197,13 +204,20 @@ def _span(argument: ArgumentAnswer, value: Any, tool_id: str, text: str, context
         known = () if isinstance(scalar, (list, dict)) else wordings(kind, scalar, today, words.get(scalar, ()))
     except (TypeError, ValueError):
         known = ()
-    low, high = start or (0, len(text))
     for wording in sorted(known, key=len, reverse=True):
-        for begin, stop in ((low, high), (0, len(text))):
-            inside = _find_words(wording, text[begin:stop])
-            if inside is not None:
-                return begin + inside[0], begin + inside[1]
+        found = _find_words_within(wording, text, (start or whole, clause or whole, whole))
+        if found is not None:
+            return found
     return _require_span(start, argument, tool_id)
+
+
+def _find_words_within(words: str, text: str, places: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
+    """Start and end of words in the first of these places of a text that has them."""
+    for begin, stop in places:
+        inside = _find_words(words, text[begin:stop])
+        if inside is not None:
+            return begin + inside[0], begin + inside[1]
+    return None
 
 
 def _find_words(words: str, text: str) -> tuple[int, int] | None:

@@ -42,9 +42,9 @@ def response_with(text: str | None, problem: str | None = None) -> LLMResponse:
 
 
 def round_trip(
-    trace: GoldTrace, domain: Domain, change: Callable[[Content], None] = lambda _: None
+    trace: GoldTrace, domain: Domain, change: Callable[[Content], None] = lambda _: None, *, before: str = ""
 ) -> GoldTrace | Failure:
-    """A trace as an answer, which is changed and read again."""
+    """A trace as an answer, which is changed and read again; the words of `before` stand before its request."""
     context = context_of_trace(trace, domain)
     content = plan_from_trace(trace, context.world).model_dump()
     change(content)
@@ -52,7 +52,7 @@ def round_trip(
     if isinstance(plan, Failure):
         return plan
     return trace_or_failure(
-        plan, trace.request.text, context, TraceIdentity(trace.trace_id, CREATED_AT, {"oracle": "claude"})
+        plan, before + trace.request.text, context, TraceIdentity(trace.trace_id, CREATED_AT, {"oracle": "claude"})
     )
 
 
@@ -72,6 +72,18 @@ def test_a_gold_trace_survives_the_round_trip(
         assert [call.arguments for call in returned.graph.calls] == [call.arguments for call in trace.graph.calls]
         assert [call.scope for call in returned.graph.calls] == [call.scope for call in trace.graph.calls]
         assert returned.request.expected_scope == trace.request.expected_scope
+
+
+def test_words_are_looked_for_in_the_clause_that_a_call_quotes(library: Domain, gold: list[GoldTrace]) -> None:
+    """A value that stands twice in the request is taken from the clause that asks for the call."""
+    stated = [each for each in gold if each.graph.calls[0].argument_sources[0].start is not None]
+    trace = min(stated, key=lambda each: len(each.request.text))  # whose quote is so short that an answer has it
+    source = trace.graph.calls[0].argument_sources[0]
+    before = f"Not {trace.request.text[source.start : source.end]} of all things. "
+    returned = round_trip(trace, library, before=before)
+
+    assert isinstance(returned, GoldTrace)
+    assert returned.graph.calls[0].argument_sources[0].start == len(before) + (source.start or 0)
 
 
 def can_be_stated(trace: GoldTrace) -> bool:
