@@ -93,6 +93,7 @@ AIMS: Mapping[str, Aim] = {
     "data flow, of two or more calls": Aim(least=0.6),
     "five or more calls": Aim(least=0.1),
     "argument values literally in the text": Aim(0.3, 0.55),
+    "most frequent dictated text": Aim(most=0.01),
     **{f"intent {intent}": Aim(0.08, 0.3) for intent in INTENTS},
     "reads prose": Aim(least=0.3),
     "holds a lure": Aim(least=0.08),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,9 @@ from gatling_sid.simulator.execution import tools_of
 
 _VALUE_LENGTHS = range(2, 201)
 """Lengths of the values that are looked for in texts: a single character stands in any text by chance."""
+
+_DICTATED = 30
+"""Characters from which on a text in a request is a message or a note, and no name."""
 
 PlanShape = tuple[Any, ...]
 
@@ -30,6 +33,7 @@ class PlanCounts:
     values: int = 0
     literal_values: int = 0
     intents: Counter[str] = field(default_factory=Counter)
+    dictated: Counter[str] = field(default_factory=Counter)
     scenarios: set[str] = field(default_factory=set)
     goal_shapes: set[PlanShape] = field(default_factory=set)
     plan_shapes: set[PlanShape] = field(default_factory=set)
@@ -45,6 +49,7 @@ class PlanCounts:
         self.values += len(values)
         self.literal_values += sum(value.lower() in text for value in values)
         self.intents[trace.request.intent_category] += 1
+        self.dictated.update(_dictated_texts(calls))
         self.scenarios.add(str(trace.metadata["scenario"]))
         self.goal_shapes.add(goal_shape(trace, domain))
         self.plan_shapes.add(plan_shape(trace))
@@ -56,8 +61,17 @@ class PlanCounts:
         yield "data flow, of two or more calls", self.with_data_flow / max(1, self.multi_call)
         yield "five or more calls", self.with_five_calls / self.traces
         yield "argument values literally in the text", self.literal_values / max(1, self.values)
+        yield "most frequent dictated text", max(self.dictated.values(), default=0) / self.traces
         for intent in INTENTS:
             yield f"intent {intent}", self.intents[intent] / self.traces
+
+
+def _dictated_texts(calls: Sequence[ToolCall]) -> set[str]:
+    """The messages and notes that a request states word for word."""
+    values = (
+        call.arguments[each.argument] for call in calls for each in call.argument_sources if each.origin == "request"
+    )
+    return {each for each in values if isinstance(each, str) and len(each) >= _DICTATED}
 
 
 def values_of_arguments(trace: GoldTrace) -> frozenset[str]:
