@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
-_UNFIT_FOR_PRONOUN = re.compile(r"\bme \{it\}$|\b(?:up|out|down|off|back|away)\} \{it\}")
-"""Texts that take no pronoun: "get me them", and "{status:turn down} them"."""
+_UNFIT_FOR_PRONOUN = re.compile(
+    r"\bme\]? \{it\}$|\b(?:up|out|down|off|back|away|(?<=pass )on|(?<=send )on)[}\]] \{it\}"
+)
+"""Texts that take no pronoun: "get me them", "{status:turn down} them", and "[open|pull up] them"."""
 _WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
 _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it\}}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
@@ -57,7 +59,9 @@ _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
 _POLITE = re.compile(r"\b(?:please|pls|plz|thanks|thank you|cheers)\b", re.IGNORECASE)
 _ORDER_IN_TIME = re.compile(r"\b(?:then|after|afterwards)\b", re.IGNORECASE)
-_PARTICLE = re.compile(r"([\w:{}]+) (up|out|down|off|back|away) \{it\}")
+_PARTICLE = re.compile(
+    r"([\w:{}]+|\[[^\[\]]*\]) (up|out|down|off|back|away|(?<=pass )on|(?<=hand )on|(?<=send )on) \{it\}"
+)
 """A verb with a particle: "turn down {it}" becomes "turn it down" when it was named before."""
 
 Groups = tuple[Alternatives, ...]

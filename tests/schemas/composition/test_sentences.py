@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
-from gatling_sid.schemas.composition.sentences import TaskPhrasings
+from gatling_sid.schemas.composition.sentences import _PARTICLE, _UNFIT_FOR_PRONOUN, TaskPhrasings
 from gatling_sid.schemas.composition.shape_types import Group, Shape, Target, Use
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.composition.tasks import build_task
@@ -335,3 +335,27 @@ def test_splits_share_no_first_sentence(workshop: Domain) -> None:
         ]
         openers = [{(each.pattern, each.verb) for each in map(of._openers.at, range(len(of)))} for of in phrasings]
         assert not any(openers[at] & openers[other] for at, other in ((0, 1), (0, 2), (1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("turn down {it} for now", "turn {it} down for now"),
+        ("[close|shut] down {it}", "[close|shut] {it} down"),
+        ("pass on {it} to them", "pass {it} on to them"),
+        ("sign off on {it}", "sign off on {it}"),
+        ("follow up on {it}", "follow up on {it}"),
+    ],
+)
+def test_the_particle_of_a_verb_stands_after_a_pronoun(text: str, expected: str) -> None:
+    """Nobody says "turn down them"."""
+    assert _PARTICLE.sub(r"\1 {it} \2", text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["get me {it}", "{status:turn down} {it}", "[open|pull up] {it}", "[give me|show me] {it}"]
+)
+def test_some_texts_take_no_pronoun(text: str) -> None:
+    """Where the particle cannot be moved, another text is taken."""
+    assert _UNFIT_FOR_PRONOUN.search(text)
+    assert not _UNFIT_FOR_PRONOUN.search("[open|see] {it}")
