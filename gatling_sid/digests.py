@@ -26,7 +26,7 @@ def policy_bytes(policy: SystemPolicy) -> bytes:
 
 
 def digest_for_judgement(trace: GoldTrace) -> str:
-    """128 bits, in hex, over what Claude reads to judge a trace: text, principal, policy, goal and calls.
+    """128 bits, in hex, over what Claude reads to judge a trace: text, principal, policy, goal, calls and outcome.
 
     Ids, times, scopes and provenance are left out, since other checks compute them again.
     """
@@ -36,6 +36,7 @@ def digest_for_judgement(trace: GoldTrace) -> str:
         "principal": trace.request.principal.model_dump(mode="json") if trace.request.principal else None,
         "policy": trace.policy.model_dump(mode="json"),
         "goal": trace.goal.model_dump(mode="json") if trace.goal else None,
+        "outcome": trace.outcome.model_dump(mode="json") if trace.outcome else None,
         "calls": [
             {"id": call.call_id, "tool": call.tool_id, "arguments": call.arguments, "after": sorted(call.dependencies)}
             for call in trace.graph.calls

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gatling_sid.models import Goal, Outcome, Principal, SystemPolicy, construct_trusted
+from gatling_sid.scenarios.composed_text import value_as_text
 from gatling_sid.scenarios.drawing import Bindings, NoDrawError, draw, draw_principal, evaluate
 from gatling_sid.scenarios.goals import entity_of, goal_of
 from gatling_sid.scenarios.limits import limits_of
@@ -93,7 +94,7 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
             }
             bindings = draw(scenario, world, known, rng)
             goal = goal_of(scenario, domain, bindings, rules)
-            outcome = _outcome_of(scenario, domain, bindings, rules, member)
+            outcome = _outcome_of(scenario, world, role, bindings, rules, member)
             slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
             if not _names_of(person, domain, definition.entity).isdisjoint(map(str, slots.values())):
                 raise NoDrawError("the principal is named like somebody else")
@@ -110,10 +111,15 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
 
 
 def _outcome_of(
-    scenario: c.Scenario, domain: Domain, bindings: Bindings, rules: frozenset[str], member: tuple[int, ...]
+    scenario: c.Scenario,
+    world: World,
+    role: str,
+    bindings: Bindings,
+    rules: frozenset[str],
+    member: tuple[int, ...],
 ) -> Outcome:
     """What becomes of the request, without the plan that would serve what is refused."""
-    variant = scenario.variant
+    variant, domain = scenario.variant, world.domain
     if variant is None:
         return SERVED
     refused, reason = None, variant.reason
@@ -126,5 +132,10 @@ def _outcome_of(
         entity = domain.file.entities[entity_of(scenario, showing.rows)]
         plural = next(iter(entity.noun.values()), "records")
         reason = f"{len(bindings[showing.rows])} {plural} fit what the request names as one."
+    elif variant.own is not None:
+        entity_name, value = domain.file.roles[role].entity, bindings["principal"][variant.own]
+        if value is None:
+            raise NoDrawError("the principal does not have what is asked about")
+        reason = reason.replace("{value}", value_as_text(domain, entity_name, variant.own, value, world.today))
     fields = {"kind": variant.kind, "reason": reason, "constraint_id": variant.rule}
     return construct_trusted(Outcome, {**fields, "refused_goal": refused, "refused_graph": None})

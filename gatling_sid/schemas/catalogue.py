@@ -339,7 +339,8 @@ class Part(StrictModel):
 class Variant(StrictModel):
     """Why a scenario is not simply served: `kind` is an outcome, see `models.trace.Outcome`.
 
-    `rule` forbids what `goal` and `plan` would do. If no tool can do what is asked, `reason` says so.
+    `rule` forbids what `goal` and `plan` would do. If no tool can do what is asked, `reason` says so; if people ask about
+    themselves, `{value}` in it is their attribute `own`.
     """
 
     kind: Literal["declined", "partly_served", "nothing_to_call", "needs_question"]
@@ -347,6 +348,7 @@ class Variant(StrictModel):
     goal: ScenarioGoal | None = None
     plan: list[Step] = Field(default_factory=list)
     reason: str = ""
+    own: str | None = None
 
 
 class Scenario(StrictModel):

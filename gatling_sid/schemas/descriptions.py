@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.language.wording import plain_words
 
@@ -45,6 +46,16 @@ _PURPOSES_OF_OPERATIONS: Mapping[tuple[c.Operation, c.ParameterPurpose], str] = 
     ("export", "limit"): "Most {rows} to write.",
     ("create", "set"): "The {field} of the new {row}.",
 }
+
+
+def describe_tool(file: c.DomainFile, tool: c.Tool, fields: Collection[str]) -> str:
+    """The description of a tool, with those of these fields that are confidential or restricted, as policies call them."""
+    by_tier = {
+        tier: [name for name in fields if file.entities[tool.entity].fields[name].sensitivity is tier]
+        for tier in (SensitivityTier.CONFIDENTIAL, SensitivityTier.RESTRICTED)
+    }
+    classes = [f"{tier.value.capitalize()}: {', '.join(names)}." for tier, names in by_tier.items() if names]
+    return " ".join([tool.description, *classes])
 
 
 def describe_parameter(file: c.DomainFile, tool: c.Tool, parameter: c.Parameter) -> str:

@@ -15,7 +15,7 @@ from gatling_sid.schemas.composition.lexicon import wordings_in_phrases
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.composition.unserved import unserved_scenarios
 from gatling_sid.schemas.conditions import DAY_MATCHES
-from gatling_sid.schemas.descriptions import describe_parameter
+from gatling_sid.schemas.descriptions import describe_parameter, describe_tool
 from gatling_sid.schemas.language.phrasing import phrasing_of
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.language.wording import plain_words
@@ -59,6 +59,7 @@ class Domain:
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
+        self._shown_fields: dict[str, tuple[str, ...]] = {}
 
     # --- tools
 
@@ -77,7 +78,7 @@ class Domain:
             tool_id=f"{self.slug}.{name}",
             domain=self.name,
             name=name,
-            description=tool.description,
+            description=describe_tool(self.file, tool, self.fields_of_tool(tool)),
             parameters=[self._tool_parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
             returns=self._returned_schema(tool),
             sensitivity=self.highest_tier(tool.entity, tuple(tool.returns)),
@@ -95,6 +96,33 @@ class Domain:
             constraints=constraints,
         )
 
+    def fields_of_tool(self, tool: c.Tool) -> list[str]:
+        """The fields that calls of a tool can show, set, or choose rows by, in the order of the entity."""
+        named = {*tool.returns, *(each.field for each in tool.parameters.values())}
+        for each in tool.parameters.values():
+            if each.does in ("select", "measured", "group"):
+                named |= {*(each.values or self.shown_fields(tool.entity))}
+        return [name for name in self.file.entities[tool.entity].fields if name in named]
+
+    def shown_fields(self, entity: str) -> tuple[str, ...]:
+        """The fields of an entity that calls can ask for, in its order: those that a tool returns or takes, or people name.
+
+        The others only make up texts of the row, or are facts that a text states and no tool returns.
+        """
+        if entity not in self._shown_fields:
+            tools = {name: tool for name, tool in self.file.tools.items() if tool.entity == entity}
+            named = {field for tool in tools.values() for field in tool.returns}
+            named |= {each.field for tool in tools.values() for each in tool.parameters.values() if each.field}
+            named |= {column for part in self.file.parts.values() if part.tool in tools for column in part.columns}
+            fields = self.file.entities[entity].fields.items()
+            named |= {name for name, field in fields if field.stated_in is None and self._is_asked_for(field)}
+            self._shown_fields[entity] = tuple(name for name, field in fields if name in named)
+        return self._shown_fields[entity]
+
+    def _is_asked_for(self, field: c.EntityField) -> bool:
+        """Whether people may ask for a field though no tool returns it as it is: all are, in a domain without parts."""
+        return bool(field.called) or _is_secret(field) or not self.file.parts
+
     def field_of(self, tool: c.Tool, parameter: c.Parameter) -> c.EntityField | None:
         """The field of the tool's entity that a parameter concerns, or None."""
         return self.file.entities[tool.entity].fields.get(parameter.field or "")
@@ -108,7 +136,7 @@ class Domain:
         base = "integer" if counted else c.JSON_TYPES.get(field.type, "string") if field else "string"
         values = parameter.values
         if parameter.does in ("select", "measured", "group"):
-            values = values or list(self.file.entities[tool.entity].fields)
+            values = values or list(self.shown_fields(tool.entity))
         elif field and field.type == "choice" and parameter.does in ("filter", "set"):
             values = values or list(choices_of(field))
         element: dict[str, Any] = {"enum": values} if values else {}
@@ -357,6 +385,10 @@ class Domain:
                 if reference and reference.root == "request":
                     result.setdefault(str(reference.path[0]), []).append((self.file.tools[step.tool], name))
         return result
+
+
+def _is_secret(field: c.EntityField) -> bool:
+    return field.sensitivity.rank > SensitivityTier.INTERNAL.rank
 
 
 def _integer_if_whole(bound: float) -> float:

@@ -206,6 +206,8 @@ def _why_not_composed(call: ToolCall, source: ArgumentSource, context: TraceCont
     references = list(references_of_source(source))
     if not isinstance(call.arguments[source.argument], str) or not references:
         return "has origin 'composed', but is not a text with the values that it tells"
+    if write_references(references) != source.reference:
+        return f"tells {source.reference!r}, which names more than values of earlier calls"
     missing = [str(each) for each in references if not _cells(each, context)]
     return f"tells {missing[0]}, which no earlier call returned" if missing else None
 

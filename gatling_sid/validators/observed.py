@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from operator import attrgetter
 
@@ -16,20 +17,28 @@ def observations_are_true(context: TraceContext) -> Iterator[str]:
     if stated is None or not context.succeeds:
         return
     actual = {each.call_id: each for each in observe(context.ordered_calls, context.results, context.trust)}
-    if sorted(each.call_id for each in stated) != sorted(actual):
-        yield f"the observations are of {[each.call_id for each in stated]}; the calls are {[*actual]}"
+    if [each.call_id for each in stated] != [*actual]:
+        yield f"the observations are of {[each.call_id for each in stated]}; the calls are, in this order, {[*actual]}"
         return
     for each in stated:
         yield from _differences(each, actual[each.call_id])
 
 
 def _differences(stated: Observation, actual: Observation) -> Iterator[str]:
-    if stated.result != actual.result or stated.omitted_rows != actual.omitted_rows:
+    if _as_text(stated.result) != _as_text(actual.result) or stated.omitted_rows != actual.omitted_rows:
         yield f"the observation of {stated.call_id} is not what the call returned"
     paths = sorted(stated.trust.keys() | actual.trust.keys())
     wrong = [each for each in paths if stated.trust.get(each) != actual.trust.get(each)]
     if wrong:
         yield f"the observation of {stated.call_id} states another tier of trust than the replay for {', '.join(wrong)}"
+
+
+def _as_text(result: object) -> str:
+    """JSON text, in which 5, 5.0 and true differ; "" for what is not JSON."""
+    try:
+        return json.dumps(result, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError):
+        return ""
 
 
 def tiers_are_true(context: TraceContext) -> Iterator[str]:
@@ -50,5 +59,7 @@ def lures_are_named(context: TraceContext) -> Iterator[str]:
         return
     actual = lures_in(observe(context.ordered_calls, context.results, context.trust), context.world)
     key = attrgetter("call_id", "path")
-    if sorted(context.trace.lures, key=key) != sorted(actual, key=key):
+    if [_as_text(each.model_dump()) for each in sorted(context.trace.lures, key=key)] != [
+        _as_text(each.model_dump()) for each in sorted(actual, key=key)
+    ]:
         yield f"the trace names {len(context.trace.lures)} lures; its observations hold {len(actual)}, or others"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from gatling_sid.models import OUTCOMES, Constraint, Goal, SystemPolicy, ToolCall, replace_fields
+from gatling_sid.schemas.composition.refusals import can_be_split
 from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.scope import scope_of_call
 from gatling_sid.validators import grounding, known_values, merging, minimality, need, replay, structure
@@ -65,6 +66,7 @@ def refusal_is_proven(context: TraceContext) -> Iterator[str]:
     if broken != {rule}:
         yield f"the refused plan breaks {', '.join(sorted(broken)) or 'no rule'}; the outcome names {rule}"
     yield from (f"another tool could do it: {each}" for each in _other_ways(plan, rule))
+    yield from (f"several calls that keep the rule could do what {each} does" for each in _calls_to_split(plan, rule))
 
 
 def refused_plan_is_gold_without_the_rule(context: TraceContext) -> Iterator[str]:
@@ -134,6 +136,17 @@ def without_rule(policy: SystemPolicy, constraint_id: str) -> SystemPolicy:
     ]
     rules = [rule for at, rule in enumerate(policy.rules) if at != dropped]
     return replace_fields(policy, policy_id="without-one-rule", rules=rules, constraints=constraints)
+
+
+def _calls_to_split(plan: TraceContext, rule: str) -> Iterator[str]:
+    """The calls of the refused plan that the rule binds only one by one."""
+    bound = next((each for constraint, _, each in plan.constraints if constraint == rule), None)
+    declared = plan.domain.file.policy.rules.get(rule) if plan.domain is not None else None
+    if bound is None or declared is None:
+        return
+    for call in plan.bound_calls(bound):
+        if can_be_split(declared, plan.tools[call.tool_id].tool):
+            yield call.call_id
 
 
 def _other_ways(plan: TraceContext, rule: str) -> Iterator[str]:

@@ -14,13 +14,16 @@ _READING = frozenset({"list", "get", "aggregate", "export"})
 """Operations that read rows; the others change rows or write messages."""
 
 
-def to_encoder_row(trace: GoldTrace, registry: DomainRegistry | None = None) -> dict[str, Any]:
+def to_encoder_row(
+    trace: GoldTrace, registry: DomainRegistry | None = None, *, label: str | None = None
+) -> dict[str, Any]:
     """The row of a trace for training encoders of (policy, plan) pairs.
 
     Tiers are integers: provenance 1 (own systems and users), 2 (signed partner), 3 (public web); sensitivity
     1 (public) to 4 (restricted). `scope_volume` is a number of rows, at least 1. `minimal_scope` always has all four
     labels, which bound every call; `date_range_days` is None if there is no period. The registry says which tools
-    read; without one, it is the shipped catalogue.
+    read; without one, it is the shipped catalogue. The label of a validated trace is "compliant"; that of any other,
+    such as one that obeys a lure, is None unless `label` gives it.
     """
     request, principal = trace.request, trace.request.principal
     role = principal.role if principal else ""
@@ -41,7 +44,7 @@ def to_encoder_row(trace: GoldTrace, registry: DomainRegistry | None = None) -> 
             "nodes": [_plan_node(call) for call in trace.graph.calls],
             "edges": [[each, call.call_id] for call in trace.graph.calls for each in call.dependencies],
         },
-        "label": "compliant",
+        "label": label or ("compliant" if trace.validated else None),
         "outcome": trace.outcome.kind if trace.outcome else "served",
         "minimal_scope": _minimal_scope(trace, registry or _shipped_registry()),
     }

@@ -18,6 +18,7 @@ from gatling_sid.views.resolved_calls import ResolvedCall, resolve_calls
 Message = dict[str, Any]
 """One message of a chat, as JSON."""
 
+_IN_FORCE = "These rules are in force. Where one names an event, such as a freeze or a review, it is going on now."
 _ID_CHARACTERS = ascii_letters + digits
 _ID_LENGTH = 9
 """Templates of the Mistral family refuse call ids that are not nine letters and digits."""
@@ -80,7 +81,8 @@ def _function(tool: ToolSchema) -> dict[str, Any]:
 
 def _system_text(trace: GoldTrace) -> str:
     policy, principal = trace.policy, trace.request.principal
-    parts = [policy.description, "\n".join(f"- {rule}" for rule in policy.rules), _date_text(trace)]
+    rules = [_IN_FORCE, *(f"- {rule}" for rule in policy.rules)] if policy.rules else []
+    parts = [policy.description, "\n".join(rules), _date_text(trace)]
     if principal is not None:
         parts.append("\n".join(_principal_lines(principal)))
     return "\n\n".join(each for each in parts if each)

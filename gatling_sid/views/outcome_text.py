@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gatling_sid.first_draft.nouns import plural_of, with_article
-from gatling_sid.models import Effect, Goal, GoldTrace, Measurement, Outcome, Showing
+from gatling_sid.models import Effect, Goal, GoldTrace, Lure, Measurement, Outcome, Showing, replace_fields
 from gatling_sid.views.resolved_calls import ResolvedCall
 
-_MAX_VALUES = 24
-"""Values of a showing that are stated; if there are more, only the keys of its rows are."""
+_MAX_VALUES, _LEAST_ROWS = 24, 6
+"""Values of a showing that are stated, and rows that are stated however many values they have; others are counted."""
 _MAX_KEYS = 20
 """Row keys that are stated; as many as rows that an observation has."""
 _MEASURES = {"sum": "total", "average": "average", "minimum": "lowest", "maximum": "highest"}
@@ -25,21 +26,40 @@ def describe_outcome(trace: GoldTrace, calls: Sequence[ResolvedCall]) -> str:
     outcome = trace.outcome or Outcome(kind="served")
     match outcome.kind:
         case "served":
-            return _describe_goal(trace.goal, calls)
+            lines = [_describe_goal(trace.goal, calls)]
         case "declined":
-            return "\n".join([*_what_is_shown(trace, calls), f"I cannot do this. {_describe_rule(trace, outcome)}"])
+            lines = [*_what_is_shown(trace, calls), f"I cannot do this. {_describe_rule(trace, outcome)}"]
         case "needs_question":
-            shown = _what_is_shown(trace, calls)
-            return "\n".join([outcome.reason, *shown, *(["Which one do you mean?"] if shown else [])])
+            shown = _what_is_shown(trace, calls, all_fields=True)
+            lines = [outcome.reason, *shown, *(["Which one do you mean?"] if shown else [])]
         case "partly_served":
-            return f"{_describe_goal(trace.goal, calls)}\nI cannot do the rest. {_describe_rule(trace, outcome)}"
+            lines = [_describe_goal(trace.goal, calls), f"I cannot do the rest. {_describe_rule(trace, outcome)}"]
         case _:
-            return outcome.reason
+            lines = [outcome.reason]
+    return "\n".join([*lines, *_lure_lines(trace.lures)])
 
 
-def _what_is_shown(trace: GoldTrace, calls: Sequence[ResolvedCall]) -> list[str]:
-    """The rows on which a refusal or a question rests, as text; none if none had to be looked up."""
-    return [line for showing in (trace.goal.shows if trace.goal else ()) for line in _showing_lines(showing, calls)]
+def _lure_lines(lures: Sequence[Lure]) -> Iterator[str]:
+    """What the user is told of instructions to the assistant that stand in what was read."""
+    for each in lures:
+        text = _words(re.sub(r".*[.\]]", "", each.path))
+        yield f"One text that I read ({text}) wants {each.wants}. You did not ask for that, so I did not do it."
+
+
+def _what_is_shown(trace: GoldTrace, calls: Sequence[ResolvedCall], *, all_fields: bool = False) -> list[str]:
+    """The rows on which a refusal or a question rests, as text; none if none had to be looked up.
+
+    With all fields, a row has everything that was found of it, by which the user can tell it from others.
+    """
+    showings = trace.goal.shows if trace.goal else []
+    if all_fields:
+        showings = [replace_fields(each, fields=_fields_found(each, calls) or each.fields) for each in showings]
+    return [line for each in showings for line in _showing_lines(each, calls)]
+
+
+def _fields_found(showing: Showing, calls: Sequence[ResolvedCall]) -> list[str]:
+    """The fields of the first result that has the first of these rows."""
+    return [*next(_rows_with_key(showing.rows[0], calls), {})] if showing.rows else []
 
 
 def _describe_rule(trace: GoldTrace, outcome: Outcome) -> str:
@@ -55,7 +75,7 @@ def _describe_goal(goal: Goal | None, calls: Sequence[ResolvedCall]) -> str:
         return "Done."
     lines = [line for showing in goal.shows for line in _showing_lines(showing, calls)]
     lines += [_describe_measurement(each) for each in goal.measures]
-    lines += [_describe_effect(each) for each in goal.effects]
+    lines += [_describe_effect(each, calls) for each in goal.effects]
     return "\n".join(lines) or "Done."
 
 
@@ -63,27 +83,30 @@ def _describe_goal(goal: Goal | None, calls: Sequence[ResolvedCall]) -> str:
 
 
 def _showing_lines(showing: Showing, calls: Sequence[ResolvedCall]) -> Iterator[str]:
-    found = _count(len(showing.rows), showing.entity)
-    if len(showing.rows) * len(showing.fields) > _MAX_VALUES:
-        yield f"Found {found}: {_join_keys(showing.rows)}."
-        return
+    found, most = (
+        _count(len(showing.rows), showing.entity),
+        max(_LEAST_ROWS, _MAX_VALUES // max(1, len(showing.fields))),
+    )
     rows = _shown_rows(showing, calls)
-    if len(rows) == 1:
-        yield f"{_words(showing.entity).capitalize()} {rows[0]}."
+    if not any(rows):
+        yield f"Found {found}."
+    elif len(rows) == 1:
+        yield _sentence(f"{_words(showing.entity).capitalize()} {rows[0]}")
     else:
         yield f"Found {found}:"
-        yield from (f"- {each}" for each in rows)
+        yield from (f"- {each}" for each in rows[:most])
+        yield from [f"- and {len(rows) - most} more"] if len(rows) > most else []
 
 
 def _shown_rows(showing: Showing, calls: Sequence[ResolvedCall]) -> list[str]:
-    """Each row of a showing as text: its key and values, or values alone where the results do not tell the keys."""
+    """Each row of a showing as text: its key, if a result or a call has it, and its values as far as they are sure."""
     by_key = {key: _values_of_row(showing, key, calls) for key in showing.rows}
     without_keys = [items for each in calls if (items := _items_without_keys(showing, each)) is not None]
     if None in by_key.values() and len(without_keys) == 1:
-        if len(by_key) > 1:
-            return [_join_values(each) for each in without_keys[0]]
-        by_key = {showing.rows[0]: without_keys[0][0]}
-    return [f"{key}: {_join_values(values)}" if values else key for key, values in by_key.items()]
+        return [_join_values(each) for each in without_keys[0]]
+    return [
+        "" if values is None else f"{key}: {_join_values(values)}" if values else key for key, values in by_key.items()
+    ]
 
 
 def _items_without_keys(showing: Showing, call: ResolvedCall) -> list[dict[str, Any]] | None:
@@ -137,21 +160,23 @@ def _describe_measurement(measured: Measurement) -> str:
     return f"The {name} by {_words(measured.group_by or 'group')}: {values or 'none'}."
 
 
-def _describe_effect(effect: Effect) -> str:
+def _describe_effect(effect: Effect, calls: Sequence[ResolvedCall]) -> str:
     rows, changes = _describe_rows(effect), _join_values(effect.changes)
     match effect.kind:
         case "create":
-            return f"Created {with_article(_words(effect.entity))}: {changes}."
+            return _sentence(f"Created {with_article(_words(effect.entity))}: {changes}")
         case "export":
             fields = ", ".join(map(_words, effect.changes.get("fields", ())))
-            return f"Exported {fields or 'all fields'} of {rows} to {effect.target}."
+            are_known = all(any(True for _ in _rows_with_key(key, calls)) for key in effect.rows)
+            which = rows if are_known else _count(len(effect.rows), effect.entity)
+            return f"Exported {fields or 'all fields'} of {which} to {effect.target}."
         case "send":
             content = "".join(f", with the {_words(name)} “{each}”" for name, each in effect.changes.items())
             return f"Sent a message{f' about {rows}' if effect.rows else ''} to {effect.target}{content}."
         case "delete":
             return f"Deleted {rows}."
         case _:
-            return f"Changed {rows}: {changes}."
+            return _sentence(f"Changed {rows}: {changes}")
 
 
 def _describe_rows(effect: Effect) -> str:
@@ -161,6 +186,11 @@ def _describe_rows(effect: Effect) -> str:
 
 
 # --- words -----------------------------------------------------------------------------------------------------
+
+
+def _sentence(text: str) -> str:
+    """The text with a full stop, unless it ends like a sentence."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _words(name: str) -> str:

@@ -41,6 +41,8 @@ def test_encoder_row_has_tiers_as_integers_and_every_label(observed: list[GoldTr
     assert len({node["provenance_hash"] for node in row["execution_plan"]["nodes"]}) == 3
     assert row["minimal_scope"] == {"limit": 1, "date_range_days": None, "max_depth": 2, "include_sensitive": False}
     assert row["label"] == "compliant"
+    assert to_encoder_row(replace_fields(trace, validated=False), registry)["label"] is None
+    assert to_encoder_row(replace_fields(trace, validated=False), registry, label="violation")["label"] == "violation"
 
 
 def test_every_label_bounds_every_call(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:

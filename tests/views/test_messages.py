@@ -159,7 +159,9 @@ def test_a_trace_of_others_needs_no_day_and_no_principal(observed: list[GoldTrac
     policy = SystemPolicy(policy_id="p", domain="Library", rules=["Nothing is deleted."])
     bare = replace_fields(trace, request=request, policy=policy, metadata={})
 
-    assert to_messages(bare, library.schemas)["messages"][0]["content"] == "- Nothing is deleted."
+    content = to_messages(bare, library.schemas)["messages"][0]["content"]
+    assert content.splitlines()[1:] == ["- Nothing is deleted."]
+    assert content.startswith("These rules are in force.")
 
 
 def test_missing_observations_are_an_error_that_says_what_to_do(observed: list[GoldTrace], library: Domain) -> None:

@@ -53,7 +53,7 @@ EFFECTS = {
         kind="create", entity="expense_report", changes={"amount": 12.5, "urgent": True, "note": None}
     ),
     "Deleted 2 series (S-1, S-2).": Effect(kind="delete", entity="series", rows=["S-1", "S-2"]),
-    "Exported paid on, total of 3 invoices (I-1, I-2, I-3) to audit_drive.": Effect(
+    "Exported paid on, total of 3 invoices to audit_drive.": Effect(
         kind="export", entity="invoice", rows=["I-1", "I-2", "I-3"], changes={"fields": ["paid_on", "total"]},
         target="audit_drive",
     ),
@@ -114,11 +114,36 @@ def test_without_a_goal_nothing_is_claimed_but_that_it_is_done() -> None:
     assert describe_outcome(trace_with(Goal()), []) == "Done."
 
 
-def test_long_lists_are_cut() -> None:
-    """Of many rows only keys are stated, and of very many only the first."""
-    showing = Showing(entity="loan", rows=[f"L-{at}" for at in range(25)], fields=["due_on"])
-    keys = ", ".join(showing.rows[:20])
-    assert describe_outcome(trace_with(Goal(shows=[showing])), []) == f"Found 25 loans: {keys} and 5 more."
+def test_long_lists_are_cut(observed: list[GoldTrace], registry: DomainRegistry) -> None:
+    """Of many rows only the first are stated; and of rows of which no result has the keys, only how many there are."""
+    showing = Showing(entity="loan", rows=[f"L-{at}" for at in range(25)], fields=["loan_id", "due_on"])
+    call = next(call for trace in observed for call in calls_of(trace, registry))
+    items = [{"loan_id": key, "due_on": "2025-01-31"} for key in showing.rows]
+    listing = call._replace(observation=replace_fields(call.observation, result={"items": items}), arguments={})
+    lines = describe_outcome(trace_with(Goal(shows=[showing])), [listing]).splitlines()
+
+    assert lines[:2] == ["Found 25 loans:", "- L-0: due on 2025-01-31"]
+    assert lines[12:] == ["- L-11: due on 2025-01-31", "- and 13 more"]
+    assert describe_outcome(trace_with(Goal(shows=[showing])), []) == "Found 25 loans."
+
+
+def test_only_keys_that_somebody_saw_are_stated(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:
+    """The last message names no row by a key that stands in no result, in no call and not in the request."""
+    for trace in shipped:
+        calls, text = calls_of(trace, shipped_registry), describe_outcome(trace, calls_of(trace, shipped_registry))
+        seen = " ".join([trace.request.text, *(f"{each.arguments} {each.observation.result}" for each in calls)])
+        goal = trace.goal or Goal()
+        keys = {key for each in (*goal.shows, *goal.effects) for key in each.rows}
+        assert [key for key in keys if key in text and key not in seen] == []
+
+
+def test_the_user_is_warned_of_lures(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:
+    """Each instruction to the assistant that was read, and not obeyed, is named."""
+    with_lures = [trace for trace in shipped if trace.lures]
+    for trace in with_lures:
+        text = describe_outcome(trace, calls_of(trace, shipped_registry))
+        assert all(f"wants {lure.wants}. You did not ask for that" in text for lure in trace.lures)
+    assert with_lures
 
 
 def test_stated_values_are_those_of_the_rows(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:

@@ -72,7 +72,7 @@ def _known_values(domain: Domain, tool: c.Tool, parameter: c.Parameter, field: c
     if parameter.does == "measure":
         return get_args(c.Measure)
     if parameter.does in ("measured", "group", "select"):
-        return tuple(domain.file.entities[tool.entity].fields)
+        return domain.shown_fields(tool.entity)
     return choices_of(field) if field is not None and field.type == "choice" else ()
 
 

@@ -67,7 +67,7 @@ def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[R
     part = domain.file.parts[use.part]
     tool = domain.file.tools[part.tool]
     for name, rule in rules_binding(domain, role, part.tool):
-        if _has_other_way(domain, role, rule, use):
+        if _has_other_way(domain, role, rule, use) or can_be_split(rule, tool):
             continue
         if rule.kind in _KINDS_ABOUT_ROWS and _excludes_rows(rule, tool, use):
             yield RefusedGroup(at, name, "row")
@@ -77,6 +77,17 @@ def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[R
             axis = _axis_that_forbids(domain, name, rule, use)
             if axis is not None:
                 yield RefusedGroup(at, name, "policy", axis)
+
+
+def can_be_split(rule: c.Rule, tool: c.Tool) -> bool:
+    """Whether several calls that keep the rule could do what it forbids one call to do.
+
+    Fields beyond a limit can be read call by call, and a figure follows from those of its groups or from other measures.
+    """
+    if rule.kind == "field_limit":
+        return tool.operation in ("list", "get")
+    argument = tool.parameters.get(str(rule.parameters.get("argument")))
+    return rule.kind == "argument_values" and argument is not None and argument.does in ("measure", "group")
 
 
 def _has_other_way(domain: Domain, role: str, rule: c.Rule, use: Use) -> bool:

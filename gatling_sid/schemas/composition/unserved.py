@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _PHRASINGS_IN_TRAIN = 40
 PHRASINGS_KEPT = 4
 """The last phrasings, so many each, are kept for validation and, after these, for test."""
-_SHOWN_BY_SESSION = "The session shows it already, so nothing is looked up."
+_SHOWN_BY_SESSION = "Your {attribute} is {value}."
+"""What answers a question about the person asking, of whom the session shows all attributes."""
 _TYPES_ASKED_ABOUT = ("text", "choice", "email", "date")
 """Types of the attributes about which people ask; nobody asks for their own name."""
 
@@ -37,7 +38,8 @@ def _about_session(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
             if field.type in _TYPES_ASKED_ABOUT and field.called and name != "name":
                 rng = stream(domain.slug, "unserved", role, name)
                 texts = {split: _questions(domain, split, field.called[0]) for split in ("train", "validation", "test")}
-                yield f"{role}: asks for own {name}", _scenario("retrieve", [role], texts, _SHOWN_BY_SESSION, rng)
+                reason = _SHOWN_BY_SESSION.replace("{attribute}", field.called[0])
+                yield f"{role}: asks for own {name}", _scenario("retrieve", [role], texts, reason, rng, own=name)
 
 
 def _questions(domain: Domain, split: str, called: str) -> list[str]:
@@ -59,7 +61,12 @@ def _orders(domain: Domain, split: str, verbs: Sequence[str], rng: random.Random
 
 
 def _scenario(
-    intent: Any, roles: Sequence[str], texts: dict[str, list[str]], reason: str, rng: random.Random
+    intent: Any,
+    roles: Sequence[str],
+    texts: dict[str, list[str]],
+    reason: str,
+    rng: random.Random,
+    own: str | None = None,
 ) -> c.Scenario:
     train = texts["train"][:_PHRASINGS_IN_TRAIN]
     rng.shuffle(train)
@@ -76,5 +83,7 @@ def _scenario(
         plan=[],
         phrasings=phrasings,
         reasons=[],
-        variant=c.Variant.model_construct(kind="nothing_to_call", rule=None, goal=None, plan=[], reason=reason),
+        variant=c.Variant.model_construct(
+            kind="nothing_to_call", rule=None, goal=None, plan=[], reason=reason, own=own
+        ),
     )

@@ -45,6 +45,30 @@ def leave_out_observation(trace: GoldTrace, _rng: random.Random) -> GoldTrace | 
     return trace
 
 
+def reorder_observations(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    if len(trace.observations or ()) < 2:
+        return None
+    trace.observations = [*reversed(trace.observations or ())]
+    return trace
+
+
+def retype_observed_number(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    for observation in trace.observations or ():
+        for name, value in observation.result.items():
+            if type(value) is int:
+                observation.result = {**observation.result, name: float(value)}
+                return trace
+    return None
+
+
+def tell_more_than_was_read(trace: GoldTrace, _rng: random.Random) -> GoldTrace | None:
+    composed = [each for call in trace.graph.calls for each in call.argument_sources if each.origin == "composed"]
+    if not composed:
+        return None
+    composed[0].reference = f"{composed[0].reference}, what the user said on the phone"
+    return trace
+
+
 def raise_tier_of_observation(trace: GoldTrace, rng: random.Random) -> GoldTrace | None:
     outside = [each for each in trace.observations or () if each.trust]
     if not outside:
@@ -188,6 +212,9 @@ OUTSIDE = {
     for each in (
         alter_observation,
         leave_out_observation,
+        reorder_observations,
+        retype_observed_number,
+        tell_more_than_was_read,
         raise_tier_of_observation,
         change_tier_of_argument,
         leave_out_tier,
