@@ -339,8 +339,7 @@ class Part(StrictModel):
 class Variant(StrictModel):
     """Why a scenario is not simply served: `kind` is an outcome, see `models.trace.Outcome`.
 
-    `rule` forbids what `goal` and `plan` would do. If no tool can do what is asked, `reason` says so; if people ask about
-    themselves, `{value}` in it is their attribute `own`.
+    `rule` forbids what `goal` and `plan` would do. If no tool is needed, `reason` says why; `{value}` is the attribute `own`.
     """
 
     kind: Literal["declined", "partly_served", "nothing_to_call", "needs_question"]
