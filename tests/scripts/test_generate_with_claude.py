@@ -143,9 +143,9 @@ def test_an_estimate_sends_nothing(server: ClaudeServer, tmp_path: Path, capsys:
 def test_a_budget_stops_the_run(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends before more can have been spent, says so, and goes on with a larger budget."""
     server.faults.clear()
-    assert command(tmp_path / "run", "--max-cost-usd", "0.04") == 1
-    assert "budget of $0.0400 reached" in capsys.readouterr().err
-    assert 0 < server.bill_usd <= 0.04
+    assert command(tmp_path / "run", "--max-cost-usd", "0.07") == 1
+    assert "budget of $0.0700 reached" in capsys.readouterr().err
+    assert 0 < server.bill_usd <= 0.07
     assert command(tmp_path / "run") == 0
     assert traces_in(tmp_path / "run")
 
