@@ -67,11 +67,11 @@ class PlanCounts:
 
 
 def _dictated_texts(calls: Sequence[ToolCall]) -> set[str]:
-    """The messages and notes that a request states word for word."""
+    """The messages and notes that a request states word for word; addresses are no words."""
     values = (
         call.arguments[each.argument] for call in calls for each in call.argument_sources if each.origin == "request"
     )
-    return {each for each in values if isinstance(each, str) and len(each) >= _DICTATED}
+    return {each for each in values if isinstance(each, str) and len(each) >= _DICTATED and " " in each}
 
 
 def values_of_arguments(trace: GoldTrace) -> frozenset[str]:
