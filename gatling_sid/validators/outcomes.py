@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from gatling_sid.models import OUTCOMES, Constraint, Goal, SystemPolicy, ToolCall, replace_fields
@@ -35,6 +36,7 @@ _RULES_OF_GOLD: tuple[Callable[[TraceContext], Iterator[str]], ...] = (
 """The rules about plans alone, which the plan that is refused must keep like any other."""
 _REFUSING = ("declined", "partly_served")
 _FEWEST_ROWS_FOR_QUESTION = 2
+_NAME = re.compile(r"\W")
 
 
 def outcome_is_known(context: TraceContext) -> Iterator[str]:
@@ -139,13 +141,11 @@ def without_rule(policy: SystemPolicy, constraint_id: str) -> SystemPolicy:
 
 
 def _calls_to_split(plan: TraceContext, rule: str) -> Iterator[str]:
-    """The calls of the refused plan that the rule binds only one by one."""
-    bound = next((each for constraint, _, each in plan.constraints if constraint == rule), None)
+    """The calls of the refused plan that break the rule, but would not if they were several calls."""
     declared = plan.domain.file.policy.rules.get(rule) if plan.domain is not None else None
-    if bound is None or declared is None:
-        return
-    for call in plan.bound_calls(bound):
-        if can_be_split(declared, plan.tools[call.tool_id].tool):
+    breaking = {_NAME.split(each.message, maxsplit=1)[0] for each in breaches(plan)}  # its first word is the call
+    for call in plan.ordered_calls if declared is not None else ():
+        if declared is not None and call.call_id in breaking and can_be_split(declared, plan.tools[call.tool_id].tool):
             yield call.call_id
 
 
