@@ -14,6 +14,7 @@ from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolEr
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.language.alternatives import alternatives_of
 from gatling_sid.schemas.registry import file_problems
 from gatling_sid.schemas.versions import version_of
 from gatling_sid.schemas.yaml_loading import load_yaml
@@ -380,3 +381,16 @@ def test_a_folder_without_domains_is_named(tmp_path: Path) -> None:
         CatalogueError, match=r"nowhere: has no domain files; name a folder with files such as hr\.yaml$"
     ):
         DomainRegistry(tmp_path / "nowhere").domain("library")
+
+
+def test_no_two_domains_have_the_same_request_for_what_no_tool_does() -> None:
+    """No two requests of a release are the same, and these are said in the words of the file alone."""
+    shipped = DomainRegistry()
+    said = [
+        text.casefold()
+        for slug in shipped.slugs()
+        for each in shipped.domain(slug).file.unserved.values()
+        for verbs in each.says
+        for text in alternatives_of(verbs)
+    ]
+    assert sorted(said) == sorted(set(said))

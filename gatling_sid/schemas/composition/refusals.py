@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _KINDS_ABOUT_ROWS = ("state_before_change", "amount_limit", "consent", "not_own", "approved_by", "transitions")
 _KINDS_ABOUT_VALUES = ("argument_max", "argument_values", "argument_days", "export_targets", "at_most_field")
 _KINDS_ABOUT_CALLS = (
-    "may_not_call", "sensitivity_ceiling", "field_limit", "argument_values", "export_targets", "argument_max",
+    "may_not_call", "sensitivity_ceiling", "argument_values", "export_targets", "argument_max",
     "trusted_source",
 )  # fmt: skip
 _CHANGING = ("update", "delete", "send")
@@ -82,10 +82,10 @@ def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[R
 def can_be_split(rule: c.Rule, tool: c.Tool) -> bool:
     """Whether several calls that keep the rule could do what it forbids one call to do.
 
-    Fields beyond a limit can be read call by call, and a figure follows from those of its groups or from other measures.
+    Fields beyond a limit can be had call by call, and a figure follows from those of its groups or from other measures.
     """
     if rule.kind == "field_limit":
-        return tool.operation in ("list", "get")
+        return True
     argument = tool.parameters.get(str(rule.parameters.get("argument")))
     return rule.kind == "argument_values" and argument is not None and argument.does in ("measure", "group")
 

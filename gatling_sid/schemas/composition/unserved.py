@@ -30,20 +30,31 @@ def unserved_scenarios(domain: Domain) -> dict[str, c.Scenario]:
 
 
 def _about_session(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
-    """Yields a scenario for each attribute of a role that people ask about."""
+    """Yields a scenario for each attribute that people ask about, of all roles that have it, since all ask alike."""
+    for (name, called), roles in _roles_by_attribute(domain).items():
+        rng = stream(domain.slug, "unserved", name, called)
+        texts = {split: _questions(domain, split, called) for split in ("train", "validation", "test")}
+        reason = _SHOWN_BY_SESSION.replace("{attribute}", called)
+        yield f"asks for own {name}", _scenario("retrieve", roles, texts, reason, rng, own=name)
+
+
+def _roles_by_attribute(domain: Domain) -> dict[tuple[str, str], list[str]]:
+    """The roles that have an attribute about which people ask, by the attribute and what it is called."""
+    found: dict[tuple[str, str], list[str]] = {}
     for role, declaration in domain.file.roles.items():
         fields = domain.file.entities[declaration.entity].fields
         for name in declaration.attributes:
             field = fields[name]
             if field.type in _TYPES_ASKED_ABOUT and field.called and name != "name":
-                rng = stream(domain.slug, "unserved", role, name)
-                texts = {split: _questions(domain, split, field.called[0]) for split in ("train", "validation", "test")}
-                reason = _SHOWN_BY_SESSION.replace("{attribute}", field.called[0])
-                yield f"{role}: asks for own {name}", _scenario("retrieve", [role], texts, reason, rng, own=name)
+                found.setdefault((name, field.called[0]), []).append(role)
+    names_by_word = {called: name for name, called in reversed(found)}
+    return {(name, called): roles for (name, called), roles in found.items() if names_by_word[called] == name}
 
 
 def _questions(domain: Domain, split: str, called: str) -> list[str]:
-    return [each.replace("{attribute}", called) for each in voice_of_split(domain.voice, split).about_session]
+    """The questions about an attribute; they name the domain, since no two requests of a release are the same."""
+    attribute = f"{called} in the {domain.name} records"
+    return [each.replace("{attribute}", attribute) for each in voice_of_split(domain.voice, split).about_session]
 
 
 def _without_tool(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:

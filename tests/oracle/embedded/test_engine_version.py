@@ -17,7 +17,7 @@ from tests.conftest import CREATED_AT
 PINNED = {
     6: {
         "library": ("6edf969f-d271eafc-f89c9732", "141bb06cab9feda5"),
-        "workshop": ("eccc2606-ed10b68a-2794ff95", "8b5095c2fdec5126"),
+        "workshop": ("eccc2606-ed10b68a-2794ff95", "ef1e0e6adb438ff3"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
