@@ -24,8 +24,10 @@ from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_FILE = 100_000
 """Rows of a Parquet file; a smaller split is one file."""
-ROWS_PER_GROUP = 2_000
-"""Rows of a row group, which is what a reader must hold in memory at a time."""
+ROWS_PER_GROUP = 5_000
+"""Rows of a row group, which is what a reader must hold in memory at a time; policies and plans recur within it."""
+COMPRESSION_LEVEL = 9
+"""Level of zstd; files are read far more often than written."""
 DATA = "data"
 STAGING_FOLDER = ".data.part"
 """The folder for new data. When the data is complete, it replaces that of an earlier release."""
@@ -134,7 +136,9 @@ def _write_split(folder: Path, split: str, paths: list[Path], rows_per_file: int
     for number in range(files):
         with (
             complete_file(folder / f"{split}-{number:05d}-of-{files:05d}.parquet") as file,
-            pq.ParquetWriter(file, SCHEMA, compression="zstd", compression_level=3, write_page_index=True) as writer,
+            pq.ParquetWriter(
+                file, SCHEMA, compression="zstd", compression_level=COMPRESSION_LEVEL, write_page_index=True
+            ) as writer,
         ):
             for _ in range(-(-min(rows_left, rows_per_file) // rows_per_group)):
                 writer.write_table(next(groups), row_group_size=rows_per_group)
