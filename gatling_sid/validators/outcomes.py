@@ -143,9 +143,11 @@ def without_rule(policy: SystemPolicy, constraint_id: str) -> SystemPolicy:
 def _calls_to_split(plan: TraceContext, rule: str) -> Iterator[str]:
     """The calls of the refused plan that break the rule, but would not if they were several calls."""
     declared = plan.domain.file.policy.rules.get(rule) if plan.domain is not None else None
+    if declared is None:
+        return
     breaking = {_NAME.split(each.message, maxsplit=1)[0] for each in breaches(plan)}  # its first word is the call
-    for call in plan.ordered_calls if declared is not None else ():
-        if declared is not None and call.call_id in breaking and can_be_split(declared, plan.tools[call.tool_id].tool):
+    for call in plan.ordered_calls:
+        if call.call_id in breaking and can_be_split(declared, plan.tools[call.tool_id].tool):
             yield call.call_id
 
 

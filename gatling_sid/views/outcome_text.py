@@ -87,26 +87,26 @@ def _showing_lines(showing: Showing, calls: Sequence[ResolvedCall]) -> Iterator[
         _count(len(showing.rows), showing.entity),
         max(_LEAST_ROWS, _MAX_VALUES // max(1, len(showing.fields))),
     )
-    rows = _shown_rows(showing, calls)
-    if not any(rows):
+    rows = _shown_rows(showing, calls)[:most]
+    omitted = len(showing.rows) - len(rows)
+    if not rows:
         yield f"Found {found}."
-    elif len(rows) == 1:
+    elif len(showing.rows) == 1:
         yield _sentence(f"{_words(showing.entity).capitalize()} {rows[0]}")
     else:
         yield f"Found {found}:"
-        yield from (f"- {each}" for each in rows[:most])
-        yield from [f"- and {len(rows) - most} more"] if len(rows) > most else []
+        yield from (f"- {each}" for each in rows)
+        yield from [f"- and {omitted} more"] if omitted else []
 
 
 def _shown_rows(showing: Showing, calls: Sequence[ResolvedCall]) -> list[str]:
-    """Each row of a showing as text: its key, if a result or a call has it, and its values as far as they are sure."""
+    """The rows of a showing that a result or a call has, as text: the key, if it stands there, and what is sure of the row."""
     by_key = {key: _values_of_row(showing, key, calls) for key in showing.rows}
     without_keys = [items for each in calls if (items := _items_without_keys(showing, each)) is not None]
     if None in by_key.values() and len(without_keys) == 1:
         return [_join_values(each) for each in without_keys[0]]
-    return [
-        "" if values is None else f"{key}: {_join_values(values)}" if values else key for key, values in by_key.items()
-    ]
+    seen = {key: values for key, values in by_key.items() if values is not None}
+    return [f"{key}: {_join_values(values)}" if values else key for key, values in seen.items()]
 
 
 def _items_without_keys(showing: Showing, call: ResolvedCall) -> list[dict[str, Any]] | None:

@@ -7,7 +7,7 @@ import pytest
 from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.quality.aims import Aim, Measured
 from gatling_sid.quality.near_copies import near_copy_share
-from gatling_sid.quality.plan_measures import goal_shape, plan_shape, values_of_arguments
+from gatling_sid.quality.plan_measures import PlanCounts, goal_shape, plan_shape, values_of_arguments
 from gatling_sid.quality.policy_measures import PairCounts, trace_limits
 from gatling_sid.quality.text_measures import (
     MARKS,
@@ -151,3 +151,22 @@ def test_fewer_traces_tell_about_as_much_of_a_mean() -> None:
     assert [Measured("n", value, 100, 500, Aim(least=40), "count").verdict for value in (41, 39)] == ["ok", "few"]
     assert Measured("share", 0, 0, 500, aim, "mean").verdict == "few"
     assert Measured("share", 0.35, 500, 500, aim, "mean").verdict == "MISS"
+
+
+def test_a_text_that_many_people_dictate_is_noticed(gold: list[GoldTrace], library: Domain) -> None:
+    """The share of traces with the same message; addresses, however long, are none."""
+    trace = next(each for each in gold if any(s.origin == "request" for s in each.graph.calls[0].argument_sources))
+    call, counts = trace.graph.calls[0], PlanCounts()
+    name = next(each.argument for each in call.argument_sources if each.origin == "request")
+    often = "please fetch it before the desk closes at noon"
+    for text in (
+        often,
+        often,
+        "please fetch it whenever you pass the desk",
+        "a-long-address-of-a-desk@library.example",
+    ):
+        changed = replace_fields(call, arguments={**call.arguments, name: text})
+        graph = replace_fields(trace.graph, calls=[changed, *trace.graph.calls[1:]])
+        counts.add(replace_fields(trace, graph=graph), library, frozenset())
+
+    assert dict(counts.means())["most frequent dictated text"] == 0.5

@@ -394,3 +394,26 @@ def test_no_two_domains_have_the_same_request_for_what_no_tool_does() -> None:
         for text in alternatives_of(verbs)
     ]
     assert sorted(said) == sorted(set(said))
+
+
+def test_columns_are_what_people_may_ask_for() -> None:
+    """No tool of a shipped domain returns a fact that only a text of the row states."""
+    shipped = DomainRegistry()
+    offered, stated = 0, 0
+    for domain in map(shipped.domain, shipped.slugs()):
+        for name, entity in domain.file.entities.items():
+            facts = {field for field, spec in entity.fields.items() if spec.stated_in is not None}
+            stated += len(facts)
+            for tool in (each for each in domain.file.tools.values() if each.entity == name):
+                selected = [each for each in tool.parameters.values() if each.does == "select"]
+                columns = {c for each in selected for c in domain.json_type(tool, each)[1]["items"]["enum"]}
+                assert columns & facts == set()
+                offered += len(columns)
+    assert offered
+    assert stated
+
+
+def test_descriptions_name_the_fields_that_policies_guard() -> None:
+    """Whoever reads the schemas alone can tell which fields a ceiling concerns."""
+    schemas = {each.name: each.description for each in DomainRegistry().get_schemas_for_domain("IoT Management")}
+    assert schemas["list_devices"].endswith("Confidential: ip_address. Restricted: network_key.")

@@ -6,12 +6,15 @@ from itertools import count
 
 import pytest
 
+from gatling_sid.digests import digest_for_judgement
 from gatling_sid.models import Goal, GoldTrace, Outcome, ToolCallGraph, replace_fields
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
+from gatling_sid.scenarios.instances import instance_at
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.composition.refusals import can_be_split
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.simulator.world import world_of
 from gatling_sid.validators.outcomes import refusal_is_proven
 from gatling_sid.validators.trace_context import TraceContext
 from tests.support.domain_sample import sampled_domains
@@ -67,3 +70,22 @@ def test_no_task_is_refused_that_several_calls_could_do(slug: str) -> None:
         rule = domain.file.policy.rules[shape.refusal.rule]
         tools = [domain.file.tools[domain.file.parts[use.part].tool] for use in shape.groups[shape.refusal.group].uses]
         assert not any(can_be_split(rule, tool) for tool in tools)
+
+
+def test_a_question_about_oneself_is_answered() -> None:
+    """What the session shows is said, and is what the person asking has."""
+    domain, answered = DomainRegistry().domain("hr"), 0
+    for name in (each for each in domain.unserved if each.startswith("asks for own ")):
+        world = next(w for w in map("train-{}".format, count()) if name in domain.scenarios_of(w))
+        instance = instance_at(world_of(domain, 1, world), name, 0, 0)
+        assert instance is not None
+        value = instance.principal.attributes[name.removeprefix("asks for own ")]
+        answered += str(value) in instance.outcome.reason
+        assert "{" not in instance.outcome.reason
+    assert answered
+
+
+def test_a_verdict_is_about_the_outcome_too(gold: list[GoldTrace]) -> None:
+    """Relabelled, a trace is no longer what was judged."""
+    other = replace_fields(gold[0], outcome=Outcome(kind="nothing_to_call", reason="There is no tool for it."))
+    assert digest_for_judgement(other) != digest_for_judgement(gold[0])

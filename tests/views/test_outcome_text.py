@@ -125,6 +125,10 @@ def test_long_lists_are_cut(observed: list[GoldTrace], registry: DomainRegistry)
     assert lines[:2] == ["Found 25 loans:", "- L-0: due on 2025-01-31"]
     assert lines[12:] == ["- L-11: due on 2025-01-31", "- and 13 more"]
     assert describe_outcome(trace_with(Goal(shows=[showing])), []) == "Found 25 loans."
+    few = call._replace(observation=replace_fields(call.observation, result={"items": items[3:5]}), arguments={})
+    assert describe_outcome(trace_with(Goal(shows=[showing])), [few]).splitlines() == [
+        "Found 25 loans:", "- L-3: due on 2025-01-31", "- L-4: due on 2025-01-31", "- and 23 more",
+    ]  # fmt: skip
 
 
 def test_only_keys_that_somebody_saw_are_stated(shipped: list[GoldTrace], shipped_registry: DomainRegistry) -> None:

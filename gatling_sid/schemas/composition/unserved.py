@@ -31,24 +31,24 @@ def unserved_scenarios(domain: Domain) -> dict[str, c.Scenario]:
 
 def _about_session(domain: Domain) -> Iterator[tuple[str, c.Scenario]]:
     """Yields a scenario for each attribute that people ask about, of all roles that have it, since all ask alike."""
-    for (name, called), roles in _roles_by_attribute(domain).items():
+    for called, (name, roles) in _attributes_by_word(domain).items():
         rng = stream(domain.slug, "unserved", name, called)
         texts = {split: _questions(domain, split, called) for split in ("train", "validation", "test")}
         reason = _SHOWN_BY_SESSION.replace("{attribute}", called)
         yield f"asks for own {name}", _scenario("retrieve", roles, texts, reason, rng, own=name)
 
 
-def _roles_by_attribute(domain: Domain) -> dict[tuple[str, str], list[str]]:
-    """The roles that have an attribute about which people ask, by the attribute and what it is called."""
-    found: dict[tuple[str, str], list[str]] = {}
+def _attributes_by_word(domain: Domain) -> dict[str, tuple[str, list[str]]]:
+    """The attributes about which people ask, by what they are called, each with the roles that have it."""
+    found: dict[str, tuple[str, list[str]]] = {}
     for role, declaration in domain.file.roles.items():
         fields = domain.file.entities[declaration.entity].fields
         for name in declaration.attributes:
             field = fields[name]
             if field.type in _TYPES_ASKED_ABOUT and field.called and name != "name":
-                found.setdefault((name, field.called[0]), []).append(role)
-    names_by_word = {called: name for name, called in reversed(found)}
-    return {(name, called): roles for (name, called), roles in found.items() if names_by_word[called] == name}
+                first, roles = found.setdefault(field.called[0], (name, []))
+                roles.extend([role] if first == name else [])
+    return found
 
 
 def _questions(domain: Domain, split: str, called: str) -> list[str]:
