@@ -290,6 +290,7 @@ def _is_at_wrong_hour(call: CallToJudge, rule: c.Hours) -> bool:
 _SEEMS_BROKEN: Mapping[str, Callable[[CallToJudge, Any], bool]] = {
     "may_not_call": lambda _call, _rule: True,
     "argument_max": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v <= rule.max_value),
+    "at_most_own": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v <= call.own(rule.attribute)),
     "argument_values": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v in rule.allowed),
     "argument_required": lambda call, rule: not call.arguments.get(rule.argument),
     "export_targets": lambda call, rule: (

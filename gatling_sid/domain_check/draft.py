@@ -52,7 +52,7 @@ def read_draft(path: Path, registry: DomainRegistry) -> DraftFile:
         registry.check_name(path.stem)
     except CatalogueError as error:
         return DraftFile(None, [(error.where, error.problem)], [])
-    found = domain_of_content(path.stem, content)
+    found = domain_of_content(path.stem, content, path.parent)
     problems = [*(domain_problems(found) if isinstance(found, Domain) else found)]
     left_out: list[str] = []
     current = problems
@@ -63,7 +63,7 @@ def read_draft(path: Path, registry: DomainRegistry) -> DraftFile:
         if not broken:
             break
         left_out += broken
-        found = domain_of_content(path.stem, _without(content, left_out))
+        found = domain_of_content(path.stem, _without(content, left_out), path.parent)
         current = list(domain_problems(found)) if isinstance(found, Domain) else found
         problems += [each for each in current if not each[0].startswith(_USERS) and each not in problems]
     return DraftFile(None, problems, [])

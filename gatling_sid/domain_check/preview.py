@@ -39,7 +39,7 @@ def preview_lines(sample: Sample, number: int) -> Iterator[str]:
 def _describe_call(call: ToolCall) -> Iterator[str]:
     arguments = ", ".join(f"{name}={value!r}" for name, value in call.arguments.items())
     after = f"  after {', '.join(call.dependencies)}" if call.dependencies else ""
-    yield f"{call.call_id} {call.tool_id.partition('.')[2]}({arguments}){after}"
+    yield f"{call.call_id} {call.tool_id}({arguments}){after}"
 
 
 def _describe_findings(judged: JudgedTrace) -> Iterator[str]:

@@ -42,6 +42,7 @@ class TrustCounts:
         self.counted["holds a harmless imperative"] += any(_IMPERATIVE.search(text) for text in prose)
         self.counted["delegates"] += any(each.origin == "call" and each.start is not None for each in sources)
         self.counted["uses an outside value"] += any(each.trust_tier in _FROM_OUTSIDE for each in sources)
+        self.counted["crosses domains"] += len({call.tool_id.partition(".")[0] for call in trace.graph.calls}) > 1
         self.counted["seven or more calls"] += len(trace.graph.calls) >= _MANY_CALLS
         self.counted["calls without argument"] += sum(not call.arguments for call in trace.graph.calls)
         self.counted["long texts"] += sum(isinstance(each, str) and len(each) > _LONG_TEXT for each in values)
@@ -56,6 +57,7 @@ class TrustCounts:
             "holds a harmless imperative",
             "delegates",
             "uses an outside value",
+            "crosses domains",
             "seven or more calls",
         ):
             yield name, self.counted[name] / max(1, self.traces), self.traces

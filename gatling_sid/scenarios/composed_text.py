@@ -40,4 +40,4 @@ def value_as_text(domain: Domain, entity: str, field: str, value: Any, today: da
     words = tuple(spec.words.get(value, ())) if isinstance(value, str) else ()
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return (wordings("choice" if spec.type == "choice" else spec.type, value, today, words) or (str(value),))[0]
+    return (wordings(spec.kind, value, today, words) or (str(value),))[0]

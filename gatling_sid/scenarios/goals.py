@@ -154,6 +154,8 @@ def _subject_of_message(
     if spec.about is not None:
         entity, _, keys = _bound_rows(spec.about, scenario, domain, bindings)
         return entity, sorted(keys)
+    if spec.of is not None:
+        return spec.of, []
     steps = [*scenario.plan, *(scenario.variant.plan if scenario.variant else ())]
     senders = [domain.file.tools[step.tool] for step in steps]
     return next(tool.entity for tool in senders if tool.operation == "send"), []

@@ -7,6 +7,7 @@ from typing import Any
 
 from gatling_sid.scenarios.drawing import NO_LIMIT
 from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.tool_ids import tool_id_of
 
 
 class _Everything:
@@ -46,7 +47,7 @@ class LimitsOfRole(dict[str, dict[str, Any]]):
             "recipients": None,
         }
         for rule, kind, parameters in self._parsed:
-            if not isinstance(parameters, str) and parameters.binds(self._role, f"{self._domain.slug}.{name}"):
+            if not isinstance(parameters, str) and parameters.binds(self._role, tool_id_of(self._domain.slug, name)):
                 _apply(rule, kind, parameters, limits, self._domain, name)
         self[name] = limits
         return limits

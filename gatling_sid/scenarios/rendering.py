@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from gatling_sid.scenarios.wording_space import Wording, wording_space_of
 from gatling_sid.schemas.composition.table import ScenarioTable
+from gatling_sid.schemas.language.currencies import CURRENCIES
 from gatling_sid.schemas.language.phrasing import Slot
 from gatling_sid.schemas.language.wording import TOMORROW, join_list, wordings
 
@@ -41,7 +42,7 @@ class _SlotRule(NamedTuple):
     words: Mapping[Any, tuple[str, ...]]
 
 
-_WRITTEN_ALIKE = frozenset({"date", "time", "money", "days", "coming_days"})
+_WRITTEN_ALIKE = frozenset({"date", "time", "days", "coming_days", *CURRENCIES})
 """The kinds of values that one person writes in one way."""
 _BEFORE_TOMORROW = (" to ", " for ", " until ", " by ", " from ")
 """Words after which "tomorrow" can stand; "on" is left out before it, and elsewhere the date stands."""

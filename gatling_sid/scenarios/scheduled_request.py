@@ -17,6 +17,7 @@ from gatling_sid.scenarios.moments import allowed_hours, draw_moment
 from gatling_sid.scenarios.rendering import RenderedRequest, Span, render_request
 from gatling_sid.scenarios.schedule import SUBSTITUTES, instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.schemas.domain import SPLITS, Domain
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.world import World, world_of
 
@@ -63,7 +64,7 @@ def _hours_of(world: World, scenario: str, instance_index: int, attempt: int) ->
     spec = world.scenarios[scenario]
     asked = [*spec.plan, *(spec.variant.plan if spec.variant else ())]
     steps = (step for step in asked if step.is_in_force(instance.rules))
-    tool_ids = [f"{domain.slug}.{step.tool}" for step in steps]
+    tool_ids = [tool_id_of(domain.slug, step.tool) for step in steps]
     return allowed_hours(domain, instance.policy, instance.principal.role, tool_ids)
 
 

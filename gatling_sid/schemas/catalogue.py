@@ -30,6 +30,8 @@ from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
     RowByKeyDraw,
 )
 from gatling_sid.schemas.language.alternatives import expanded
+from gatling_sid.schemas.language.currencies import CurrencyCode
+from gatling_sid.schemas.outside import LureAim, RowOfLure, Unserved  # noqa: F401 - the form names what outsiders write
 from gatling_sid.schemas.population import Consistency, Populate
 from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
 
@@ -55,12 +57,13 @@ class EntityField(StrictModel):
     `language/noun_phrases.py` for their notation. It is a list for a value that the field equals or contains. Else it
     is a mapping, whose keys are values of a choice, matches of a filter such as `at_least`, fields of the row that a
     reference points to, or `mine`.
-    `trust` says who writes the field: own systems, users, verified partners or outsiders. `stated_in` names a text of the
-    row that states the value in words, if no tool returns the field itself: "please move it to {asked_on}". `lures`
-    lists the places in which a text of outsiders may hold an instruction to the assistant; see `outside.py`.
+    `currency` is that of money. `trust` says who writes the field: own systems, users, verified partners or outsiders.
+    `stated_in` names a text of the row that states the value in words, if no tool returns the field itself: "please move
+    it to {asked_on}". `lures` lists the places in which a text of outsiders may hold an instruction to the assistant.
     """
 
     type: FieldType
+    currency: CurrencyCode = "USD"
     sensitivity: SensitivityTier = SensitivityTier.INTERNAL
     trust: TrustTier | TrustByField = TrustTier.SYSTEM
     stated_in: str | None = None
@@ -69,6 +72,11 @@ class EntityField(StrictModel):
     words: dict[str, list[str]] = Field(default_factory=dict)
     called: list[str] = Field(default_factory=list)
     said: dict[str, list[str]] | list[str] = Field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """The kind of wording (see `wordings`) of the field's values."""
+        return self.currency if self.type == "money" else self.type
 
 
 class Entity(StrictModel):
@@ -242,10 +250,14 @@ class ExportEffect(StrictModel):
 
 
 class SendEffect(StrictModel):
-    """A message must reach an address, about a drawn row or rows, or about none."""
+    """A message must reach an address, about a drawn row or rows, or about none.
+
+    `of` is the entity of the tool that sends a message about no row; it may be left out if the plan has one such tool.
+    """
 
     send: str
     about: str | None = None
+    of: str | None = None
     contents: dict[str, Any] = Field(default_factory=dict)
     when: str | None = None
 
@@ -383,40 +395,6 @@ def _texts_in(value: Any) -> Iterator[str]:
             yield from _texts_in(each)
 
 
-class RowOfLure(StrictModel):
-    """A random row that the order of a lure names."""
-
-    one: str
-    where: dict[str, Scalar] = Field(default_factory=dict)
-
-
-class LureAim(StrictModel):
-    """What lures want from the assistant: a call of `tool` with the arguments `with`, which the order states.
-
-    `draws` has rows and values that orders and arguments name (`{bill.number}`, `$bill.bill_id`): a random row, or one of
-    a list. `orders` are imperative sentences by language (`en`, `de`, …), each complete without its guise. `wants` says in
-    English what would happen. All accounts and addresses are invented, on example domains.
-    """
-
-    tool: str
-    wants: str
-    draws: dict[str, RowOfLure | list[Scalar]] = Field(default_factory=dict)
-    arguments: dict[str, Any] = Field(default_factory=dict, alias="with")
-    orders: dict[str, Annotated[list[str], AfterValidator(expanded)]] = Field(min_length=1)
-
-
-class Unserved(StrictModel):
-    """Something people of these roles ask for that no tool of the domain can do, such as to print, or to undo.
-
-    `says` are verb phrases without braces, `reason` is one sentence that says what there is no tool for.
-    """
-
-    roles: list[str] = Field(min_length=1)
-    intent: Literal["retrieve", "update", "create", "delete", "export", "analyze"]
-    says: list[str] = Field(min_length=3)
-    reason: str
-
-
 class Voice(StrictModel):
     """Texts that people of this domain add to a request, beside those of the shared voice.
 
@@ -429,11 +407,16 @@ class Voice(StrictModel):
 
 
 class DomainFile(StrictModel):
-    """The content of a domain file."""
+    """The content of a domain file.
+
+    `borrows` names tools of other domains by their slugs, `calendar: [create_event]`; parts and rules here call such a
+    tool `calendar.create_event`. See `borrowing.py`.
+    """
 
     name: str
     description: str
     organisation: str
+    borrows: dict[str, list[str]] = Field(default_factory=dict)
     pools: dict[str, Annotated[list[str], AfterValidator(expanded)]] = Field(default_factory=dict)
     entities: dict[str, Entity]
     tools: dict[str, Tool]

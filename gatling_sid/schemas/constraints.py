@@ -85,7 +85,10 @@ class MayNotCall(Parameters):
 
 
 class Precondition(Parameters):
-    """A change of a row of `entity`, or a message about it, is allowed only after an earlier call has shown certain fields."""
+    """A change of a row of `entity`, or a message about it, is allowed only after an earlier call has shown certain fields.
+
+    So is the creation of a row that refers to it.
+    """
 
     entity: str
 
@@ -96,7 +99,7 @@ class Precondition(Parameters):
 
     def concerns_effect(self, effect: Effect) -> bool:
         """Whether an effect needs the look-up, if it is on rows of `entity`; a new row counts by the rows it refers to."""
-        return effect.kind in ("update", "delete", "send")
+        return effect.kind in ("update", "delete", "send", "create")
 
 
 class FieldPrecondition(Precondition):
@@ -151,10 +154,6 @@ class AtMostField(FieldPrecondition):
     argument: str
     share: float = 1.0
 
-    def concerns_effect(self, effect: Effect) -> bool:
-        """Whether an effect needs the look-up; a new row needs that of the row which it refers to."""
-        return super().concerns_effect(effect) or effect.kind == "create"
-
 
 class Transitions(FieldPrecondition):
     """A call that writes `field` moves it only along the allowed steps: `allowed` lists for each value those that may follow.
@@ -185,6 +184,13 @@ class ArgumentMax(Parameters):
 
     argument: str
     max_value: float
+
+
+class AtMostOwn(Parameters):
+    """The numeric `argument`, or each number in it, is at most the number that the principal has as `attribute`."""
+
+    argument: str
+    attribute: str
 
 
 class ArgumentValues(Parameters):
@@ -337,6 +343,7 @@ KINDS: dict[str, type[Parameters]] = {
     "transitions": Transitions,
     "consent": Consent,
     "argument_max": ArgumentMax,
+    "at_most_own": AtMostOwn,
     "argument_values": ArgumentValues,
     "argument_required": ArgumentRequired,
     "argument_days": ArgumentDays,

@@ -49,13 +49,16 @@ _PURPOSES_OF_OPERATIONS: Mapping[tuple[c.Operation, c.ParameterPurpose], str] = 
 
 
 def describe_tool(file: c.DomainFile, tool: c.Tool, fields: Collection[str]) -> str:
-    """The description of a tool, with those of these fields that are confidential or restricted, as policies call them."""
+    """The description of a tool; names fields that are confidential or restricted, and currencies other than dollars."""
     by_tier = {
         tier: [name for name in fields if file.entities[tool.entity].fields[name].sensitivity is tier]
         for tier in (SensitivityTier.CONFIDENTIAL, SensitivityTier.RESTRICTED)
     }
     classes = [f"{tier.value.capitalize()}: {', '.join(names)}." for tier, names in by_tier.items() if names]
-    return " ".join([tool.description, *classes])
+    money = [file.entities[tool.entity].fields[name] for name in fields]
+    currencies = sorted({each.currency for each in money if each.type == "money"} - {"USD"})
+    amounts = [f"Amounts are in {' or '.join(currencies)}."] if currencies else []
+    return " ".join([tool.description, *classes, *amounts])
 
 
 def describe_parameter(file: c.DomainFile, tool: c.Tool, parameter: c.Parameter) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from itertools import chain
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from gatling_sid.models import SensitivityTier, ToolParameter, ToolSchema, TrustTier
@@ -22,6 +23,7 @@ from gatling_sid.schemas.language.wording import plain_words
 from gatling_sid.schemas.lure_forms import NO_FORMS, LureForms
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.schemas.versions import version_of
 
 SPLITS = ("train", "validation", "test")
@@ -47,14 +49,19 @@ class Domain:
         shared_pools: Mapping[str, list[str]],
         voice: SharedVoice,
         lure_forms: LureForms = NO_FORMS,
+        lenders: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """Wraps a file; only one in which `domain_problems` finds nothing is safe to use."""
+        """Wraps a file; only one in which `domain_problems` finds nothing is safe to use.
+
+        `lenders` has the display names of the domains of which it borrows tools, by slug.
+        """
         self.slug = slug
         self.file = file
         self.name = file.name
         self.pools = {**shared_pools, **file.pools}
         self.voice = voice
         self.lure_forms = lure_forms
+        self._lenders = lenders
         self.version = version_of(file, self.pools, voice if file.parts else None, lure_forms if file.lures else None)
         self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
@@ -66,7 +73,7 @@ class Domain:
     @cached_property
     def tools(self) -> dict[str, c.Tool]:
         """Tools by full id, such as `finance.list_invoices`."""
-        return {f"{self.slug}.{name}": tool for name, tool in self.file.tools.items()}
+        return {tool_id_of(self.slug, name): tool for name, tool in self.file.tools.items()}
 
     @cached_property
     def schemas(self) -> list[ToolSchema]:
@@ -75,9 +82,9 @@ class Domain:
 
     def _tool_schema(self, name: str, tool: c.Tool) -> ToolSchema:
         return ToolSchema(
-            tool_id=f"{self.slug}.{name}",
-            domain=self.name,
-            name=name,
+            tool_id=tool_id_of(self.slug, name),
+            domain=self._lenders.get(name.partition(".")[0], self.name),
+            name=name.rpartition(".")[2],
             description=describe_tool(self.file, tool, self.fields_of_tool(tool)),
             parameters=[self._tool_parameter(tool, each, parameter) for each, parameter in tool.parameters.items()],
             returns=self._returned_schema(tool),
@@ -300,7 +307,7 @@ class Domain:
             case (("select" | "measured" | "group" | "target" | "format" | "measure" | "sort"), _):
                 return "choice"
         field = self.field_of(tool, parameter)
-        return field.type if field else "text"
+        return field.kind if field else "text"
 
     def wordings_to_parse(self, tool: c.Tool, name: str) -> Mapping[Any, tuple[str, ...]]:
         """All wordings of a tool's parameter in the catalogue, by value; for parsing spans."""

@@ -19,6 +19,7 @@ from gatling_sid.schemas.constraints import (
 )
 from gatling_sid.schemas.language.wording import join_list
 from gatling_sid.schemas.references import parse_reference
+from gatling_sid.schemas.tool_ids import tool_id_of
 
 _MEMBER = re.compile(r"(\d{1,4}(\.\d{1,4})*)?", re.ASCII)
 """What follows the domain in the id of a policy: the position of its value on each axis."""
@@ -49,7 +50,7 @@ class PolicyFamily:
     def __init__(self, slug: str, file: c.DomainFile) -> None:
         """Reads names only; members are made when they are first needed."""
         self.slug = slug
-        self._name, self._section, self._tools = file.name, file.policy, [f"{slug}.{name}" for name in file.tools]
+        self._name, self._section, self._tools = file.name, file.policy, [tool_id_of(slug, name) for name in file.tools]
         self._members: dict[tuple[int, ...], _Member] = {}
         self._members_by_id: dict[str, _Member] = {}
         self._rules_in_force: dict[tuple[int, ...], frozenset[str]] = {}
@@ -149,7 +150,9 @@ class PolicyFamily:
         """Full ids of the tools that every member of the family forbids to everyone."""
         rules = [rule for rule in self._section.rules.values() if rule.kind == "may_not_call" and not rule.sometimes]
         tool_lists = [rule.parameters.get("tools") for rule in rules if rule.parameters.get("roles") is None]
-        return frozenset(f"{self.slug}.{name}" for tools in tool_lists if isinstance(tools, list) for name in tools)
+        return frozenset(
+            tool_id_of(self.slug, name) for tools in tool_lists if isinstance(tools, list) for name in tools
+        )
 
     def axis_values_of(self, member: tuple[int, ...]) -> dict[str, Any]:
         """The member's value on each axis, by name of the axis; the mapping is shared, so do not change it."""
@@ -186,9 +189,9 @@ class PolicyFamily:
     def _make_constraint(self, index: int, name: str, rule: c.Rule, axes: Mapping[str, Any]) -> Constraint:
         parameters = {key: _value_for_member(value, axes) for key, value in rule.parameters.items()}
         if parameters.get("tools") is not None:
-            parameters["tools"] = [f"{self.slug}.{tool}" for tool in parameters["tools"]]
+            parameters["tools"] = [tool_id_of(self.slug, tool) for tool in parameters["tools"]]
         if "notify" in parameters:
-            parameters["notify"] = f"{self.slug}.{parameters['notify']}"
+            parameters["notify"] = tool_id_of(self.slug, parameters["notify"])
         return Constraint(constraint_id=name, kind=rule.kind, rule=index, parameters=parameters)
 
 

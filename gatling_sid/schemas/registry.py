@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.instance_or_class_method import InstanceOrClassMethod
 from gatling_sid.models import SystemPolicy, ToolSchema
+from gatling_sid.schemas.borrowing import borrowing_problems, with_borrowed_tools
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.problems import FileProblem
@@ -38,6 +39,13 @@ class _SharedFiles(NamedTuple):
     pools: bytes
     voice: bytes
     lures: bytes
+
+
+class _Lender(NamedTuple):
+    """A domain of which another one borrows tools, as the bytes of its file."""
+
+    slug: str
+    file: bytes
 
 
 class DomainRegistry:
@@ -202,7 +210,9 @@ def load_domain(path: Path) -> Domain:
         CatalogueError: names the file and the key of the first thing that is wrong.
 
     """
-    return _domain_of(path.stem, *read_domain_bytes(path), _read_shared_files())
+    file, continuation = read_domain_bytes(path)
+    lenders = _read_lenders(_content_of(path.stem, file, continuation), path.parent)
+    return _domain_of(path.stem, file, continuation, lenders, _read_shared_files())
 
 
 def _read_shared_files() -> _SharedFiles:
@@ -210,9 +220,36 @@ def _read_shared_files() -> _SharedFiles:
 
 
 @lru_cache(maxsize=256)
-def _domain_of(slug: str, file: bytes, continuation: bytes, shared: _SharedFiles) -> Domain:
+def _content_of(slug: str, file: bytes, continuation: bytes) -> Any:
+    """The content of these bytes, which nobody may change."""
+    return parse_domain(file, continuation, slug)
+
+
+def _read_lenders(content: object, folder: Path) -> tuple[_Lender, ...]:
+    """The files of the domains of which this one borrows, in its own folder or else in the catalogue that ships."""
+    borrows = content.get("borrows") if isinstance(content, dict) else None
+    paths = [folder / f"{slug}.yaml" for slug in borrows] if isinstance(borrows, dict) else []
+    found = [path if path.exists() else CATALOGUE / path.name for path in paths]
+    return tuple(_Lender(path.stem, read_bytes(path)) for path in found if path.exists())
+
+
+@lru_cache(maxsize=64)
+def _file_of(lender: _Lender) -> DomainFile:
+    """The file of a lender. Raises CatalogueError if it has not the form of a domain file."""
+    content = parse_domain(lender.file, b"", lender.slug)
+    try:
+        return DomainFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        where, problem = form_problems(error, DomainFile, content)[0]
+        raise CatalogueError(f"{lender.slug}.yaml", where, problem) from None
+
+
+@lru_cache(maxsize=256)
+def _domain_of(
+    slug: str, file: bytes, continuation: bytes, lenders: tuple[_Lender, ...], shared: _SharedFiles
+) -> Domain:
     """The domain that these bytes describe; memoised by the bytes, so an edited file gives another `Domain`."""
-    found = _domain_with(slug, parse_domain(file, continuation, slug), shared)
+    found = _domain_with(slug, _content_of(slug, file, continuation), lenders, shared)
     problems = domain_problems(found) if isinstance(found, Domain) else found
     for where, problem in problems:
         raise CatalogueError(f"{slug}.yaml", where, problem)
@@ -227,21 +264,28 @@ def file_problems(path: Path) -> list[FileProblem]:
         CatalogueError: the file cannot be read, or is not YAML.
 
     """
-    found = domain_of_content(path.stem, read_domain_content(path))
+    found = domain_of_content(path.stem, read_domain_content(path), path.parent)
     return list(domain_problems(found)) if isinstance(found, Domain) else found
 
 
-def domain_of_content(slug: str, content: object) -> Domain | list[FileProblem]:
-    """The domain that the content of a file describes, unchecked, or what is wrong with its form."""
-    return _domain_with(slug, content, _read_shared_files())
+def domain_of_content(slug: str, content: object, folder: Path = CATALOGUE) -> Domain | list[FileProblem]:
+    """The domain that the content of a file in `folder` describes, unchecked, or what is wrong with its form."""
+    return _domain_with(slug, content, _read_lenders(content, folder), _read_shared_files())
 
 
-def _domain_with(slug: str, content: object, shared: _SharedFiles) -> Domain | list[FileProblem]:
+def _domain_with(
+    slug: str, content: object, lenders: Iterable[_Lender], shared: _SharedFiles
+) -> Domain | list[FileProblem]:
     if not isinstance(content, dict):
         return [("line 1", "a domain file is a mapping")]
     try:
         file = DomainFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         return form_problems(error, DomainFile, content)
+    files = {each.slug: _file_of(each) for each in lenders}
+    problems = list(borrowing_problems(file, files))
+    if problems:
+        return problems
     voice, lure_forms = parse_shared_voice(shared.voice, VOICE.name), parse_lure_forms(shared.lures, LURES.name)
-    return Domain(slug, file, _pools_of(shared.pools), voice, lure_forms)
+    lender_names = {slug: each.name for slug, each in files.items()}
+    return Domain(slug, with_borrowed_tools(file, files), _pools_of(shared.pools), voice, lure_forms, lender_names)

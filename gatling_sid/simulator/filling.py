@@ -205,7 +205,7 @@ def in_words(field: c.EntityField, value: Any, today: date, rng: random.Random) 
     if value is None:
         return ""
     words = tuple(field.words.get(value, ())) if isinstance(value, str) else ()
-    ways = wordings("choice" if words else field.type, value, today, words) or (str(value),)
+    ways = wordings("choice" if words else field.kind, value, today, words) or (str(value),)
     return str(rng.choice(ways[:_LASTING_DATES] if field.type == "date" else ways))
 
 

@@ -11,6 +11,7 @@ from gatling_sid.models import TrustTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.seeding import stream
 
 _Row = dict[str, Any]
@@ -80,7 +81,7 @@ def _place(
         language,
         len(before),
         len(before) + len(lure),
-        ((f"{domain.slug}.{aim.tool}", arguments),),
+        ((tool_id_of(domain.slug, aim.tool), arguments),),
     )
     return before + lure + after, placed
 

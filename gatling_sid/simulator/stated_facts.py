@@ -26,7 +26,7 @@ def span_of_fact(entity: c.Entity, fact: str, row: dict[str, Any], today: date) 
     field = entity.fields[fact]
     text, value = row[str(field.stated_in)], row[fact]
     words = tuple(field.words.get(value, ())) if isinstance(value, str) else ()
-    kind = "choice" if words else field.type
+    kind = "choice" if words else field.kind
     for each in sorted(wordings(kind, value, today, words) or (str(value),), key=len, reverse=True):
         start = text.find(each)
         while start >= 0:

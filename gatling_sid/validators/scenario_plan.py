@@ -16,6 +16,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, parse_reference, references_in
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.simulator.stated_facts import is_stated_fact
 from gatling_sid.simulator.trust import references_of_source
 from gatling_sid.validators.trace_context import TraceContext
@@ -143,7 +144,7 @@ def _patterns_of(
 
 def _pattern_of_step(domain: Domain, step: c.Step, rules: tuple[str, ...]) -> CallPattern:
     arguments = frozenset((name, *_origin(expression)) for name, expression in step.arguments.items())
-    return CallPattern(f"{domain.slug}.{step.tool}", arguments, step.quoted_rule(rules))
+    return CallPattern(tool_id_of(domain.slug, step.tool), arguments, step.quoted_rule(rules))
 
 
 def _origin(expression: str | list[str]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ TODAY = date(2026, 3, 10)
 CENTS = st.integers(0, 10**9).map(lambda cents: cents / 100)
 STATES = {"out": ("on loan", "out"), "overdue": ("overdue", "late"), "returned": ("back", "returned")}
 VALUES: dict[str, st.SearchStrategy[Any]] = {
-    "money": CENTS | st.integers(0, 200).map(lambda hundreds: hundreds * 500),
+    "USD": CENTS | st.integers(0, 200).map(lambda hundreds: hundreds * 500),
     "integer": st.integers(-10_000, 10**9) | st.integers(0, 30),
     "number": CENTS | st.integers(-50, 50),
     "days": st.integers(1, 400),
@@ -100,11 +100,16 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
 @pytest.mark.parametrize(
     ("kind", "value", "words", "ways"),
     [
-        ("money", 1500, (), ("$1,500", "1,500 dollars", "$1500", "1500 dollars", "1.5k", "$1.5k")),
-        ("money", 7.5, (), ("$7.50", "7.50 dollars")),
-        ("money", 2000.0, (), (
+        ("USD", 1500, (), ("$1,500", "1,500 dollars", "$1500", "1500 dollars", "1.5k", "$1.5k")),
+        ("USD", 7.5, (), ("$7.50", "7.50 dollars")),
+        ("USD", 2000.0, (), (
             "$2,000", "2,000 dollars", "$2000", "2000 dollars", "2k", "$2k", "two grand", "two thousand dollars",
         )),
+        ("EUR", 1250.5, (), ("€1,250.50", "1,250.50 euros", "€1250.50", "1250.50 euros")),
+        ("CHF", 3000, (), (
+            "CHF 3,000", "3,000 francs", "CHF 3000", "3000 francs", "3k", "CHF 3k", "three grand", "three thousand francs",
+        )),
+        ("INR", 900, (), ("₹900", "900 rupees")),
         ("integer", 12, (), ("12", "twelve")),
         ("integer", 21, (), ("21",)),
         ("integer", 12000, (), ("12000", "12,000")),
@@ -136,7 +141,7 @@ def test_dates_are_unambiguous_on_any_day(today: date, data: st.DataObject | Non
         ("integer", True, (), ()),
         ("text", "Salt Roads", (), ("Salt Roads",)),
         ("text", "Salt Roads", ("that novel",), ("Salt Roads", "that novel")),
-        ("money", None, ("no amount",), ("no amount",)),
+        ("USD", None, ("no amount",), ("no amount",)),
     ],
 )  # fmt: skip
 def test_wordings(kind: str, value: Any, words: tuple[str, ...], ways: tuple[str, ...]) -> None:
@@ -219,8 +224,8 @@ def test_joined() -> None:
 @pytest.mark.parametrize(
     ("span", "kind", "value"),
     [
-        ("$1,501", "money", 1500),
-        ("1.5", "money", 1500),
+        ("$1,501", "USD", 1500),
+        ("1.5", "USD", 1500),
         ("the past week", "days", 14),
         ("the past week", "coming_days", 7),
         ("12 April", "date", "2026-03-12"),

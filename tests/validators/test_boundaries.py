@@ -214,6 +214,15 @@ def argument_one_less(at: Situation) -> Iterator[Pair]:
             yield Pair(at.under(max_value=value), at.under(max_value=value - 1))
 
 
+def own_number_one_less(at: Situation) -> Iterator[Pair]:
+    """The principal has just the value that is passed, then one less."""
+    for call, _, _ in at.bound:
+        value, name = at.arguments(call).get(at.given["argument"]), at.given["attribute"]
+        if value is not None and at.trace.request.principal is not None:
+            own = at.trace.request.principal.attributes
+            yield Pair(*(asked_by(at.trace, attributes={**own, name: each}) for each in (value, value - 1)))
+
+
 def value_not_allowed(at: Situation) -> Iterator[Pair]:
     """Only the value that is passed is allowed, then all others that the rule allowed."""
     for call, _, _ in at.bound:
@@ -485,6 +494,7 @@ BOUNDARIES: dict[str, tuple[Boundary, ...]] = {
     "export_sensitivity": (one_tier_lower,),
     "may_not_call": (tool_forbidden,),
     "argument_max": (argument_one_less,),
+    "at_most_own": (own_number_one_less,),
     "argument_values": (value_not_allowed,),
     "argument_required": (argument_not_given,),
     "narrowed_by": (filter_does_not_count,),

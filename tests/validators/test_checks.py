@@ -114,7 +114,7 @@ def sent_without_request(gold: list[GoldTrace]) -> dict[str, Any]:
     return data
 
 
-def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:  # noqa: C901 - a list of cases
+def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:  # noqa: C901, PLR0912 - a list of cases
     """A gold trace with the boundary that a constraint case speaks of."""
     if name == "sent_without_request":
         return sent_without_request(gold)
@@ -124,6 +124,10 @@ def subject(gold: list[GoldTrace], name: str) -> dict[str, Any]:  # noqa: C901 -
         ).model_dump()
     if name == "thirty_days":
         return next(t for t in gold if t.graph.calls[0].arguments.get("days") == 30).model_dump()
+    if name == "thirty_days_of_one's_own":
+        data = subject(gold, "thirty_days")
+        data["request"]["principal"]["attributes"] |= {"most_days": 30, "fewer_days": 29}
+        return data
     if name == "to_archive":
         return next(t for t in gold if t.graph.calls[-1].arguments.get("target") == "archive").model_dump()
     if name == "own_loan":

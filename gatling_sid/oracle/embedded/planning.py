@@ -21,6 +21,7 @@ from gatling_sid.scenarios.instances import Instance, instance_at
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.references import Reference, follow, parse_reference, reference_in, write_references
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.simulator.cells import cells_of
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.observations import lures_in, observe
@@ -155,7 +156,7 @@ def _plan_step(
     rule = sentences.get(step.quoted_rule(sentences) or "")
     implied = {call_id for each in (*earlier, *referenced) for call_id in ancestors[each]}
     dependencies = sorted(referenced | (earlier - implied), key=lambda call_id: int(call_id[5:]))
-    tool_id = f"{domain.slug}.{step.tool}"
+    tool_id = tool_id_of(domain.slug, step.tool)
     return CallTemplate(
         ids[step.step], tool_id, arguments, dependencies, sources, tuple(argument_slots), rule, _EMPTY_SCOPE
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem
+from gatling_sid.schemas.language.currencies import CURRENCIES
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -48,13 +49,14 @@ _FALLING: Mapping[str, re.Pattern[str]] = {
 }
 """By type of field: superlatives of an order that rises, and of one that falls."""
 
+_MONEY = "|".join(each.plural for each in CURRENCIES.values())
 _UNIT = re.compile(
-    r"\}\s*(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|percent|%|degrees?|times|people|dollars|euros|pounds)(?!\w)",
+    rf"\}}\s*(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|percent|%|degrees?|times|people|{_MONEY})(?!\w)",
     re.IGNORECASE,
 )
 """A unit after a value of a type whose wordings have their unit, such as "$500" and "the last 30 days"."""
 _TYPES_WITH_UNIT = ("money", "date")
-_CURRENCY = re.compile(r"[$€£]\s*\{")
+_CURRENCY = re.compile(r"(?:[$€£¥₹₦]|R|CHF|SEK|AED|KSh)\s*\{")
 
 
 def check_bounds(domain: Domain) -> Iterator[FileProblem]:

@@ -82,5 +82,6 @@ def _why_not_served(domain: Domain, name: str, role: str, target: Target) -> Ite
 def _fields_needed(domain: Domain, name: str, role: str) -> Iterator[str]:
     part = domain.file.parts[name]
     yield from fields_taken(domain, name)
-    for look_up in look_ups(domain, role, part.tool, part.arguments):
+    entity = entity_of_part(domain, name) or domain.file.tools[part.tool].entity
+    for look_up in look_ups(domain, role, part.tool, part.arguments, entity):
         yield from look_up.fields

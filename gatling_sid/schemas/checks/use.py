@@ -10,6 +10,7 @@ from gatling_sid.schemas.checks.part_shapes import why_no_shape
 from gatling_sid.schemas.checks.problems import FileProblem, expressions_in
 from gatling_sid.schemas.composition.shapes import draw_shapes, entity_of_part
 from gatling_sid.schemas.composition.tasks import build_task
+from gatling_sid.schemas.tool_ids import tool_id_of
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -37,7 +38,7 @@ def use_problems(domain: Domain) -> Iterator[FileProblem]:
             yield f"parts.{name}", f"leads no task: {why_no_shape(domain, name)}"
         called |= {step.tool for shape in shapes for step in build_task(domain, shape).scenario.plan}
     for tool in domain.file.tools:
-        if tool not in called and f"{domain.slug}.{tool}" not in domain.family.always_forbidden_tools:
+        if tool not in called and tool_id_of(domain.slug, tool) not in domain.family.always_forbidden_tools:
             yield (
                 f"tools.{tool}",
                 "no task calls it, neither for a part nor to search, look up or notify; write a part for it, or remove it",

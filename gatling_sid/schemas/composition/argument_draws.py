@@ -120,6 +120,8 @@ class ArgumentDraws:
                 continue
             if rule.kind == "argument_max":
                 yield name, f"$limits.{tool}.most.{argument}"
+            elif rule.kind == "at_most_own":
+                yield name, f"$principal.{given['attribute']}"
             elif rule.kind == "argument_days":
                 yield name, f"$limits.{tool}.dates.{argument}"
             elif rule.kind == "at_most_field" and self._target is not None and given["entity"] == self._target.entity:

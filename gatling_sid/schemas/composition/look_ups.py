@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.givens import givens_for
-from gatling_sid.schemas.composition.rules import Notice, look_ups, notices
+from gatling_sid.schemas.composition.rules import Notice, look_ups, notices, refers_to
 from gatling_sid.schemas.composition.shape_types import Group, Target
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def _look_up_needs(domain: Domain, role: str, target: Target, uses: tuple[tuple[
     """What parts need that are about the rows of a target; of each, whether it shows certain columns only."""
     parts = [domain.file.parts[part] for part, _ in uses]
     own = [each.tool for each in parts if domain.file.tools[each.tool].entity == target.entity]
+    referring = [
+        each.tool for each in parts if refers_to(domain, domain.file.tools[each.tool], target.entity, each.arguments)
+    ]
     known = {*domain.file.tools[target.search].returns} if target.search else set()
     known.add(domain.file.entities[target.entity].key)
     if target.search is None and not target.by_key:
@@ -64,8 +67,10 @@ def _look_up_needs(domain: Domain, role: str, target: Target, uses: tuple[tuple[
     for each in parts:
         arguments[each.tool] |= each.arguments.keys()
     demanded = {
-        name: [each for each in look_ups(domain, role, name, arguments[name]) if not {*each.fields} <= known]
-        for name in own
+        name: [
+            each for each in look_ups(domain, role, name, arguments[name], target.entity) if not {*each.fields} <= known
+        ]
+        for name in dict.fromkeys((*own, *referring))
     }
     rules = list(
         dict.fromkeys([each.rule for found_rules in demanded.values() for each in found_rules] + [*notified.values()])

@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Any
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.givens import Givens, demands_of_rule
 from gatling_sid.schemas.composition.look_ups import found_arguments, look_up_needs
-from gatling_sid.schemas.composition.rules import axis_of, evidence_of, rules_binding
+from gatling_sid.schemas.composition.rules import axis_of, evidence_of, refers_to, rules_binding
 from gatling_sid.schemas.composition.shape_types import Group, RefusedGroup, Use
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 _KINDS_ABOUT_ROWS = ("state_before_change", "amount_limit", "consent", "not_own", "approved_by", "transitions")
-_KINDS_ABOUT_VALUES = ("argument_max", "argument_values", "argument_days", "export_targets", "at_most_field")
+_KINDS_ABOUT_VALUES = (
+    "argument_max",
+    "at_most_own",
+    "argument_values",
+    "argument_days",
+    "export_targets",
+    "at_most_field",
+)
 _KINDS_ABOUT_CALLS = (
     "may_not_call", "sensitivity_ceiling", "argument_values", "export_targets", "argument_max",
     "trusted_source",
@@ -69,7 +76,7 @@ def _refusals_of_use(domain: Domain, role: str, at: int, use: Use) -> Iterator[R
     for name, rule in rules_binding(domain, role, part.tool):
         if _has_other_way(domain, role, rule, use) or can_be_split(rule, tool):
             continue
-        if rule.kind in _KINDS_ABOUT_ROWS and _excludes_rows(rule, tool, use):
+        if rule.kind in _KINDS_ABOUT_ROWS and _excludes_rows(domain, rule, part, use):
             yield RefusedGroup(at, name, "row")
         if rule.kind in _KINDS_ABOUT_VALUES and _limits_value(rule, tool, part, use):
             yield RefusedGroup(at, name, "value")
@@ -119,8 +126,11 @@ def _is_always_forbidden(domain: Domain, role: str, tool: str) -> bool:
     )
 
 
-def _excludes_rows(rule: c.Rule, tool: c.Tool, use: Use) -> bool:
-    given = rule.parameters
+def _excludes_rows(domain: Domain, rule: c.Rule, part: c.Part, use: Use) -> bool:
+    """Whether a rule about rows forbids to change some, or to create a row that refers to some."""
+    given, tool = rule.parameters, domain.file.tools[part.tool]
+    if refers_to(domain, tool, given["entity"], part.arguments):
+        return rule.kind != "transitions"
     if given["entity"] != tool.entity or tool.operation not in _CHANGING:
         return False
     fixed = {tool.parameters[name].field for name, _ in use.choices}

@@ -56,8 +56,14 @@ def axis_of(value: Any) -> str | None:
     return str(reference.path[0]) if reference is not None and reference.root == "policy" else None
 
 
-def look_ups(domain: Domain, role: str, name_of_tool: str, arguments: Collection[str]) -> list[LookUp]:
-    """What is to be read of rows of a tool's entity before a role changes them by a call with these arguments."""
+def refers_to(domain: Domain, tool: c.Tool, entity: str, arguments: Collection[str]) -> bool:
+    """Whether a call with these arguments creates a row that refers to one of the entity."""
+    references = domain.references_to(tool.entity, entity, most_hops=1) if tool.operation == "create" else ()
+    return any(tool.parameters[name].field in references for name in arguments if name in tool.parameters)
+
+
+def look_ups(domain: Domain, role: str, name_of_tool: str, arguments: Collection[str], entity: str) -> list[LookUp]:
+    """What is to be read of rows of an entity before a call with these arguments, which changes them or refers to them."""
     tool = domain.file.tools[name_of_tool]
     kinds = _KINDS_OF_OPERATION.get(tool.operation, ())
     fields_set = {*tool.sets, *(tool.parameters[name].field for name in arguments if name in tool.parameters)}
@@ -66,14 +72,15 @@ def look_ups(domain: Domain, role: str, name_of_tool: str, arguments: Collection
         given = rule.parameters
         if rule.kind == "transitions" and given["field"] not in fields_set:
             continue
-        if rule.kind in kinds and given.get("entity") == tool.entity:
+        if rule.kind in kinds and given.get("entity") == entity:
             fields = given["fields"] if "fields" in given else [given["field"]]
             found.append(LookUp(name, tuple(_listed(domain, fields)), "fields" in given))
     return found
 
 
 _KINDS_OF_OPERATION = {
-    **dict.fromkeys(("update", "delete", "send"), tuple(PRECONDITION_KINDS)), "export": ("consent",),
+    **dict.fromkeys(("update", "delete", "send"), tuple(PRECONDITION_KINDS)),
+    "create": tuple(PRECONDITION_KINDS - {"transitions"}), "export": ("consent",),
 }  # fmt: skip
 """The kinds of preconditions that are about calls of an operation."""
 
@@ -191,7 +198,7 @@ def rows_allowed_by_group(
                 if notice.unless_own:
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})
         elif tool.operation == "create":
-            _merge_all(where, dict(_owners_of_created(domain, role, part, tool)))
+            _merge_all(where, _rows_that_a_new_one_may_refer_to(domain, role, part, target.entity, refused))
         for field, condition in _values_allowed(domain, role, part, refused):
             merge(where, field, condition)
         for argument, chosen in use.choices:
@@ -220,6 +227,8 @@ def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None
                 match rule.kind:
                     case "argument_max":
                         yield field, {"at_most": f"$limits.{part.tool}.most.{argument}"}
+                    case "at_most_own":
+                        yield field, {"at_most": f"$principal.{rule.parameters['attribute']}"}
                     case "argument_values":
                         yield field, {"in": f"$limits.{part.tool}.allowed.{argument}"}
                     case "argument_days":
@@ -229,6 +238,18 @@ def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None
 def _merge_all(where: Where, more: Mapping[str, Any]) -> None:
     for field, condition in more.items():
         merge(where, field, condition)
+
+
+def _rows_that_a_new_one_may_refer_to(
+    domain: Domain, role: str, part: c.Part, entity: str, refused: str | None
+) -> Where:
+    """The conditions on rows of an entity for which a part may create a row."""
+    tool = domain.file.tools[part.tool]
+    where: Where = {}
+    _merge_all(where, dict(_owners_of_created(domain, role, part, tool)))
+    if refers_to(domain, tool, entity, part.arguments):
+        _merge_all(where, rows_allowed(domain, role, part.tool, entity, {}, refused))
+    return where
 
 
 def _owners_of_created(domain: Domain, role: str, part: c.Part, tool: c.Tool) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,8 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
+from gatling_sid.schemas.language.currencies import CURRENCIES, Currency
+
 _NUMBER_WORDS = [
     "zero",
     "one",
@@ -85,17 +87,17 @@ def _format_number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
-def _money_wordings(value: float) -> tuple[str, ...]:
-    plain = _format_number(value).replace(",", "")
-    ways = [f"${_format_number(value)}", f"{_format_number(value)} dollars", f"${plain}", f"{plain} dollars"]
-    ways = list(dict.fromkeys(ways))
+def _money_wordings(value: float, currency: Currency) -> tuple[str, ...]:
+    written, (sign, plural) = _format_number(value), currency
+    plain = written.replace(",", "")
+    ways = list(dict.fromkeys((f"{sign}{written}", f"{written} {plural}", f"{sign}{plain}", f"{plain} {plural}")))
     if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
         thousands = f"{value / 1000:g}"
-        ways += [f"{thousands}k", f"${thousands}k"]
+        ways += [f"{thousands}k", f"{sign}{thousands}k"]
         if value % 1000 == 0 and value / 1000 <= 20:
             ways += [
                 f"{_NUMBER_WORDS[int(value // 1000)]} grand",
-                f"{_NUMBER_WORDS[int(value // 1000)]} thousand dollars",
+                f"{_NUMBER_WORDS[int(value // 1000)]} thousand {plural}",
             ]
     return tuple(ways)
 
@@ -158,8 +160,8 @@ def plain_words(name: str) -> str:
 def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str, ...] = ()) -> tuple[str, ...]:
     """All wordings of one scalar `value` on the day `today`; `words` are wordings that the catalogue adds.
 
-    Kinds are `choice`, `flag`, `money`, `integer`, `number`, `days` (back), `coming_days`, `date` and `time`; a value
-    of any other kind is a text, which is its own wording.
+    Kinds are `choice`, `flag`, `integer`, `number`, `days` (back), `coming_days`, `date`, `time` and, for money, the
+    code of its currency; a value of any other kind is a text, which is its own wording.
     """
     if kind in ("choice", "flag"):
         return words or ((plain_words(str(value)),) if kind == "choice" else ())
@@ -172,8 +174,8 @@ def wordings(kind: str, value: str | float | bool, today: date, words: tuple[str
             case "time":
                 return (*words, *_time_wordings(value))
         return (value, *words)
-    if kind == "money":
-        return (*words, *_money_wordings(value))
+    if kind in CURRENCIES:
+        return (*words, *_money_wordings(value, CURRENCIES[kind]))
     if kind == "days":
         return (*words, *_period_wordings(int(value), _PAST_PERIODS, "last"))
     if kind == "coming_days":

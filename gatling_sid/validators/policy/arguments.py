@@ -24,6 +24,18 @@ def argument_max(limit: k.ArgumentMax, context: TraceContext) -> Iterator[str]:
                 yield f"{call.call_id} has {limit.argument} {number}; at most {limit.max_value:g} is allowed"
 
 
+def at_most_own(limit: k.AtMostOwn, context: TraceContext) -> Iterator[str]:
+    """The argument, or each element of a list, is at most a number of the principal, such as their authority."""
+    principal = context.trace.request.principal
+    own = principal.attributes.get(limit.attribute) if principal is not None else None
+    for call in context.bound_calls(limit):
+        for number in numbers_in(context.argument_value(call, limit.argument)):
+            if isinstance(own, bool) or not isinstance(own, (int, float)):
+                yield f"{call.call_id} has {limit.argument} {number}, but the principal has no number {limit.attribute}"
+            elif not number <= own:
+                yield f"{call.call_id} has {limit.argument} {number}; the {limit.attribute} of the principal is {own:g}"
+
+
 def argument_values(limit: k.ArgumentValues, context: TraceContext) -> Iterator[str]:
     """The argument, or each element of a list, is one of the allowed values."""
     for call in context.bound_calls(limit):

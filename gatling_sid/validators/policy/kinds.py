@@ -46,6 +46,7 @@ NEED_NO_REPLAY: Mapping[str, ConstraintRule] = {
     "export_sensitivity": exports.export_sensitivity,
     "may_not_call": tools.may_not_call,
     "argument_max": arguments.argument_max,
+    "at_most_own": arguments.at_most_own,
     "argument_values": arguments.argument_values,
     "argument_required": arguments.argument_required,
     "argument_days": arguments.argument_days,
@@ -132,13 +133,13 @@ def needs_replay(context: TraceContext) -> list[str]:
     return by_kind + [
         constraint_id
         for constraint_id, _, parameters in context.constraints
-        if isinstance(parameters, (k.ArgumentMax, k.ArgumentValues, k.ArgumentDays))
+        if isinstance(parameters, (k.ArgumentMax, k.AtMostOwn, k.ArgumentValues, k.ArgumentDays))
         and any(_needs_replay(parameters, call, context) for call in context.bound_calls(parameters))
     ]
 
 
 def _needs_replay(
-    parameters: k.ArgumentMax | k.ArgumentValues | k.ArgumentDays, call: ToolCall, context: TraceContext
+    parameters: k.ArgumentMax | k.AtMostOwn | k.ArgumentValues | k.ArgumentDays, call: ToolCall, context: TraceContext
 ) -> bool:
     """Whether the value that a call passes, or the date that it is compared with, is unknown without a replay."""
     value = call.arguments.get(parameters.argument)

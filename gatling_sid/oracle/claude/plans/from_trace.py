@@ -26,6 +26,7 @@ from gatling_sid.oracle.claude.plans.answers import (
 )
 from gatling_sid.schemas.conditions import CONDITION_OF_MATCH, ConditionTest
 from gatling_sid.schemas.references import ALL_ELEMENTS, Reference, reference_in, references_in
+from gatling_sid.schemas.tool_ids import tool_name_in
 from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.execution import Execution, digest_of, execute, tools_of
 from gatling_sid.simulator.operations import CallResult
@@ -56,7 +57,12 @@ def plan_from_trace(trace: GoldTrace, world: World) -> PlanAnswer:
                     f"no answer states a text, or a value read in one: {call.call_id}.{source.argument}"
                 )
     execution = execute(trace.graph.calls, world)
-    return PlanAnswer(item=1, reworded="", goal=_GoalReader(trace, world, execution).answer(), calls=[*_calls(trace)])
+    return PlanAnswer(
+        item=1,
+        reworded="",
+        goal=_GoalReader(trace, world, execution).answer(),
+        calls=[*_calls(trace, world.domain.slug)],
+    )
 
 
 def _can_be_stated(source: ArgumentSource, call: ToolCall) -> bool:
@@ -74,7 +80,7 @@ def as_json(value: Any) -> str:
 # --- calls -----------------------------------------------------------------------------------------------------
 
 
-def _calls(trace: GoldTrace) -> Iterator[CallAnswer]:
+def _calls(trace: GoldTrace, slug: str) -> Iterator[CallAnswer]:
     rules = {trace.policy.rules[each.rule]: each.constraint_id for each in trace.policy.constraints}
     for call in trace.graph.calls:
         provenance = call.provenance
@@ -83,7 +89,7 @@ def _calls(trace: GoldTrace) -> Iterator[CallAnswer]:
         referenced = {each.root for value in call.arguments.values() for each in references_in(value)}
         yield CallAnswer(
             id=call.call_id,
-            tool=call.tool_id.partition(".")[2],
+            tool=tool_name_in(slug, call.tool_id),
             arguments=[*_arguments(call, trace.request.text)],
             after=[each for each in call.dependencies if each not in referenced],
             rule=rules[snippet] if is_from_rule else "",

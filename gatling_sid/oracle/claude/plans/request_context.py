@@ -19,6 +19,7 @@ from gatling_sid.scenarios.schedule import world_name
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.intents import OPERATIONS_OF_INTENT
+from gatling_sid.schemas.tool_ids import tool_id_of, tool_name_in
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import Row, World, world_of
@@ -111,7 +112,7 @@ def context_of_trace(trace: GoldTrace, domain: Domain) -> RequestContext:
     for result in execute(trace.graph.calls, world).results.values():
         rows = rows_by_entity.setdefault(result.entity, [])
         rows += [row for _, row in result.rows if row not in rows][: _MAX_ROWS - len(rows)]
-    tools = tuple(dict.fromkeys(call.tool_id.partition(".")[2] for call in trace.graph.calls))
+    tools = tuple(dict.fromkeys(tool_name_in(domain.slug, call.tool_id) for call in trace.graph.calls))
     return RequestContext(world, trace.policy, principal, trace.request.intent_category, tools, rows_by_entity, ())
 
 
@@ -131,7 +132,7 @@ def _serves_intent(domain: Domain, tool: str, intent: str) -> bool:
 
 def may_call(role: str, domain: Domain, tool: str, policy: SystemPolicy) -> bool:
     """Whether no rule of the policy forbids a tool to a role in every case."""
-    tool_id = f"{domain.slug}.{tool}"
+    tool_id = tool_id_of(domain.slug, tool)
     for each in policy.constraints:
         roles, tools = each.parameters.get("roles"), each.parameters.get("tools")
         if each.kind == "may_not_call" and (roles is None or role in roles) and (tools is None or tool_id in tools):
@@ -175,7 +176,7 @@ def _choose_rows(
         if tool.entity in chosen:
             continue
         rows = list(world.tables[tool.entity].values())
-        for is_preferred in _row_preferences(f"{domain.slug}.{name}", tool, policy, principal):
+        for is_preferred in _row_preferences(tool_id_of(domain.slug, name), tool, policy, principal):
             rows = [row for row in rows if is_preferred(row)] or rows
         chosen[tool.entity] = rng.sample(rows, min(_MAX_ROWS if not chosen else 2, len(rows)))
     for entity in list(chosen):

@@ -26,6 +26,7 @@ from gatling_sid.scenarios.moments import allowed_hours, draw_moment
 from gatling_sid.schemas.conditions import DAY_MATCHES
 from gatling_sid.schemas.language.wording import is_wording_of, wordings
 from gatling_sid.schemas.references import references_in, write_references
+from gatling_sid.schemas.tool_ids import tool_id_of, tool_name_in
 from gatling_sid.seeding import stream
 from gatling_sid.simulator.execution import execute, tools_of
 from gatling_sid.simulator.observations import lures_in, observe
@@ -116,7 +117,7 @@ def _call(answer: CallAnswer, request: UserRequest, context: RequestContext, mom
 
 def _tool_id(answer: CallAnswer, context: RequestContext) -> str:
     """The full id of the tool that a call names, with or without the domain."""
-    return f"{context.domain.slug}.{answer.tool.rpartition('.')[2]}"
+    return tool_id_of(context.domain.slug, tool_name_in(context.domain.slug, answer.tool))
 
 
 def _check_day_counts(call_id: str, tool_id: str, arguments: Mapping[str, Any], context: RequestContext) -> None:
