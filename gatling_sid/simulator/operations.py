@@ -261,7 +261,7 @@ def _target_keys(tool: CompiledTool, arguments: dict[str, Any]) -> list[str]:
 
 def _create_row(tool: CompiledTool, arguments: dict[str, Any], state: State) -> CallResult:
     changes = _fields_to_write(tool, arguments)
-    key = content_id(tool.entity, state.world.name, sorted(changes.items(), key=repr))
+    key = content_id(tool.entity.rpartition(".")[2], state.world.name, sorted(changes.items(), key=repr))
     if state.row(tool.entity, key) is not None:
         raise CallRefusedError(RefusalReason.ALREADY_EXISTS, f"{tool.entity} {key} exists already")
     given = {**_fields_to_copy(tool, changes, state), **changes, tool.key_field: key}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import yaml
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.generator import generate
-from gatling_sid.oracle.embedded import ScenarioOracle
+from gatling_sid.oracle.embedded.oracle import ScenarioOracle
+from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.registry import CATALOGUE
 from gatling_sid.validators import TraceValidator
 
 WORKSHOP = Path(__file__).parents[1] / "catalogue" / "workshop.yaml"
+CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 VISIT: dict[str, Any] = {
     "tool": "calendar.create_event",
     "of": "repair",
@@ -23,7 +26,7 @@ VISIT: dict[str, Any] = {
     "number": "one",
     "weight": 40,
     "with": {
-        "organiser_id": "$principal.staff_id",
+        "organiser_id": "$principal.person_id",
         "guest": "$found.customer_email",
         "title": ["Test ride", "Handover"],
         "day": {"days_from_today": [1, 9]},
@@ -56,9 +59,13 @@ def test_tasks_cross_domains(tmp_path: Path) -> None:
     """Traces with a borrowed tool are gold: its arguments come from the rows that the domain's own tools found."""
     registry = borrowing(tmp_path, {"calendar": ["create_event"]})
     domain, judge = registry.domain("workshop"), TraceValidator(registry)
-    traces = generate(ScenarioOracle(seed=3), domain, 120, judge)
-    crossing = [trace for trace in traces if any(c.tool_id == "calendar.create_event" for c in trace.graph.calls)]
-    assert len(crossing) > 10
+    tasks = [Task(domain, "train", index) for index in range(200)]
+    crossing = [
+        trace
+        for trace in generate(tasks, ScenarioOracle(3, CREATED_AT), judge).traces
+        if any(c.tool_id == "calendar.create_event" for c in trace.graph.calls)
+    ]
+    assert len(crossing) > 5
     for trace in crossing:
         call = next(each for each in trace.graph.calls if each.tool_id == "calendar.create_event")
         assert call.arguments["guest"].startswith("$")
