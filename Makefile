@@ -1,6 +1,6 @@
 # make sample     set up, generate 100 traces, build the release, load it back, print one trace
 # make test       set up, run the tests; of the shipped domains, a sample and those that changed
-# make catalogue  set up, run the tests of domains for every shipped domain
+# make catalogue  set up, run the tests of domains for every shipped domain; catalogue-changed: for those that changed
 # make check      lint and types
 # make lock       renew the lock files (names, versions and hashes only)
 
@@ -9,7 +9,7 @@ BIN := .venv/bin
 RUN := out/sample
 RELEASE := out/release
 
-.PHONY: sample test catalogue check lock clean
+.PHONY: sample test catalogue catalogue-changed check lock clean
 
 sample: .venv/installed
 	rm -rf $(RUN) $(RELEASE)
@@ -22,6 +22,9 @@ test: .venv/installed-dev
 
 catalogue: .venv/installed-dev
 	$(BIN)/python -m pytest -m catalogue --all-domains
+
+catalogue-changed: .venv/installed-dev
+	$(BIN)/python -m pytest -m catalogue --changed-domains
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -21,6 +21,8 @@ from gatling_sid.scenarios.schedule import WORLD_SIZE
 from scripts.command import command, progress_bar
 
 SAMPLE_SIZE = 100
+SAMPLE_DOMAINS = ("finance", "hr", "healthcare", "devops", "email", "security")
+"""Enough to see what the dataset is; all domains would take minutes to load."""
 MODEL = "claude-haiku-5-5"
 SHARD_SIZE = 2 * WORLD_SIZE
 """A multiple of the number of traces that share a world, so that no two shards populate the same world."""
@@ -30,9 +32,13 @@ DEFAULT_CREATED_AT = "2026-11-22T00:00:00+00:00"
 def arguments() -> argparse.ArgumentParser:
     """The command line of this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sample", action="store_true", help=f"make {SAMPLE_SIZE} traces of all domains in out/sample")
+    parser.add_argument("--sample", action="store_true", help=f"make {SAMPLE_SIZE} traces in out/sample")
     parser.add_argument("--total", type=int, help="number of traces, all domains and splits together")
-    parser.add_argument("--domains", default="", help="names of domains, separated by commas (default: all)")
+    parser.add_argument(
+        "--domains",
+        default="",
+        help=f"names of domains, separated by commas (default: all; of the sample {', '.join(SAMPLE_DOMAINS)})",
+    )
     parser.add_argument("--seed", type=int, default=7, help="random seed (default 7)")
     parser.add_argument("--output-dir", type=Path, help="folder of the run; every run needs its own")
     parser.add_argument(
@@ -113,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise GenerationError(f"--judge-share is {args.judge_share}; it must be from 0 to 1")
     root = args.output_dir or Path("out/sample")
     selection = (
-        [name for name in args.domains.split(",") if name.strip()],
+        [name for name in args.domains.split(",") if name.strip()] or (list(SAMPLE_DOMAINS) if args.sample else []),
         SAMPLE_SIZE if args.sample else args.total,
         parse_splits(args.splits),
     )

@@ -14,21 +14,23 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
-from tests.support.domain_sample import ALL_DOMAINS
+from tests.support.domain_sample import DOMAINS_TESTED
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--all-domains`."""
+    """Adds `--all-domains` and `--changed-domains`."""
     parser.addoption("--all-domains", action="store_true", help="test every shipped domain, not a sample of them")
+    parser.addoption("--changed-domains", action="store_true", help="test every shipped domain whose file changed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Passes `--all-domains` on to the test modules, which choose their domains when they are imported."""
-    if config.getoption("all_domains"):
-        os.environ[ALL_DOMAINS] = "1"
+    """Passes the options on to the test modules, which choose their domains when they are imported."""
+    for which in ("changed", "all"):
+        if config.getoption(f"{which}_domains"):
+            os.environ[DOMAINS_TESTED] = which
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from gatling_sid.models import SensitivityTier
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas import population as p
+from gatling_sid.schemas.language.nouns import plural_of
 from gatling_sid.schemas.language.wording import plain_words
 
 NUMBERS = ("money", "integer", "number")
@@ -143,17 +144,3 @@ def _ends(fill: Any) -> Iterator[float]:
     match fill:
         case p.MoneyFill(money=ends) | p.IntegerFill(integer=ends):
             yield from ends
-
-
-def plural_of(noun: str) -> str:
-    """The plural of a noun, by the regular rules; series and staff have none of their own."""
-    if noun.endswith(("series", "staff")):
-        return noun
-    if re.search(r"[^aeiou]y$", noun):
-        return f"{noun[:-1]}ies"
-    return f"{noun}es" if re.search(r"(?:s|x|z|ch|sh)$", noun) else f"{noun}s"
-
-
-def with_article(words: str) -> str:
-    """The words with a or an before them, by their first letter."""
-    return f"{'an' if words[:1].casefold() in 'aeiou' else 'a'} {words}"

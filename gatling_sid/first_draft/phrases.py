@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gatling_sid.first_draft.nouns import NUMBERS, DraftEntity, with_article
+from gatling_sid.first_draft.nouns import NUMBERS, DraftEntity
+from gatling_sid.schemas.language.nouns import with_article
 
 _DIRECTION = re.compile(r"\b(?:next|last|past|previous|coming|upcoming) ")
 """Words that would contradict a period on the other side of today."""

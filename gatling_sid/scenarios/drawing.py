@@ -13,6 +13,7 @@ from typing import Any
 from gatling_sid.scenarios.composed_text import compose_text
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.conditions import CONDITIONS, PLAIN
+from gatling_sid.schemas.constraints import DECIMALS_OF_SHARE
 from gatling_sid.schemas.references import ALL_ELEMENTS, MissingPathError, follow, parse_reference
 from gatling_sid.simulator.world import Row, World, sort_rows
 
@@ -207,7 +208,7 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
         options = [each for each in options if each <= limit]
         is_possible = limit < NO_LIMIT and (least is None or limit >= least)
         if spec.edge and is_possible and rng.random() < _SHARE_AT_LIMIT:
-            return limit
+            return int(limit) if int(limit) == limit and isinstance(spec.choose[0], int) else limit
     if spec.among is not None:
         allowed = evaluate(spec.among, bindings)
         options = [each for each in options if each in allowed]
@@ -341,6 +342,13 @@ def _draw_composed(spec: c.ComposedDraw, world: World, bindings: Bindings, _rng:
     return compose_text(world.domain, spec.entity, spec.composed, row, world.today)
 
 
+def _draw_share(spec: c.ShareDraw, _world: World, bindings: Bindings, _rng: random.Random) -> float:
+    whole = evaluate(spec.share_of, bindings)
+    if isinstance(whole, bool) or not isinstance(whole, (int, float)):
+        raise NoDrawError(f"{spec.share_of} is {whole!r}, which has no share")
+    return float(round(whole * evaluate(spec.share, bindings), DECIMALS_OF_SHARE))
+
+
 _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
     c.OneRowDraw: _draw_one_row,
     c.AllRowsDraw: _draw_all_rows,
@@ -355,4 +363,5 @@ _DRAWS: dict[type, Callable[[Any, World, Bindings, random.Random], Any]] = {
     c.MentionDraw: _draw_mention,
     c.AddressDraw: _draw_address,
     c.ComposedDraw: _draw_composed,
+    c.ShareDraw: _draw_share,
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from gatling_sid.models import SensitivityTier, TrustTier
 from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
@@ -28,12 +28,25 @@ from gatling_sid.schemas.draws import (  # noqa: F401 - the form names its draws
     NumberDraw,
     OneRowDraw,
     RowByKeyDraw,
+    ShareDraw,
+)
+from gatling_sid.schemas.goal_form import (  # noqa: F401 - the form names its goals
+    CreateEffect,
+    DeleteEffect,
+    ExportEffect,
+    GoalEffect,
+    GoalMeasure,
+    GoalShowing,
+    Measure,
+    ScenarioGoal,
+    SendEffect,
+    UpdateEffect,
 )
 from gatling_sid.schemas.language.alternatives import expanded
 from gatling_sid.schemas.language.currencies import CurrencyCode
 from gatling_sid.schemas.outside import LureAim, RowOfLure, Unserved  # noqa: F401 - the form names what outsiders write
 from gatling_sid.schemas.population import Consistency, Populate
-from gatling_sid.schemas.strict import Scalar, StrictModel, choose_model_by_key
+from gatling_sid.schemas.strict import Scalar, StrictModel
 
 FieldType = Literal[
     "id", "text", "person", "email", "phone", "money", "integer", "number", "date", "time", "choice", "flag", "ref"
@@ -108,13 +121,18 @@ ParameterPurpose = Literal[
 ]  # fmt: skip
 
 
-Measure = Literal["count", "sum", "average", "minimum", "maximum"]
+REQUIRED_PURPOSES = ("key", "keys", "recipient", "target")
+"""Purposes of parameters without which a call makes no sense; keys, where filters cannot select the rows instead."""
+OPERATIONS_ON_MANY = ("list", "aggregate", "export")
+"""Operations that do not need keys, because filters can select the rows."""
+PURPOSES_WITH_FIELD = ("filter", "set", "add", "subtract")
 
 
 class Parameter(StrictModel):
     """One parameter of a tool.
 
-    `does` is its role in the operation, `field` the field it concerns, and `match` the condition that a filter tests. A
+    `does` is its role in the operation, `field` the field it concerns, by default the one of its own name, and `match` the
+    condition that a filter tests. Keys, recipients and targets are `required` without saying so. A
     `description` that says no more than these may be left out; see `descriptions.py`. JSON type and allowed values
     follow from the field unless they are given. The number of `add` or `subtract` changes that of the field, unless the
     result would be lower than `keeps_at_least`. The `values` of `sort` are fields, with `-` before those that descend.
@@ -158,6 +176,22 @@ class Tool(StrictModel):
     first_said: list[str] = Field(default_factory=list)
     requires_auth: bool = True
 
+    @field_validator("parameters", mode="after")
+    @classmethod
+    def _complete(cls, parameters: dict[str, Parameter], info: ValidationInfo) -> dict[str, Parameter]:
+        """Adds what parameters need not say."""
+        on_many = info.data.get("operation") in OPERATIONS_ON_MANY
+        completed: dict[str, Parameter] = {}
+        for name, each in parameters.items():
+            is_required = each.does in REQUIRED_PURPOSES and not (each.does == "keys" and on_many)
+            derived: dict[str, Any] = {}
+            if is_required and "required" not in each.model_fields_set:
+                derived["required"] = True
+            if each.field is None and each.does in PURPOSES_WITH_FIELD:
+                derived["field"] = name
+            completed[name] = each.model_copy(update=derived) if derived else each
+        return completed
+
 
 # --- roles and policy ------------------------------------------------------------------------------------------
 
@@ -192,92 +226,6 @@ class PolicySection(StrictModel):
 
 
 # --- scenarios -------------------------------------------------------------------------------------------------
-
-
-class GoalShowing(StrictModel):
-    """A drawn row or rows, and which of their fields the user must see."""
-
-    rows: str
-    fields: list[str] | str
-
-
-class GoalMeasure(StrictModel):
-    """A measure over drawn rows; with `group_by`, of each group, cut to the `top` ones."""
-
-    rows: str
-    measure: Measure
-    field: str | None = None
-    group_by: str | None = None
-    top: str | None = None
-
-
-class UpdateEffect(StrictModel):
-    """Drawn rows must get the values of `set`; numbers of `add` and `subtract` change those of the rows' fields.
-
-    With `when`, the effect is demanded only if that rule is in force; this holds for all effects.
-    """
-
-    update: str
-    set: dict[str, Any] = Field(default_factory=dict)
-    add: dict[str, Any] = Field(default_factory=dict)
-    subtract: dict[str, Any] = Field(default_factory=dict)
-    when: str | None = None
-
-
-class CreateEffect(StrictModel):
-    """A row of an entity must be created with the values of `set`."""
-
-    create: str
-    set: dict[str, Any]
-    when: str | None = None
-
-
-class DeleteEffect(StrictModel):
-    """A drawn row or rows must be deleted."""
-
-    delete: str
-    when: str | None = None
-
-
-class ExportEffect(StrictModel):
-    """These fields of drawn rows must be exported to a target."""
-
-    export: str
-    fields: list[str] | str
-    target: str
-    format: str | None = None
-    when: str | None = None
-
-
-class SendEffect(StrictModel):
-    """A message must reach an address, about a drawn row or rows, or about none.
-
-    `of` is the entity of the tool that sends a message about no row; it may be left out if the plan has one such tool.
-    """
-
-    send: str
-    about: str | None = None
-    of: str | None = None
-    contents: dict[str, Any] = Field(default_factory=dict)
-    when: str | None = None
-
-
-GoalEffect = Annotated[
-    UpdateEffect | CreateEffect | DeleteEffect | ExportEffect | SendEffect,
-    choose_model_by_key({
-        "update": UpdateEffect, "create": CreateEffect, "delete": DeleteEffect, "export": ExportEffect,
-        "send": SendEffect,
-    }),
-]  # fmt: skip
-
-
-class ScenarioGoal(StrictModel):
-    """What must be shown, measured and changed, in terms of what was drawn."""
-
-    shows: list[GoalShowing] = Field(default_factory=list)
-    measures: list[GoalMeasure] = Field(default_factory=list)
-    effects: list[GoalEffect] = Field(default_factory=list)
-    time_range: str | None = None
 
 
 class Step(StrictModel):

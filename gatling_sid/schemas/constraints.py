@@ -145,6 +145,10 @@ class ApprovedBy(FieldPrecondition):
     attribute: str
 
 
+DECIMALS_OF_SHARE = 6
+"""Decimals of a share of an amount, so that 57 is at most 0.57 of 100 although the product of floats is a little less."""
+
+
 class AtMostField(FieldPrecondition):
     """The numeric `argument` is at most `share` times the `field` of the row that is changed or that a new row refers to.
 

@@ -144,12 +144,20 @@ class ComposedDraw(StrictModel):
     entity: str
 
 
+class ShareDraw(StrictModel):
+    """The part `share` of a number, to the last of six decimals, as the rule `at_most_field` counts it."""
+
+    share_of: str
+    share: float | str
+
+
 Draw = Annotated[
     OneRowDraw | AllRowsDraw | RowByKeyDraw | ChoiceDraw | NumberDraw | AmountDraw | DateDraw | AgeDraw | DaysUntilDraw
-    | NearDraw | MentionDraw | AddressDraw | ComposedDraw,
+    | NearDraw | MentionDraw | AddressDraw | ComposedDraw | ShareDraw,
     choose_model_by_key({
         "one": OneRowDraw, "all": AllRowsDraw, "row": RowByKeyDraw, "choose": ChoiceDraw, "number": NumberDraw,
         "amount": AmountDraw, "days_from_today": DateDraw, "age": AgeDraw, "days_until": DaysUntilDraw,
         "near": NearDraw, "mention": MentionDraw, "address": AddressDraw, "composed": ComposedDraw,
+        "share_of": ShareDraw,
     }),
 ]  # fmt: skip

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from gatling_sid.first_draft.nouns import plural_of, with_article
 from gatling_sid.models import Effect, Goal, GoldTrace, Lure, Measurement, Outcome, Showing, replace_fields
+from gatling_sid.schemas.language.nouns import plural_of, with_article
 from gatling_sid.views.resolved_calls import ResolvedCall
 
 _MAX_VALUES, _LEAST_ROWS = 24, 6
@@ -194,7 +194,8 @@ def _sentence(text: str) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    """A name of the catalogue in words; an entity of another domain is called as that one calls it."""
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 def _count(number: int, entity: str) -> str:

@@ -1,8 +1,8 @@
-"""Which domains of the shipped catalogue a run of the tests covers: a few of them, or all with `--all-domains`.
+"""Which domains of the shipped catalogue a run of the tests covers: a few, those that changed, or all.
 
 The tests must not become slower with every domain that is added. So the domains whose files changed are tested, with
 a few of the others, which are chosen by the catalogue's digest: the same at every run until a domain file changes.
-`make catalogue` tests all domains.
+`make catalogue` tests all domains (`--all-domains`), `make catalogue-changed` those that changed (`--changed-domains`).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ import pytest
 from gatling_sid.schemas.registry import CATALOGUE, DomainRegistry
 
 MAX_CHANGED = 2
-"""A change of more domain files than this is left to `make catalogue`."""
+"""A change of more domain files than this is left to `make catalogue-changed`."""
 OTHERS = 1
 """One of the domains that did not change, so that each has its turn."""
-ALL_DOMAINS = "SID_TEST_ALL_DOMAINS"
-"""Name of the environment variable through which `--all-domains` reaches the test modules and the worker processes."""
+DOMAINS_TESTED = "SID_TEST_DOMAINS"
+"""Name of the environment variable through which the option reaches the test modules and the worker processes."""
 
 
 @cache
 def sampled_slugs() -> tuple[str, ...]:
     """The slugs of the domains that this run of the tests covers, sorted."""
-    return tuple(find_slugs(all_domains=ALL_DOMAINS in os.environ))
+    return tuple(find_slugs(os.environ.get(DOMAINS_TESTED, "sample")))
 
 
 def sampled_domains() -> list[object]:
@@ -37,10 +37,12 @@ def sampled_domains() -> list[object]:
     return [pytest.param(slug, marks=pytest.mark.catalogue, id=slug) for slug in sampled_slugs()]
 
 
-def find_slugs(*, all_domains: bool) -> list[str]:
-    """The slugs of all shipped domains, or of those that are chosen from them."""
-    slugs = DomainRegistry().slugs()
-    return slugs if all_domains else choose_slugs(slugs, changed_slugs(CATALOGUE), catalogue_digest(CATALOGUE))
+def find_slugs(which: str) -> list[str]:
+    """The slugs of `all` shipped domains, of the `changed` ones, or of a `sample`, which other ones are a part of."""
+    slugs, changed = DomainRegistry().slugs(), changed_slugs(CATALOGUE)
+    if which == "changed" and changed:
+        return [slug for slug in slugs if slug in changed]
+    return slugs if which == "all" else choose_slugs(slugs, changed, catalogue_digest(CATALOGUE))
 
 
 def choose_slugs(slugs: Sequence[str], changed: Iterable[str], digest: str) -> list[str]:

@@ -16,7 +16,9 @@ from gatling_sid.schemas.composition.look_ups import fields_to_tell
 from gatling_sid.schemas.composition.part_texts import own_texts
 from gatling_sid.schemas.composition.shapes import entity_of_part, number_of
 from gatling_sid.schemas.language.alternatives import alternatives_of
+from gatling_sid.schemas.language.nouns import article_of
 from gatling_sid.schemas.language.phrasing import Phrasing, Slot, phrasing_of
+from gatling_sid.schemas.language.wording import plain_words
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -28,6 +30,7 @@ _PURPOSES: Mapping[str, str] = {
 }  # fmt: skip
 """Slots that stand for the parameter of a purpose, whatever it is called."""
 _ROWS = ("it", "rows")
+_ARTICLE_BEFORE_SLOT = re.compile(r"\b(an?) \{(\w+)\}", re.IGNORECASE)
 _END_OF_SENTENCE = re.compile(r"[.?!]$")
 
 
@@ -116,6 +119,7 @@ def _check_text(where: str, domain: Domain, name: str, text: str, *, is_question
     for slot in _stated_twice(phrasing):
         yield where, f"{text!r} states {{{slot}}} twice; a pronoun stands for what was named before"
     yield from _check_fixed_words(where, phrasing, part)
+    yield from _check_articles(where, domain, part, text)
     for argument in _needed(part, tool, arguments):
         slots = [argument, *(slot for slot, purpose in _PURPOSES.items() if tool.parameters[argument].does == purpose)]
         if not any(phrasing.always_states(slot) for slot in slots):
@@ -164,6 +168,23 @@ def _check_fixed_words(where: str, phrasing: Phrasing, part: c.Part) -> Iterator
             yield where, f"{phrasing.text!r}: {slot.name} varies, so its wording cannot be fixed; use `by_value`"
         if slot.wording is not None and slot.name in (*_ROWS, "columns"):
             yield where, f"{phrasing.text!r}: {{{slot.name}}} takes no words of its own"
+
+
+def _check_articles(where: str, domain: Domain, part: c.Part, text: str) -> Iterator[FileProblem]:
+    """Yields slots after "a" or "an" some of whose values need the other one: "a {kind} endorsement" about an address."""
+    tool = domain.file.tools[part.tool]
+    for article, slot in _ARTICLE_BEFORE_SLOT.findall(text):
+        values = part.arguments.get(slot)
+        if not isinstance(values, list):
+            continue
+        ways = domain.wordings_to_render(tool, slot)
+        said = [way for value in values for way in ways.get(value) or (plain_words(str(value)),)]
+        other = next((way for way in said if article_of(way) != article.casefold()), None)
+        if other is not None:
+            yield (
+                where,
+                f"{text!r} may say {article + ' ' + other!r}; put another word before {{{slot}}}, or use `by_value`",
+            )
 
 
 def _check_ends(where: str, phrasing: Phrasing, *, is_question: bool) -> Iterator[FileProblem]:

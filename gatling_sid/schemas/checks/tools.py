@@ -23,11 +23,7 @@ _NEEDED_PURPOSES = {
 }
 """By operation: purposes of parameters; a tool must have a parameter with at least one of them."""
 _PURPOSES_OF_SUMS = ("add", "subtract")
-_PURPOSES_WITH_FIELD = ("filter", "set", *_PURPOSES_OF_SUMS)
 _REPEATABLE_PURPOSES = ("filter", "set", "content", "attachment", *_PURPOSES_OF_SUMS)
-_REQUIRED_PURPOSES = ("key", "recipient", "target", "keys")
-_OPERATIONS_ON_MANY = ("list", "aggregate", "export")
-"""Operations that do not need keys, because filters can select the rows."""
 _OPERATIONS_THAT_SHOW = ("list", "get", "update", "export")
 _NUMBERS = ("money", "integer", "number")
 _MATCHES_OF_DATES = (*DAY_MATCHES, "since", "until")
@@ -91,9 +87,9 @@ def _check_parameters(where: str, tool: c.Tool, entity: c.Entity) -> Iterator[Fi
     of_entity = f"field of {tool.entity}"
     for name, parameter in tool.parameters.items():
         here, purpose = f"{where}.parameters.{name}", parameter.does
-        if purpose in _PURPOSES_WITH_FIELD:
+        if purpose in c.PURPOSES_WITH_FIELD:
             yield from find_unknown(f"{here}.field", [parameter.field or ""], entity.fields, of_entity)
-        if purpose in _REQUIRED_PURPOSES and not parameter.required and tool.operation not in _OPERATIONS_ON_MANY:
+        if purpose in c.REQUIRED_PURPOSES and not parameter.required and tool.operation not in c.OPERATIONS_ON_MANY:
             yield here, f"a parameter with `does: {purpose}` must be required"
         if purpose in ("select", "measured", "group"):
             yield from find_unknown(here, parameter.values or (), entity.fields, of_entity)

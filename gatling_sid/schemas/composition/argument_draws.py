@@ -125,7 +125,15 @@ class ArgumentDraws:
             elif rule.kind == "argument_days":
                 yield name, f"$limits.{tool}.dates.{argument}"
             elif rule.kind == "at_most_field" and self._target is not None and given["entity"] == self._target.entity:
-                yield name, f"${self._letter}_seed.{given['field']}"
+                yield name, self._share_of(f"${self._letter}_seed.{given['field']}", given.get("share", 1), name)
+
+    def _share_of(self, number: str, share: float | str, rule: str) -> str:
+        """The expression of a share of a number, which is drawn first."""
+        if share == 1:
+            return number
+        slot = f"{self._letter}_{rule}"
+        self._draft.draws[slot] = c.ShareDraw.model_construct(share_of=number, share=share)
+        return f"${slot}"
 
 
 def parameter_that(tool: c.Tool, purpose: str) -> str:

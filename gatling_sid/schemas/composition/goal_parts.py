@@ -46,8 +46,9 @@ def goal_part_of(use: Use, tool: c.Tool, rows: str, values: Mapping[str, Any]) -
             names = [name for name, each in tool.parameters.items() if each.does in ("content", "attachment")]
             contents = {name: values[name] for name in names if name in values}
             recipient = values[by_purpose["recipient"]]
-            subject = {"about": rows} if rows and "about" in by_purpose else {"of": tool.entity}
-            return c.SendEffect.model_construct(send=recipient, **subject, contents=contents, when=None)
+            about = rows if rows and "about" in by_purpose else None
+            entity = tool.entity if about is None else None
+            return c.SendEffect.model_construct(send=recipient, about=about, of=entity, contents=contents, when=None)
 
 
 def _values_for(purpose: str, tool: c.Tool, values: Mapping[str, Any]) -> dict[str, Any]:

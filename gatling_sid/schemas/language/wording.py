@@ -88,9 +88,9 @@ def _format_number(value: float) -> str:
 
 
 def _money_wordings(value: float, currency: Currency) -> tuple[str, ...]:
-    written, (sign, plural) = _format_number(value), currency
-    plain = written.replace(",", "")
-    ways = list(dict.fromkeys((f"{sign}{written}", f"{written} {plural}", f"{sign}{plain}", f"{plain} {plural}")))
+    digits, (sign, plural) = _format_number(value), currency
+    plain = digits.replace(",", "")
+    ways = list(dict.fromkeys((f"{sign}{digits}", f"{digits} {plural}", f"{sign}{plain}", f"{plain} {plural}")))
     if value >= 1000 and value % 100 == 0 and value % 1000 in (0, 500):
         thousands = f"{value / 1000:g}"
         ways += [f"{thousands}k", f"{sign}{thousands}k"]

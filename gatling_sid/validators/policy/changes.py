@@ -13,9 +13,6 @@ from gatling_sid.validators.policy.look_ups import ConcernedRow, concerned_rows,
 from gatling_sid.validators.policy.reads import is_number
 from gatling_sid.validators.trace_context import TraceContext
 
-_DECIMALS = 6
-"""Decimals of a share of an amount, so that 57 is at most 0.57 of 100 although the product of floats is a little less."""
-
 
 def read_before_change(look_up: k.ReadBeforeChange, context: TraceContext) -> Iterator[str]:
     """Calls that had to run before a change returned the row with these fields."""
@@ -61,7 +58,7 @@ def at_most_field(limit: k.AtMostField, context: TraceContext) -> Iterator[str]:
     """The amount that a call passes is at most a share of the row's amount, and an earlier call showed that amount."""
     for each in concerned_rows(limit, context):
         most = each.row.get(limit.field)
-        allowed = round(most * limit.share, _DECIMALS) if is_number(most) else None
+        allowed = round(most * limit.share, k.DECIMALS_OF_SHARE) if is_number(most) else None
         amounts = numbers_in(context.argument_value(each.call, limit.argument))
         excessive = [amount for amount in amounts if allowed is None or not amount <= allowed]
         for amount in excessive:
