@@ -206,7 +206,8 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
     if spec.limits:
         limit = min(evaluate(each, bindings) for each in spec.limits)
         options = [each for each in options if each <= limit]
-        is_possible = limit < NO_LIMIT and (least is None or limit >= least)
+        highest = NO_LIMIT if spec.edge_below is None else spec.edge_below
+        is_possible = limit < NO_LIMIT and limit <= highest and (least is None or limit >= least)
         if spec.edge and is_possible and rng.random() < _SHARE_AT_LIMIT:
             return int(limit) if int(limit) == limit and isinstance(spec.choose[0], int) else limit
     if spec.among is not None:

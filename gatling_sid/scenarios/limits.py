@@ -7,7 +7,7 @@ from typing import Any
 
 from gatling_sid.scenarios.drawing import NO_LIMIT
 from gatling_sid.schemas.domain import Domain
-from gatling_sid.schemas.tool_ids import tool_id_of
+from gatling_sid.schemas.tool_ids import tool_id_of, tool_of_limits
 
 
 class _Everything:
@@ -36,6 +36,7 @@ class LimitsOfRole(dict[str, dict[str, Any]]):
 
     def __missing__(self, name: str) -> dict[str, Any]:
         """Reads the limits at one tool from the constraints that bind the role there."""
+        key, name = name, tool_of_limits(name)
         tool = self._domain.file.tools[name]
         limits: dict[str, Any] = {
             "rows": next((p.maximum for p in tool.parameters.values() if p.does == "limit" and p.maximum), NO_LIMIT),
@@ -49,7 +50,7 @@ class LimitsOfRole(dict[str, dict[str, Any]]):
         for rule, kind, parameters in self._parsed:
             if not isinstance(parameters, str) and parameters.binds(self._role, tool_id_of(self._domain.slug, name)):
                 _apply(rule, kind, parameters, limits, self._domain, name)
-        self[name] = limits
+        self[key] = limits
         return limits
 
 

@@ -59,7 +59,8 @@ class ChoiceDraw(StrictModel):
 
     The value differs from `but_not`, is at least `at_least`, at most `at_most` and in `among`; each of these is an
     expression or missing. It is also at most each of `limits`; with `edge`, the lowest of them itself is drawn in a third
-    of the cases. Texts may contain `{binding.field}`. With `beyond`, the value is not one of those that a rule allows.
+    of the cases, unless it is above `edge_below`. Texts may contain `{binding.field}`. With `beyond`, the value is not one
+    of those that a rule allows.
     """
 
     choose: list[Any] = Field(min_length=1)
@@ -69,6 +70,7 @@ class ChoiceDraw(StrictModel):
     limits: list[str] = Field(default_factory=list)
     among: str | None = None
     edge: bool = False
+    edge_below: float | None = None
     beyond: str | None = None
 
 

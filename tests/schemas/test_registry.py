@@ -169,7 +169,18 @@ def test_a_tool_asked_for_by_id_is_a_copy() -> None:
 
 FORMS = "needs exactly one of sequence, pool, template, prose, choice, integer, money, days_ago, days_ahead, days_after, time, minutes_after, ref, copy, chance, value, email, fraction_of, by, if_past"  # noqa: E501
 TIERS = "Input should be 'public', 'internal', 'confidential' or 'restricted'"
-KEYS_OF_FIELDS = ("type", "sensitivity", "trust", "stated_in", "lures", "populate", "currency", "words", "called", "said")
+KEYS_OF_FIELDS = (
+    "type",
+    "sensitivity",
+    "trust",
+    "stated_in",
+    "lures",
+    "populate",
+    "currency",
+    "words",
+    "called",
+    "said",
+)
 PRICE = {"type": "money", "populate": {"money": [5, 80]}}
 
 

@@ -12,6 +12,7 @@ from gatling_sid.schemas.composition.draft import TaskDraft
 from gatling_sid.schemas.composition.look_ups import fields_to_tell
 from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.shape_types import RefusedGroup, Target, Use
+from gatling_sid.schemas.tool_ids import limits_of_tool
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -58,7 +59,9 @@ class ArgumentDraws:
                 slots[slot] = fixed.get(argument, value[0])
                 yield argument, slot
             elif isinstance(value, list) and argument != part.by_value and tool.operation != "aggregate":
-                allowed = f"$limits.{part.tool}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
+                allowed = (
+                    f"{limits_of_tool(part.tool)}.allowed.{argument}" if self._is_limited(part.tool, argument) else None
+                )
                 beyond = allowed if self._is_refused(part.tool, argument) else None
                 among = None if beyond else allowed
                 self._draft.draws[slot] = c.ChoiceDraw.model_construct(
@@ -107,6 +110,9 @@ class ArgumentDraws:
                     limits.pop(self._refusal.rule, None) if self._refusal and self._refusal.way == "value" else None
                 )
                 draw = draw.model_copy(update={"limits": [*draw.limits, *limits.values()], "beyond": beyond})
+                if isinstance(draw, c.ChoiceDraw):
+                    most = self._domain.file.tools[part.tool].parameters[argument].maximum
+                    draw = draw.model_copy(update={"edge_below": most})
             self._draft.draws[slot] = draw
             self._draft.slots[slot] = f"${slot}"
             slots[argument] = slot
@@ -119,11 +125,11 @@ class ArgumentDraws:
             if given.get("argument") != argument:
                 continue
             if rule.kind == "argument_max":
-                yield name, f"$limits.{tool}.most.{argument}"
+                yield name, f"{limits_of_tool(tool)}.most.{argument}"
             elif rule.kind == "at_most_own":
                 yield name, f"$principal.{given['attribute']}"
             elif rule.kind == "argument_days":
-                yield name, f"$limits.{tool}.dates.{argument}"
+                yield name, f"{limits_of_tool(tool)}.dates.{argument}"
             elif rule.kind == "at_most_field" and self._target is not None and given["entity"] == self._target.entity:
                 yield name, self._share_of(f"${self._letter}_seed.{given['field']}", given.get("share", 1), name)
 

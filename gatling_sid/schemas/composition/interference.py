@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gatling_sid.schemas.composition.look_ups import fields_to_tell, found_arguments
+from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.shape_types import Group, Target
+from gatling_sid.schemas.constraints import PRECONDITION_KINDS
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -33,6 +36,35 @@ def interferes(domain: Domain, first: Group, another: Group) -> bool:
         or _seems_to_be_of(domain, another.target, first.target)
         or _may_belong_to(domain, first.target, another.target)
     )
+
+
+def disturbs(domain: Domain, role: str, part: str, other: str) -> bool:
+    """Whether a part changes what another part about the same rows tells, or what the tool or a rule demands for it."""
+    return not _fields_changed(domain, part).isdisjoint(_fields_relied_on(domain, role, other))
+
+
+def _fields_changed(domain: Domain, part: str) -> set[str]:
+    spec = domain.file.parts[part]
+    tool = domain.file.tools[spec.tool]
+    if tool.operation != "update":
+        return set()
+    return {
+        *tool.sets,
+        *(each.field for name, each in tool.parameters.items() if name in spec.arguments and each.field),
+    }
+
+
+def _fields_relied_on(domain: Domain, role: str, part: str) -> set[str]:
+    spec = domain.file.parts[part]
+    tool = domain.file.tools[spec.tool]
+    told = {field for given in spec.arguments.values() for fields in fields_to_tell(given).values() for field in fields}
+    taken = {field for _, field in found_arguments(spec)}
+    demanded = {
+        rule.parameters["field"]
+        for _, rule in rules_binding(domain, role, spec.tool)
+        if rule.kind in PRECONDITION_KINDS and "field" in rule.parameters
+    }
+    return {*tool.requires, *told, *taken, *demanded}
 
 
 def _names_row_of(target: Target | None, others: Target | None) -> bool:

@@ -9,6 +9,7 @@ from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search
 from gatling_sid.schemas.composition.rules import Where, merge
 from gatling_sid.schemas.composition.shape_types import Target
+from gatling_sid.schemas.tool_ids import limits_of_tool
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -65,7 +66,7 @@ class RowDraws:
         target, first = self._target, f"{self._letter}_first"
         where = {each.field: self._operand(each, tools) for each in target.conditions}
         kinds = {name: self._domain.file.tools[name].operation for name in tools}
-        limits = [f"$limits.{name}.rows" for name, kind in kinds.items() if kind != "aggregate"]
+        limits = [f"{limits_of_tool(name)}.rows" for name, kind in kinds.items() if kind != "aggregate"]
         if target.order is not None:
             self._draws[first] = _choice(_FIRST_FEW, limits)
             self._slots[first] = f"${first}"
@@ -114,7 +115,7 @@ class RowDraws:
                 )
                 self._draws[f"{name}_days"] = days
                 self._draws[name] = _choice(
-                    _PERIODS, [f"$limits.{tool}.days" for tool in tools], at_least=f"${name}_days"
+                    _PERIODS, [f"{limits_of_tool(tool)}.days" for tool in tools], at_least=f"${name}_days"
                 )
                 self.time_range = f"${name}"
                 return {match: f"${name}"}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.shape_types import Group
 from gatling_sid.schemas.constraints import PRECONDITION_KINDS
 from gatling_sid.schemas.references import reference_in
+from gatling_sid.schemas.tool_ids import limits_of_tool
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -145,7 +147,7 @@ def _rows_allowed(
             case "consent":
                 merge(where, given["field"], {"in": [True]})
             case "transitions" if given["field"] in changes:
-                merge(where, given["field"], {"in": f"$limits.{tool}.steps.{name}.{changes[given['field']]}"})
+                merge(where, given["field"], {"in": f"{limits_of_tool(tool)}.steps.{name}.{changes[given['field']]}"})
     for field, values in domain.file.tools[tool].requires.items() if domain.file.tools[tool].entity == entity else ():
         merge(where, field, {"in": list(values)})
     return where
@@ -165,7 +167,7 @@ def _rows_excluded(name: str, rule: c.Rule, tool: str, changes: Mapping[str, Any
         case "not_own" | "approved_by":
             return {field: {"in": [f"$principal.{given['attribute']}"]}}
         case "transitions" if field in changes:
-            return {field: {"not_in": f"$limits.{tool}.steps.{name}.{changes[field]}", "is_set": True}}
+            return {field: {"not_in": f"{limits_of_tool(tool)}.steps.{name}.{changes[field]}", "is_set": True}}
     return {}
 
 
@@ -199,7 +201,8 @@ def rows_allowed_by_group(
                     merge(where, notice.recipient_field, {"not": f"$principal.{notice.unless_own}"})
         elif tool.operation == "create":
             _merge_all(where, _rows_that_a_new_one_may_refer_to(domain, role, part, target.entity, refused))
-        for field, condition in _values_allowed(domain, role, part, refused):
+        allowed = chain(_values_allowed(domain, role, part, refused), _filters_allowed(domain, role, part, refused))
+        for field, condition in allowed:
             merge(where, field, condition)
         for argument, chosen in use.choices:
             given = part.arguments.get(argument)
@@ -226,13 +229,22 @@ def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None
             if rule.parameters.get("argument") == argument and name != refused:
                 match rule.kind:
                     case "argument_max":
-                        yield field, {"at_most": f"$limits.{part.tool}.most.{argument}"}
+                        yield field, {"at_most": f"{limits_of_tool(part.tool)}.most.{argument}"}
                     case "at_most_own":
                         yield field, {"at_most": f"$principal.{rule.parameters['attribute']}"}
                     case "argument_values":
-                        yield field, {"in": f"$limits.{part.tool}.allowed.{argument}"}
+                        yield field, {"in": f"{limits_of_tool(part.tool)}.allowed.{argument}"}
                     case "argument_days":
-                        yield field, {"allowed_dates": f"$limits.{part.tool}.dates.{argument}"}
+                        yield field, {"allowed_dates": f"{limits_of_tool(part.tool)}.dates.{argument}"}
+
+
+def _filters_allowed(domain: Domain, role: str, part: c.Part, refused: str | None) -> Iterator[tuple[str, Where]]:
+    """(field, condition) under which rules allow what a part's own filters are given; such a filter is required."""
+    for name, rule in rules_binding(domain, role, part.tool):
+        parameter = domain.file.tools[part.tool].parameters.get(str(rule.parameters.get("argument")))
+        if rule.kind == "argument_values" and parameter is not None and parameter.does == "filter" and name != refused:
+            argument = rule.parameters["argument"]
+            yield str(parameter.field), {"in": f"{limits_of_tool(part.tool)}.allowed.{argument}"}
 
 
 def _merge_all(where: Where, more: Mapping[str, Any]) -> None:

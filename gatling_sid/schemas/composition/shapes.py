@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.conditions import name_search
 from gatling_sid.schemas.composition.givens import Givens, givens_for, merge_givens
-from gatling_sid.schemas.composition.interference import interferes
+from gatling_sid.schemas.composition.interference import disturbs, interferes
 from gatling_sid.schemas.composition.look_ups import fields_to_tell, found_arguments, look_up_needs
 from gatling_sid.schemas.composition.part_texts import may_end_with_rows, own_texts
 from gatling_sid.schemas.composition.refusals import draw_refusal, given_by
@@ -323,6 +323,8 @@ def _companions(domain: Domain, role: str, part: str) -> tuple[str, ...]:
     found = []
     for name, spec in domain.file.parts.items():
         if name == part or role not in spec.roles or entity is None or entity_of_part(domain, name) != entity:
+            continue
+        if disturbs(domain, role, part, name) or disturbs(domain, role, name, part):
             continue
         operations = {domain.file.tools[each.tool].operation for each in (spec, own)}
         numbers = {number_of(domain, name), number_of(domain, part)}

@@ -15,6 +15,7 @@ from gatling_sid.schemas.composition.refusals import rests_on_row
 from gatling_sid.schemas.composition.rows import RowDraws
 from gatling_sid.schemas.composition.rules import evidence_of, rows_allowed_by_group, rules_binding
 from gatling_sid.schemas.composition.shape_types import Shape, Target, Use
+from gatling_sid.schemas.tool_ids import limits_of_tool
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -167,7 +168,7 @@ class _GroupBuilder:
             rules = [rule.kind for _, rule in rules_binding(self.domain, self.role, name)]
             if tool.operation == "send" and "recipients" in rules and tool.entity == target.entity and tool.addressee:
                 self.draft.draws[f"{self.letter}{number}_allowed"] = c.AddressDraw.model_construct(
-                    address=f"${self.letter}_seed.{tool.addressee[0]}", allowed_by=f"$limits.{name}.recipients"
+                    address=f"${self.letter}_seed.{tool.addressee[0]}", allowed_by=f"{limits_of_tool(name)}.recipients"
                 )
 
     def _add_searches(self, target: Target) -> None:
