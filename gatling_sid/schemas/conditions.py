@@ -119,7 +119,9 @@ _ALLOWED_DATES = Condition(
     reach="dates",
 )
 """Whether a policy allows a date; only composed tasks have it, with `$limits.<tool>.dates.<argument>`."""
-CONDITIONS: Mapping[str, Condition] = {each.name: each for each in (*_TABLE, _ALLOWED_DATES)}
+_ALSO_IN = Condition("also_in", "values", lambda value, operand: value in operand, "in")
+"""A second list of values, where one of them is an expression, so that they cannot be made one."""
+CONDITIONS: Mapping[str, Condition] = {each.name: each for each in (*_TABLE, _ALLOWED_DATES, _ALSO_IN)}
 """Every condition, by name."""
 CONDITION_OF_MATCH: Mapping[str, Condition] = {match: each for each in _TABLE for match in each.matches}
 """The condition that each `match` of a tool's filter tests."""

@@ -130,7 +130,7 @@ def test_look_ups_of_rules_are_within_the_scope(library: Domain) -> None:
     [
         ("at_most_field", [effect("create", "reminder", [], loan_id="L1", text="2")], CONFIDENTIAL),
         ("at_most_field", [effect("create", "member", [], name="x")], INTERNAL),
-        ("approved_by", [effect("create", "reminder", [], loan_id="L1", text="2")], INTERNAL),
+        ("approved_by", [effect("create", "reminder", [], loan_id="L1", text="2")], CONFIDENTIAL),
         ("approved_by", [effect("send", "loan", ["L1"], "a@b.example")], CONFIDENTIAL),
         ("transitions", [effect("update", "loan", ["L1"], renewals=2)], CONFIDENTIAL),
         ("transitions", [effect("update", "loan", ["L1"], due_on="x")], INTERNAL),

@@ -10,6 +10,7 @@ from gatling_sid.schemas.checks.comparatives import check_bounds, check_superlat
 from gatling_sid.schemas.checks.entities import check_entities
 from gatling_sid.schemas.checks.lexicon import check_lexicon
 from gatling_sid.schemas.checks.outside import check_lures, check_trust, check_unserved
+from gatling_sid.schemas.checks.part_rules import check_part_rules
 from gatling_sid.schemas.checks.part_texts import check_part_texts, check_shared_texts
 from gatling_sid.schemas.checks.parts import check_must_say, check_parts
 from gatling_sid.schemas.checks.phrases import check_phrases, check_sayable
@@ -47,6 +48,7 @@ NEEDED_BY_CHECK: Mapping[DomainCheck, tuple[DomainCheck, ...]] = {
     check_part_texts: (),
     check_shared_texts: (check_entities, check_tools, check_parts, check_part_texts),
     check_must_say: (*_SECTIONS, check_phrases, check_parts),
+    check_part_rules: (*_SECTIONS, check_parts),
     check_scenarios: _SECTIONS,
     check_lexicon: (*_SECTIONS, check_phrases, check_parts, check_part_texts, check_scenarios),
     check_asked: (),

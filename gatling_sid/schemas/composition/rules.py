@@ -288,5 +288,7 @@ def merge(where: Where, field: str, condition: Any) -> None:
     for name, operand in added.items():
         if name == "in" and isinstance(known.get("in"), list) and isinstance(operand, list):
             known["in"] = [value for value in known["in"] if value in operand]
+        elif name == "in" and known.get("in", operand) != operand:
+            known["also_in"] = operand
         else:
             known.setdefault(name, operand)

@@ -372,9 +372,14 @@ def _may_be(operand: Any, value: str) -> bool:
     if operand is None or (isinstance(operand, str) and operand.startswith("$")):
         return True
     if not isinstance(operand, dict):
-        return bool(operand == value)
+        return _key_of(operand) == value
     allowed, excluded = operand.get("in"), operand.get("not")
-    return (not isinstance(allowed, list) or value in allowed) and excluded != value
+    return (not isinstance(allowed, list) or value in map(_key_of, allowed)) and _key_of(excluded) != value
+
+
+def _key_of(value: Any) -> str:
+    """A value as the keys of `said` have it: `true` for a flag."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _demanded_by_rules(

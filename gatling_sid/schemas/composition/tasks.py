@@ -325,9 +325,10 @@ class _GroupBuilder:
         earlier = [(f"{self.letter}{at}_do", self.names[at - 1], self.tools[at - 1]) for at in range(1, number)]
         match tool.operation:
             case "send":
+                is_about_rows = any(parameter.does == "about" for parameter in tool.parameters.values())
                 for step, other, each in earlier:
                     notifying = [notice.rule for notice in self.needs.notices.get(other, ()) if notice.tool == name]
-                    if each.operation == "update":
+                    if each.operation == "update" and is_about_rows:
                         after.append(step)
                     elif notifying:
                         after_when[step] = notifying
