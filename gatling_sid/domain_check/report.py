@@ -26,8 +26,8 @@ _SHARE_NOT_DRAWN = 0.5
 _FEWEST_TASKS = 4
 """Tasks of a part from which on that share says something."""
 
-_OF_SHARED_VOICE = ("tokens, standard deviation", "seven tokens or fewer")
-"""Measures of the length of requests, which the shared voice decides more than a domain file."""
+_OF_SHARED_VOICE = ("tokens, standard deviation", "seven tokens or fewer", "self_bleu4", "distinct_2", "distinct_3")
+"""Measures of the length and the words of requests, which the shared voice decides more than a domain file."""
 
 
 class Report(NamedTuple):
@@ -132,13 +132,16 @@ def _rejections(domain: Domain, sample: Sample) -> Iterator[tuple[str, str, str]
 
 def _problems_of_draws(sample: Sample) -> Iterator[AuthorProblem]:
     """Yields parts whose tasks find no rows in their world, always or too often."""
-    remedy = "allow more rows: fewer demands in `where` and `must_say`, milder rules, or a larger `count`"
+    remedy = (
+        "if too few fit: fewer demands in `where` and `must_say`, milder rules, or a larger `count`; if too many fit: "
+        "conditions that select fewer, or a smaller `count`"
+    )
     for name, number in sample.not_drawn.items():
-        total = number + sample.drawn[name]
+        total, why = number + sample.drawn[name], mask_values(sample.why_not_drawn[name])
         if not sample.drawn[name]:
-            yield AuthorProblem("draws", name, f"none of {number} tasks found its rows in the world", remedy)
+            yield AuthorProblem("draws", name, f"none of {number} tasks found its rows in the world: {why}", remedy)
         elif total >= _FEWEST_TASKS and number / total > _SHARE_NOT_DRAWN:
-            text = f"{number} of {total} tasks found no rows in their world"
+            text = f"{number} of {total} tasks found no rows in their world: {why}"
             yield AuthorProblem("draws", name, text, remedy, is_amount=True)
 
 

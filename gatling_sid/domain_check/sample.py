@@ -13,7 +13,7 @@ from gatling_sid.models import Finding, GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.quality.quality_counts import QualityCounts
-from gatling_sid.scenarios.instances import instance_at
+from gatling_sid.scenarios.instances import instance_at, why_no_instance
 from gatling_sid.scenarios.schedule import WORLD_SIZE, instance_of_wording, scheduled_scenario, world_name
 from gatling_sid.scenarios.scheduled_request import scheduled_request_at
 from gatling_sid.schemas import DomainRegistry
@@ -45,11 +45,15 @@ class JudgedTrace(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """Judged traces, and how many tasks did or did not find rows in their world, by the part or scenario."""
+    """Judged traces, and how many tasks did or did not find rows in their world, by the part or scenario.
+
+    `why_not_drawn` has what the last of them failed at.
+    """
 
     judged: list[JudgedTrace]
     drawn: Counter[str]
     not_drawn: Counter[str]
+    why_not_drawn: dict[str, str]
     counts: QualityCounts
 
 
@@ -76,7 +80,7 @@ def draw_sample(domain: Domain, number: int, *, seed: int, name: str = "", measu
     registry = DomainRegistry.of_domain(domain)
     validator, oracle = TraceValidator(registry), ScenarioOracle(seed, datetime(2026, 1, 1, tzinfo=UTC))
     counts = QualityCounts(domain, registry, stream(seed, domain.slug, "pairs"))
-    sample = Sample([], Counter(), Counter(), counts)
+    sample = Sample([], Counter(), Counter(), {}, counts)
     pairs = 0.0
     for split, index in _coordinates(domain, number, seed, name):
         if len(sample.judged) == number:
@@ -118,8 +122,11 @@ def _is_drawn(sample: Sample, domain: Domain, seed: int, split: str, index: int)
     names = parts_of_scenario(domain.scenarios_of(world), scenario)
     if any(sample.not_drawn[each] >= _HOPELESS and not sample.drawn[each] for each in names):
         return False
-    is_drawn = instance_at(world_of(domain, seed, world), scenario, instance_of_wording(wording_index), 0) is not None
+    coordinates = world_of(domain, seed, world), scenario, instance_of_wording(wording_index), 0
+    is_drawn = instance_at(*coordinates) is not None
     (sample.drawn if is_drawn else sample.not_drawn).update(names)
+    if not is_drawn:
+        sample.why_not_drawn.update(dict.fromkeys(names, why_no_instance(*coordinates)))
     return is_drawn
 
 

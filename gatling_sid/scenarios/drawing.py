@@ -208,7 +208,7 @@ def _draw_choice(spec: c.ChoiceDraw, _world: World, bindings: Bindings, rng: ran
         options = [each for each in options if each <= limit]
         highest = NO_LIMIT if spec.edge_below is None else spec.edge_below
         is_possible = limit < NO_LIMIT and limit <= highest and (least is None or limit >= least)
-        if spec.edge and is_possible and rng.random() < _SHARE_AT_LIMIT:
+        if spec.edge and spec.beyond is None and is_possible and rng.random() < _SHARE_AT_LIMIT:
             return int(limit) if int(limit) == limit and isinstance(spec.choose[0], int) else limit
     if spec.among is not None:
         allowed = evaluate(spec.among, bindings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -72,42 +73,57 @@ def instance_at(world: World, scenario_id: str, instance_index: int, attempt: in
 
     Instances are cached, since several requests share one.
     """
-    domain = world.domain
+    found = _find_instance(world, scenario_id, instance_index, attempt)
+    return found if isinstance(found, Instance) else None
+
+
+def why_no_instance(world: World, scenario_id: str, instance_index: int, attempt: int) -> str:
+    """What most draws of an instance that does not exist failed at, such as "15 invoices fit"."""
+    found = _find_instance(world, scenario_id, instance_index, attempt)
+    return "" if isinstance(found, Instance) else found
+
+
+def _find_instance(world: World, scenario_id: str, instance_index: int, attempt: int) -> Instance | str:
+    """The instance, or why there is none."""
     scenario = world.scenarios[scenario_id]
     members = _members_that_allow(world, scenario_id)
     if not members:
-        return None
-    rng = stream(world.seed, domain.slug, world.name, scenario_id, instance_index, attempt)
+        return "no policy of the world allows it"
+    rng = stream(world.seed, world.domain.slug, world.name, scenario_id, instance_index, attempt)
     reasons: Counter[str] = Counter()
     for _ in range(_MAX_DRAWS):
-        member = rng.choice(members)
-        role = rng.choice(scenario.roles)
-        definition = domain.file.roles[role]
-        rules = domain.family.rules_in_force(member)
+        member, role = rng.choice(members), rng.choice(scenario.roles)
         try:
-            person = draw_principal(world, definition, rng)
-            attributes = {name: person[name] for name in definition.attributes}
-            known = {
-                "principal": attributes,
-                "policy": domain.family.axis_values_of(member),
-                "limits": limits_of(domain, role, member),
-            }
-            bindings = draw(scenario, world, known, rng)
-            goal = goal_of(scenario, domain, bindings, rules)
-            outcome = _outcome_of(scenario, world, role, bindings, rules, member)
-            slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
-            if not _names_of(person, domain, definition.entity).isdisjoint(map(str, slots.values())):
-                raise NoDrawError("the principal is named like somebody else")
+            return _draw_instance(world, scenario, role, member, rng)
         except NoDrawError as error:
             reasons[str(error)] += 1
             if reasons[str(error)] == _MAX_DRAWS_WITH_SAME_REASON:
-                return None
-            continue
-        key = domain.file.entities[definition.entity].key
-        principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
-        policy = domain.family.policy(member)
-        return Instance(principal, policy, rules, goal, slots, outcome)
-    return None
+                break
+    return reasons.most_common(1)[0][0]
+
+
+def _draw_instance(
+    world: World, scenario: c.Scenario, role: str, member: tuple[int, ...], rng: random.Random
+) -> Instance:
+    """An instance under a member of the policy family; raises NoDrawError."""
+    domain = world.domain
+    definition, rules = domain.file.roles[role], domain.family.rules_in_force(member)
+    person = draw_principal(world, definition, rng)
+    attributes = {name: person[name] for name in definition.attributes}
+    known = {
+        "principal": attributes,
+        "policy": domain.family.axis_values_of(member),
+        "limits": limits_of(domain, role, member),
+    }
+    bindings = draw(scenario, world, known, rng)
+    goal = goal_of(scenario, domain, bindings, rules)
+    outcome = _outcome_of(scenario, world, role, bindings, rules, member)
+    slots = {name: evaluate(value, bindings) for name, value in scenario.slots.items()}
+    if not _names_of(person, domain, definition.entity).isdisjoint(map(str, slots.values())):
+        raise NoDrawError("the principal is named like somebody else")
+    key = domain.file.entities[definition.entity].key
+    principal = construct_trusted(Principal, {"principal_id": person[key], "role": role, "attributes": attributes})
+    return Instance(principal, domain.family.policy(member), rules, goal, slots, outcome)
 
 
 def _outcome_of(

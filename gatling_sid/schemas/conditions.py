@@ -7,7 +7,7 @@ filter, and `answer_name` in Claude's answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -119,9 +119,9 @@ _ALLOWED_DATES = Condition(
     reach="dates",
 )
 """Whether a policy allows a date; only composed tasks have it, with `$limits.<tool>.dates.<argument>`."""
-_ALSO_IN = Condition("also_in", "values", lambda value, operand: value in operand, "in")
-"""A second list of values, where one of them is an expression, so that they cannot be made one."""
-CONDITIONS: Mapping[str, Condition] = {each.name: each for each in (*_TABLE, _ALLOWED_DATES, _ALSO_IN)}
+_ALSO = [replace(each, name=f"also_{each.name}", matches=()) for each in _TABLE if each.name in ("in", "at_most")]
+"""A second list of values or bound, where one of the two is an expression, so that they cannot be made one."""
+CONDITIONS: Mapping[str, Condition] = {each.name: each for each in (*_TABLE, _ALLOWED_DATES, *_ALSO)}
 """Every condition, by name."""
 CONDITION_OF_MATCH: Mapping[str, Condition] = {match: each for each in _TABLE for match in each.matches}
 """The condition that each `match` of a tool's filter tests."""

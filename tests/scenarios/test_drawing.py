@@ -88,6 +88,8 @@ CONDITIONS: dict[str, tuple[str, Any, Callable[[Row, World], bool]]] = {
     "within_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) <= 20),
     "older_than_days": ("lent_on", 20, lambda row, world: world.age(row["lent_on"]) > 20),
     "next_days": ("due_on", 5, lambda row, world: 0 <= -world.age(row["due_on"]) <= 5),
+    "also_in": ("state", ["out", "overdue"], lambda row, _: row["state"] in ("out", "overdue")),
+    "also_at_most": ("renewals", 1, lambda row, _: row["renewals"] <= 1),
     "allowed_dates": (
         "due_on",
         [-5, 5, True],

@@ -30,6 +30,8 @@ HOLDS: dict[str, tuple[Any, list[Any], list[Any]]] = {
     "older_than_days": (("2026-03-01", "2026-03-31"), ["2026-02-28"], ["2026-03-01", "2026-04-01", None]),
     "next_days": (("2026-03-01", "2026-03-31"), ["2026-03-01", "2026-03-31"], ["2026-02-28", "2026-04-01", None]),
     "is_set": (True, ["a", 0, False], [None]),
+    "also_in": (["a", "b"], ["a", "b"], ["c", None]),
+    "also_at_most": (2, [1, 2], [3, None]),
     "allowed_dates": (
         ("2026-03-02", "2026-03-09", True),
         ["2026-03-02", "2026-03-06", "2026-03-09"],
@@ -52,7 +54,7 @@ def test_each_name_is_of_one_condition() -> None:
     assert CONDITION_OF_MATCH.keys() == set(get_args(Match))
     assert [*CONDITION_OF_TEST] == [*get_args(ConditionTest)]
     unsaid = {name for name, each in CONDITIONS.items() if CONDITION_OF_TEST[each.answer_name] is not each}
-    assert unsaid == {"allowed_dates"}
+    assert unsaid == {"allowed_dates", "also_in", "also_at_most"}
     assert CONDITIONS["allowed_dates"].matches == ()
 
 

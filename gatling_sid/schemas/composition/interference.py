@@ -57,14 +57,16 @@ def _fields_changed(domain: Domain, part: str) -> set[str]:
 def _fields_relied_on(domain: Domain, role: str, part: str) -> set[str]:
     spec = domain.file.parts[part]
     tool = domain.file.tools[spec.tool]
-    told = {field for given in spec.arguments.values() for fields in fields_to_tell(given).values() for field in fields}
+    announced = {
+        field for given in spec.arguments.values() for fields in fields_to_tell(given).values() for field in fields
+    }
     taken = {field for _, field in found_arguments(spec)}
     demanded = {
         rule.parameters["field"]
         for _, rule in rules_binding(domain, role, spec.tool)
         if rule.kind in PRECONDITION_KINDS and "field" in rule.parameters
     }
-    return {*tool.requires, *told, *taken, *demanded}
+    return {*tool.requires, *announced, *taken, *demanded}
 
 
 def _names_row_of(target: Target | None, others: Target | None) -> bool:

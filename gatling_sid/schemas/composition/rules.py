@@ -288,7 +288,7 @@ def merge(where: Where, field: str, condition: Any) -> None:
     for name, operand in added.items():
         if name == "in" and isinstance(known.get("in"), list) and isinstance(operand, list):
             known["in"] = [value for value in known["in"] if value in operand]
-        elif name == "in" and known.get("in", operand) != operand:
-            known["also_in"] = operand
+        elif name in ("in", "at_most") and known.get(name, operand) != operand:
+            known[f"also_{name}"] = operand
         else:
             known.setdefault(name, operand)
