@@ -18,35 +18,27 @@ if TYPE_CHECKING:
 def check_part_rules(domain: Domain) -> Iterator[FileProblem]:
     """Yields parts whose tasks would break a rule that binds them; parts and policy must have no problems."""
     for name, part in domain.file.parts.items():
+        tool = domain.file.tools[part.tool]
         rules = {rule: spec for role in part.roles for rule, spec in rules_binding(domain, role, part.tool)}
         for rule, spec in rules.items():
-            if spec.kind == "transitions":
-                yield from _check_step(f"parts.{name}.with", domain, part, rule, spec)
-            if spec.kind in PRECONDITION_KINDS:
-                yield from _check_row_to_look_up(f"parts.{name}.of", domain, name, rule, spec)
+            entity = str(spec.parameters.get("entity"))
+            for argument in _drawn_states(part, tool, spec) if spec.kind == "transitions" else ():
+                remedy = f"add `by_value: {argument}`, with phrases for each value"
+                yield f"parts.{name}.with", f"{rule} allows only certain steps of {argument}; {remedy}"
+            is_of_rows = spec.kind in PRECONDITION_KINDS and entity != entity_of_part(domain, name)
+            if is_of_rows and refers_to(domain, tool, entity, part.arguments):
+                remedy = f"and the part is about other rows; write `of: {entity}`"
+                yield f"parts.{name}.of", f"{rule} demands to look at the {entity} first, {remedy}"
 
 
-def _check_step(where: str, domain: Domain, part: c.Part, rule: str, spec: c.Rule) -> Iterator[FileProblem]:
-    """Yields a problem if the state to which a part moves rows is drawn later than the rows, which must allow the step."""
-    tool = domain.file.tools[part.tool]
-    for argument, value in part.arguments.items():
-        sets_state = (
-            tool.parameters[argument].does == "set" and tool.parameters[argument].field == spec.parameters["field"]
-        )
-        is_fixed = isinstance(value, list) and (len(value) == 1 or argument == part.by_value)
-        if sets_state and tool.entity == spec.parameters["entity"] and not is_fixed:
-            yield (
-                where,
-                f"{rule} allows only certain steps of {argument}; add `by_value: {argument}`, with phrases for each value",
-            )
-
-
-def _check_row_to_look_up(where: str, domain: Domain, name: str, rule: str, spec: c.Rule) -> Iterator[FileProblem]:
-    """Yields a problem if a new row refers to one that a rule wants to be looked up, and the part is about other rows."""
-    part, entity = domain.file.parts[name], str(spec.parameters["entity"])
-    tool = domain.file.tools[part.tool]
-    if entity != entity_of_part(domain, name) and refers_to(domain, tool, entity, part.arguments):
-        yield (
-            where,
-            f"{rule} demands to look at the {entity} first, and the part is about other rows; write `of: {entity}`",
-        )
+def _drawn_states(part: c.Part, tool: c.Tool, rule: c.Rule) -> list[str]:
+    """The arguments by which a part moves rows to a state that is drawn after them, although the rows decide the step."""
+    if tool.entity != rule.parameters["entity"]:
+        return []
+    return [
+        argument
+        for argument, value in part.arguments.items()
+        if tool.parameters[argument].does == "set"
+        and tool.parameters[argument].field == rule.parameters["field"]
+        and not (isinstance(value, list) and (len(value) == 1 or argument == part.by_value))
+    ]
