@@ -254,7 +254,7 @@ def _draw_amount(spec: c.AmountDraw, _world: World, bindings: Bindings, rng: ran
 
 def _draw_date(spec: c.DateDraw, world: World, bindings: Bindings, rng: random.Random) -> str:
     low, high = spec.days_from_today
-    workdays_only, ends = False, []
+    workdays_only, ends = spec.workdays, []
     for each in spec.limits:
         first, last, on_workdays = evaluate(each, bindings)
         ends += [end for end in (first, last) if low <= end <= high]

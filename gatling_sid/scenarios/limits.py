@@ -20,6 +20,27 @@ class _Everything:
 EVERYTHING = _Everything()
 
 
+class _StatesBefore(dict[str, list[str]]):
+    """By new state, the states from which a rule lets a row be moved there; to other states, from none."""
+
+    def __missing__(self, state: str) -> list[str]:
+        return []
+
+
+class _Anywhere(dict[str, _Everything]):
+    """The steps of a rule that is not in force: to every state, from every state."""
+
+    def __missing__(self, state: str) -> _Everything:
+        return EVERYTHING
+
+
+class _Steps(dict[str, _StatesBefore | _Anywhere]):
+    """The steps that rules allow, by rule."""
+
+    def __missing__(self, rule: str) -> _Anywhere:
+        return _Anywhere()
+
+
 class LimitsOfRole(dict[str, dict[str, Any]]):
     """The limits of a role at each tool, by plain name of the tool; those of a tool are read when first asked for.
 
@@ -44,7 +65,7 @@ class LimitsOfRole(dict[str, dict[str, Any]]):
             "most": dict.fromkeys(tool.parameters, NO_LIMIT),
             "allowed": dict.fromkeys(tool.parameters, EVERYTHING),
             "dates": dict.fromkeys(tool.parameters, (-NO_LIMIT, NO_LIMIT, False)),
-            "steps": {},
+            "steps": _Steps(),
             "recipients": None,
         }
         for rule, kind, parameters in self._parsed:
@@ -83,7 +104,7 @@ def _apply(rule: str, kind: str, parameters: Any, limits: dict[str, Any], domain
             bounds = (-NO_LIMIT if low is None else low, NO_LIMIT if high is None else high)
             limits["dates"][parameters.argument] = (*bounds, parameters.workdays_only)
         case "transitions":
-            steps: dict[str, list[str]] = {}
+            steps = _StatesBefore()
             for before, allowed in parameters.allowed.items():
                 for after in allowed:
                     steps.setdefault(after, []).append(before)

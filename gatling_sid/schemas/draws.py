@@ -95,12 +95,13 @@ class AmountDraw(StrictModel):
 
 
 class DateDraw(StrictModel):
-    """A date this many days from today (negative: before); `limits` may give further bounds and leave out weekends.
+    """A date this many days from today (negative: before), with `workdays` on no weekend; `limits` may give further bounds.
 
     With `beyond`, it is a date that these bounds do not allow.
     """
 
     days_from_today: Annotated[tuple[Annotated[int, Field(ge=-MAX_DAYS)], Annotated[int, Field(le=MAX_DAYS)]], Ordered]
+    workdays: bool = False
     limits: list[str] = Field(default_factory=list)
     beyond: str | None = None
 

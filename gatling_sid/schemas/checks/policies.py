@@ -100,6 +100,9 @@ def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[File
     yield from _check_ranges(where, given)
     if given.get("notify") in file.tools:
         yield from _check_notice(where, given, file.tools[given["notify"]])
+        for tool in tools:
+            if tool in file.tools and file.tools[tool].operation == "delete":
+                yield where, f"{tool} deletes the row, and nobody can be written to about it then; name other tools"
 
 
 def _tools_of_rule(rule: c.Rule, domain: Domain) -> list[str]:

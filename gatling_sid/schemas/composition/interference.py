@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.composition.look_ups import fields_to_tell, found_arguments
 from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.shape_types import Group, Target
@@ -39,8 +40,19 @@ def interferes(domain: Domain, first: Group, another: Group) -> bool:
 
 
 def disturbs(domain: Domain, role: str, part: str, other: str) -> bool:
-    """Whether a part changes what another part about the same rows tells, or what the tool or a rule demands for it."""
+    """Whether a part changes what another part about the same rows tells, or what the tool or a rule demands for it.
+
+    A part that deletes the row also takes away the address that a message about no row goes to.
+    """
+    tools = [domain.file.tools[domain.file.parts[each].tool] for each in (part, other)]
+    if tools[0].operation == "delete" and not is_about_rows(tools[1]):
+        return True
     return not _fields_changed(domain, part).isdisjoint(_fields_relied_on(domain, role, other))
+
+
+def is_about_rows(tool: c.Tool) -> bool:
+    """Whether a call of a tool concerns rows that it names; a message may be about none."""
+    return tool.operation != "send" or any(each.does == "about" for each in tool.parameters.values())
 
 
 def _fields_changed(domain: Domain, part: str) -> set[str]:

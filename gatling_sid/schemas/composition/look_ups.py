@@ -144,6 +144,7 @@ def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str
             and purpose in purposes
             and {*fields} <= {*shown}
             and givens_for(domain, role, name, shown) is not None
+            and not notices(domain, role, name, target.entity)  # which would have to follow it, in some members only
         ):
             return name
     return None

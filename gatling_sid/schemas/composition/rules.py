@@ -74,6 +74,8 @@ def look_ups(domain: Domain, role: str, name_of_tool: str, arguments: Collection
         given = rule.parameters
         if rule.kind == "transitions" and given["field"] not in fields_set:
             continue
+        if rule.kind == "at_most_field" and given["argument"] not in arguments:
+            continue
         if rule.kind in kinds and given.get("entity") == entity:
             fields = given["fields"] if "fields" in given else [given["field"]]
             found.append(LookUp(name, tuple(_listed(domain, fields)), "fields" in given))
@@ -156,7 +158,7 @@ def _rows_allowed(
 def _rows_excluded(name: str, rule: c.Rule, tool: str, changes: Mapping[str, Any]) -> Where:
     """The conditions under which a row breaks a rule about rows."""
     given = rule.parameters
-    field = given["field"]
+    field = str(given.get("field"))
     match rule.kind:
         case "state_before_change":
             return {field: {"not_in": given["allowed"], "is_set": True}}
@@ -225,6 +227,8 @@ def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None
             continue
         field = str(reference.path[0])
         yield field, {"is_set": True}
+        if domain.file.entities[part.of or domain.file.tools[part.tool].entity].fields[field].type == "email":
+            yield from ((field, {"not": f"$principal.{each}"}) for each in _own_addresses(domain, role))
         for name, rule in rules_binding(domain, role, part.tool):
             if rule.parameters.get("argument") == argument and name != refused:
                 match rule.kind:
@@ -236,6 +240,13 @@ def _values_allowed(domain: Domain, role: str, part: c.Part, refused: str | None
                         yield field, {"in": f"{limits_of_tool(part.tool)}.allowed.{argument}"}
                     case "argument_days":
                         yield field, {"allowed_dates": f"{limits_of_tool(part.tool)}.dates.{argument}"}
+
+
+def _own_addresses(domain: Domain, role: str) -> list[str]:
+    """The attributes of a role that are addresses: nobody asks to be written to, or to be invited."""
+    declaration = domain.file.roles[role]
+    fields = domain.file.entities[declaration.entity].fields
+    return [name for name in declaration.attributes if fields[name].type == "email"]
 
 
 def _filters_allowed(domain: Domain, role: str, part: c.Part, refused: str | None) -> Iterator[tuple[str, Where]]:

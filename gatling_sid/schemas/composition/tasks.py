@@ -10,6 +10,7 @@ from gatling_sid.schemas.composition.argument_draws import ArgumentDraws, parame
 from gatling_sid.schemas.composition.conditions import StatedCondition, name_search, parameter_of
 from gatling_sid.schemas.composition.draft import Arguments, Evidence, TaskDraft
 from gatling_sid.schemas.composition.goal_parts import goal_part_of
+from gatling_sid.schemas.composition.interference import is_about_rows
 from gatling_sid.schemas.composition.look_ups import LookUpNeeds, fields_to_tell, is_covered, look_up_needs
 from gatling_sid.schemas.composition.refusals import rests_on_row
 from gatling_sid.schemas.composition.rows import RowDraws
@@ -325,10 +326,9 @@ class _GroupBuilder:
         earlier = [(f"{self.letter}{at}_do", self.names[at - 1], self.tools[at - 1]) for at in range(1, number)]
         match tool.operation:
             case "send":
-                is_about_rows = any(parameter.does == "about" for parameter in tool.parameters.values())
                 for step, other, each in earlier:
                     notifying = [notice.rule for notice in self.needs.notices.get(other, ()) if notice.tool == name]
-                    if each.operation == "update" and is_about_rows:
+                    if each.operation == "update" and is_about_rows(tool):
                         after.append(step)
                     elif notifying:
                         after_when[step] = notifying
