@@ -10,9 +10,10 @@ mend is named in the end: it takes other parts, tools or rules.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from gatling_sid.domain_check.weights import PartSample, Shortfall, weights_of, with_weights
 from gatling_sid.errors import GenerationError
@@ -27,8 +28,8 @@ from scripts.command import command
 
 _WORLDS = 3
 _FIRST_STEP = 0.55
-_SHORTER = 0.7
-"""By how much steps shorten once one has made things worse."""
+_SHORTER = 0.6
+"""By how much steps shorten once one has made things worse; the next one starts from the best weights again."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -50,29 +51,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise GenerationError("--rounds and --traces must be at least 1")
     slug = DomainRegistry(args.catalogue).slug_of(args.domain)
     path = args.catalogue / f"{slug}.yaml"
-    best, step, before = (float("inf"), path.read_text(encoding="utf-8"), Shortfall(0, {})), _FIRST_STEP, float("inf")
+    best, step = _look_at(path, args), _FIRST_STEP
     try:
-        for round_ in range(args.rounds + 1):
-            domain = DomainRegistry(args.catalogue).domain(slug)
-            sample = PartSample(domain, draw_traces(domain, args.traces, args.seed))
-            missed = sample.shortfall()
-            print(
-                f"round {round_}: {missed.score:.4f} short; {', '.join(missed.missed) or 'all aims are met'}",
-                flush=True,
-            )
-            text = path.read_text(encoding="utf-8")
-            best = min(best, (missed.score, text, missed), key=lambda each: each[0])
-            if missed.score == 0 or round_ == args.rounds:
+        for _ in range(args.rounds):
+            print(f"{best.missed.score:.4f} short; {', '.join(best.missed.missed) or 'all aims are met'}", flush=True)
+            if best.missed.score == 0:
                 break
-            step *= _SHORTER if missed.score > before else 1
-            before = missed.score
-            path.write_text(
-                with_weights(text, sample.better_weights(weights_of(domain), step), path.name), encoding="utf-8"
-            )
+            weights = best.sample.better_weights(best.weights, step)
+            path.write_text(with_weights(best.text, weights, path.name), encoding="utf-8")
+            found = _look_at(path, args)
+            if found.missed.score < best.missed.score:
+                best = found
+            else:
+                step *= _SHORTER
     finally:
-        path.write_text(best[1], encoding="utf-8")
-    print(f"{path.name} has the weights that were {best[0]:.4f} short")
+        path.write_text(best.text, encoding="utf-8")
+    print(f"{path.name} has the weights that were {best.missed.score:.4f} short")
     return 0
+
+
+class _Tried(NamedTuple):
+    """The text of a domain file, its weights, and its traces with what they miss."""
+
+    text: str
+    weights: Mapping[str, int]
+    sample: PartSample
+    missed: Shortfall
+
+
+def _look_at(path: Path, args: argparse.Namespace) -> _Tried:
+    """What the file as it is now leads to."""
+    domain = DomainRegistry(path.parent).domain(path.stem)
+    sample = PartSample(domain, draw_traces(domain, args.traces, args.seed))
+    return _Tried(path.read_text(encoding="utf-8"), weights_of(domain), sample, sample.shortfall())
 
 
 def draw_traces(domain: Domain, number: int, seed: int) -> list[GoldTrace]:

@@ -53,8 +53,10 @@ class PartSample:
         rows = [dict(_excesses(each)) for each in traces]
         self._names = list(rows[0])
         self._excess = np.array([list(row.values()) for row in rows])
-        self._deviation = np.maximum(self._excess.std(axis=0), _LEAST_DEVIATION)
-        self._shortfalls = np.maximum(0, -self._excess.mean(axis=0) / self._deviation)
+        deviation = self._excess.std(axis=0)
+        self._deviation = np.maximum(deviation, _LEAST_DEVIATION)
+        # What no trace has, no weight can give.
+        self._shortfalls = np.maximum(0, -self._excess.mean(axis=0) / self._deviation) * (deviation > 0)
 
     def shortfall(self) -> Shortfall:
         """What is missed; a score of 0 says that all aims are met, with their margin."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from gatling_sid.errors import CatalogueError, UnknownDomainError, UnknownToolError
 from gatling_sid.instance_or_class_method import InstanceOrClassMethod
 from gatling_sid.models import SystemPolicy, ToolSchema
-from gatling_sid.schemas.borrowing import borrowing_problems, with_borrowed_tools
+from gatling_sid.schemas.borrowing import LenderFile, borrowing_problems, sections_of_lender, with_borrowed_tools
 from gatling_sid.schemas.catalogue import DomainFile
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.problems import FileProblem
@@ -234,13 +234,13 @@ def _read_lenders(content: object, folder: Path) -> tuple[_Lender, ...]:
 
 
 @lru_cache(maxsize=64)
-def _file_of(lender: _Lender) -> DomainFile:
-    """The file of a lender. Raises CatalogueError if it has not the form of a domain file."""
-    content = parse_domain(lender.file, b"", lender.slug)
+def _file_of(lender: _Lender) -> LenderFile:
+    """What is read of a lender's file. Raises CatalogueError if it has not the form of a domain file."""
+    content = parse_yaml_bytes(sections_of_lender(lender.file), f"{lender.slug}.yaml")
     try:
-        return DomainFile.model_validate_json(json.dumps(content))
+        return LenderFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
-        where, problem = form_problems(error, DomainFile, content)[0]
+        where, problem = form_problems(error, LenderFile, content)[0]
         raise CatalogueError(f"{lender.slug}.yaml", where, problem) from None
 
 
