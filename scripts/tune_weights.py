@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-class _Tried(NamedTuple):
+class _Weighed(NamedTuple):
     """The text of a domain file, its weights, and its traces with what they miss."""
 
     text: str
@@ -79,11 +79,11 @@ class _Tried(NamedTuple):
     missed: Shortfall
 
 
-def _look_at(path: Path, args: argparse.Namespace) -> _Tried:
+def _look_at(path: Path, args: argparse.Namespace) -> _Weighed:
     """What the file as it is now leads to."""
     domain = DomainRegistry(path.parent).domain(path.stem)
     sample = PartSample(domain, draw_traces(domain, args.traces, args.seed))
-    return _Tried(path.read_text(encoding="utf-8"), weights_of(domain), sample, sample.shortfall())
+    return _Weighed(path.read_text(encoding="utf-8"), weights_of(domain), sample, sample.shortfall())
 
 
 def draw_traces(domain: Domain, number: int, seed: int) -> list[GoldTrace]:

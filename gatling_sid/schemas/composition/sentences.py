@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 
 _SHARE_OF_JOINED, _MOST_JOINED = 0.6, 1
 _UNFIT_FOR_PRONOUN = re.compile(
-    r"\bme\]? \{it\}$|\b(?:up|out|down|off|back|away|(?<=pass )on|(?<=send )on)[}\]] \{it\}"
+    r"\bme\]? \{it\}$|\b(?:up|out|down|off|back|away|(?<=pass )on|(?<=send )on)(?:\}|(?:\|[^\[\]]*)?\]) \{it\}"
 )
-"""Texts that take no pronoun: "get me them", "{status:turn down} them", and "[open|pull up] them"."""
+"""Texts that take no pronoun: "get me them", "{status:turn down} them", "[open|pull up] them" and "[take back|pull] them"."""
 _WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
 _OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it\}}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""

@@ -47,7 +47,7 @@ def is_in_force(trace: GoldTrace) -> bool:
 
 
 def test_a_new_row_needs_a_look_at_what_it_refers_to(tmp_path: Path) -> None:
-    """With the rule, a note is written after the repair was opened; without it, the plan opens nothing."""
+    """With the rule, a note is written after the repair was looked up; without it, the plan looks nothing up."""
     rule = {
         "says": "The deposit of a repair is looked at before a note is written on it.",
         "kind": "read_before_change",
@@ -55,13 +55,13 @@ def test_a_new_row_needs_a_look_at_what_it_refers_to(tmp_path: Path) -> None:
         "sometimes": True,
     }
     traces = traces_with(tmp_path, rule)
-    opened: dict[bool, list[bool]] = {True: [], False: []}
+    looks_first: dict[bool, list[bool]] = {True: [], False: []}
     for trace, call in calls_of(traces, "add_note"):
         before = trace.graph.calls[: trace.graph.calls.index(call)]
-        opened[is_in_force(trace)].append(any(each.tool_id == "workshop.get_repair" for each in before))
-    assert opened[True]
-    assert all(opened[True])
-    assert not all(opened[False])
+        looks_first[is_in_force(trace)].append(any(each.tool_id == "workshop.get_repair" for each in before))
+    assert looks_first[True]
+    assert all(looks_first[True])
+    assert not all(looks_first[False])
 
 
 @pytest.mark.parametrize("share", [0.5, 3])
