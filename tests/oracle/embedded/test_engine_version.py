@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    6: {
-        "library": ("6edf969f-d271eafc-f89c9732", "141bb06cab9feda5"),
-        "workshop": ("eccc2606-ed10b68a-2794ff95", "ef1e0e6adb438ff3"),
+    7: {
+        "library": ("e96c7449-ae436297-4cb7b3eb", "141bb06cab9feda5"),
+        "workshop": ("cc6053ff-345e80c4-55460c56", "e7eccd5aa0ce917a"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
