@@ -20,7 +20,8 @@ from gatling_sid.quality.aims import AIMS
 from gatling_sid.quality.trust_measures import TrustCounts
 from gatling_sid.schemas.domain import Domain
 
-MOST_WEIGHT = 100
+LEAST_WEIGHT, MOST_WEIGHT = 2, 50
+"""Within these, no part becomes so rare that its rules concern no trace, and none crowds out the others."""
 _MARGIN = 1.1
 """Aims are aimed at by so much more, so that other traces meet them as well."""
 _OF_TRACES = (
@@ -73,7 +74,10 @@ class PartSample:
         importance = self._shortfalls / max(self._shortfalls.max(), 1e-9)
         changed = {name: weight * math.exp(step * self._slope(name, importance)) for name, weight in weights.items()}
         mean = math.exp(sum(map(math.log, changed.values())) / len(changed))
-        return {name: round(min(max(each * _USUAL_WEIGHT / mean, 1), MOST_WEIGHT)) for name, each in changed.items()}
+        return {
+            name: round(min(max(each * _USUAL_WEIGHT / mean, LEAST_WEIGHT), MOST_WEIGHT))
+            for name, each in changed.items()
+        }
 
     def _slope(self, part: str, importance: np.ndarray) -> float:
         has_part = np.array([part in parts for parts in self._parts])

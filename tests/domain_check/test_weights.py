@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gatling_sid.domain_check.weights import MOST_WEIGHT, PartSample, weights_of, with_weights
+from gatling_sid.domain_check.weights import LEAST_WEIGHT, MOST_WEIGHT, PartSample, weights_of, with_weights
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.domain import Domain
@@ -25,7 +25,7 @@ def test_a_part_that_is_wanted_gains_weight(workshop: Domain) -> None:
 
     assert "intent delete" in sample.shortfall().missed
     assert after.keys() == before.keys()
-    assert all(1 <= weight <= MOST_WEIGHT for weight in after.values())
+    assert all(LEAST_WEIGHT <= weight <= MOST_WEIGHT for weight in after.values())
     deleting = [name for name, part in workshop.file.parts.items() if part.tool == "delete_repairs"]
     gains = {name: after[name] / before[name] for name in before}
     assert min(gains[name] for name in deleting) > sum(gains.values()) / len(gains)
