@@ -22,6 +22,7 @@ from gatling_sid.schemas.composition.tasks import ComposedTask
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.shared_voice import voice_of_split
 from gatling_sid.schemas.registry import CATALOGUE, POOLS
+from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
@@ -54,9 +55,11 @@ def test_lines_can_be_reviewed(path: Path) -> None:
 
 
 def test_shipped_domains_have_these_names() -> None:
-    """Ten domains ship, under these names."""
-    names = ["Banking", "Calendar", "Customer Support", "DevOps", "Email", "Finance", "HR", "Healthcare"]
-    names += ["IoT Management", "Security"]
+    """The domains that ship, under these names."""
+    names = ["Accounting", "Banking", "Calendar", "Cloud Infrastructure", "Customer Support", "Database Management"]
+    names += ["DevOps", "E-commerce", "Education", "Email", "File Storage", "Finance", "HR", "Healthcare", "Insurance"]
+    names += ["IoT Management", "Legal", "Manufacturing", "Marketing", "Messaging", "Project Management", "Real Estate"]
+    names += ["Sales", "Security", "Supply Chain", "Travel"]
     assert REGISTRY.get_all_domains() == names
 
 
@@ -98,7 +101,9 @@ def test_everything_is_in_use(domain: Domain) -> None:
 
     assert domain.file.parts.keys() - parts == set()
     assert domain.file.roles.keys() - {role for role, _ in calls} == set()
-    assert {f"{domain.slug}.{tool}" for _, tool in calls} == domain.tools.keys() - domain.family.always_forbidden_tools
+    assert {
+        tool_id_of(domain.slug, tool) for _, tool in calls
+    } == domain.tools.keys() - domain.family.always_forbidden_tools
     assert domain.file.policy.rules.keys() - binding - forbidding == set()
 
 

@@ -129,7 +129,9 @@ def test_registry_answers_on_class_and_instance(registry: Any) -> None:
     ):  # fmt: skip
         schemas = registry.get_schemas_for_domain(domain)
         assert tool_id in {each.tool_id for each in schemas}
-        assert all(each.domain == domain and each.name and each.description for each in schemas)
+        assert all(each.name and each.description for each in schemas)
+        own = [each for each in schemas if each.tool_id.partition(".")[0] == tool_id.partition(".")[0]]
+        assert all(each.domain == domain for each in own)  # tools that it borrows are of other domains
         assert all(each.name and each.type and each.description for schema in schemas for each in schema.parameters)
         policy = registry.get_policy_for_domain(domain)
         assert policy.policy_id

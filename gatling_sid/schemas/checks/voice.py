@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from gatling_sid.schemas.checks.problems import FileProblem, find_repeated
+from gatling_sid.schemas.domain import SPLITS
 
 if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
@@ -23,6 +24,8 @@ def check_voice(domain: Domain) -> Iterator[FileProblem]:
         of_all_domains = {*chain.from_iterable(shared[name].values())}
         where = f"voice.{name}"
         yield from find_repeated(where, texts)
+        if 0 < len(texts) < len(SPLITS):
+            yield where, f"needs {len(SPLITS)} texts or none, so that every split has its own; has {len(texts)}"
         for text in texts:
             if set(text) & set("{}[]|") or text != text.strip() or not text:
                 yield where, f"{text!r} must be plain text without slots or surrounding blanks"
