@@ -18,12 +18,13 @@ from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import WORLD_SIZE
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.schemas.constraints import KINDS, PRECONDITION_KINDS, parameters_of
+from gatling_sid.schemas.constraints import KINDS, PRECONDITION_KINDS, Precondition, parameters_of
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.simulator.compiled_tools import CompiledTool
 from gatling_sid.simulator.operations import CallResult
 from gatling_sid.validators import TraceValidator
 from gatling_sid.validators.checks import run_checks
+from gatling_sid.validators.policy.look_ups import rows_to_look_up
 from gatling_sid.validators.trace_context import TraceContext
 from gatling_sid.views.obeying import obey
 from tests.conftest import CREATED_AT
@@ -39,7 +40,7 @@ RULES = [
     for name in REGISTRY.domain(slug).file.policy.rules
 ]
 LOOK_UPS = PRECONDITION_KINDS
-BINDING_FEW_PLANS = ("trusted_source", "system_of_record")
+BINDING_FEW_PLANS = ("trusted_source", "system_of_record", "argument_required", "no_flow")
 """Kinds whose rules bind so few plans that some worlds have none at their boundary; `constraints.yaml` has theirs."""
 
 
@@ -281,10 +282,14 @@ def one_field_less(at: Situation) -> Iterator[Pair]:
 
 
 def changed(at: Situation) -> Iterator[tuple[ToolCall, list[dict[str, Any]]]]:
-    """Bound calls that change rows of the rule's entity, with those rows as they were before."""
+    """Bound calls that change rows of the rule's entity, or create what refers to them, with those rows as they were."""
+    rule = next((each for name, _, each in at.context.constraints if name == at.rule), None)
     for call, _, outcome in at.bound:
         if outcome.effects and outcome.rows and outcome.entity == at.given["entity"]:
             yield call, [row for _, row in outcome.rows]
+        elif outcome.created_rows and isinstance(rule, Precondition):
+            rows = [row for _, row in rows_to_look_up(rule, at.context, call)]
+            yield from [(call, rows)] if rows else []
 
 
 def state_not_allowed(at: Situation) -> Iterator[Pair]:
