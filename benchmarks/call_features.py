@@ -264,6 +264,12 @@ def _arguments_are(call: CallToJudge, name: str, test: Callable[[Any], bool]) ->
     return all(test(each) for each in elements(call.arguments.get(name)))
 
 
+def _own_number(call: CallToJudge, attribute: str) -> float:
+    """A number of the principal; 0 if they have none, so that nothing is within it."""
+    principal = call.trace.request.principal
+    return float(principal.attributes.get(attribute) or 0) if principal is not None else 0.0
+
+
 def _is_above_tier(call: CallToJudge, highest: SensitivityTier) -> bool:
     return call.tool.sensitivity(call.tool.fields(dict(call.arguments))).rank > highest.rank
 
@@ -290,7 +296,9 @@ def _is_at_wrong_hour(call: CallToJudge, rule: c.Hours) -> bool:
 _SEEMS_BROKEN: Mapping[str, Callable[[CallToJudge, Any], bool]] = {
     "may_not_call": lambda _call, _rule: True,
     "argument_max": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v <= rule.max_value),
-    "at_most_own": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v <= call.own(rule.attribute)),
+    "at_most_own": lambda call, rule: (
+        not _arguments_are(call, rule.argument, lambda v: v <= _own_number(call, rule.attribute))
+    ),
     "argument_values": lambda call, rule: not _arguments_are(call, rule.argument, lambda v: v in rule.allowed),
     "argument_required": lambda call, rule: not call.arguments.get(rule.argument),
     "export_targets": lambda call, rule: (

@@ -11,13 +11,14 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gatling_sid.domain_check.sizes import DomainSizes, sizes_of
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.borrowing import can_be_lent
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.schemas.registry import CATALOGUE
 from scripts.command import command
 
-_COLUMNS = ("domain", "entities", "tools", "borrowed", "rules", "roles", "parts", "policies")
+_COLUMNS = ("domain", *DomainSizes._fields, "policies")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -44,13 +45,7 @@ def _table(domains: Sequence[Domain]) -> Iterator[str]:
     name_width = max(len(each.name) for each in domains)
     yield "  ".join([_COLUMNS[0].ljust(name_width), *_COLUMNS[1:]])
     for domain in domains:
-        file = domain.file
-        borrowed = sum(map(len, file.borrows.values()))
-        own_entities = sum("." not in name for name in file.entities)
-        numbers = (own_entities, len(file.tools) - borrowed, borrowed, len(file.policy.rules), len(file.roles))
-        cells = [f"{number:,}" for number in (*numbers, len(file.parts) + len(file.scenarios))] + [
-            f"{domain.family.size:.0e}"
-        ]
+        cells = [*(f"{number:,}" for number in sizes_of(domain)), f"{domain.family.size:.0e}"]
         aligned = (cell.rjust(len(title)) for cell, title in zip(cells, _COLUMNS[1:], strict=True))
         yield "  ".join([domain.name.ljust(name_width), *aligned])
 

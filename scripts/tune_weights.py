@@ -3,8 +3,9 @@
 python -m scripts.tune_weights insurance
 python -m scripts.tune_weights insurance --rounds 12 --traces 1500
 
-Only `weight:` of parts is changed in the domain file, and the best weights that were seen are kept. What weights cannot
-mend is named in the end: it takes other parts, tools or rules.
+Only `weight:` of parts is changed in the domain file, and the best weights that were seen are kept. What is still missed
+is named in the end; it takes other parts, tools or rules. What no trace has at all, and measures that compare policies, no
+weight is changed for: see `check_domain`.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 step *= _SHORTER
     finally:
         path.write_text(best.text, encoding="utf-8")
+    print(f"still missed: {', '.join(best.missed.missed) or 'nothing'}")
     print(f"{path.name} has the weights that were {best.missed.score:.4f} short")
     return 0
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from textwrap import shorten
 
 from gatling_sid.domain_check.sample import Sample, draw_sample
+from gatling_sid.domain_check.sizes import sizes_of
 from gatling_sid.models import GoldTrace, ToolCall
 from gatling_sid.quality.aims import Measured
 from gatling_sid.schemas.domain import Domain
@@ -28,17 +29,15 @@ def render_page(domain: Domain, *, seed: int) -> str:
 
 
 def _lines(domain: Domain, sample: Sample, seed: int) -> Iterator[str]:
-    file = domain.file
-    borrowed = [name for name in file.tools if "." in name]
-    own_entities = [name for name in file.entities if "." not in name]
+    file, sizes = domain.file, sizes_of(domain)
     yield f"## {domain.name}\n"
     yield f"{file.description} Organisation: {file.organisation}.\n"
     for name, role in file.roles.items():
         yield f"* **{name.replace('_', ' ')}**: {role.description}"
-    also = f" and {len(borrowed)} of other domains" if borrowed else ""
+    also = f" and {sizes.borrowed} of other domains" if sizes.borrowed else ""
     yield (
-        f"\n{len(own_entities)} entities, {len(file.tools) - len(borrowed)} tools{also}, {len(file.policy.rules)} rules, "
-        f"{len(file.parts) + len(file.scenarios)} parts; `{domain.slug}`.\n"
+        f"\n{sizes.entities} entities, {sizes.tools} tools{also}, {sizes.rules} rules, {sizes.parts} parts; "
+        f"`{domain.slug}`.\n"
     )
     yield f"Of {len(sample.judged)} traces: {'; '.join(map(_in_words, _measures(sample)))}.\n"
     yield from _trace_lines(_chosen(domain, sample, seed))

@@ -36,7 +36,10 @@ _USUAL_WEIGHT = 8
 
 
 class Shortfall(NamedTuple):
-    """How far traces miss the aims: `score` as a whole, `missed` by name of the measure with its value."""
+    """How far traces miss the aims: `score` as a whole, in standard deviations of a trace; `missed` by name of the measure.
+
+    The values of `missed` are means per trace: of a share, how far it is below its aim with the margin.
+    """
 
     score: float
     missed: Mapping[str, float]
@@ -70,7 +73,7 @@ class PartSample:
         return Shortfall(float(self._shortfalls.sum()), missed)
 
     def better_weights(self, weights: Mapping[str, int], step: float) -> dict[str, int]:
-        """Weights after a step, by part; those of parts that occur in fewer than two traces stay as they are."""
+        """Weights after a step, by part, brought to a usual mean; a part that is in fewer than two traces has no slope."""
         importance = self._shortfalls / max(self._shortfalls.max(), 1e-9)
         changed = {name: weight * math.exp(step * self._slope(name, importance)) for name, weight in weights.items()}
         mean = math.exp(sum(map(math.log, changed.values())) / len(changed))

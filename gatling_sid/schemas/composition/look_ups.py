@@ -82,7 +82,7 @@ def _look_up_needs(domain: Domain, role: str, target: Target, uses: tuple[tuple[
     )
     if not fields:
         return LookUpNeeds(None, (), {}, found)
-    tool = look_up_tool(domain, role, target, tuple(sorted(fields))) if not reading else None
+    tool = look_up_tool(domain, role, target, tuple(sorted(fields)), tuple(names)) if not reading else None
     looked_up = {
         name: tuple(each.rule for each in found_rules) for name, found_rules in demanded.items() if found_rules
     }
@@ -132,8 +132,11 @@ def found_arguments(part: c.Part) -> Iterator[tuple[str, str]]:
 
 
 @lru_cache(maxsize=4096)
-def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str]) -> str | None:
-    """The tool that reads these fields of the rows of a target, by their keys; None if there is none."""
+def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str], uses: tuple[str, ...]) -> str | None:
+    """The tool that reads these fields of the rows of a target, by their keys; None if there is none.
+
+    After it, rules demand no notice but those that the parts lead to, or send themselves.
+    """
     purpose = "keys" if target.is_many else "key"
     for name, tool in domain.file.tools.items():
         reads = tool.operation == ("list" if target.is_many else "get") and tool.entity == target.entity
@@ -144,7 +147,15 @@ def look_up_tool(domain: Domain, role: str, target: Target, fields: Sequence[str
             and purpose in purposes
             and {*fields} <= {*shown}
             and givens_for(domain, role, name, shown) is not None
-            and not notices(domain, role, name, target.entity)  # which would have to follow it, in some members only
+            and all(_is_sent_anyway(domain, role, each, uses) for each in notices(domain, role, name, target.entity))
         ):
             return name
     return None
+
+
+def _is_sent_anyway(domain: Domain, role: str, notice: Notice, uses: Sequence[str]) -> bool:
+    """Whether one of some parts sends the message of a notice, or is followed by it by the same rule."""
+    tools = (domain.file.parts[part].tool for part in uses)
+    entity = domain.file.tools[notice.tool].entity
+    follows = (each.rule for tool in tools for each in notices(domain, role, tool, entity))
+    return notice.rule in follows or _is_covered(domain, uses, notice)
