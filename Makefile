@@ -15,7 +15,7 @@ sample: .venv/installed
 	rm -rf $(RUN) $(RELEASE)
 	$(BIN)/python -m scripts.generate_shards --sample --output-dir $(RUN)
 	$(BIN)/python -m scripts.push_to_hub --run $(RUN) --local-dir $(RELEASE)
-	$(BIN)/python -m scripts.show_traces $(RELEASE) --seed 7
+	$(BIN)/python -m scripts.show_traces $(RELEASE) --seed 5
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

@@ -27,10 +27,10 @@ from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
 from gatling_sid.validators import TraceValidator
 from tests.conftest import CREATED_AT
-from tests.support.domain_sample import sampled_domains
+from tests.support.domain_sample import sampled_domains, traces_per_domain
 
 REGISTRY = DomainRegistry()
-TRACES = 360
+TRACES = traces_per_domain(360)
 
 
 @pytest.fixture(scope="module", params=sampled_domains())
@@ -166,7 +166,7 @@ def test_what_is_forbidden_is_refused(domain: Domain, traces: list[GoldTrace]) -
             assert sum("is forbidden" in each for each in messages) >= 2
             refused += 1
         assert not used & {*trace.policy.forbidden_operations}
-    assert refused >= 5
+    assert refused >= TRACES / 72
     calling = next(trace for trace in traces if trace.graph.calls)
     call = calling.graph.calls[0].model_copy(update={"tool_id": min(domain.family.always_forbidden_tools)})
     graph = calling.graph.model_copy(update={"calls": [call], "execution_order": [call.call_id]})

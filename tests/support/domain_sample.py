@@ -32,6 +32,11 @@ def sampled_slugs() -> tuple[str, ...]:
     return tuple(find_slugs(os.environ.get(DOMAINS_TESTED, "sample")))
 
 
+def traces_per_domain(most: int) -> int:
+    """How many traces of a domain a run of the tests looks at: `most` of them, or half of them for a sample of domains."""
+    return most // 2 if os.environ.get(DOMAINS_TESTED, "sample") == "sample" else most
+
+
 def sampled_domains() -> list[object]:
     """The parameters of a test or fixture that is run for each sampled domain; `make catalogue` finds it by its mark."""
     return [pytest.param(slug, marks=pytest.mark.catalogue, id=slug) for slug in sampled_slugs()]

@@ -16,8 +16,8 @@ from tests.conftest import CREATED_AT
 
 PINNED = {
     7: {
-        "library": ("e96c7449-ae436297-4cb7b3eb", "141bb06cab9feda5"),
-        "workshop": ("cc6053ff-345e80c4-55460c56", "e7eccd5aa0ce917a"),
+        "library": ("b851d80f-956ccf67-91b574f5", "6e27db139e53356d"),
+        "workshop": ("13c38bed-e47afe5c-c8452d28", "5d226f48fbd604c0"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
