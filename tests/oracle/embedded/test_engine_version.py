@@ -15,7 +15,7 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    7: {
+    8: {
         "library": ("b851d80f-956ccf67-91b574f5", "6e27db139e53356d"),
         "workshop": ("13c38bed-e47afe5c-c8452d28", "5d226f48fbd604c0"),
     }
