@@ -135,7 +135,7 @@ def test_policies_forbid_tools(domain: Domain, traces: list[GoldTrace]) -> None:
     sometimes = {
         f"{domain.slug}.{tool}"
         for rule in domain.file.policy.rules.values()
-        if rule.kind == "may_not_call" and rule.sometimes
+        if rule.kind == "may_not_call" and rule.sometimes and not rule.parameters.get("roles")
         for tool in rule.parameters["tools"]
     }
     assert domain.family.always_forbidden_tools
