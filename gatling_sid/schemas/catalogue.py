@@ -300,12 +300,14 @@ class Variant(StrictModel):
     """Why a scenario is not simply served: `kind` is an outcome, see `models.trace.Outcome`.
 
     `rule` forbids what `goal` and `plan` would do. If no tool is needed, `reason` says why; `{value}` is the attribute `own`.
+    `asked` has the steps that wait for the answer to a question: they say what kinds of values the request states.
     """
 
     kind: Literal["declined", "partly_served", "nothing_to_call", "needs_question"]
     rule: str | None = None
     goal: ScenarioGoal | None = None
     plan: list[Step] = Field(default_factory=list)
+    asked: list[Step] = Field(default_factory=list)
     reason: str = ""
     own: str | None = None
 

@@ -385,7 +385,8 @@ class Domain:
     def slot_parameters(self, scenario: c.Scenario) -> dict[str, list[tuple[c.Tool, str]]]:
         """By slot of a scenario: the (tool, parameter) pairs that take its value."""
         result: dict[str, list[tuple[c.Tool, str]]] = {}
-        for step in [*scenario.plan, *(scenario.variant.plan if scenario.variant else ())]:
+        variant = scenario.variant
+        for step in [*scenario.plan, *((*variant.plan, *variant.asked) if variant else ())]:
             for name, expression in step.arguments.items():
                 single = expression if isinstance(expression, str) else expression[0]
                 reference = parse_reference(single)

@@ -37,12 +37,14 @@ class TaskDraft:
 
     def refuse(self, letter: str, evidence: Evidence, kind: Any) -> None:
         """Leaves a group out of goal and plan, except for what shows why."""
+        steps = [each for each in self.steps if each.step[0] == letter]
         is_refused = kind != "needs_question"
         self.variant = c.Variant.model_construct(
             kind=kind,
             rule=None,
             goal=self._goal([part for of, part in self.goal_parts if of == letter], self.time_ranges.get(letter)),
-            plan=[each for each in self.steps if each.step[0] == letter] if is_refused else [],
+            plan=steps if is_refused else [],
+            asked=[] if is_refused else steps,
             reason="",
         )
         self._intent = self.intent()

@@ -95,6 +95,6 @@ def _scenario(
         phrasings=phrasings,
         reasons=[],
         variant=c.Variant.model_construct(
-            kind="nothing_to_call", rule=None, goal=None, plan=[], reason=reason, own=own
+            kind="nothing_to_call", rule=None, goal=None, plan=[], asked=[], reason=reason, own=own
         ),
     )

@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    8: {
-        "library": ("b851d80f-956ccf67-91b574f5", "6e27db139e53356d"),
-        "workshop": ("13c38bed-e47afe5c-c8452d28", "5d226f48fbd604c0"),
+    9: {
+        "library": ("f996a8eb-4d7700d6-779e36b2", "6e27db139e53356d"),
+        "workshop": ("0464d712-0773589f-5b85f59a", "e475f754dd7eaf71"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""

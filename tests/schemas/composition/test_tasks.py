@@ -346,3 +346,13 @@ def test_steps_are_in_the_order_of_the_words(workshop: Domain) -> None:
     figure = Use("count_repairs", (), (("measure", "count"),))
     task = composed(workshop, searched(WAITING, is_many=True), figure, Use("see_repairs"))
     assert [each.tool for each in task.scenario.plan] == ["measure_repairs", "list_repairs"]
+
+
+def test_every_stated_value_is_written_as_its_parameter_says(workshop: Domain) -> None:
+    """Whatever becomes of a request, a parameter says what kind of value each of its slots is: no column reads `due_on`."""
+    scenarios = workshop.scenarios_of("train-0").values()
+    kinds = {each.variant.kind if each.variant else "served" for each in scenarios}
+
+    assert kinds >= {"served", "declined", "needs_question"}
+    for scenario in scenarios:
+        assert scenario.slots.keys() <= workshop.slot_parameters(scenario).keys()
