@@ -53,7 +53,7 @@ _UNFIT_FOR_PRONOUN = re.compile(
 )
 """Texts that take no pronoun: "get me them", "{status:turn down} them", "[open|pull up] them" and "[take back|pull] them"."""
 _WORD_OF_IT = r"(?:\{\w+(?::[^{}]*)?\}|\[[^\[\]]*\]|(?!(?:the|with|to|on|for|of|in)(?![\w-]))[\w-]+)"
-_OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: {_WORD_OF_IT})*) (?:of|for) \{{it\}}")
+_OF_IT = re.compile(rf"\bthe ({_WORD_OF_IT}(?: (?:of )?{_WORD_OF_IT})*) (?:of|for) \{{it\}}")
 """What is of the rows: "the salary of {it}" becomes "their salary" when they were named before."""
 _EACH = re.compile(r"\beach of \{it\}|\{it\} have")
 """Texts in which "all the rows" would be said twice over."""
