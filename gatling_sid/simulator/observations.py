@@ -72,7 +72,7 @@ def _lures_in(observations: Sequence[Observation], world: World) -> Iterator[Lur
 
 def _paths_from_others(observation: Observation) -> Iterator[str]:
     """The paths to each value that the own systems did not write, row by row."""
-    rows = len(observation.result.get("items", ()))
     for path in observation.trust:
         before, star, after = path.partition("[*]")
-        yield from [f"{before}[{at}]{after}" for at in range(rows)] if star else [path]
+        places = range(len(observation.result[before])) if star else ()
+        yield from [f"{before}[{at}]{after}" for at in places] if star else [path]

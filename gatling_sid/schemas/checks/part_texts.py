@@ -154,7 +154,7 @@ def _is_stated(value: object) -> bool:
 def _needed(part: c.Part, tool: c.Tool, arguments: Iterable[str]) -> Iterator[str]:
     """The parameters whose values every text must state."""
     for name, parameter in tool.parameters.items():
-        selects = parameter.does == "select" and part.columns and tool.operation == "get"
+        selects = parameter.does == "select" and part.columns
         if selects or (name in arguments and part.arguments[name] != [None]):
             yield name
 
