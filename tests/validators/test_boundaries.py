@@ -32,7 +32,7 @@ from tests.support.domain_sample import sampled_slugs
 
 REGISTRY = DomainRegistry()
 VALIDATOR = TraceValidator(REGISTRY)
-WORLD, WORLDS = range(0, WORLD_SIZE, 7), 3
+WORLD, WORLDS = range(0, WORLD_SIZE, 7), 8
 """Indexes of one world, far enough apart to hold many cases; and the worlds that are looked at until a case is found."""
 RULES = [
     pytest.param(slug, name, marks=pytest.mark.catalogue, id=f"{slug}-{name}")
