@@ -47,7 +47,7 @@ def traces(domain: Domain) -> list[GoldTrace]:
     return [trace for trace in proposed if isinstance(trace, GoldTrace)]
 
 
-@pytest.mark.parametrize("path", [*sorted(CATALOGUE.glob("*.yaml")), POOLS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*sorted(CATALOGUE.rglob("*.yaml")), POOLS], ids=lambda path: path.stem)
 def test_lines_can_be_reviewed(path: Path) -> None:
     """No line of a domain file or of the pools is so long that a difference in it would be hard to see."""
     lines = path.read_text(encoding="utf-8").split("\n")
