@@ -27,7 +27,7 @@ def _column(path: Path, name: str) -> Iterator[pa.Array]:
         with pa.OSFile(str(path), "rb") as file, ipc.open_stream(file, options=options) as reader:
             for batch in reader:
                 yield batch.column(0)
-    except (OSError, pa.ArrowInvalid, KeyError) as error:
+    except (OSError, pa.ArrowException, KeyError) as error:
         raise ShardError(f"{path} is not a complete shard ({error}); run the same generate command again") from None
 
 

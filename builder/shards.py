@@ -248,7 +248,7 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
             for batch in reader:
                 batch.validate(full=True)  # a flipped bit may give invalid UTF-8 or an offset beyond the buffer
                 yield pa.Table.from_batches([batch])
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         if isinstance(error, ShardError):
             raise
         raise ShardError(f"{path} is not a complete shard ({error}); run the same generate command again") from None

@@ -45,14 +45,14 @@ def members_in_world(world: World) -> list[tuple[int, ...]]:
     """The members of the policy family that are in use in a world.
 
     Each axis has its own random stream, so that another value on one axis changes no other. The values of an axis
-    are dealt, not drawn: each is in force as often as any other, so that none is missing from a world by chance.
+    are spread, not drawn: each is in force as often as any other, so that none is missing from a world by chance.
     """
     path = (world.seed, world.domain.slug, "policies", world.name)
-    dealt = [_deal(stream(*path, name), len(values)) for name, values in world.domain.family.axis_values.items()]
-    return [tuple(values[number] for values in dealt) for number in range(_POLICIES_PER_WORLD)]
+    spread = [_spread(stream(*path, name), len(values)) for name, values in world.domain.family.axis_values.items()]
+    return [tuple(values[number] for values in spread) for number in range(_POLICIES_PER_WORLD)]
 
 
-def _deal(rng: random.Random, size: int) -> list[int]:
+def _spread(rng: random.Random, size: int) -> list[int]:
     """The value that each of the policies of a world has on an axis of this size."""
     first = rng.randrange(size)
     values = [(first + number) % size for number in range(_POLICIES_PER_WORLD)]
