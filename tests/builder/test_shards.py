@@ -102,12 +102,26 @@ def test_a_shard_that_cannot_be_made_leaves_nothing(tmp_path: Path, gold: list[G
     assert read_files(tmp_path) == {}
 
 
+def with_nonsense_size(whole: bytes) -> bytes:
+    """The shard with one bit flipped, after which it claims to hold more than any memory does."""
+    for at in range(7, len(whole), 8):
+        damaged = whole[:at] + bytes([whole[at] ^ 16]) + whole[at + 1 :]
+        try:
+            pa.ipc.open_stream(damaged).read_all()
+        except pa.ArrowMemoryError:
+            return damaged
+        except (pa.ArrowException, OSError):
+            continue
+    raise AssertionError
+
+
 CUT, OTHERS = " is not a complete shard (", " has other columns than this version writes; generate it again"
 DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "empty": (lambda _: b"", CUT),
     "text": (lambda _: b"mine, not yours", CUT),
     "cut in the middle": (lambda whole: whole[: len(whole) // 2], CUT),
     "cut at the end": (lambda whole: whole[:-9], CUT),
+    "a size that no memory has": (with_nonsense_size, CUT),
     "the other format of Arrow": (lambda whole: b"ARROW1\0\0" + whole, CUT),
     "other columns": (lambda _: pa.schema({"x": pa.int64()}).serialize().to_pybytes(), OTHERS),
 }

@@ -21,6 +21,9 @@ def check_scenarios(domain: Domain) -> Iterator[FileProblem]:
     scenario_of_phrasing: dict[str, str] = {}
     for name, scenario in domain.file.scenarios.items():
         where = f"scenarios.{name}"
+        if scenario.variant is not None:
+            yield f"{where}.variant", "only composed tasks are not simply served; remove it, and write parts or `unserved`"
+            continue
         yield from _check_roles_and_axes(where, scenario, domain)
         yield from check_draws(where, scenario, domain)
         yield from check_slots(where, scenario, domain)

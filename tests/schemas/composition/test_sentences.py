@@ -198,6 +198,20 @@ def test_what_was_named_is_a_pronoun(
     assert all(each.count("<a_key>") == 1 for each in found_texts)
 
 
+def test_what_is_of_a_row_may_have_an_of_of_its_own(workshop: Domain) -> None:
+    """ "The date of pick-up of it" is "its date of pick-up"."""
+    says = [f"{verb} {{ready_on}} as the date of pick-up of {{it}}" for verb in ("set", "enter", "put down")]
+    parts = {
+        **workshop.file.parts,
+        "move_pick_up": workshop.file.parts["move_pick_up"].model_copy(update={"says": says}),
+    }
+    edited = Domain("edited", workshop.file.model_copy(update={"parts": parts}), workshop.pools, workshop.voice)
+    found_texts = texts(edited, (BY_KEY, [STARTED, Use("move_pick_up")]))
+
+    assert any("<a2_ready_on> as its date of pick-up" in each for each in found_texts)
+    assert not any("of it" in each for each in found_texts)
+
+
 def test_nothing_follows_a_quotation(workshop: Domain) -> None:
     """A verb phrase that ends with a quoted text stands at the end of its sentence, without "please" or "ok?"."""
     for uses in ([Use("note_down")], [STARTED, Use("note_down")]):
