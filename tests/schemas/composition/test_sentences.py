@@ -199,7 +199,7 @@ def test_what_was_named_is_a_pronoun(
 
 
 def test_what_is_of_a_row_may_have_an_of_of_its_own(workshop: Domain) -> None:
-    """ "The date of pick-up of it" is "its date of pick-up"."""
+    """What was named is not said to be "of it": "the date of pick-up of it" is "its date of pick-up"."""
     says = [f"{verb} {{ready_on}} as the date of pick-up of {{it}}" for verb in ("set", "enter", "put down")]
     parts = {
         **workshop.file.parts,
