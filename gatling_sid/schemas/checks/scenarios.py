@@ -22,7 +22,7 @@ def check_scenarios(domain: Domain) -> Iterator[FileProblem]:
     for name, scenario in domain.file.scenarios.items():
         where = f"scenarios.{name}"
         if scenario.variant is not None:
-            yield f"{where}.variant", "only composed tasks are not simply served; remove it, and write parts or `unserved`"
+            yield f"{where}.variant", "only composed tasks are not simply served; write parts or `unserved`"
             continue
         yield from _check_roles_and_axes(where, scenario, domain)
         yield from check_draws(where, scenario, domain)
