@@ -43,10 +43,7 @@ LOOK_UPS = PRECONDITION_KINDS
 BINDING_FEW_PLANS = ("trusted_source", "system_of_record")
 """Kinds whose rules bind so few plans that some worlds have none at their boundary; `constraints.yaml` has theirs."""
 
-RARE = (
-    "database_management.signed_only", "real_estate.not_the_writer", "real_estate.accounts_stay_in",
-    "supply_chain.no_bank_data_out",
-)  # fmt: skip
+RARE = ("database_management.signed_only", "real_estate.accounts_stay_in", "supply_chain.no_bank_data_out")
 """Rules of shipped domains that no plan of the sample meets and then breaks alone."""
 
 
