@@ -62,8 +62,8 @@ def test_shipped_domains_have_these_names() -> None:
     names += ["File Storage", "Finance", "Gaming", "HR", "Healthcare", "Hospitality", "Insurance", "Investment"]
     names += ["IoT Management", "Legal", "Manufacturing", "Marketing", "Media", "Messaging", "Procurement"]
     names += ["Project Management", "Public Services", "Publishing", "Real Estate", "Reporting", "Retail", "Robotics"]
-    names += ["Sales", "Security", "Social Media", "Sports", "Supply Chain", "Telecommunications", "Transportation"]
-    names += ["Travel", "Video Conferencing"]
+    names += ["Sales", "Security", "Social Media", "Sports", "Supply Chain", "Team Collaboration", "Telecommunications"]
+    names += ["Transportation", "Travel", "Video Conferencing"]
     assert REGISTRY.get_all_domains() == names
 
 
