@@ -10,6 +10,7 @@ from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas.checks.domain_checks import domain_problems
 from gatling_sid.schemas.checks.entities import check_entities
 from gatling_sid.schemas.checks.lexicon import check_lexicon
+from gatling_sid.schemas.checks.outside import check_lures, check_trust, check_unserved
 from gatling_sid.schemas.checks.part_texts import check_part_texts
 from gatling_sid.schemas.checks.parts import check_must_say, check_parts
 from gatling_sid.schemas.checks.phrases import check_phrases, check_sayable
@@ -24,12 +25,14 @@ from gatling_sid.schemas.registry import DomainRegistry, domain_of_content
 
 _NEEDED_TO_DRAW: Sequence[Callable[[Domain], Iterator[FileProblem]]] = (
     check_entities, check_tools, check_roles, check_policy, check_members, check_phrases, check_sayable, check_parts,
-    check_part_texts, check_must_say, check_scenarios, check_lexicon,
+    check_part_texts, check_must_say, check_scenarios, check_lexicon, check_trust, check_lures, check_unserved,
 )  # fmt: skip
 """Checks that must find nothing before tasks can be drawn; each relies on those before it."""
 _MAX_ROUNDS = 4
 """How often broken entries are left out; leaving out some of them seldom breaks others."""
 
+_CAN_BE_LEFT_OUT = ("parts", "scenarios", "lures", "unserved")
+"""Sections whose entries can be left out one by one."""
 _USERS = ("tools.", "roles.", "policy.")
 """Keys of which nothing more is said once parts are left out: what these lack, only the parts may have used."""
 
@@ -37,7 +40,8 @@ _USERS = ("tools.", "roles.", "policy.")
 class DraftFile(NamedTuple):
     """A domain file as far as it can be used; without a domain, no task can be drawn from it.
 
-    `left_out` names the parts and scenarios that the domain lacks because something is wrong with them.
+    `left_out` names the parts, scenarios, lures and unserved requests that the domain lacks because something is wrong
+    with them.
     """
 
     domain: Domain | None
@@ -75,15 +79,15 @@ def can_be_drawn(domain: Domain) -> bool:
 
 
 def _entries_named_in(problems: Sequence[FileProblem]) -> list[str]:
-    """The parts and scenarios that problems are about, as `parts.<name>`."""
+    """The entries that can be left out and that problems are about, as `parts.<name>`."""
     keys = (where.split(".")[:2] for where, _ in problems)
-    return list(dict.fromkeys(".".join(key) for key in keys if len(key) > 1 and key[0] in ("parts", "scenarios")))
+    return list(dict.fromkeys(".".join(key) for key in keys if len(key) > 1 and key[0] in _CAN_BE_LEFT_OUT))
 
 
 def _without(content: Mapping[str, Any], entries: Sequence[str]) -> dict[str, Any]:
     return {
         section: {name: each for name, each in value.items() if f"{section}.{name}" not in entries}
-        if section in ("parts", "scenarios") and isinstance(value, Mapping)
+        if section in _CAN_BE_LEFT_OUT and isinstance(value, Mapping)
         else value
         for section, value in content.items()
     }

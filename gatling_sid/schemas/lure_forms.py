@@ -29,6 +29,11 @@ class LureForms(StrictModel):
     guises: dict[str, dict[str, Texts]]
     places: dict[str, LurePlace]
 
+    def languages(self) -> list[str]:
+        """The languages that every guise has; an order in one of them can stand in every place."""
+        having = [set(by_language) for by_language in self.guises.values()]
+        return sorted(set.intersection(*having)) if having else []
+
 
 NO_FORMS = LureForms(guises={}, places={})
 """Those of a domain without lures."""

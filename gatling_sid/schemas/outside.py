@@ -21,7 +21,7 @@ class LureAim(StrictModel):
     """What lures want from the assistant: a call of `tool` with the arguments `with`, which the order states.
 
     `draws` has rows and values that orders and arguments name (`{bill.number}`, `$bill.bill_id`): a random row, or one of
-    a list. `orders` are imperative sentences by language (`en`, `de`, …), each complete without its guise. `wants` says in
+    a list. `orders` are imperative sentences by language (`en`, `de`, `es`, `fr`), each complete without its guise. `wants` says in
     English what would happen. All accounts and addresses are invented, on example domains.
     """
 

@@ -40,6 +40,19 @@ def test_broken_parts_are_left_out(tmp_path: Path) -> None:
     assert [where for where, _ in draft.problems] == ["parts.reprice.weight", "parts.see_repairs.columns"]
 
 
+def test_broken_lures_and_unserved_requests_are_left_out(tmp_path: Path) -> None:
+    """A lure that names what does not exist keeps nobody from trying the rest, and the world is populated without it."""
+    content = load_yaml(WORKSHOP)
+    content["lures"] = {"take": {"tool": "take_all", "wants": "All is taken", "orders": {"en": ["Take it all"]}}}
+    content["unserved"] = {
+        "print": {"roles": ["nobody"], "intent": "retrieve", "says": ["a", "b", "c"], "reason": "none"}
+    }
+    draft = draft_of(tmp_path, content)
+    assert draft.domain is not None
+    assert draft.left_out == ["lures.take", "unserved.print"]
+    assert draft.domain.scenarios_of("train-0")
+
+
 def test_tasks_are_drawn_although_words_are_missing(tmp_path: Path) -> None:
     """A rule that does not state its limit yet is a problem, but keeps nobody from trying the parts there are."""
     content = load_yaml(WORKSHOP)

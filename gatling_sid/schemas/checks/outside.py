@@ -71,6 +71,8 @@ def check_lures(domain: Domain) -> Iterator[FileProblem]:
         for here, text in texts:
             for drawn, field in _VALUE_IN_ORDER.findall(text):
                 yield from _check_name(here, domain, aim, drawn, field)
+        languages = domain.lure_forms.languages()
+        yield from find_unknown(f"{where}.orders", aim.orders, languages, "language of lures.yaml")
         if "en" not in aim.orders:
             yield f"{where}.orders", "needs orders in `en`; other languages stand beside it"
 

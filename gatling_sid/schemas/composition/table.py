@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from gatling_sid.schemas.domain import Domain
 
 SCENARIOS_OF_WORLD = 465
-"""Scenarios that a world of a domain with parts has, about. So it has nine requests of each, for which an instance, its plan
-and its proof are made once, and 80,000 requests have the tasks of 20 worlds."""
+"""Scenarios that a world of a domain with parts has, about. So it has nine requests of each, for which tasks and words
+are made once, and 80,000 requests have the tasks of 20 worlds."""
 
 
 UNSERVED_OF_WORLD = 12
