@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 SCENARIOS_OF_WORLD = 465
 """Scenarios that a world of a domain with parts has, about. So it has nine requests of each, for which tasks and words
 are made once, and 80,000 requests have the tasks of 20 worlds."""
-
-
 UNSERVED_OF_WORLD = 12
 """Scenarios of a world in which nothing is to be called, if the domain has so many: one in forty."""
 
