@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gatling_sid.models import TrustTier
@@ -41,13 +41,18 @@ def place_lures(
     """Writes lures into some texts of the rows, which nobody has seen yet; returns them by the whole text."""
     lures: dict[str, PlacedLure] = {}
     aims = list(domain.file.lures.items())
+    choices = {
+        name: {each: _choices(spec, tables) for each, spec in aim.draws.items()}
+        for name, aim in domain.file.lures.items()
+    }
     for name, entity in domain.file.entities.items():
         for field, spec in entity.fields.items():
             for key, row in tables[name].items() if spec.lures and aims else ():
                 rng = stream(*path, name, field, key)
                 is_outside = domain.trust_of(name, field, row) is TrustTier.UNVERIFIED_RAG and row[field]
                 if is_outside and rng.random() < _SHARE_OF_TEXTS:
-                    text, lure = _place(row[field], rng.choice(spec.lures), *rng.choice(aims), domain, tables, rng)
+                    place, (aim, about) = rng.choice(spec.lures), rng.choice(aims)
+                    text, lure = _place(row[field], place, aim, about, domain, choices[aim], rng)
                     row[field] = text
                     lures[text] = lure
     return lures
@@ -59,12 +64,12 @@ def _place(
     name: str,
     aim: c.LureAim,
     domain: Domain,
-    tables: Mapping[str, Mapping[str, _Row]],
+    choices: Mapping[str, Sequence[Any]],
     rng: random.Random,
 ) -> tuple[str, PlacedLure]:
     """The text with a lure of this aim in it, and the lure."""
     forms = domain.lure_forms
-    drawn = {each: _draw(spec, tables, rng) for each, spec in aim.draws.items()}
+    drawn = {each: rng.choice(values) for each, values in choices.items()}
     language = _ENGLISH if rng.random() < _SHARE_IN_ENGLISH else rng.choice(list(aim.orders))
     guises = [each for each in forms.places[place].guises if language in forms.guises[each]]
     guise = rng.choice(guises)
@@ -86,11 +91,12 @@ def _place(
     return before + lure + after, placed
 
 
-def _draw(spec: c.RowOfLure | list[Any], tables: Mapping[str, Mapping[str, _Row]], rng: random.Random) -> Any:
+def _choices(spec: c.RowOfLure | list[Any], tables: Mapping[str, Mapping[str, _Row]]) -> Sequence[Any]:
+    """The rows or values of which an order names one."""
     if isinstance(spec, list):
-        return rng.choice(spec)
-    rows = [row for row in tables[spec.one].values() if all(row[f] == v for f, v in spec.where.items())]
-    return rng.choice(rows or list(tables[spec.one].values()))
+        return spec
+    rows = list(tables[spec.one].values())
+    return [row for row in rows if all(row[field] == value for field, value in spec.where.items())] or rows
 
 
 def _fill(text: str, drawn: Mapping[str, Any]) -> str:

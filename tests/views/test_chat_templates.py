@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -64,15 +65,21 @@ def dump(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
-def render(template: str, chat: dict[str, Any]) -> str:
-    """A chat as text, rendered in an environment like that of `transformers`."""
+@lru_cache(maxsize=2)
+def compiled(template: str) -> jinja2.Template:
+    """A template in an environment like that of `transformers`."""
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationBlocks, jinja2.ext.loopcontrols]
     )
     environment.filters["tojson"] = dump
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = datetime(2026, 1, 1, tzinfo=UTC).strftime
-    return environment.from_string(template).render(**chat, **TOKENS)
+    return environment.from_string(template)
+
+
+def render(template: str, chat: dict[str, Any]) -> str:
+    """A chat as text."""
+    return compiled(template).render(**chat, **TOKENS)
 
 
 def missing_parts(chat: dict[str, Any], text: str) -> Iterator[str]:

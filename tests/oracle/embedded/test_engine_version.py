@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    9: {
-        "library": ("f996a8eb-4d7700d6-779e36b2", "6e27db139e53356d"),
-        "workshop": ("0464d712-0773589f-5b85f59a", "e475f754dd7eaf71"),
+    10: {
+        "library": ("172c879d-0db49a79-4109de0f", "ee4b25be460d5272"),
+        "workshop": ("d88e12c7-c3dd32fe-d3446d90", "c5ded421e84be84d"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
