@@ -17,7 +17,7 @@ from tests.conftest import CREATED_AT
 PINNED = {
     10: {
         "library": ("172c879d-0db49a79-4109de0f", "ee4b25be460d5272"),
-        "workshop": ("d88e12c7-c3dd32fe-d3446d90", "c5ded421e84be84d"),
+        "workshop": ("d88e12c7-c3dd32fe-c75d43ed", "04bcc211b1881542"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
