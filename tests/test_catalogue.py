@@ -189,9 +189,14 @@ def test_a_stricter_policy_needs_another_plan(domain: Domain) -> None:
     assert len(depending) >= len(changing) / 10
 
 
-@pytest.mark.parametrize("tool_id", ["finance.list_invoices", "hr.list_employees", "devops.list_deployments"])
+KNOWN_NAMES = ["finance.list_invoices", "hr.list_employees", "devops.list_deployments", "email.list_messages"]
+KNOWN_NAMES += ["calendar.list_events", "customer_support.list_tickets", "sales.list_opportunities"]
+KNOWN_NAMES += ["cloud_infrastructure.list_instances", "database_management.list_databases", "file_storage.list_files"]
+
+
+@pytest.mark.parametrize("tool_id", KNOWN_NAMES)
 def test_listing_takes_a_limit_alone(tool_id: str) -> None:
-    """These tools list the first rows when nothing but a limit is given."""
+    """These tools, which programs call by these names, list the first rows when nothing but a limit is given."""
     world = world_of(REGISTRY.domain(tool_id.partition(".")[0]), 1, "train-0")
     done = execute([ToolCall(call_id="a", tool_id=tool_id, arguments={"limit": 3})], world)
 
