@@ -331,7 +331,7 @@ ALL_NAMES = DomainRegistry().get_all_domains()
         (None, ALL_NAMES),
         (1, ALL_NAMES[:1]),
         (3, ALL_NAMES[:3]),
-        (50, ALL_NAMES),
+        (500, ALL_NAMES),
         (["HR", "devops", "hr"], ["DevOps", "HR"]),
         (("HR",), ["HR"]),
         ({"HR", "Email", "DevOps"}, ["DevOps", "Email", "HR"]),
