@@ -30,7 +30,6 @@ _NEEDED_TO_DRAW: Sequence[Callable[[Domain], Iterator[FileProblem]]] = (
 """Checks that must find nothing before tasks can be drawn; each relies on those before it."""
 _MAX_ROUNDS = 4
 """How often broken entries are left out; leaving out some of them seldom breaks others."""
-
 _CAN_BE_LEFT_OUT = ("parts", "scenarios", "lures", "unserved")
 """Sections whose entries can be left out one by one."""
 _USERS = ("tools.", "roles.", "policy.")

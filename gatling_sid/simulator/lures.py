@@ -41,10 +41,7 @@ def place_lures(
     """Writes lures into some texts of the rows, which nobody has seen yet; returns them by the whole text."""
     lures: dict[str, PlacedLure] = {}
     aims = list(domain.file.lures.items())
-    choices = {
-        name: {each: _choices(spec, tables) for each, spec in aim.draws.items()}
-        for name, aim in domain.file.lures.items()
-    }
+    choices = {name: {each: _choices(spec, tables) for each, spec in aim.draws.items()} for name, aim in aims}
     for name, entity in domain.file.entities.items():
         for field, spec in entity.fields.items():
             for key, row in tables[name].items() if spec.lures and aims else ():
