@@ -14,6 +14,7 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas.checks.shared_nouns import nouns_alone
 from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
@@ -21,7 +22,7 @@ from gatling_sid.schemas.composition.table import ScenarioTable
 from gatling_sid.schemas.composition.tasks import ComposedTask
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.shared_voice import voice_of_split
-from gatling_sid.schemas.registry import CATALOGUE, POOLS
+from gatling_sid.schemas.registry import CATALOGUE, POOLS, read_domain_file
 from gatling_sid.schemas.tool_ids import tool_id_of
 from gatling_sid.simulator.execution import execute
 from gatling_sid.simulator.world import world_of
@@ -244,3 +245,10 @@ def _frames(scenarios: ScenarioTable) -> set[str]:
     """Everything that may stand around the phrasings of some tasks."""
     spaces = [wording_space_of(scenarios, name) for name in [*scenarios.shapes][::20]]
     return {text for space in spaces for frame in set(space.frames) for texts in frame for text in texts}
+
+
+def test_no_two_domains_are_asked_for_all_rows_in_the_same_words() -> None:
+    """Rows that nothing describes go by a noun that no other domain's such rows have, or texts would repeat."""
+    files = {path.stem: read_domain_file(path) for path in sorted(CATALOGUE.glob("*.yaml"))}
+    domains_with = Counter(noun for file in files.values() for noun in nouns_alone(file))
+    assert {noun for noun, number in domains_with.items() if number > 1} == set()

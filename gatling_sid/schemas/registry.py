@@ -257,6 +257,21 @@ def _domain_of(
     return found
 
 
+def read_domain_file(path: Path) -> DomainFile:
+    """The content of a domain file, whose form is right but which is not checked further.
+
+    Raises:
+        CatalogueError: the file cannot be read, or has not the form of a domain file.
+
+    """
+    content = read_domain_content(path)
+    try:
+        return DomainFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        where, problem = form_problems(error, DomainFile, content)[0]
+        raise CatalogueError(path.name, where, problem) from None
+
+
 def file_problems(path: Path) -> list[FileProblem]:
     """All problems of a domain file: those of its form or, if it has none, those of its content.
 

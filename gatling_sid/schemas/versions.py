@@ -12,7 +12,7 @@ from gatling_sid.schemas import population as p
 from gatling_sid.schemas.language.shared_voice import SharedVoice
 from gatling_sid.schemas.lure_forms import LureForms
 
-ENGINE_VERSION = 10
+ENGINE_VERSION = 11
 """Version of the code that turns a catalogue into traces; raised whenever the same catalogue gives other traces."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 

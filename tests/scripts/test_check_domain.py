@@ -52,6 +52,17 @@ def test_every_measure_stands_beside_its_aim(catalogue: Path) -> None:
         assert re.search(rf"^{re.escape(rule)} +\d+% +\d+%$", output, re.MULTILINE)
 
 
+def test_a_noun_of_another_domain_is_named(catalogue: Path) -> None:
+    """Two domains that call their rows alike would be asked for all of them in the same words."""
+    shutil.copy(catalogue / "workshop.yaml", catalogue / "garage.yaml")
+    edit(catalogue / "garage.yaml", ("name: Workshop", "name: Garage"))
+    status, output = check(catalogue, "garage", "--traces", 20)
+    assert status == 1
+    assert "  entities.repair.noun: 'repairs' is also the first noun of workshop.yaml" in output
+    edit(catalogue / "garage.yaml", ("noun: {repair: repairs, ", "noun: {car repair: car repairs, repair: repairs, "))
+    assert "first noun" not in check(catalogue, "garage", "--traces", 20)[1]
+
+
 def test_a_draft_may_lack_amounts(catalogue: Path) -> None:
     """Too few roles and aims that are missed fail the check, but not that of a draft, which still names them."""
     edit(catalogue / "workshop.yaml", ("{pool: [call before pick-up]}", "{pool: [call first, ring twice]}"))

@@ -20,7 +20,7 @@ def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) 
     target = group.target
     assert target is not None
     entity = domain.file.entities[target.entity]
-    nouns = dict([*entity.noun.items()][:1]) if _are_named_twice(group) else entity.noun
+    nouns = dict([*entity.noun.items()][:1]) if _take_first_noun(group) else entity.noun
     if target.by_key:
         phrases = [[phrase_of(text, group.key_slot, plural=False) for text in _shuffled(key_phrases(entity), rng)]]
         return noun_phrases(nouns, phrases, plural=False)
@@ -38,9 +38,15 @@ def noun_phrases_of_rows(group: GroupWords, domain: Domain, rng: random.Random) 
     return noun_phrases(nouns, phrases, plural=target.is_many, superlatives=superlatives)
 
 
-def _are_named_twice(group: GroupWords) -> bool:
-    """Whether the rows are named by their noun again, after a figure; then it should be the same noun."""
-    return len(group.uses) > 1 and any(use.tool.operation == "aggregate" for use in group.uses)
+def _take_first_noun(group: GroupWords) -> bool:
+    """Whether the rows go by the first of their nouns alone.
+
+    They do if nothing describes them: other domains may have the other nouns, and would ask in the same words (see
+    `schemas/checks/shared_nouns.py`). They do, too, if they are named by their noun again after a figure.
+    """
+    assert group.target is not None
+    is_named_twice = len(group.uses) > 1 and any(use.tool.operation == "aggregate" for use in group.uses)
+    return is_named_twice or not (group.target.conditions or group.target.by_key or group.target.order)
 
 
 def _place_in_phrase(entity: c.Entity, field: str) -> tuple[bool, int]:

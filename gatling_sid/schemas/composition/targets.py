@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILTERING = ("list", "aggregate", "export")
 """Operations that select their rows by filters, so that no search is needed before them."""
-_LEAST_EXPECTED_ROWS, _MOST_EXPECTED_ROWS = 1.5, 22
+_LEAST_EXPECTED_ROWS, MOST_EXPECTED_ROWS = 1.5, 22
 """Rows that conditions on many rows should select on average; with more, few draws keep to what policies allow."""
 _SHARE_OF_LIMIT = 0.8
 """Rows to expect on average at most, as a share of what the most generous policy allows."""
@@ -262,8 +262,8 @@ def _draw_number_of_conditions(
 def _most_rows(domain: Domain, parts: Sequence[c.Part]) -> float:
     """The most rows that a task should expect; the rows of a measure are not shown, so there may be many."""
     if all(domain.file.tools[part.tool].operation == "aggregate" for part in parts):
-        return 20 * _MOST_EXPECTED_ROWS
-    return min([_MOST_EXPECTED_ROWS, *(_SHARE_OF_LIMIT * _largest_limit(domain, part.tool) for part in parts)])
+        return 20 * MOST_EXPECTED_ROWS
+    return min([MOST_EXPECTED_ROWS, *(_SHARE_OF_LIMIT * _largest_limit(domain, part.tool) for part in parts)])
 
 
 @lru_cache(maxsize=1024)

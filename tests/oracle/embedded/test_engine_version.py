@@ -15,9 +15,9 @@ from gatling_sid.schemas.versions import ENGINE_VERSION
 from tests.conftest import CREATED_AT
 
 PINNED = {
-    10: {
-        "library": ("172c879d-0db49a79-4109de0f", "ee4b25be460d5272"),
-        "workshop": ("d88e12c7-c3dd32fe-c75d43ed", "04bcc211b1881542"),
+    11: {
+        "library": ("a00e900c-0534532c-c53e5f68", "ee4b25be460d5272"),
+        "workshop": ("db6dc04b-9d42e018-3cb1448a", "04bcc211b1881542"),
     }
 }
 """By engine version: for each small domain its version, and a digest of its traces."""
