@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from gatling_sid.domain_check.shared_nouns import nouns_alone
 from gatling_sid.models import INTENTS, GoldTrace, ToolCall
 from gatling_sid.oracle.claude.authoring.edits import LINE_WIDTH
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
@@ -14,7 +15,6 @@ from gatling_sid.oracle.protocol import Task
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.scenarios.wording_space import wording_space_of
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.schemas.checks.shared_nouns import nouns_alone
 from gatling_sid.schemas.composition.openers import FEWEST_PHRASINGS
 from gatling_sid.schemas.composition.rules import rules_binding
 from gatling_sid.schemas.composition.sentences import TaskPhrasings
@@ -247,6 +247,7 @@ def _frames(scenarios: ScenarioTable) -> set[str]:
     return {text for space in spaces for frame in set(space.frames) for texts in frame for text in texts}
 
 
+@pytest.mark.catalogue
 def test_no_two_domains_are_asked_for_all_rows_in_the_same_words() -> None:
     """Rows that nothing describes go by a noun that no other domain's such rows have, or texts would repeat."""
     files = {path.stem: read_domain_file(path) for path in sorted(CATALOGUE.glob("*.yaml"))}

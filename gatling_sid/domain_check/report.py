@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,17 +10,14 @@ from gatling_sid.domain_check.draft import DraftFile
 from gatling_sid.domain_check.problems import AuthorProblem, describe_problems, mask_values
 from gatling_sid.domain_check.remedies import remedy_for
 from gatling_sid.domain_check.sample import Sample, parts_of_scenario
-from gatling_sid.errors import CatalogueError
+from gatling_sid.domain_check.shared_nouns import shared_nouns
 from gatling_sid.oracle.claude.prompts.system_prompts import MIN_VARIANTS
 from gatling_sid.quality.aims import AIMS_OF_FILE, Measured
 from gatling_sid.scenarios.schedule import split_capacity
 from gatling_sid.schemas.checks.amounts import amount_problems
-from gatling_sid.schemas.checks.problems import FileProblem
-from gatling_sid.schemas.checks.shared_nouns import shared_nouns
 from gatling_sid.schemas.checks.use import use_problems
 from gatling_sid.schemas.domain import SPLITS, Domain
 from gatling_sid.schemas.language.phrasing import phrasing_of
-from gatling_sid.schemas.registry import read_domain_file
 from gatling_sid.simulator.world_lint import lint_domain
 
 _CHARACTERS_PER_TOKEN = 4
@@ -68,7 +64,7 @@ def report_on(draft: DraftFile, sample: Sample | None, path: Path, *, seed: int,
         problems += [AuthorProblem("the world", *_where_and_text(each)) for each in lint_domain(domain, seed)]
         problems += [AuthorProblem("texts", where, text, is_amount=True) for where, text in amount_problems(domain)]
         problems += _plain_phrasings(domain)
-        problems += [AuthorProblem("texts", *each, is_amount=True) for each in _nouns_of_others(domain, path.parent)]
+        problems += [AuthorProblem("texts", *each, is_amount=True) for each in shared_nouns(domain, path.parent)]
         problems += _missed_aims(measured)
         if not draft.left_out:  # which would be missed
             problems += _problems_of_use(draft)
@@ -112,16 +108,6 @@ def _missed_aims(measured: list[Measured]) -> Iterator[AuthorProblem]:
             value = f"{each.value:,.0f}" if each.kind == "count" else f"{each.value:.3f}"
             text, is_of_voice = f"{value}, and the aim is {each.aim}", each.name.startswith(_OF_SHARED_VOICE)
             yield AuthorProblem("aims", each.name, text, is_amount=True, is_of_voice=is_of_voice)
-
-
-def _nouns_of_others(domain: Domain, folder: Path) -> Iterator[FileProblem]:
-    """Yields nouns that the domain shares with another one of its folder, if requests could be the same; skips drafts."""
-    others = {}
-    for other in sorted(folder.glob("*.yaml")):
-        if other.stem != domain.slug:
-            with suppress(CatalogueError):
-                others[other.stem] = read_domain_file(other)
-    yield from shared_nouns(domain.file, others)
 
 
 def _plain_phrasings(domain: Domain) -> Iterator[AuthorProblem]:

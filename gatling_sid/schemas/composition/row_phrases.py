@@ -42,7 +42,7 @@ def _take_first_noun(group: GroupWords) -> bool:
     """Whether the rows go by the first of their nouns alone.
 
     They do if nothing describes them: other domains may have the other nouns, and would ask in the same words (see
-    `schemas/checks/shared_nouns.py`). They do, too, if they are named by their noun again after a figure.
+    `domain_check/shared_nouns.py`). They do, too, if they are named by their noun again after a figure.
     """
     assert group.target is not None
     is_named_twice = len(group.uses) > 1 and any(use.tool.operation == "aggregate" for use in group.uses)

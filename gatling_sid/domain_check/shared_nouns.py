@@ -6,11 +6,15 @@ words but for the noun. So such rows go by the first noun of their entity, which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from pathlib import Path
 
+from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import catalogue as c
 from gatling_sid.schemas.checks.problems import FileProblem
 from gatling_sid.schemas.composition.targets import MOST_EXPECTED_ROWS
+from gatling_sid.schemas.domain import Domain
+from gatling_sid.schemas.registry import read_domain_file
 
 _ABOUT_NO_ROWS_OR_ONE = ("create", "get", "send")
 
@@ -32,12 +36,20 @@ def nouns_alone(file: c.DomainFile) -> dict[str, str]:
     return found
 
 
-def shared_nouns(file: c.DomainFile, others: Mapping[str, c.DomainFile]) -> Iterator[FileProblem]:
-    """Yields entities of a file whose first noun stands alone in requests of another domain, too; `others` are by slug."""
-    own = nouns_alone(file)
-    for slug, other in others.items():
-        for noun in own.keys() & nouns_alone(other).keys():
+def shared_nouns(domain: Domain, folder: Path) -> Iterator[FileProblem]:
+    """Yields entities whose first noun stands alone in requests of another domain of the folder, too; skips drafts."""
+    own = nouns_alone(domain.file)
+    for other in sorted(folder.glob("*.yaml")):
+        shared = own.keys() & _nouns_alone_in(other) if other.stem != domain.slug else set()
+        for noun in sorted(shared):
             problem = (
-                f"{noun!r} is also the first noun of {slug}.yaml, so requests such as 'show me all the {noun}' would "
+                f"{noun!r} is also the first noun of {other.name}, so requests such as 'show me all the {noun}' would"
             )
-            yield f"entities.{own[noun]}.noun", f"{problem}be the same; begin with a noun of this domain alone"
+            yield f"entities.{own[noun]}.noun", f"{problem} be the same; begin with a noun of this domain alone"
+
+
+def _nouns_alone_in(path: Path) -> set[str]:
+    try:
+        return {*nouns_alone(read_domain_file(path))}
+    except CatalogueError:  # it is being written
+        return set()
