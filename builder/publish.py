@@ -20,7 +20,7 @@ import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import DeviceCodeError, HfHubHTTPError, OIDCError, RepositoryNotFoundError
 
-from builder.release import is_released
+from builder.release import is_released, tag_of
 from gatling_sid.errors import PublishError
 
 PAUSES = (1.0, 4.0, 16.0)
@@ -154,14 +154,6 @@ class _Target:
         if tagged != commit or any(difference):
             differs = f"other content ({difference})" if any(difference) else f"commit {tagged}, not {commit}"
             raise PublishError(f"{tag} is already published with {differs}; publish under a new version")
-
-
-def tag_of(version: str) -> str:
-    """The tag of a version: `1.2.0` and `v1.2.0` give `v1.2.0`. Raises PublishError for anything else."""
-    number = r"(?:0|[1-9][0-9]*)"
-    if not re.fullmatch(rf"v?{number}\.{number}\.{number}", version):
-        raise PublishError(f"{version!r} is not a version; write three numbers, like 1.2.0")
-    return f"v{version.removeprefix('v')}"
 
 
 def _clean_token(token: str | None) -> str | None:

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 
 from builder.audit import count_by_catalogue, count_unvalidated
 from builder.columns import SCHEMA
+from builder.configs import DEFAULT_CONFIG, split_paths
 from builder.shards import MANIFEST, complete_file, read_manifest, read_tables, remove_partial_files, verified_shards
-from builder.sid import DEFAULT_CONFIG, split_paths
-from gatling_sid.errors import ShardError
+from gatling_sid.errors import PublishError, ShardError
 from gatling_sid.schemas.domain import SPLITS
 
 ROWS_PER_FILE = 100_000
@@ -171,3 +171,11 @@ def configs(layout: Layout) -> list[dict[str, object]]:
         files = [{"split": s, "path": f"{DATA}/{domain}/{s}-*.parquet"} for s in splits if s in files_by_split]
         result.append({"config_name": domain, "data_files": files})
     return result
+
+
+def tag_of(version: str) -> str:
+    """The tag of a version: `1.2.0` and `v1.2.0` give `v1.2.0`. Raises PublishError for anything else."""
+    number = r"(?:0|[1-9][0-9]*)"
+    if not re.fullmatch(rf"v?{number}\.{number}\.{number}", version):
+        raise PublishError(f"{version!r} is not a version; write three numbers, like 1.2.0")
+    return f"v{version.removeprefix('v')}"

@@ -8,6 +8,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -45,6 +46,12 @@ TRACES_PER_ONLINE_STEP = 20_000
 """Traces that an online oracle makes at a time, in complete shards of any domain.
 
 There are so many because each phase starts only when the phase before it has finished.
+"""
+
+TRACES_QUICKER_THAN_LOADING = 64
+"""Traces that are made sooner than another process would have loaded their domain and composed its tasks.
+
+The shards of a domain that have so few together are made by the same process.
 """
 
 
@@ -179,7 +186,7 @@ def _make_shards_online(
 ) -> Iterator[tuple[Shard, Receipt]]:
     """Makes several shards at a time; they leave out the traces that the oracle cannot make."""
     registry = _validator().registry
-    for group in _in_groups(shards):
+    for group in _in_groups(shards, TRACES_PER_ONLINE_STEP):
         _check_settings(root, settings, dict.fromkeys(shard.domain for shard in group), registry)
         tasks = {shard: _tasks_of(shard, registry) for shard in group}
         judge = _ShardJudge(tasks, _validator())
@@ -220,10 +227,11 @@ def _tasks_of(shard: Shard, registry: DomainRegistry) -> list[Task]:
     return [Task(domain, shard.split, index) for index in range(shard.start, shard.stop)]
 
 
-def _in_groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:
+def _in_groups(shards: Sequence[Shard], most: int) -> Iterator[list[Shard]]:
+    """Groups of successive shards with at most so many traces; a shard with more is a group of its own."""
     group: list[Shard] = []
     for shard in shards:
-        if group and sum(each.stop - each.start for each in [*group, shard]) > TRACES_PER_ONLINE_STEP:
+        if group and sum(each.stop - each.start for each in [*group, shard]) > most:
             yield group
             group = []
         group.append(shard)
@@ -352,10 +360,17 @@ def _make_shards(
                 receipt = make_shard(root, settings, shard)
             yield shard, receipt
         return
+    of_domain = [list(each) for _, each in groupby(shards, key=lambda shard: shard.domain)]
+    groups = [group for each in of_domain for group in _in_groups(each, TRACES_QUICKER_THAN_LOADING)]
     try:
-        yield from map_in_processes(partial(make_shard, root, settings), shards, workers, _validator)
+        for group, receipts in map_in_processes(partial(_make_group, root, settings), groups, workers, _validator):
+            yield from zip(group, receipts, strict=True)
     except BrokenProcessPool:
         raise GenerationError("a worker process was killed; run the same command again to continue") from None
+
+
+def _make_group(root: Path, settings: RunSettings, shards: Sequence[Shard]) -> list[Receipt]:
+    return [make_shard(root, settings, shard) for shard in shards]
 
 
 def rejections_by_reason(receipts: Sequence[Receipt]) -> dict[str, int]:

@@ -13,12 +13,11 @@ import pyarrow as pa
 from datasets.builder import Key
 
 from builder.columns import SCHEMA
+from builder.configs import DEFAULT_CONFIG, split_paths
 from builder.shards import FORMAT_VERSION, MANIFEST, read_manifest, read_tables, verified_shards
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
-from gatling_sid.schemas.domain import SPLITS
 
-DEFAULT_CONFIG = "default"
 DATASET_VERSION = datasets.Version(f"{FORMAT_VERSION}.0.0")
 """The version that `datasets` shows for a config; it is the version of the columns, not of a release."""
 FEATURES = datasets.Features.from_arrow_schema(SCHEMA)
@@ -76,12 +75,3 @@ class GatlingSid(datasets.ArrowBasedBuilder):  # type: ignore[misc]
 def shards_by_split(run: Path, config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
     """The verified shards of a config by split, in the order of the run. Raises ShardError."""
     return split_paths(verified_shards(run, read_manifest(run)), config)
-
-
-def split_paths(paths: list[Path], config: str = DEFAULT_CONFIG) -> dict[str, list[Path]]:
-    """Groups those paths that belong to a config by split, and keeps their order."""
-    by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for path in paths:
-        if config in (DEFAULT_CONFIG, path.parent.name):
-            by_split[path.name.partition("-")[0]].append(path)
-    return {split: paths for split, paths in by_split.items() if paths}

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
 from pydantic import TypeAdapter
 
 from builder.columns import SCHEMA
@@ -21,7 +17,6 @@ from builder.features import traces_of
 from builder.jsonl import cut_into_pieces, read_lines, stream_piece
 from builder.pieces import Piece, RowRange, Source
 from builder.placement import index_of
-from builder.publish import without_secrets
 from builder.release import DATA, regroup
 from builder.shards import MANIFEST, RunSettings, Shard, read_manifest, read_tables, shards_of, verified_shards
 from gatling_sid.errors import ShardError, TraceFormatError
@@ -43,7 +38,9 @@ def open_source(name: str, revision: str | None = None) -> Source:
 
     """
     if revision is not None:
-        return _open_release(_download(name, revision))
+        from builder.hub_download import download  # noqa: PLC0415 - what is on disk needs no client
+
+        return _open_release(download(name, revision))
     path = Path(name)
     try:
         if path.is_dir():
@@ -164,19 +161,6 @@ def _cut_parquet(path: Path, name: str, number: int) -> list[Piece]:
             pieces.append(Piece(path, name, start, stop, number, rows))
             start, number, rows = stop, number + rows, 0
     return pieces
-
-
-def _download(repo_id: str, revision: str) -> Path:
-    """Downloads the data and the manifest of a release on the Hub; returns their folder. Raises ShardError."""
-    api = HfApi(endpoint=(os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None)
-    try:
-        folder = api.snapshot_download(
-            repo_id, repo_type="dataset", revision=revision, allow_patterns=[MANIFEST, f"{DATA}/*"]
-        )
-    except (HfHubHTTPError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
-        problem = without_secrets(str(error).strip().partition("\n")[0])
-        raise ShardError(f"{repo_id} at {revision} cannot be downloaded from {api.endpoint}: {problem}") from None
-    return Path(folder)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------

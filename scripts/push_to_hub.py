@@ -14,8 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.publish import publish, tag_of
-from builder.release import write_data
+from builder.release import tag_of, write_data
 from builder.shards import read_manifest
 from dataset_card.card import write_card
 from gatling_sid.errors import PublishError
@@ -49,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_card(tree, read_manifest(args.run), layout, repo_id=args.repo or REPO, version=args.version)
         print(f"{len(layout)} domains in {tree}" if args.local_dir else f"{len(layout)} domains staged")
         if args.repo:
+            from builder.publish import publish  # noqa: PLC0415 - a release in a folder needs no client
+
             publication = publish(
                 tree, args.repo, args.version, endpoint=os.environ.get("HF_ENDPOINT"), private=args.private
             )

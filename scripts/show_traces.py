@@ -10,8 +10,6 @@ import argparse
 import random
 from collections.abc import Sequence
 
-import datasets
-
 from builder.features import from_row
 from gatling_sid.errors import ShardError
 from gatling_sid.schemas import DomainRegistry
@@ -36,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = arguments().parse_args(argv)
     if args.number < 1:
         raise ShardError(f"--number is {args.number}; it must be at least 1")
+    import datasets  # noqa: PLC0415 - takes a second, which help and wrong arguments need not wait for
+
     datasets.disable_progress_bars()
     try:
         rows = datasets.load_dataset(args.release, args.config, split=args.split)

@@ -24,7 +24,7 @@ from gatling_sid.schemas.lure_forms import NO_FORMS, LureForms
 from gatling_sid.schemas.policy_family import PolicyFamily
 from gatling_sid.schemas.references import parse_reference
 from gatling_sid.schemas.tool_ids import tool_id_of
-from gatling_sid.schemas.versions import version_of
+from gatling_sid.schemas.versions import DomainVersion, version_of
 
 SPLITS = ("train", "validation", "test")
 _WORLDS_KEPT = 16
@@ -40,7 +40,7 @@ class CopySource(NamedTuple):
 
 
 class Domain:
-    """One domain of the catalogue; immutable. `digest` is its version as text."""
+    """One domain of the catalogue; immutable."""
 
     def __init__(
         self,
@@ -62,11 +62,20 @@ class Domain:
         self.voice = voice
         self.lure_forms = lure_forms
         self._lenders = lenders
-        self.version = version_of(file, self.pools, voice if file.parts else None, lure_forms if file.lures else None)
-        self.digest = str(self.version)
         self.family = PolicyFamily(slug, file)
         self._highest_tiers: dict[tuple[str, tuple[str, ...]], SensitivityTier] = {}
         self._shown_fields: dict[str, tuple[str, ...]] = {}
+
+    @cached_property
+    def version(self) -> DomainVersion:
+        """The version of everything that its traces depend on."""
+        file, lure_forms = self.file, self.lure_forms
+        return version_of(file, self.pools, self.voice if file.parts else None, lure_forms if file.lures else None)
+
+    @cached_property
+    def digest(self) -> str:
+        """The version as text, which traces carry in `metadata.catalogue`."""
+        return str(self.version)
 
     # --- tools
 

@@ -279,7 +279,7 @@ def file_problems(path: Path) -> list[FileProblem]:
         CatalogueError: the file cannot be read, or is not YAML.
 
     """
-    found = domain_of_content(path.stem, read_domain_content(path), path.parent)
+    found = domain_of_content(path.stem, _content_of(path.stem, *read_domain_bytes(path)), path.parent)
     return list(domain_problems(found)) if isinstance(found, Domain) else found
 
 
