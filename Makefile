@@ -1,5 +1,5 @@
 # make sample     set up, generate 100 traces, build the release, load it back, print one trace
-# make test       set up, run the tests; of the shipped domains, a sample and those that changed
+# make test       set up, run the tests; of the shipped domains, one that changed, or else any one
 # make catalogue  set up, run the tests of domains for every shipped domain; catalogue-changed: for those that changed
 # make check      lint and types
 # make lock       renew the lock files (names, versions and hashes only)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from gatling_sid import instance_or_class_method
 from gatling_sid.models import GoldTrace, replace_fields
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.oracle.protocol import Task
 from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas import registry as registry_module
 from gatling_sid.schemas.domain import Domain
 from gatling_sid.validators import TraceValidator
+from tests.support.commands import small_environment
 from tests.support.domain_sample import DOMAINS_TESTED
 
 CATALOGUE = Path(__file__).parent / "catalogue"
@@ -77,3 +81,28 @@ def gold(library: Domain, oracle: ScenarioOracle) -> list[GoldTrace]:
         assert isinstance(trace, GoldTrace)
         traces.append(replace_fields(trace, validated=True))
     return traces
+
+
+@pytest.fixture(scope="session")
+def small_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Environment variables of processes that know the Library alone, under the names of three shipped domains."""
+    return small_environment(tmp_path_factory.mktemp("small"), "Finance", "Email", "HR")
+
+
+@pytest.fixture(scope="module")
+def small_domains(small_env: dict[str, str]) -> Iterator[None]:
+    """Lets this process and its workers know the Library alone, while the tests of a module run.
+
+    It is for tests of how runs are made, written and judged, which does not depend on what the domains are. The tasks of
+    the Library are written whole: those of a shipped domain are composed for each world, which takes most of the time.
+    """
+    from builder.judging import _process_judge
+
+    path = small_env["PYTHONPATH"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry_module, "CATALOGUE", Path(path.partition(os.pathsep)[0]) / "catalogue")
+        patch.setenv("PYTHONPATH", path)
+        patch.setattr(instance_or_class_method, "_SHARED_INSTANCES", {})  # those there are know the shipped domains
+        _process_judge.cache_clear()
+        yield
+    _process_judge.cache_clear()

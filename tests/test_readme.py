@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,14 +14,15 @@ from typing import NamedTuple
 import pytest
 
 from gatling_sid.schemas import DomainRegistry
-from tests.support.commands import ROOT
+from tests.support.commands import ROOT, printed_by_command
 from tests.support.hub_server import HubServer
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
-NOT_CLONED = (".git", ".venv", ".*_cache", ".hypothesis", "__pycache__", "out", "build", "dist", "*.egg-info")
+NOT_CLONED = (".git", ".venv", ".*_cache", ".hypothesis", "out", "build", "dist", "*.egg-info")
+"""What a clone has not; compiled modules are copied, too, or the first commands would compile them once more."""
 ONE_QUICK_FILE = "-n 0 tests/test_seeding.py"
 SLUGS = ["finance", "hr"]
 """The domains of the run that the README makes."""
@@ -156,7 +158,7 @@ def dollars(printed: str) -> float:
 def test_what_it_says_of_cost_is_what_the_estimates_print(reader: Reader) -> None:
     """The dollars in the README are those of the commands beside them, within a tenth."""
     online = next(command.partition("#")[0] for command in COMMANDS if "--oracle claude" in command)
-    batch = reader.shell(f". .venv/bin/activate\n{online} --batch")
+    batch = printed_by_command("generate_shards", *shlex.split(online.partition("generate_shards")[2]), "--batch")
     domains = len(DomainRegistry().slugs())
     for figure, printed in (
         (r"\$([\d,]+) online", dollars(printed_by(reader, "--oracle claude"))),

@@ -216,10 +216,16 @@ def test_rows_that_the_manifest_does_not_name_are_not_released(catalogue: Path, 
 def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
     """The command ends with status 1, the file and the remedy; undone, the same command finishes the run."""
     for package in ("gatling_sid", "builder", "dataset_card", "scripts"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, tmp_path / package)
     path = tmp_path / "gatling_sid/schemas/domains/hr.yaml"
+    shutil.rmtree(path.parent)
+    path.parent.mkdir()
+    for name, slug in (("Finance", "library"), ("HR", "workshop")):  # small domains, which load sooner
+        text = (ROOT / f"tests/catalogue/{slug}.yaml").read_text(encoding="utf-8")
+        text = text.replace(f"name: {slug.title()}", f"name: {name}", 1)
+        (path.parent / f"{name.lower()}.yaml").write_text(text, encoding="utf-8")
     command = script_line(
-        "generate_shards", "--total", 320, "--shard-size", 40, "--workers", 2, "--domains", "finance,hr",
+        "generate_shards", "--total", 800, "--shard-size", 100, "--workers", 2, "--domains", "finance,hr",
         "--splits", "train=1", "--output-dir", "out",
     )  # fmt: skip
     before, root = path.read_bytes(), tmp_path / "out"
@@ -241,5 +247,5 @@ def test_two_workers_stop_when_a_domain_file_is_edited(tmp_path: Path) -> None:
     path.write_bytes(before)
     output_of(command, tmp_path)
     assert versions(root) == {slug: {digest} for slug, digest in settings["catalogue"].items()}
-    assert read_manifest(root)["rows"] == 320
+    assert read_manifest(root)["rows"] == 800
     assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -30,6 +30,7 @@ from gatling_sid.validators import TraceValidator
 from tests.builder.test_release import staged
 from tests.support.hub_server import HubServer
 
+pytestmark = pytest.mark.usefixtures("small_domains")
 Row = dict[str, Any]
 ROWS = 60
 SHARD = "hr/train-00001-of-00004.arrow"

@@ -35,14 +35,16 @@ from gatling_sid.errors import GenerationError, ShardError, UnknownDomainError
 from gatling_sid.models import GoldTrace
 from gatling_sid.oracle.embedded.oracle import ScenarioOracle
 from gatling_sid.validators import TraceValidator
-from tests.support.commands import ROOT, output_of, read_files, run_command, script_line, small_environment
+from tests.support.commands import ROOT, output_of, read_files, run_command, script_line
 
+pytestmark = pytest.mark.usefixtures("small_domains")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 SPLITS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+ROWS = 2400
 COMMAND = script_line(
-    "generate_shards", "--total", 6000, "--shard-size", 400, "--workers", 2, "--domains", "finance", "--output-dir"
+    "generate_shards", "--total", ROWS, "--shard-size", 150, "--workers", 2, "--domains", "finance", "--output-dir"
 )
-"""A run that lasts some seconds, with the small catalogue of `small_environment`."""
+"""A run that lasts some seconds."""
 
 
 class Online(ScenarioOracle):
@@ -50,6 +52,14 @@ class Online(ScenarioOracle):
 
     def remember_texts(self, texts: Iterable[str]) -> None:
         """Nothing to remember: it never repeats a text."""
+
+
+@pytest.fixture(scope="module")
+def calm(small_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the command's run if nothing happens to it."""
+    folder = tmp_path_factory.mktemp("calm") / "run"
+    output_of([*COMMAND, str(folder)], env=small_env)
+    return read_files(folder)
 
 
 def small(folder: Path, *, seed: int = 5, workers: int = 1, total: int = 90) -> Path:
@@ -64,20 +74,20 @@ def test_same_settings_same_bytes_with_any_number_of_workers(tmp_path: Path) -> 
     one = read_files(small(tmp_path / "one"))
 
     assert read_files(small(tmp_path / "two", workers=2)) == one
-    assert read_files(small(tmp_path / "other", seed=6))["finance/train-00000-of-00002.arrow"] not in one.values()
+    assert read_files(small(tmp_path / "other", seed=7))["finance/train-00000-of-00002.arrow"] not in one.values()
 
 
 def test_a_shard_counts_its_own_proofs(tmp_path: Path) -> None:
     """A shard made alone has the receipt that it has in a run; the manifest has the sum, fewer than the traces."""
     folder = tmp_path / "run"
-    settings = plan_run(["email"], 1200, {"train": 1}, seed=5, created_at=MOMENT, shard_size=600)
+    settings = plan_run(["email"], 300, {"train": 1}, seed=5, created_at=MOMENT, shard_size=150)
     run(folder, settings, workers=1, report=lambda _: None)
     receipts = {shard: read_receipt(folder, shard) for shard in shards_of(settings)}
     last = list(receipts)[-1]
 
     assert make_shard(tmp_path / "alone", settings, last) == receipts[last]
     counts = [receipt.full_proofs for receipt in receipts.values() if receipt is not None]
-    assert read_manifest(folder)["full_proofs"] == sum(counts) < 1200
+    assert read_manifest(folder)["full_proofs"] == sum(counts) < 300
     assert min(counts) > 0
 
 
@@ -166,34 +176,38 @@ def test_running_again_makes_only_what_is_missing(tmp_path: Path) -> None:
     assert shards[3].stat().st_mtime_ns == kept
 
 
-def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(tmp_path: Path) -> None:
+def test_killed_at_any_moment_the_same_command_ends_in_the_same_bytes(
+    tmp_path: Path, small_env: dict[str, str], calm: dict[str, bytes]
+) -> None:
     """After kill -9 of the whole group or of the main process alone, running again completes the run."""
-    env = small_environment(tmp_path)
-    output_of([*COMMAND, str(tmp_path / "calm")], env=env)
     moments, killed = random.Random(4), 0
-    for attempt in range(6):
+    for attempt in range(4):
         process = subprocess.Popen(
-            [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, env=env, start_new_session=True,
+            [*COMMAND, str(tmp_path / "torn")], cwd=ROOT, env=small_env, start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        time.sleep(moments.uniform(0.2, 2.5))
+        time.sleep(moments.uniform(0.2, 2.0))
         killed += process.poll() is None
         if attempt % 2:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    output_of([*COMMAND, str(tmp_path / "torn")], env=env)
+    output_of([*COMMAND, str(tmp_path / "torn")], env=small_env)
 
     assert killed >= 3
-    assert read_files(tmp_path / "torn") == read_files(tmp_path / "calm")
+    assert read_files(tmp_path / "torn") == calm
 
 
-def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+def test_interrupted_run_says_how_to_go_on(tmp_path: Path, small_env: dict[str, str], calm: dict[str, bytes]) -> None:
     """Ctrl-C ends with status 130 and a sentence, without a traceback, and the run can be finished."""
-    env = small_environment(tmp_path)
     process = subprocess.Popen(
-        [*COMMAND, str(tmp_path / "run")], cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*COMMAND, str(tmp_path / "run")],
+        cwd=ROOT,
+        env=small_env,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     while not list((tmp_path / "run").glob("*/*.arrow")):
         assert process.poll() is None
@@ -204,22 +218,25 @@ def test_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "stopped; complete files are kept; run the same command again to continue" in printed
     assert "Traceback" not in printed
-    output_of([*COMMAND, str(tmp_path / "run")], env=env)
-    assert read_manifest(tmp_path / "run")["rows"] == 6000
+    output_of([*COMMAND, str(tmp_path / "run")], env=small_env)
+    assert read_manifest(tmp_path / "run")["rows"] == ROWS
+    assert read_files(tmp_path / "run") == calm
 
 
-def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path) -> None:
+def test_full_disk_is_a_clear_error_and_loses_nothing(tmp_path: Path, small_env: dict[str, str]) -> None:
     """Where no more can be written the command says so, keeps complete shards, and completes once there is room."""
     command = script_line(
         "generate_shards", "--total", 300, "--shard-size", 150, "--workers", 1, "--domains", "finance",
         "--splits", "train=1", "--output-dir", tmp_path / "run",
     )  # fmt: skip
-    done = run_command(command, limit=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (60_000, 60_000)))
+    done = run_command(
+        command, env=small_env, limit=partial(resource.setrlimit, resource.RLIMIT_FSIZE, (60_000, 60_000))
+    )
 
     assert done.returncode == 1
     assert "cannot be written: File too large; complete files are kept" in done.stderr
     assert list((tmp_path / "run").rglob("*.part")) == []
-    output_of(command)
+    output_of(command, env=small_env)
     assert read_manifest(tmp_path / "run")["rows"] == 300
 
 

@@ -7,22 +7,23 @@ from pathlib import Path
 import pytest
 
 from gatling_sid.domain_check.page import render_page
-from gatling_sid.schemas import DomainRegistry
+from gatling_sid.schemas import DomainRegistry, registry
 from gatling_sid.schemas.domain import Domain
 from scripts.render_domains import DOMAINS_PAGE, SEED, main, sections_of
+from tests.support.commands import small_catalogue
 from tests.support.domain_sample import sampled_domains
 
 
-def test_what_a_page_has(workshop: Domain) -> None:
+def test_what_a_page_has(library: Domain) -> None:
     """Name, organisation, every role, numbers, a request and its calls; the same twice."""
-    page = render_page(workshop, seed=3)
-    assert page == render_page(workshop, seed=3)
-    assert page.startswith("## Workshop\n")
-    assert all(f"* **{role}**: {spec.description}" in page for role, spec in workshop.file.roles.items())
-    assert f"{len(workshop.file.tools)} tools" in page
+    page = render_page(library, seed=3)
+    assert page == render_page(library, seed=3)
+    assert page.startswith("## Library\n")
+    assert all(f"* **{role}**: {spec.description}" in page for role, spec in library.file.roles.items())
+    assert f"{len(library.file.tools)} tools" in page
     assert "calls each" in page
     assert "\n> " in page
-    assert "\n1. `workshop." in page
+    assert "\n1. `library." in page
 
 
 @pytest.mark.parametrize("slug", sampled_domains())
@@ -39,11 +40,12 @@ def test_every_domain_has_a_page() -> None:
     assert titles == DomainRegistry().get_all_domains()
 
 
-def test_a_single_section_can_be_rendered(tmp_path: Path) -> None:
+def test_a_single_section_can_be_rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the named domain's section is rendered; the others stay as they are."""
+    monkeypatch.setattr(registry, "CATALOGUE", small_catalogue(tmp_path / "catalogue", "Email", "HR"))
     page = tmp_path / "DOMAINS.md"
     page.write_text("# Domains\n\n## Email\n\nold words\n\n## HR\n\nold words\n", encoding="utf-8")
     assert main(["hr", "--output", str(page)]) == 0
     sections = dict(sections_of(page.read_text(encoding="utf-8")))
     assert sections["Email"] == "## Email\n\nold words\n"
-    assert sections["HR"].startswith("## HR\n\nPersonnel files")
+    assert sections["HR"].startswith("## HR\n\nA lending library")

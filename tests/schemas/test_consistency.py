@@ -7,14 +7,12 @@ import json
 import pkgutil
 import re
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from gatling_sid.errors import CatalogueError
 from gatling_sid.schemas import DomainRegistry, checks
@@ -37,6 +35,8 @@ CASES_OF: dict[str, list[dict[str, Any]]] = {
 }
 """The cases by the domain that they edit: one whose scenarios are written whole, and one of parts."""
 CONTENTS: dict[str, dict[str, Any]] = {slug: load_yaml(HERE.parent / "catalogue" / f"{slug}.yaml") for slug in CASES_OF}
+AS_JSON = {slug: json.dumps(content) for slug, content in CONTENTS.items()}
+"""The same as text, of which a copy is read faster than one is made of the content."""
 SHARED = (
     load_yaml(POOLS),
     parse_shared_voice(VOICE.read_bytes(), VOICE.name),
@@ -67,7 +67,7 @@ KNOWN = {slug: known_names(slug) for slug in CASES_OF}
 
 def edited(slug: str, *edits: dict[str, Any]) -> dict[str, Any]:
     """The content of a domain's file with some edits, such as that of a case and what it `also` edits."""
-    content = deepcopy(CONTENTS[slug])
+    content: dict[str, Any] = json.loads(AS_JSON[slug])
     for edit in (each for case in edits for each in (case, case.get("also")) if each):
         place: Any = content
         *steps, last = (int(step) if step.isdigit() else step for step in edit["edit"].split("."))
@@ -101,7 +101,8 @@ def name_of(value: Any) -> str:
 @pytest.mark.parametrize(("slug", "case"), REFUSED, ids=name_of)
 def test_one_edit_is_refused(tmp_path: Path, slug: str, case: dict[str, Any]) -> None:
     """Each edit is refused when the file is read, with the file, the key and the problem."""
-    text = yaml.dump(edited(slug, case), Dumper=yaml.CSafeDumper, sort_keys=False)
+    lines = [f"{key}: {json.dumps(value)}\n" for key, value in edited(slug, case).items()]  # which is YAML, too
+    text = "".join(lines)
     (tmp_path / f"{slug}.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(CatalogueError) as caught:
         DomainRegistry(tmp_path).domain(slug)
@@ -188,10 +189,11 @@ def test_every_check_refuses_something(monkeypatch: pytest.MonkeyPatch) -> None:
         for check, earlier in domain_checks.NEEDED_BY_CHECK.items()
     }
     monkeypatch.setattr(domain_checks, "NEEDED_BY_CHECK", needed)
+    refused = [case for _, case in REFUSED]
     for slug, case in CASES:
         domain = domain_of(slug, edited(slug, case))
-        found = list(domain_problems(domain))
-        if not found:
+        list(domain_problems(domain))
+        if case not in refused:
             list(replacements[use_problems](domain))
             list(replacements[amount_problems](domain))
     assert set(finders.values()) == CHECKS.keys()

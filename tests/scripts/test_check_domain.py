@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from gatling_sid.schemas.yaml_loading import load_yaml
-from tests.support.commands import ROOT, environment, run_command, script_line
+from tests.support.commands import ROOT, call_command, environment, script_line
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def catalogue(tmp_path: Path) -> Path:
 
 def check(catalogue: Path, slug: str, *options: object) -> tuple[int, str]:
     """The exit status and the output of a check."""
-    done = run_command(script_line("check_domain", slug, "--catalogue", catalogue, *options))
+    done = call_command("check_domain", slug, "--catalogue", catalogue, *options)
     return done.returncode, done.stdout
 
 
@@ -115,7 +115,7 @@ def test_only_some_tasks_can_be_looked_at(catalogue: Path) -> None:
     assert output.count("workshop.change_repair") >= 2
     assert "raw pass rate" not in output
     assert "workshop.yaml: 8 traces, " in output
-    done = run_command(script_line("check_domain", "workshop", "--catalogue", catalogue, "--scenario", "repirce"))
+    done = call_command("check_domain", "workshop", "--catalogue", catalogue, "--scenario", "repirce")
     assert done.returncode == 1
     assert "no task of workshop.yaml has 'repirce' in its name" in done.stderr
 

@@ -13,8 +13,9 @@ import pytest
 
 from gatling_sid.models import GoldTrace
 from scripts import author_domain, generate_shards
-from tests.support.commands import output_of, run_command, script_line
+from tests.support.commands import call_command, output_of, printed_by_command, run_command, script_line
 
+pytestmark = pytest.mark.usefixtures("small_domains")
 REFUSED = [
     ("generate_shards", "", "give either --sample or --total N"),
     ("generate_shards", "--sample --total 5", "give either --sample or --total N"),
@@ -102,21 +103,21 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a sample of a few traces and its release."""
     folder = tmp_path_factory.mktemp("sample")
     for name, *arguments in (
-        ("generate_shards", "--total", "30", "--domains", "devops", "--output-dir", "run", "--workers", "1"),
+        ("generate_shards", "--total", "30", "--domains", "finance", "--output-dir", "run", "--workers", "1"),
         ("push_to_hub", "--run", "run", "--local-dir", "tree"),
     ):
-        output_of(script_line(name, *arguments), folder)
+        printed_by_command(name, *arguments, folder=folder)
     return folder
 
 
 def test_summary_counts_by_domain(sample: Path) -> None:
     """Running again says that nothing was missing, and counts traces and pass rate by domain."""
-    command = script_line("generate_shards", "--total", 30, "--domains", "devops", "--output-dir", "run")
-    summary = output_of(command, sample)
+    arguments = ("--total", 30, "--domains", "finance", "--output-dir", "run")
+    summary = printed_by_command("generate_shards", *arguments, folder=sample)
 
     assert [line.split() for line in summary.splitlines()[:3]] == [
         ["domain", "traces", "rejected", "raw", "pass", "rate"],
-        ["devops", "30", "0", "100.00%"],
+        ["finance", "30", "0", "100.00%"],
         ["all", "30", "0", "100.00%"],
     ]
     assert re.search(
@@ -126,12 +127,13 @@ def test_summary_counts_by_domain(sample: Path) -> None:
     )
 
 
-def test_validating_what_was_written(sample: Path, gold: list[GoldTrace]) -> None:
+def test_validating_what_was_written(sample: Path, gold: list[GoldTrace], small_env: dict[str, str]) -> None:
     """A run and a release are proven again from their bytes; traces from elsewhere are judged as far as possible."""
     lines = [trace.model_copy(update={"validated": False}).model_dump_json() for trace in gold[:3]]
     (sample / "traces.jsonl").write_text("\n".join(lines) + "\n\n", encoding="utf-8")
     run, release, foreign = (
-        output_of(script_line("validate_shards", source), sample) for source in ("run", "tree", "traces.jsonl")
+        output_of(script_line("validate_shards", source), sample, env=small_env)  # this process has proven the plans
+        for source in ("run", "tree", "traces.jsonl")
     )
 
     assert run == release
@@ -149,13 +151,13 @@ def test_validating_what_was_written(sample: Path, gold: list[GoldTrace]) -> Non
 def test_a_release_with_a_row_in_the_wrong_place_is_rejected(sample: Path, tmp_path: Path) -> None:
     """The row is named with what belongs there, and the status is 1."""
     shutil.copytree(sample / "tree", tmp_path / "tree")
-    path = tmp_path / "tree/data/devops/train-00000-of-00001.parquet"
+    path = tmp_path / "tree/data/finance/train-00000-of-00001.parquet"
     table = pq.read_table(path)
     pq.write_table(table.take([1, 0, *range(2, table.num_rows)]), path)
-    done = run_command(script_line("validate_shards", tmp_path / "tree"))
+    done = call_command("validate_shards", tmp_path / "tree")
 
     assert done.returncode == 1
-    assert done.stdout.startswith("devops_train_00000001: row_is_in_place: devops_train_00000000 belongs here\n")
+    assert done.stdout.startswith("finance_train_00000001: row_is_in_place: finance_train_00000000 belongs here\n")
     assert "2 rejected {'row_is_in_place': 2}" in done.stdout
 
 
@@ -173,7 +175,7 @@ def test_a_release_with_a_row_in_the_wrong_place_is_rejected(sample: Path, tmp_p
 def test_a_line_that_is_no_trace_is_named(line: str, message: str, gold: list[GoldTrace], tmp_path: Path) -> None:
     """The file and the number of the line stand in the error."""
     (tmp_path / "traces.jsonl").write_text(f"{gold[0].model_dump_json()}\n{line}\n", encoding="utf-8")
-    done = run_command(script_line("validate_shards", tmp_path / "traces.jsonl"))
+    done = call_command("validate_shards", tmp_path / "traces.jsonl")
 
     assert done.returncode == 1
     assert f"error: {message}" in done.stderr
@@ -184,7 +186,7 @@ def test_rejected_traces_are_named_with_their_rule(gold: list[GoldTrace], tmp_pa
     data = json.loads(gold[0].model_dump_json())
     data["graph"]["execution_order"] = []
     (tmp_path / "traces.jsonl").write_text(json.dumps(data), encoding="utf-8")
-    done = run_command(script_line("validate_shards", tmp_path / "traces.jsonl"))
+    done = call_command("validate_shards", tmp_path / "traces.jsonl")
 
     assert done.returncode == 1
     assert done.stdout.startswith(f"{gold[0].trace_id}: order_names_every_call_once: execution_order lacks: call_1")
@@ -193,10 +195,10 @@ def test_rejected_traces_are_named_with_their_rule(gold: list[GoldTrace], tmp_pa
 
 def test_traces_are_shown_as_a_person_reads_them(sample: Path) -> None:
     """Who asks, in which words, under which rules; the plan, where each argument came from, what it returned."""
-    shown = output_of(script_line("show_traces", "tree", "--number", 3), sample)
+    shown = printed_by_command("show_traces", "tree", "--number", 3, folder=sample)
 
     assert shown.count(" · gold\n") == 3
-    assert shown.count("Rules in force (devops-") == 3
+    assert shown.count("Rules in force (finance-") == 3
     assert shown.count("\nPlan:\n") == 3
     assert shown.count("← “") >= 3
     assert "→ " in shown

@@ -28,15 +28,16 @@ from scripts.generate_shards import DEFAULT_CREATED_AT, main
 from tests.support.claude_api import ERROR_MESSAGES, Account
 from tests.support.claude_model import SimulatedClaude, contexts_of
 from tests.support.claude_server import ClaudeServer
-from tests.support.commands import environment, script_line
+from tests.support.commands import script_line
 
+pytestmark = pytest.mark.usefixtures("small_domains")
 NUMBER = 25
 KEY = "sk-not-a-real-key-0123456789"
 FAULTS = {"500": 0.03, "529": 0.03, "drop": 0.02, "lost": 0.03, "cut": 0.02, "garbled": 0.02, "max_tokens": 0.01}
 
 
 def model() -> SimulatedClaude:
-    """A competent model for the HR domain of the shipped catalogue."""
+    """A competent model for the HR domain of the small catalogue."""
     oracle = ClaudeOracle(
         blocking_client(SimulatedClaude(())),
         TraceValidator(),
@@ -80,9 +81,10 @@ def booked(folder: Path) -> float:
 
 
 def test_shards_through_a_failing_server(
-    server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The shards hold gold alone, the ledger agrees with what was delivered, a second run pays nothing."""
+    monkeypatch.setattr(messages_client, "pause_before", lambda *_: 0.05)
     assert command(tmp_path / "run") == 0
     printed = capsys.readouterr().out
     traces = traces_in(tmp_path / "run")
@@ -103,11 +105,11 @@ def test_shards_through_a_failing_server(
     assert server.bill_usd == bill
 
 
-def test_killed_at_any_moment(played: SimulatedClaude, tmp_path: Path) -> None:
+def test_killed_at_any_moment(played: SimulatedClaude, tmp_path: Path, small_env: dict[str, str]) -> None:
     """Killed and run again until it ends, a run gives the traces of one that was not; only calls in flight come again."""
     found: list[list[GoldTrace]] = []
     with ClaudeServer(answer=played.text_for_body, latency=0.05) as server:
-        variables = environment(ANTHROPIC_API_KEY=next(iter(server.keys)), ANTHROPIC_BASE_URL=server.url)
+        variables = {**small_env, "ANTHROPIC_API_KEY": next(iter(server.keys)), "ANTHROPIC_BASE_URL": server.url}
         for name, kills in (("whole", 0), ("killed", 2)):
             before, folder = len(server.bills), tmp_path / name
             fixed = ["--oracle", "claude", "--domains", "hr", "--total", str(NUMBER), "--output-dir", str(folder)]
@@ -143,9 +145,9 @@ def test_an_estimate_sends_nothing(server: ClaudeServer, tmp_path: Path, capsys:
 def test_a_budget_stops_the_run(server: ClaudeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends before more can have been spent, says so, and goes on with a larger budget."""
     server.faults.clear()
-    assert command(tmp_path / "run", "--max-cost-usd", "0.07") == 1
-    assert "budget of $0.0700 reached" in capsys.readouterr().err
-    assert 0 < server.bill_usd <= 0.07
+    assert command(tmp_path / "run", "--max-cost-usd", "0.009") == 1
+    assert "budget of $0.0090 reached" in capsys.readouterr().err
+    assert 0 < server.bill_usd <= 0.009
     assert command(tmp_path / "run") == 0
     assert traces_in(tmp_path / "run")
 

@@ -10,7 +10,7 @@ import yaml
 
 from gatling_sid.schemas import DomainRegistry
 from gatling_sid.schemas.form_schema import EDITOR_LINE
-from tests.support.commands import output_of, run_command, script_line
+from tests.support.commands import call_command, printed_by_command
 
 FLEET = """
 name: Fleet
@@ -60,9 +60,9 @@ def catalogue(tmp_path: Path) -> Path:
 
 def test_the_draft_loads_and_its_traces_pass(declaration: Path, catalogue: Path) -> None:
     """Tools of all operations, rules, roles and parts follow; the check of the draft finds nothing but amounts."""
-    output = output_of(script_line("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue))
+    output = printed_by_command("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue)
     assert output.endswith("python -m scripts.check_domain fleet --draft --watch\n")
-    checked = output_of(script_line("check_domain", "fleet", "--draft", "--traces", 150, "--catalogue", catalogue))
+    checked = printed_by_command("check_domain", "fleet", "--draft", "--traces", 150, "--catalogue", catalogue)
     assert re.search(r"\nfleet.yaml: 1[45]\d traces, 0 problems, ", checked)
     file = DomainRegistry(catalogue).domain("fleet").file
     operations = {"list", "get", "create", "update", "delete", "export", "aggregate", "send"}
@@ -73,7 +73,7 @@ def test_the_draft_loads_and_its_traces_pass(declaration: Path, catalogue: Path)
 
 def test_the_draft_is_made_for_editing(declaration: Path, catalogue: Path) -> None:
     """The name comes first and the editor line second; rough words are marked; no line is too long; no alias is used."""
-    output_of(script_line("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue))
+    printed_by_command("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue)
     lines = (catalogue / "fleet.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[:2] == ["name: Fleet", EDITOR_LINE]
     assert sum("# edit" in line for line in lines) > 30
@@ -87,7 +87,7 @@ def test_what_the_author_declares_is_kept(declaration: Path, catalogue: Path) ->
     vehicle["noun"] = {"van": "vans"}
     vehicle["fields"]["depot"] |= {"called": ["home depot"], "said": ["~ at the {} depot", "~ from {}", "{} ~"]}
     declaration.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    output_of(script_line("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue))
+    printed_by_command("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue)
     declared = DomainRegistry(catalogue).domain("fleet").file.entities["vehicle"]
     assert declared.noun == {"van": "vans"}
     assert declared.fields["depot"].called == ["home depot"]
@@ -110,7 +110,7 @@ def test_a_wrong_declaration_writes_no_file(
 ) -> None:
     """What is wrong is said with its place, and the folder stays as it was."""
     declaration.write_text(text, encoding="utf-8")
-    done = run_command(script_line("new_domain", slug, "--from", declaration, "--catalogue", catalogue))
+    done = call_command("new_domain", slug, "--from", declaration, "--catalogue", catalogue)
     assert done.returncode == 1
     assert problem in done.stderr
     assert list(catalogue.iterdir()) == []
@@ -118,9 +118,9 @@ def test_a_wrong_declaration_writes_no_file(
 
 def test_no_file_is_overwritten(declaration: Path, catalogue: Path) -> None:
     """A slug that exists is refused, and so is a name that another domain has."""
-    output_of(script_line("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue))
+    printed_by_command("new_domain", "fleet", "--from", declaration, "--catalogue", catalogue)
     for slug, problem in (("fleet", "there is such a file already"), ("vans", "could also mean fleet.yaml")):
-        done = run_command(script_line("new_domain", slug, "--from", declaration, "--catalogue", catalogue))
+        done = call_command("new_domain", slug, "--from", declaration, "--catalogue", catalogue)
         assert done.returncode == 1
         assert problem in done.stderr
     assert [path.name for path in catalogue.iterdir()] == ["fleet.yaml"]

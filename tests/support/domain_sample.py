@@ -1,7 +1,7 @@
-"""Which domains of the shipped catalogue a run of the tests covers: a few, those that changed, or all.
+"""Which domains of the shipped catalogue a run of the tests covers: one, those that changed, or all.
 
-The tests must not become slower with every domain that is added. So the domains whose files changed are tested, with
-a few of the others, which are chosen by the catalogue's digest: the same at every run until a domain file changes.
+The tests must not become slower with every domain that is added. So one domain is tested, which the catalogue's digest
+chooses among those whose files changed or, if there are none, among all: the same at every run until a file changes.
 `make catalogue` tests all domains (`--all-domains`), `make catalogue-changed` those that changed (`--changed-domains`).
 """
 
@@ -18,10 +18,8 @@ import pytest
 
 from gatling_sid.schemas.registry import CATALOGUE, DomainRegistry
 
-MAX_CHANGED = 2
-"""A change of more domain files than this is left to `make catalogue-changed`."""
-OTHERS = 1
-"""One of the domains that did not change, so that each has its turn."""
+SAMPLE_SIZE = 1
+"""Domains of a sample; a change of more domain files than this is left to `make catalogue-changed`."""
 DOMAINS_TESTED = "SID_TEST_DOMAINS"
 """Name of the environment variable through which the option reaches the test modules and the worker processes."""
 
@@ -51,14 +49,13 @@ def find_slugs(which: str) -> list[str]:
 
 
 def choose_slugs(slugs: Sequence[str], changed: Iterable[str], digest: str) -> list[str]:
-    """At most MAX_CHANGED of the changed domains and OTHERS of the rest, in an order that the digest decides."""
+    """SAMPLE_SIZE of the domains, the changed ones first, in an order that the digest decides."""
+    among = {*changed}
 
-    def position(slug: str) -> bytes:
-        return blake2b(f"{digest} {slug}".encode()).digest()
+    def position(slug: str) -> tuple[bool, bytes]:
+        return slug not in among, blake2b(f"{digest} {slug}".encode()).digest()
 
-    shuffled = sorted(slugs, key=position)
-    first = [slug for slug in shuffled if slug in {*changed}][:MAX_CHANGED]
-    return sorted([*first, *[slug for slug in shuffled if slug not in first][:OTHERS]])
+    return sorted(sorted(slugs, key=position)[:SAMPLE_SIZE])
 
 
 def changed_slugs(folder: Path) -> set[str]:

@@ -301,7 +301,7 @@ def test_a_rule_that_does_not_hold_is_dropped(
     path: Path, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rule is rejected if it forbids what people ask for, forbids nothing, is malformed, or already exists."""
-    monkeypatch.setattr(rules, "_MAX_SEARCHED_TRACES", 400)
+    monkeypatch.setattr(rules, "_MAX_SEARCHED_TRACES", 100)
     result = author_of(path).author(ScriptedClient(rule_answer(PIECES["rule"]["good"], case["edit"])), RulesKind(1))
     assert (result.kept, result.text) == ([], path.read_text())
     assert result.rejected[0].reason.startswith(case["reason"]), result.rejected[0].reason

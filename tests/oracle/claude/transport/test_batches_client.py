@@ -40,7 +40,7 @@ def payment_counts(server: ClaudeServer) -> Counter[str]:
 
 def test_whatever_is_lost_every_item_is_paid_for_once(tmp_path: Path) -> None:
     """Lost batches are found, cut results read again, expired and errored items sent again; the ledger equals the bill."""
-    requests = make_requests(600)
+    requests = make_requests(300)
     with ClaudeServer(item_faults={"expired": 0.03, "errored": 0.03}) as server, Ledger(tmp_path / "ledger") as ledger:
         server.next("create", "lost", "ok", "drop", "500", "lost")
         server.next("results", "cut", "500", "cut")
@@ -48,7 +48,7 @@ def test_whatever_is_lost_every_item_is_paid_for_once(tmp_path: Path) -> None:
         assert [each.work_id for each in responses] == [request.work_id for request in requests]
         assert all(each.text for each in responses)
         assert set(payment_counts(server).values()) == {1}
-        assert len(payment_counts(server)) == 600
+        assert len(payment_counts(server)) == 300
         assert ledger.booked_usd == pytest.approx(server.bill_usd, abs=1e-12)
 
 
@@ -58,12 +58,12 @@ def test_after_kills_nothing_is_paid_for_twice(tmp_path: Path) -> None:
     with ClaudeServer(batch_seconds=0.4, item_faults={"expired": 0.02}) as server:
         server.next("create", "ok", "lost", "ok", "lost")
         ledger_path = tmp_path / "ledger"
-        command = module_line("tests.support.claude_requests", "batches", server.url, ledger_path, 300)
-        kills = run_with_kills(command, [rng.uniform(1.0, 1.8) for _ in range(4)])
+        command = module_line("tests.support.claude_requests", "batches", server.url, ledger_path, 200)
+        kills = run_with_kills(command, [rng.uniform(1.0, 1.8) for _ in range(2)])
         assert kills
         with Ledger(tmp_path / "ledger") as ledger:
             assert ledger.booked_usd == pytest.approx(server.bill_usd, abs=1e-12)
-            assert len(ledger.payments()) == 300
+            assert len(ledger.payments()) == 200
             assert set(payment_counts(server).values()) == {1}
 
 
@@ -138,12 +138,12 @@ def test_the_budget_is_never_passed(tmp_path: Path) -> None:
     """Only so much is sent that the worst cost of every item fits; the rest is sent with a larger limit."""
     with ClaudeServer() as server, Ledger(tmp_path / "ledger") as ledger:
         with pytest.raises(BudgetReachedError, match="max-cost-usd"):
-            complete_all(server, ledger, make_requests(400), max_cost_usd=0.002)
-        assert 0.001 < server.bill_usd <= 0.002
+            complete_all(server, ledger, make_requests(200), max_cost_usd=0.001)
+        assert 0.0005 < server.bill_usd <= 0.001
         before = len(server.bills)
-        complete_all(server, ledger, make_requests(400), max_cost_usd=1)
-        assert before < 400
-        assert len(server.bills) == 400
+        complete_all(server, ledger, make_requests(200), max_cost_usd=1)
+        assert before < 200
+        assert len(server.bills) == 200
 
 
 @pytest.mark.parametrize(
