@@ -39,6 +39,10 @@ class NoRowError(LookupError):
     """A reference has no row to refer to in this population; another population may have one."""
 
 
+class TooFewValuesError(CatalogueError):
+    """Values that must be unique ran out in this population; it is a fault of the file if they do so in most."""
+
+
 class Population(NamedTuple):
     """What the rows of an entity depend on: the domain, the day of its world, and the entities above."""
 
@@ -64,7 +68,7 @@ def populate(population: Population, entity_name: str, path: tuple[int | str, ..
 
     Raises:
         NoRowError: a reference has nothing to refer to.
-        CatalogueError: the fields that must be unique have too few different values.
+        TooFewValuesError: the fields that must be unique have too few different values.
 
     """
     entity = population.domain.file.entities[entity_name]
@@ -79,7 +83,7 @@ def populate(population: Population, entity_name: str, path: tuple[int | str, ..
             if refills == _MAX_REFILLS:
                 where, fields = f"entities.{entity_name}.unique_by", ", ".join(entity.unique_by)
                 problem = f"too few different values of {fields} for {entity.count} rows; add values or lower the count"
-                raise CatalogueError(f"{population.domain.slug}.yaml", where, problem)
+                raise TooFewValuesError(f"{population.domain.slug}.yaml", where, problem)
             _fill_fields(refilled, row, contexts)
             refills += 1
         if values:
@@ -152,7 +156,7 @@ def _search_unused_value(spec: p.PoolFill | p.TemplateFill, row: _Row, context: 
             if value not in used:
                 return value
     what = f"pool {spec.pool!r:.60}" if isinstance(spec, p.PoolFill) else f"template {spec.template!r}"
-    raise CatalogueError(f"{context.domain.slug}.yaml", "entities", f"too few different values for {what}")
+    raise TooFewValuesError(f"{context.domain.slug}.yaml", "entities", f"too few different values for {what}")
 
 
 # --- texts and numbers -----------------------------------------------------------------------------------------

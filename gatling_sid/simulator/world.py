@@ -22,8 +22,9 @@ _FIRST_DAY = date(2024, 7, 1)
 """The first possible date of a world; any date would do, but a change of it changes all dates."""
 LAST_DAY = _FIRST_DAY + timedelta(days=_DAYS_OF_WORLDS - 1)
 """The last possible date of a world; `created_at` of a run must not be earlier."""
-_MAX_POPULATIONS = 50
-"""Populations that are attempted for a world before it counts as impossible; few worlds need a second one."""
+_MAX_POPULATIONS, _MAX_WITH_TOO_FEW_VALUES = 50, 3
+"""Populations that are attempted for a world before it counts as impossible, and those in which values that must be
+unique may run out; few worlds need a second one."""
 
 
 class World:
@@ -43,6 +44,7 @@ class World:
         self.seed = seed
         self.name = name
         self.tables: dict[str, dict[str, Row]] = {}
+        with_too_few_values = 0
         for salt in range(_MAX_POPULATIONS):
             path = (seed, domain.slug, "world", name, salt)
             self.today = _FIRST_DAY + timedelta(days=stream(*path).randrange(_DAYS_OF_WORLDS))
@@ -52,6 +54,11 @@ class World:
                     self.tables[entity_name] = filling.populate(population, entity_name, path)
             except filling.NoRowError as error:
                 problem = str(error)
+                continue
+            except filling.TooFewValuesError as error:
+                problem, with_too_few_values = error.problem, with_too_few_values + 1
+                if with_too_few_values == _MAX_WITH_TOO_FEW_VALUES:
+                    raise
                 continue
             problem = _role_without_people(self)
             if not problem:

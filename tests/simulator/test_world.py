@@ -190,6 +190,17 @@ def test_too_few_values_are_an_error(tmp_path: Path) -> None:
         World(domain, 1, "train-0")
 
 
+def test_values_that_run_out_in_some_worlds_are_no_error(tmp_path: Path) -> None:
+    """Where chance gives more rows than a pool has values, which is rare, the world is populated again as a whole."""
+    pool = [f"value {at}" for at in range(80)]  # for 75 of 150 loans on average, and for more in one world of five
+    coin = {"choice": {"heads": 1, "tails": 1}}
+    name = {"by": "coin", "cases": {"heads": {"pool": pool, "unique": True}}, "otherwise": None}
+    domain = with_fields(tmp_path, coin=coin, extra=name)
+    for number in range(12):
+        named = [row["extra"] for row in World(domain, 1, f"train-{number}").tables["loan"].values() if row["extra"]]
+        assert len(named) == len({*named}) > 50
+
+
 def test_just_enough_values_are_enough(tmp_path: Path) -> None:
     """A unique field whose pool has one value for each row gets each of them, in every world."""
     pool = [f"value {at}" for at in range(150)]

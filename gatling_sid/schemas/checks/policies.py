@@ -103,6 +103,8 @@ def _check_constraint(where: str, rule: c.Rule, domain: Domain) -> Iterator[File
         for tool in tools:
             if tool in file.tools and file.tools[tool].operation == "delete":
                 yield where, f"{tool} deletes the row, and nobody can be written to about it then; name other tools"
+            elif tool in file.tools and file.tools[tool].entity != given.get("entity", file.tools[tool].entity):
+                yield where, f"{tool} is not about rows of {given['entity']}, so no message would be demanded after it"
 
 
 def _tools_of_rule(rule: c.Rule, domain: Domain) -> list[str]:
